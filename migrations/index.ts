@@ -1,0 +1,15 @@
+import type { Migration } from 'kysely';
+import * as createTenants from './0001_create_tenants';
+import * as createWebhooks from './0002_create_webhooks';
+import * as createEvents from './0003_create_events';
+import * as createDeliveryQueue from './0004_create_delivery_queue';
+import * as createAuditLog from './0005_create_audit_log';
+
+/** Every migration in order. They only go forward; a new one is one more line. */
+export const migrations: Record<string, Migration> = {
+  '0001_create_tenants': createTenants,
+  '0002_create_webhooks': createWebhooks,
+  '0003_create_events': createEvents,
+  '0004_create_delivery_queue': createDeliveryQueue,
+  '0005_create_audit_log': createAuditLog,
+};

@@ -1,0 +1,37 @@
+/** TypeScript to dist/, and the workflow bundle; nothing when the sources are the same as last time. */
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { run } from './run-program.mjs';
+
+const SOURCES = ['src', 'migrations', 'bench', 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json'];
+
+/** Resolves to the exit code. */
+export async function build(root) {
+  const dist = join(root, 'dist');
+  const stampFile = join(dist, '.posthorn-build');
+  const wanted = hashOf(root);
+  if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === wanted) return 0;
+  console.error('Building dist/');
+  rmSync(dist, { recursive: true, force: true }); // else a deleted migration would live on
+  const code =
+    (await run(join(root, 'node_modules', '.bin', 'tsc'), ['-p', 'tsconfig.build.json'], root)) ||
+    (await run(process.execPath, [join('dist', 'src', 'worker', 'bundle.js')], root));
+  if (code === 0) writeFileSync(stampFile, wanted);
+  return code;
+}
+
+function hashOf(root) {
+  const hash = createHash('sha256');
+  for (const file of SOURCES.flatMap((source) => filesAt(join(root, source))).sort()) {
+    hash.update(`${file}\0`).update(readFileSync(file)).update('\0');
+  }
+  return hash.digest('hex');
+}
+
+function filesAt(path) {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (!stat?.isDirectory()) return stat ? [path] : [];
+  const entries = readdirSync(path, { recursive: true, withFileTypes: true });
+  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+}

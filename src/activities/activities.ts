@@ -1,0 +1,71 @@
+import { cancelDelivery, setNextAttempt } from '../db/control';
+import type { Database } from '../db/database';
+import type { InFlight } from '../delivery/in-flight';
+import type { Attempts } from '../delivery/make-attempt';
+import type { AttemptRequest, AttemptResult, UnrecordedAttempt } from '../delivery/types';
+import type { Log } from '../log';
+import { heartbeating } from './heartbeating';
+
+export type ActivityDeps = {
+  db: Database;
+  attempts: Attempts;
+  inFlight: InFlight;
+  /** Longest time a POST may take, milliseconds. */
+  maxPostMs: number;
+  /** Tells a delivery's workflow how the attempt that it handed over came out. */
+  signalDone: (deliveryId: string, number: number, result: AttemptResult) => Promise<void>;
+  log: Log;
+};
+
+/**
+ * A local activity holds its workflow-task slot and delays that workflow's signals and queries, so a first attempt
+ * gives the slot back after this long; its POST goes on in the process.
+ */
+const HAND_OVER_AFTER_MS = 2_000;
+/** Beyond the POST's own limit: recording (1 s at most) and the signal. */
+const HAND_OVER_MARGIN_MS = 3_000;
+
+export type Activities = ReturnType<typeof createActivities>;
+
+/** Everything a delivery's workflow may call. */
+export function createActivities({ db, attempts, inFlight, maxPostMs, signalDone, log }: ActivityDeps) {
+  const run = (request: AttemptRequest, onPost?: (timeoutMs: number) => void) =>
+    inFlight.run(request.deliveryId, request.number, () => attempts.attempt(request, onPost));
+
+  return {
+    /** A first attempt, as a local activity: its outcome, or `in_flight` once it takes longer than 2 s. */
+    async attemptFirst(request: AttemptRequest, webhookId: string): Promise<AttemptResult> {
+      inFlight.reserve(request.deliveryId, webhookId);
+      const { number } = request;
+      let postMs = maxPostMs;
+      const running = run(request, (timeoutMs) => {
+        postMs = timeoutMs;
+      });
+      let timer: NodeJS.Timeout | undefined;
+      const slow = new Promise<undefined>((resolve) => {
+        timer = setTimeout(() => resolve(undefined), HAND_OVER_AFTER_MS);
+      });
+      const quick = await Promise.race([running, slow]).finally(() => clearTimeout(timer));
+      if (quick) return quick;
+      // Should the attempt or the signal fail, the workflow's own wait ends in a normal attempt.
+      running
+        .then((result) => signalDone(request.deliveryId, number, result))
+        .catch((error: Error) => log.warn({ event: 'hand_over_failed', err: error.message }));
+      return { kind: 'in_flight', number, waitMs: postMs - HAND_OVER_AFTER_MS + HAND_OVER_MARGIN_MS };
+    },
+
+    /** Any later attempt, or a first one that was lost. Heartbeats, so that a dead worker is noticed within 10 s. */
+    attempt: (request: AttemptRequest): Promise<AttemptResult> => heartbeating(() => run(request)),
+
+    /** Writes down an attempt whose POST was made while Postgres was away. */
+    recordMade: (made: UnrecordedAttempt): Promise<AttemptResult> => heartbeating(() => attempts.recordMade(made)),
+
+    async cancel(deliveryId: string): Promise<void> {
+      await cancelDelivery(db.kysely, deliveryId, 'always');
+    },
+
+    async reschedule(deliveryId: string, atMs: number): Promise<void> {
+      await setNextAttempt(db.kysely, deliveryId, new Date(atMs));
+    },
+  };
+}

@@ -1,0 +1,83 @@
+/** Every error the API can answer with: the closed list that docs/errors.md repeats. */
+const PROBLEMS = {
+  malformed_json: { status: 400, title: 'The body is not valid JSON' },
+  unauthorized: { status: 401, title: 'A valid API key is needed' },
+  forbidden: { status: 403, title: 'The API key lacks the scope' },
+  not_found: { status: 404, title: 'There is no such thing' },
+  method_not_allowed: { status: 405, title: 'The path exists, the method does not' },
+  state_conflict: { status: 409, title: 'The state does not allow this' },
+  body_too_large: { status: 413, title: 'The body is over the limit' },
+  unsupported_media_type: { status: 415, title: 'The body must be application/json' },
+  validation_failed: { status: 422, title: 'The request breaks a rule' },
+  internal_error: { status: 500, title: 'Something went wrong here' },
+  database_unavailable: { status: 503, title: 'The database cannot be reached' },
+  engine_unavailable: { status: 503, title: 'The workflow engine cannot be reached' },
+} as const;
+
+export type ProblemCode = keyof typeof PROBLEMS;
+
+/** What is wrong with one field: its path, and the rule it breaks. */
+export type FieldProblem = { field: string; rule: string };
+
+/** An answer other than success. Thrown anywhere below a handler; the message is shown to the caller. */
+export class ApiError extends Error {
+  override readonly name = 'ApiError';
+
+  constructor(
+    readonly code: ProblemCode,
+    detail: string,
+    readonly fields: FieldProblem[] = [],
+  ) {
+    super(detail);
+  }
+
+  get status(): number {
+    return PROBLEMS[this.code].status;
+  }
+
+  /** The body: problem details as in RFC 9457, with a stable `code`. */
+  toProblem(requestId: string): Record<string, unknown> {
+    return {
+      type: `urn:posthorn:problem:${this.code}`,
+      title: PROBLEMS[this.code].title,
+      status: this.status,
+      code: this.code,
+      detail: this.message,
+      ...(this.fields.length > 0 && { errors: this.fields }),
+      request_id: requestId,
+    };
+  }
+}
+
+export const notFound = (what: string) => new ApiError('not_found', `There is no ${what} with this id.`);
+
+/** Seconds after which a 503 is worth another try. */
+export const RETRY_AFTER_SECONDS = 5;
+
+/** SQLSTATE classes of a server that is away or going away: connection, resources, operator intervention. */
+const AWAY_SQLSTATE = /^(08|53|57)/;
+const AWAY_ERRNO = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ENOTFOUND', 'EAI_AGAIN', 'ETIMEDOUT', 'ENOENT']);
+const AWAY_MESSAGE = /Connection terminated|timeout exceeded when trying to connect|Query read timeout/;
+
+/** Turns whatever was thrown into an answer; what is not known becomes an opaque 500. */
+export function toApiError(error: unknown): ApiError {
+  if (error instanceof ApiError) return error;
+  const { type, code = '', message = '' } = (error ?? {}) as { type?: string; code?: unknown; message?: string };
+  switch (type) {
+    case 'entity.parse.failed':
+      return new ApiError('malformed_json', 'The body could not be parsed as JSON.');
+    case 'entity.too.large':
+      return new ApiError('body_too_large', 'The body may have at most 1 MiB.');
+    case 'encoding.unsupported':
+    case 'charset.unsupported':
+      return new ApiError('unsupported_media_type', 'The body must be JSON in UTF-8, not compressed.');
+    case 'request.size.invalid':
+    case 'request.aborted':
+      return new ApiError('malformed_json', 'The body ended early.');
+  }
+  const text = String(code);
+  if (AWAY_SQLSTATE.test(text) || AWAY_ERRNO.has(text) || AWAY_MESSAGE.test(message)) {
+    return new ApiError('database_unavailable', 'The database cannot be reached; nothing was changed. Try again.');
+  }
+  return new ApiError('internal_error', 'The request could not be served. The request id names it in the logs.');
+}

@@ -1,0 +1,153 @@
+import type { z } from 'zod';
+import { type Attempt, listAttempts } from '../../db/attempts';
+import { type Delivery, findDelivery, listDeliveries } from '../../db/deliveries';
+import { findEvent } from '../../db/events';
+import { toPublicId, uuidTimeMs } from '../../domain/ids';
+import { cancelNow, rescheduleTo, retryNow } from '../control-delivery';
+import { notFound } from '../errors';
+import { page } from '../page';
+import type { Answer, Context } from '../route';
+import { windowBounds } from '../schemas/common';
+import type { listDeliveriesQuery, rescheduleBody } from '../schemas/deliveries';
+import type { Services } from '../services';
+
+type None = undefined;
+type Query = Omit<z.output<typeof listDeliveriesQuery>, 'webhook_id'> & { webhook_id?: string | undefined };
+
+export async function list({ services, tenantId, ids, query }: Context<None, Query>): Promise<Answer> {
+  const webhookId = ids.webhook ?? query.webhook_id;
+  const rows = await listDeliveries(services.db.kysely, tenantId, {
+    ...windowOf(query, ids.event),
+    limit: query.limit + 1,
+    ...(query.cursor && { beforeId: query.cursor }),
+    ...(query.state && { state: query.state }),
+    ...(query.event_type && { eventType: query.event_type }),
+    ...(ids.event && { eventId: ids.event }),
+    ...(webhookId && { webhookId }),
+  });
+  return { status: 200, body: page('delivery', rows, query.limit, toOut) };
+}
+
+/** An event's deliveries share its time, so they are found however old it is. */
+function windowOf(query: Query, eventId: string | undefined) {
+  if (!eventId || query.since || query.until) return windowBounds(query);
+  const at = uuidTimeMs(eventId);
+  return { since: new Date(at), until: new Date(at + 1) };
+}
+
+export async function get({ services, tenantId, ids }: Context<None, None>): Promise<Answer> {
+  const delivery = await find(services, tenantId, ids);
+  const { kysely } = services.db;
+  const attempts = await listAttempts(kysely, tenantId, delivery.id);
+  const event = attempts.length > 0 ? await findEvent(kysely, tenantId, delivery.eventId) : undefined;
+  const body = event?.body.toString('utf8') ?? '';
+  const uiUrl = services.engine.uiUrl(delivery.id);
+  return {
+    status: 200,
+    body: {
+      ...toOut(delivery),
+      attempts: attempts.map((attempt) => toAttemptOut(attempt, body)),
+      workflow: { id: toPublicId('delivery', delivery.id), ...(uiUrl && { ui_url: uiUrl }) },
+    },
+  };
+}
+
+/** Asks the running workflow where there should be one; the record answers in every other case. */
+export async function status({ services, tenantId, ids }: Context<None, None>): Promise<Answer> {
+  const delivery = await find(services, tenantId, ids);
+  const running = delivery.state === 'retrying' || delivery.state === 'in_progress';
+  const live = running ? await services.engine.status(delivery.id) : undefined;
+  if (!live) {
+    const { id, status, attempt_count, next_attempt_at, held_because } = toOut(delivery);
+    return {
+      status: 200,
+      body: { id, status, ...(held_because && { held_because }), attempt_count, next_attempt_at, source: 'database' },
+    };
+  }
+  return {
+    status: 200,
+    body: {
+      id: toPublicId('delivery', delivery.id),
+      status: live.state,
+      attempt_count: live.attempts,
+      next_attempt_at: live.nextAttemptAtMs === undefined ? null : new Date(live.nextAttemptAtMs),
+      ...(live.last && {
+        last_attempt: {
+          number: live.last.number,
+          status_code: live.last.statusCode ?? null,
+          error_code: live.last.errorCode ?? null,
+        },
+      }),
+      source: 'workflow',
+    },
+  };
+}
+
+export async function retry({ services, tenantId, actor, ids }: Context<unknown, None>): Promise<Answer> {
+  return accepted(
+    services,
+    tenantId,
+    await retryNow(services, await find(services, tenantId, ids), { tenantId, actor }),
+  );
+}
+
+export async function cancel({ services, tenantId, actor, ids }: Context<unknown, None>): Promise<Answer> {
+  return accepted(
+    services,
+    tenantId,
+    await cancelNow(services, await find(services, tenantId, ids), { tenantId, actor }),
+  );
+}
+
+export async function reschedule(context: Context<z.output<typeof rescheduleBody>, None>): Promise<Answer> {
+  const { services, tenantId, actor, ids, body } = context;
+  const delivery = await find(services, tenantId, ids);
+  return accepted(services, tenantId, await rescheduleTo(services, delivery, body.at, { tenantId, actor }));
+}
+
+async function accepted(services: Services, tenantId: string, id: string): Promise<Answer> {
+  return { status: 202, body: toOut((await findDelivery(services.db.kysely, tenantId, id))!) };
+}
+
+async function find(services: Services, tenantId: string, ids: Record<string, string>): Promise<Delivery> {
+  const delivery = await findDelivery(services.db.kysely, tenantId, ids.delivery!);
+  if (!delivery || (ids.webhook && delivery.webhookId !== ids.webhook)) throw notFound('delivery');
+  return delivery;
+}
+
+function toOut(delivery: Delivery) {
+  return {
+    id: toPublicId('delivery', delivery.id),
+    event_id: toPublicId('event', delivery.eventId),
+    event_type: delivery.eventType,
+    webhook_id: toPublicId('webhook', delivery.webhookId),
+    status: delivery.state,
+    ...(delivery.heldBecause && { held_because: delivery.heldBecause }),
+    ...(delivery.failedBecause && { failed_because: delivery.failedBecause }),
+    attempt_count: delivery.attemptCount,
+    next_attempt_at: delivery.nextAttemptAt,
+    last_status_code: delivery.lastStatus,
+    last_error_code: delivery.lastError,
+    created_at: new Date(uuidTimeMs(delivery.id)),
+    ended_at: delivery.endedAt,
+    delivered_at: delivery.state === 'delivered' ? delivery.endedAt : null,
+  };
+}
+
+function toAttemptOut(attempt: Attempt, body: string) {
+  return {
+    id: toPublicId('attempt', attempt.id),
+    number: attempt.number,
+    trigger: attempt.trigger,
+    started_at: attempt.started_at,
+    duration_ms: attempt.duration_ms,
+    outcome: attempt.outcome,
+    status_code: attempt.status_code,
+    error: attempt.error_code ? { code: attempt.error_code, message: attempt.error_message } : null,
+    request: { headers: attempt.request_headers, body },
+    response: attempt.status_code
+      ? { headers: attempt.response_headers ?? {}, body: attempt.response_body?.toString('utf8') ?? '' }
+      : null,
+    remote_address: attempt.remote_address,
+  };
+}

@@ -1,0 +1,93 @@
+import * as deliveries from './handlers/deliveries';
+import * as events from './handlers/events';
+import * as webhooks from './handlers/webhooks';
+import { type Route, route } from './route';
+import { emptyBody, listDeliveriesQuery, listOwnDeliveriesQuery, rescheduleBody } from './schemas/deliveries';
+import { listEventsQuery, publishBody } from './schemas/events';
+import { createWebhookBody, listWebhooksQuery, patchWebhookBody } from './schemas/webhooks';
+
+const delivery = { delivery: 'delivery' } as const;
+const event = { event: 'event' } as const;
+const webhook = { webhook: 'webhook' } as const;
+const both = { ...webhook, ...delivery };
+
+const retry = { method: 'post', scope: 'manage', body: emptyBody, handler: deliveries.retry } as const;
+
+/** The API. A new endpoint is one more row. The first row that matches a path wins. */
+export const routes: Route[] = [
+  route({ method: 'post', path: '/events', scope: 'publish', body: publishBody, handler: events.publish }),
+  route({ method: 'get', path: '/events', scope: 'read', query: listEventsQuery, handler: events.list }),
+  route({ method: 'get', path: '/events/:event', scope: 'read', ids: event, handler: events.get }),
+  route({
+    method: 'get',
+    path: '/events/:event/deliveries',
+    scope: 'read',
+    ids: event,
+    query: listOwnDeliveriesQuery,
+    handler: deliveries.list,
+  }),
+
+  route({ ...retry, path: '/webhooks/deliveries/:delivery/retry', ids: delivery }),
+  route({
+    method: 'post',
+    path: '/webhooks/subscribe',
+    scope: 'manage',
+    body: createWebhookBody,
+    handler: webhooks.create,
+  }),
+  route({ method: 'post', path: '/webhooks', scope: 'manage', body: createWebhookBody, handler: webhooks.create }),
+  route({ method: 'get', path: '/webhooks', scope: 'read', query: listWebhooksQuery, handler: webhooks.list }),
+  route({ method: 'get', path: '/webhooks/:webhook', scope: 'read', ids: webhook, handler: webhooks.get }),
+  route({
+    method: 'patch',
+    path: '/webhooks/:webhook',
+    scope: 'manage',
+    ids: webhook,
+    body: patchWebhookBody,
+    handler: webhooks.patch,
+  }),
+  route({ method: 'delete', path: '/webhooks/:webhook', scope: 'manage', ids: webhook, handler: webhooks.remove }),
+  route({
+    method: 'get',
+    path: '/webhooks/:webhook/deliveries',
+    scope: 'read',
+    ids: webhook,
+    query: listOwnDeliveriesQuery,
+    handler: deliveries.list,
+  }),
+  route({
+    method: 'get',
+    path: '/webhooks/:webhook/deliveries/:delivery',
+    scope: 'read',
+    ids: both,
+    handler: deliveries.get,
+  }),
+  route({ ...retry, path: '/webhooks/:webhook/deliveries/:delivery/retry', ids: both }),
+
+  route({ method: 'get', path: '/deliveries', scope: 'read', query: listDeliveriesQuery, handler: deliveries.list }),
+  route({ method: 'get', path: '/deliveries/:delivery', scope: 'read', ids: delivery, handler: deliveries.get }),
+  route({
+    method: 'get',
+    path: '/deliveries/:delivery/status',
+    scope: 'read',
+    ids: delivery,
+    handler: deliveries.status,
+  }),
+  route({ ...retry, path: '/deliveries/:delivery/retry', ids: delivery }),
+  route({
+    method: 'post',
+    path: '/deliveries/:delivery/cancel',
+    scope: 'manage',
+    ids: delivery,
+    body: emptyBody,
+    handler: deliveries.cancel,
+  }),
+  route({
+    method: 'post',
+    path: '/deliveries/:delivery/reschedule',
+    scope: 'manage',
+    ids: delivery,
+    body: rescheduleBody,
+    handler: deliveries.reschedule,
+  }),
+];

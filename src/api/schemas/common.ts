@@ -1,0 +1,54 @@
+import { z } from 'zod';
+import { formatDuration, parseDurationMs } from '../../domain/durations';
+import { eventTypeProblem } from '../../domain/event-types';
+import { ID_PREFIXES, type IdKind, parsePublicId } from '../../domain/ids';
+
+/** Pieces that several schemas share. */
+
+/** A public id of this kind; comes out as the uuid. */
+export const idOf = (kind: IdKind) =>
+  z.string().transform((text, context) => {
+    const uuid = parsePublicId(kind, text);
+    if (uuid) return uuid;
+    context.addIssue(`must be an id that begins with ${ID_PREFIXES[kind]}_`);
+    return z.NEVER;
+  });
+
+/** A duration such as "30s" within bounds; comes out as milliseconds. */
+export const durationBetween = (minMs: number, maxMs: number) =>
+  z.string().transform((text, context) => {
+    const ms = parseDurationMs(text);
+    if (ms !== undefined && ms >= minMs && ms <= maxMs) return ms;
+    context.addIssue(`must be a duration from ${formatDuration(minMs)} to ${formatDuration(maxMs)}, such as "30s"`);
+    return z.NEVER;
+  });
+
+/** An RFC 3339 time; comes out as a Date. */
+export const timestamp = z.iso
+  .datetime({ offset: true, error: 'must be an RFC 3339 time such as 2026-01-31T12:00:00Z' })
+  .transform((text) => new Date(text));
+
+export const eventType = z.string().superRefine((text, context) => {
+  const problem = eventTypeProblem(text);
+  if (problem) context.addIssue(problem);
+});
+
+const DEFAULT_LIMIT = 50;
+const MAX_LIMIT = 200;
+
+/** `limit` and `cursor` of every list; a cursor is the id of the last item of the page before. */
+export const pageOf = (kind: IdKind) => ({
+  limit: z.coerce.number().int().min(1).max(MAX_LIMIT).default(DEFAULT_LIMIT),
+  cursor: idOf(kind).optional(),
+});
+
+export const DEFAULT_WINDOW_MS = 7 * 24 * 3_600_000;
+
+/** The time window of a list: seven days back from now unless asked otherwise. */
+export const timeWindow = { since: timestamp.optional(), until: timestamp.optional() };
+
+/** The bounds of a window; ids made within the current millisecond are inside. */
+export function windowBounds({ since, until }: { since?: Date; until?: Date }): { since: Date; until: Date } {
+  const end = until ?? new Date(Date.now() + 60_000);
+  return { since: since ?? new Date(end.getTime() - DEFAULT_WINDOW_MS), until: end };
+}

@@ -1,0 +1,19 @@
+import { z } from 'zod';
+import { eventType, pageOf, timeWindow } from './common';
+
+export const publishBody = z.strictObject({
+  type: eventType,
+  /** Checked to be an object; the bytes that are stored and sent are the producer's own. */
+  data: z.custom<Record<string, unknown>>(
+    (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
+    'must be an object',
+  ),
+  version: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/, 'must be 1-32 letters, digits, dots, dashes or underscores')
+    .default('1.0'),
+  /** The producer's own id for this event: publishing it again sends nothing. */
+  id: z.string().min(1).max(256).optional(),
+});
+
+export const listEventsQuery = z.strictObject({ ...pageOf('event'), ...timeWindow, type: eventType.optional() });

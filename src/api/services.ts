@@ -1,0 +1,16 @@
+import type { Database } from '../db/database';
+import type { SecretBox } from '../db/secret-box';
+import type { Log } from '../log';
+import type { Engine } from './engine';
+
+/** What handlers work with; built once per process. */
+export type Services = {
+  db: Database;
+  secretBox: SecretBox;
+  engine: Engine;
+  log: Log;
+  /** Tells the relays that there is work; returns at once. */
+  notifyWork: () => void;
+  /** http URLs may be registered. */
+  allowHttp: boolean;
+};

@@ -1,0 +1,103 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Client, Connection } from '@temporalio/client';
+import type { Router } from 'express';
+import { type Config, ConfigError, requireSetting } from '../config';
+import { ensureTenantKey } from '../db/api-keys';
+import { openDatabase } from '../db/database';
+import { assertMigrated } from '../db/migrate';
+import { ensurePartitions } from '../db/partitions';
+import { createSecretBox } from '../db/secret-box';
+import type { Log } from '../log';
+import { connectionOptions } from '../temporal-options';
+import { createApp } from './app';
+import { createEngine } from './engine';
+import { createNotifier } from './notify';
+
+export type RunningApi = { url: string; stop(): Promise<void> };
+
+/** Slow clients are cut off: headers, whole request, idle keep-alive. */
+const HEADERS_LIMIT_MS = 10_000;
+const REQUEST_LIMIT_MS = 30_000;
+const IDLE_LIMIT_MS = 65_000;
+/** Requests under way when the process is stopped get this long. */
+const CLOSE_LIMIT_MS = 10_000;
+/** The tenant of the bootstrap key. */
+const BOOTSTRAP_TENANT = 'default';
+
+export type ApiExtras = {
+  /** Served before everything else. */
+  router?: Router;
+  /** Called after a publish, next to the notification: for a relay in the same process. */
+  onWork?: () => void;
+};
+
+/**
+ * An api process. Starts while Temporal is away: publishing needs Postgres only.
+ * @throws where the database cannot be reached or is not migrated, or the port is taken
+ */
+export async function startApi(config: Config, log: Log, extras: ApiExtras = {}): Promise<RunningApi> {
+  const secretBox = createSecretBox(requireSetting(config, 'POSTHORN_ENCRYPTION_KEYS'));
+  const db = openDatabase({
+    url: requireSetting(config, 'DATABASE_URL'),
+    poolSize: config.POSTHORN_DB_POOL_SIZE,
+    applicationName: 'posthorn-api',
+    planner: 'default',
+    onError: (error) => log.warn({ event: 'database_connection_lost', err: error.message }),
+  });
+  await assertMigrated(db.pool);
+  await ensurePartitions(db.pool, Date.now());
+  if (config.POSTHORN_BOOTSTRAP_KEY) await ensureTenantKey(db.kysely, BOOTSTRAP_TENANT, config.POSTHORN_BOOTSTRAP_KEY);
+
+  const connection = Connection.lazy(await connectionOptions(config));
+  const client = new Client({ connection, namespace: config.TEMPORAL_NAMESPACE });
+  const notify = createNotifier(db.pool);
+  const app = createApp(
+    {
+      db,
+      secretBox,
+      engine: createEngine(client, config.TEMPORAL_NAMESPACE, config.TEMPORAL_UI_URL),
+      log,
+      notifyWork: () => {
+        extras.onWork?.();
+        notify();
+      },
+      allowHttp: config.POSTHORN_ALLOW_HTTP,
+    },
+    extras.router,
+  );
+  const server = createServer({ headersTimeout: HEADERS_LIMIT_MS, requestTimeout: REQUEST_LIMIT_MS }, app);
+  server.keepAliveTimeout = IDLE_LIMIT_MS;
+  await listen(server, config);
+  const { port } = server.address() as AddressInfo;
+
+  return {
+    url: `http://${config.POSTHORN_HOST}:${port}`,
+    async stop() {
+      await closeServer(server);
+      await connection.close();
+      await db.close();
+    },
+  };
+}
+
+function listen(server: Server, { POSTHORN_HOST: host, POSTHORN_PORT: port }: Config): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const taken = error.code === 'EADDRINUSE';
+      reject(
+        taken ? new ConfigError(`Port ${port} on ${host} is in use. Stop what uses it, or set POSTHORN_PORT.`) : error,
+      );
+    });
+    server.listen(port, host, resolve);
+  });
+}
+
+async function closeServer(server: Server): Promise<void> {
+  const cut = setTimeout(() => server.closeAllConnections(), CLOSE_LIMIT_MS);
+  await new Promise<void>((resolve) => {
+    server.close(() => resolve());
+    server.closeIdleConnections();
+  });
+  clearTimeout(cut);
+}

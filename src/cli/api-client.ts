@@ -1,0 +1,19 @@
+/** A small client of our own API, for the commands that act as its user. */
+export type ApiClient = <T = Record<string, unknown>>(method: string, path: string, body?: unknown) => Promise<T>;
+
+const LIMIT_MS = 10_000;
+
+/** @throws Error with the problem's code and detail where the answer is not 2xx */
+export function createApiClient(url: string, apiKey: string): ApiClient {
+  return async <T>(method: string, path: string, body?: unknown): Promise<T> => {
+    const response = await fetch(`${url}/api/v1${path}`, {
+      method,
+      headers: { authorization: `Bearer ${apiKey}`, ...(body !== undefined && { 'content-type': 'application/json' }) },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+      signal: AbortSignal.timeout(LIMIT_MS),
+    });
+    const text = await response.text();
+    if (response.ok) return (text ? JSON.parse(text) : undefined) as T;
+    throw new Error(`${method} ${path} was answered ${response.status}: ${text}`);
+  };
+}

@@ -1,0 +1,41 @@
+#!/usr/bin/env node
+import { Command } from 'commander';
+import { version } from '../../package.json';
+import { runDemo } from './demo/run-demo';
+import { runDev } from './dev';
+import { runMigrate } from './migrate';
+import { runApi, runWorker } from './roles';
+import { runSchema } from './schema';
+
+const program = new Command('posthorn').version(version).description('Durable webhook delivery.');
+
+program
+  .command('dev')
+  .description('everything in one process; starts Postgres and Temporal where no address is configured')
+  .option('--data-dir <folder>', 'where embedded servers keep their data')
+  .option('--ephemeral', 'keep nothing after the end')
+  .option('--postgres-port <port>', 'port of the embedded Postgres (default: a free one)', Number)
+  .option('--temporal-port <port>', 'port of the embedded Temporal (default: a free one)', Number)
+  .option('--temporal-ui-port <port>', "port of Temporal's web UI", Number, 8233)
+  .action(runDev);
+program.command('api').description('the HTTP API').action(runApi);
+program.command('worker').description('relay, workflows and activities').action(runWorker);
+program.command('migrate').description('bring the database to this version').action(runMigrate);
+program
+  .command('demo')
+  .description('the main job as a script that ends: deliver, retry, replay, cancel, reschedule')
+  .option('--json', 'print one line of JSON')
+  .action(runDemo);
+program
+  .command('schema', { hidden: true })
+  .description('write migrations/schema.sql from a freshly migrated database, or check it')
+  .option('--check', 'fail where the file is not up to date')
+  .action(runSchema);
+
+program.parseAsync().catch((error: unknown) => {
+  // One clear line for people; the stack only when asked for.
+  const text = error instanceof Error ? error.message : String(error);
+  console.error(`posthorn: ${text || (error as { code?: string }).code || 'failed'}`);
+  if (process.env.POSTHORN_LOG_LEVEL === 'debug') console.error(error);
+  process.exit(1);
+});

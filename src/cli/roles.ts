@@ -1,0 +1,27 @@
+import { startApi } from '../api/start-api';
+import { readConfig } from '../config';
+import { createLog } from '../log';
+import { startWorker } from '../worker/start-worker';
+import { explainUnreachable } from './explain';
+import { untilStopped } from './until-stopped';
+
+/** What a stopping process gets beyond the grace of its attempts. */
+const STOP_MARGIN_MS = 15_000;
+
+/** `posthorn api`: serves until it is told to stop. */
+export async function runApi(): Promise<void> {
+  const config = readConfig(process.env);
+  const log = createLog(config.POSTHORN_LOG_LEVEL);
+  const api = await startApi(config, log).catch(explainUnreachable(config));
+  log.info({ event: 'api_ready', url: api.url });
+  await untilStopped(api.stop, STOP_MARGIN_MS);
+}
+
+/** `posthorn worker`: delivers until it is told to stop, then finishes what is under way. */
+export async function runWorker(): Promise<void> {
+  const config = readConfig(process.env);
+  const log = createLog(config.POSTHORN_LOG_LEVEL);
+  const worker = await startWorker(config, log).catch(explainUnreachable(config));
+  log.info({ event: 'worker_ready' });
+  await untilStopped(worker.stop, config.POSTHORN_SHUTDOWN_GRACE + STOP_MARGIN_MS, worker.ended);
+}

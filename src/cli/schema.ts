@@ -1,0 +1,25 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { Pool } from 'pg';
+import { migrateToLatest } from '../db/migrate';
+import { dumpSchema } from '../db/schema-dump';
+import { installationDir } from '../embedded/folders';
+import { startPostgres } from '../embedded/postgres';
+
+/** `posthorn schema [--check]`: migrations/schema.sql is what the migrations make, for people to read. */
+export async function runSchema({ check }: { check?: boolean }): Promise<void> {
+  const file = path.join(installationDir(), 'migrations', 'schema.sql');
+  const postgres = await startPostgres({ ephemeral: true });
+  const pool = new Pool({ connectionString: postgres.url });
+  try {
+    await migrateToLatest(postgres.url);
+    const dump = await dumpSchema(pool);
+    if (!check) return await writeFile(file, dump);
+    if (dump !== (await readFile(file, 'utf8').catch(() => ''))) {
+      throw new Error('migrations/schema.sql is not what the migrations make: run `npm run schema` and commit it.');
+    }
+  } finally {
+    await pool.end();
+    await postgres.stop();
+  }
+}

@@ -1,0 +1,142 @@
+import { randomBytes } from 'node:crypto';
+import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import type { Router } from 'express';
+import { type RunningApi, startApi } from '../api/start-api';
+import { type Config, readConfig } from '../config';
+import { generateApiKey } from '../db/api-keys';
+import { migrateToLatest } from '../db/migrate';
+import { defaultDataDir, makeFolder, temporaryDataDir } from '../embedded/folders';
+import { startPostgres } from '../embedded/postgres';
+import { startTemporal } from '../embedded/temporal';
+import { createLog, logFile } from '../log';
+import { startWorker } from '../worker/start-worker';
+import { explainUnreachable } from './explain';
+
+export type StackOptions = {
+  dataDir?: string | undefined;
+  ephemeral?: boolean | undefined;
+  postgresPort?: number | undefined;
+  temporalPort?: number | undefined;
+  temporalUiPort?: number | undefined;
+  router?: Router;
+  say: (line: string) => void;
+  /** Settings that win over defaults but not over the environment. */
+  defaults?: NodeJS.ProcessEnv;
+};
+
+export type Stack = {
+  config: Config;
+  api: RunningApi;
+  apiKey: string;
+  dataDir: string;
+  databaseUrl: string;
+  /** Rejects where the worker failed. */
+  ended: Promise<void>;
+  stop(): Promise<void>;
+};
+
+/** `npm start` promises to end within 15 s, embedded servers included. */
+const DEV_GRACE = '3s';
+
+/**
+ * Everything in this process, on embedded servers where no address is configured. What was started is stopped in
+ * reverse order, also where a later step fails.
+ */
+export async function startStack(options: StackOptions): Promise<Stack> {
+  const { say } = options;
+  const given = readConfig(process.env);
+  const dataDir = options.dataDir ?? (options.ephemeral ? temporaryDataDir() : defaultDataDir());
+  makeFolder(dataDir);
+  const keys = readKeys(path.join(dataDir, 'dev-keys.json'));
+  const stops: (() => Promise<unknown>)[] = [];
+  const stop = async () => {
+    for (const step of stops.splice(0).reverse()) await step().catch((error: Error) => say(`  ${error.message}`));
+  };
+  try {
+    const servers = await startServers(given, dataDir, options, stops);
+    const config = readConfig({
+      POSTHORN_ALLOW_HTTP: 'true',
+      POSTHORN_ALLOWED_CIDRS: '127.0.0.0/8,::1/128',
+      POSTHORN_SHUTDOWN_GRACE: DEV_GRACE,
+      POSTHORN_BOOTSTRAP_KEY: keys.apiKey,
+      POSTHORN_ENCRYPTION_KEYS: keys.encryptionKeys,
+      ...options.defaults,
+      ...withoutEmpty(process.env),
+      ...servers,
+    });
+    say('Migrating the database');
+    await migrateToLatest(servers.DATABASE_URL).catch(explainUnreachable(config));
+    const log = createLog(config.POSTHORN_LOG_LEVEL, logFile(path.join(dataDir, 'posthorn.log')));
+    say('Starting worker and API');
+    const worker = await startWorker(config, log).catch(explainUnreachable(config));
+    stops.push(worker.stop);
+    const api = await startApi(config, log, {
+      ...(options.router && { router: options.router }),
+      onWork: worker.nudge,
+    });
+    stops.push(api.stop);
+    return {
+      config,
+      api,
+      apiKey: config.POSTHORN_BOOTSTRAP_KEY ?? keys.apiKey,
+      dataDir,
+      databaseUrl: servers.DATABASE_URL,
+      ended: worker.ended,
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function startServers(
+  given: Config,
+  dataDir: string,
+  options: StackOptions,
+  stops: (() => Promise<unknown>)[],
+): Promise<{ DATABASE_URL: string; TEMPORAL_ADDRESS: string; TEMPORAL_UI_URL?: string }> {
+  const { say, ephemeral } = options;
+  let databaseUrl = given.DATABASE_URL;
+  if (!databaseUrl) {
+    say('Starting embedded Postgres');
+    const postgres = await startPostgres({
+      ...(ephemeral ? { ephemeral } : { dataDir: path.join(dataDir, 'postgres') }),
+      ...(options.postgresPort && { port: options.postgresPort }),
+      onProgress: say,
+    });
+    stops.push(postgres.stop);
+    databaseUrl = postgres.url;
+  }
+  if (given.TEMPORAL_ADDRESS) return { DATABASE_URL: databaseUrl, TEMPORAL_ADDRESS: given.TEMPORAL_ADDRESS };
+  say('Starting embedded Temporal');
+  const temporal = await startTemporal({
+    ...(!ephemeral && { dbFile: path.join(dataDir, 'temporal.db') }),
+    ...(options.temporalPort && { port: options.temporalPort }),
+    uiPort: options.temporalUiPort ?? 'off',
+    namespace: given.TEMPORAL_NAMESPACE,
+    onProgress: say,
+  });
+  stops.push(temporal.stop);
+  return {
+    DATABASE_URL: databaseUrl,
+    TEMPORAL_ADDRESS: temporal.address,
+    ...(temporal.uiUrl && { TEMPORAL_UI_URL: temporal.uiUrl }),
+  };
+}
+
+type DevKeys = { apiKey: string; encryptionKeys: string };
+
+/** The keys of a development installation, kept beside its data; made where there are none. */
+function readKeys(file: string): DevKeys {
+  if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8')) as DevKeys;
+  const keys = { apiKey: generateApiKey('dev'), encryptionKeys: `dev1:${randomBytes(32).toString('base64')}` };
+  writeFileSync(file, JSON.stringify(keys), { mode: 0o600 });
+  chmodSync(file, 0o600);
+  return keys;
+}
+
+function withoutEmpty(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+}

@@ -1,0 +1,119 @@
+import { z } from 'zod';
+import { parseEncryptionKeys } from './db/secret-box';
+import { parseDurationMs } from './domain/durations';
+
+const duration = (fallback: string) =>
+  z
+    .string()
+    .default(fallback)
+    .transform((text, context) => {
+      const ms = parseDurationMs(text);
+      if (ms === undefined) context.addIssue('must be a duration such as 500ms, 30s, 5m or 2h');
+      return ms ?? 0;
+    });
+const count = (fallback: number, min = 1) => z.coerce.number().int().min(min).default(fallback);
+const flag = z
+  .enum(['true', 'false'])
+  .default('false')
+  .transform((text) => text === 'true');
+const list = z
+  .string()
+  .default('')
+  .transform((text) => text.split(',').flatMap((item) => item.trim() || []));
+const keyring = z.string().transform((text, context) => {
+  try {
+    return parseEncryptionKeys(text);
+  } catch (error) {
+    context.addIssue((error as Error).message);
+    return z.NEVER;
+  }
+});
+
+/** Every setting, its default and what it is for. Read once, here, from the environment. */
+const schema = z.object({
+  /** Postgres to use. Without it, `posthorn dev` starts an embedded one; every other role needs it. */
+  DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
+  /** Connections per process. Postgres' default limit is 100 for all processes together. */
+  POSTHORN_DB_POOL_SIZE: count(20, 2),
+
+  /** host:port of a Temporal cluster. Without it, `posthorn dev` starts an embedded one. */
+  TEMPORAL_ADDRESS: z.string().min(1).optional(),
+  TEMPORAL_NAMESPACE: z.string().default('default'),
+  /** Turns TLS on, as Temporal Cloud wants it. Given with a certificate and key for mutual TLS. */
+  TEMPORAL_TLS: flag,
+  TEMPORAL_TLS_CERT_FILE: z.string().optional(),
+  TEMPORAL_TLS_KEY_FILE: z.string().optional(),
+  TEMPORAL_API_KEY: z.string().optional(),
+  /** Base URL of Temporal's web UI, for links in the API. */
+  TEMPORAL_UI_URL: z.url().optional(),
+  /** Name of the task queue; two installations in one namespace need different ones. */
+  POSTHORN_TASK_QUEUE: z
+    .string()
+    .regex(/^[a-zA-Z0-9_-]{1,100}$/)
+    .default('posthorn'),
+
+  POSTHORN_HOST: z.string().default('127.0.0.1'),
+  POSTHORN_PORT: z.coerce.number().int().min(0).max(65_535).default(8420),
+  /** An API key of the tenant `default`, made at start where it does not exist: the first way in. */
+  POSTHORN_BOOTSTRAP_KEY: z
+    .string()
+    .regex(/^ph_[a-z0-9]+_[A-Za-z0-9_-]{43}$/, 'must be ph_<environment>_ and 43 characters of base64url (256 bits)')
+    .optional(),
+  /** Keys that seal webhook secrets at rest: `<id>:<32 bytes in base64>`, comma separated, the first one seals. */
+  POSTHORN_ENCRYPTION_KEYS: keyring.optional(),
+
+  /** Also deliver to http URLs. For development. */
+  POSTHORN_ALLOW_HTTP: flag,
+  /** Address ranges that deliveries may reach although they are not public, comma separated. */
+  POSTHORN_ALLOWED_CIDRS: list,
+  /** Limit for establishing a connection to an endpoint; below the shortest POST timeout. */
+  POSTHORN_CONNECT_TIMEOUT: duration('5s'),
+  /** Limit for looking up an endpoint's name. */
+  POSTHORN_DNS_TIMEOUT: duration('5s'),
+  /** Idle and busy connections to one endpoint, per worker. */
+  POSTHORN_CONNECTIONS_PER_ENDPOINT: count(64),
+
+  /** First attempts that one worker may have under way: 25 endpoints that never answer, each at its cap, still leave room. */
+  POSTHORN_MAX_IN_FLIGHT: count(512),
+  /** First attempts of one webhook that one worker may have under way. */
+  POSTHORN_MAX_IN_FLIGHT_PER_WEBHOOK: count(20),
+  /** Later attempts that one worker may have under way; they have their own slots. */
+  POSTHORN_MAX_RETRIES_IN_FLIGHT: count(200),
+  /** Workflows kept in memory: about 0.3 MB each; one that was evicted costs a replay at its next step. */
+  POSTHORN_MAX_CACHED_WORKFLOWS: count(500, 0),
+  /** Time between rounds that look for retries without a workflow. */
+  POSTHORN_RECONCILE_EVERY: duration('30s'),
+  /** A retry this late may have lost its workflow. */
+  POSTHORN_RECONCILE_AFTER: duration('5m'),
+  /** How long a stopping worker waits for attempts under way; above the longest POST timeout of 30 s. */
+  POSTHORN_SHUTDOWN_GRACE: duration('40s'),
+
+  POSTHORN_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
+});
+
+export type Config = z.infer<typeof schema>;
+
+/** The settings are not usable; the message lists each one with what is wrong. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+/**
+ * Reads the settings from an environment. Values are never repeated in the error: some are secrets.
+ * @throws ConfigError
+ */
+export function readConfig(env: NodeJS.ProcessEnv): Config {
+  // An empty variable counts as not set: that is what `FOO= command` means to people.
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  const parsed = schema.safeParse(given);
+  if (parsed.success) return parsed.data;
+  const lines = parsed.error.issues.map((issue) => `  ${issue.path.join('.')}: ${issue.message}`);
+  throw new ConfigError(`These settings are not usable:\n${lines.join('\n')}`);
+}
+
+/** @throws ConfigError where a setting that this role cannot do without is missing */
+export function requireSetting<K extends keyof Config>(config: Config, name: K): NonNullable<Config[K]> {
+  const value = config[name];
+  if (value === undefined || value === null) throw new ConfigError(`${name} must be set for this command.`);
+  return value;
+}

@@ -1,0 +1,149 @@
+import { type Kysely, sql } from 'kysely';
+import type { Trigger } from '../domain/delivery';
+import { uuidFloor, uuidTimeMs } from '../domain/ids';
+import type { Tables } from './tables';
+
+/**
+ * The statements that move a delivery other than by recording an attempt:
+ *
+ *   in_progress | retrying ──▶ pending      requeue (gate shut when its time came)
+ *   pending | in_progress | retrying ──▶ cancelled
+ *   delivered | failed | cancelled ──▶ pending   reopen (a manual replay)
+ *   retrying ──▶ retrying at another time        reschedule
+ *
+ * Every one names the state it expects, so that a late or repeated call changes nothing.
+ */
+
+type Db = Kysely<Tables>;
+
+/** Gives a delivery back to the queue behind its shut gate, keeping its attempt count and who asked for the attempt. */
+export async function requeueDelivery(db: Db, deliveryId: string, trigger: Trigger): Promise<void> {
+  await sql`
+    with q as (
+      update delivery_queue set timed = false, lease_until = 'epoch', next_attempt_at = null, trigger = ${trigger}
+      where delivery_id = ${deliveryId} returning webhook_id)
+    update webhook_gates g set fifo_delivery_id = null, fifo_until = 'epoch'
+    from q where g.webhook_id = q.webhook_id and g.fifo_delivery_id = ${deliveryId}`.execute(db);
+}
+
+/** Holds a row while a later attempt runs, so that people see `in_progress`. False where the delivery has ended. */
+export async function leaseForRetry(db: Db, deliveryId: string, leaseMs: number): Promise<boolean> {
+  const { numAffectedRows } = await sql`
+    update delivery_queue set lease_until = now() + ${leaseMs}::int * interval '1 ms'
+    where delivery_id = ${deliveryId}`.execute(db);
+  return (numAffectedRows ?? 0n) > 0n;
+}
+
+/**
+ * Ends a delivery as cancelled. `if_waiting` leaves one alone that an attempt or a timer holds (the workflow must be
+ * asked); `always` is for the workflow itself, and for one whose workflow is gone. True where it was cancelled now.
+ */
+export async function cancelDelivery(db: Db, deliveryId: string, mode: 'if_waiting' | 'always'): Promise<boolean> {
+  const waiting = mode === 'if_waiting' ? sql`and not timed and lease_until <= now()` : sql``;
+  const { numAffectedRows } = await sql`
+    with q as (
+      delete from delivery_queue where delivery_id = ${deliveryId} ${waiting} returning webhook_id, attempt),
+    g as (
+      update webhook_gates g set fifo_delivery_id = null, fifo_until = 'epoch'
+      from q where g.webhook_id = q.webhook_id and g.fifo_delivery_id = ${deliveryId})
+    update deliveries d set state = 'cancelled', ended_at = now(), attempt_count = q.attempt
+    from q where d.id = ${deliveryId} and d.state = 'pending'`.execute(db);
+  return (numAffectedRows ?? 0n) > 0n;
+}
+
+/**
+ * Starts an ended delivery anew with a fresh schedule; attempt numbers go on. With `leaseMs` the caller holds the row
+ * and makes the attempt itself. False where the delivery is not ended or its webhook is gone.
+ */
+export async function reopenDelivery(db: Db, deliveryId: string, trigger: Trigger, leaseMs = 0): Promise<boolean> {
+  const { numAffectedRows } = await sql`
+    with d as (
+      update deliveries d set state = 'pending', ended_at = null, failed_at = null, failed_because = null
+      where d.id = ${deliveryId} and d.state <> 'pending'
+        and exists (select from webhooks w where w.id = d.webhook_id and w.deleted_at is null)
+      returning d.*)
+    insert into delivery_queue
+      (delivery_id, tenant_id, event_id, webhook_id, event_type, attempt, trigger, lease_until)
+    select d.id, d.tenant_id, d.event_id, d.webhook_id, d.event_type,
+      greatest(d.attempt_count, (select coalesce(max(a.number), 0) from attempts a where a.delivery_id = d.id)),
+      ${trigger}, case when ${leaseMs}::int > 0 then now() + ${leaseMs}::int * interval '1 ms' else 'epoch' end
+    from d on conflict do nothing`.execute(db);
+  return (numAffectedRows ?? 0n) > 0n;
+}
+
+/** Makes a live delivery claimable now, for one whose workflow is gone. A lease is left to run out. */
+export async function releaseToQueue(db: Db, deliveryId: string, trigger: Trigger): Promise<boolean> {
+  const { numAffectedRows } = await sql`
+    update delivery_queue set timed = false, next_attempt_at = null, trigger = ${trigger}
+    where delivery_id = ${deliveryId}`.execute(db);
+  return (numAffectedRows ?? 0n) > 0n;
+}
+
+/** Marks a delivery that waits in the queue as asked for by hand. False where something holds it already. */
+export async function markTrigger(db: Db, deliveryId: string, trigger: Trigger): Promise<boolean> {
+  const { numAffectedRows } = await sql`
+    update delivery_queue set trigger = ${trigger}
+    where delivery_id = ${deliveryId} and not timed and lease_until <= now()`.execute(db);
+  return (numAffectedRows ?? 0n) > 0n;
+}
+
+/** Lets a live delivery wait for another time. False where it has ended. */
+export async function setNextAttempt(db: Db, deliveryId: string, at: Date): Promise<boolean> {
+  const { numAffectedRows } = await sql`
+    update delivery_queue set timed = true, next_attempt_at = ${at}, lease_until = 'epoch'
+    where delivery_id = ${deliveryId}`.execute(db);
+  return (numAffectedRows ?? 0n) > 0n;
+}
+
+/**
+ * Deliveries whose retry is `overdueMs` late, oldest first: their workflow may be lost. They count as due from now,
+ * so that the next round takes others.
+ */
+export async function takeOverdue(db: Db, overdueMs: number, limit: number) {
+  const { rows } = await sql<OverdueDelivery>`
+    with due as materialized (
+      select delivery_id from delivery_queue
+      where timed and next_attempt_at < now() - ${overdueMs}::int * interval '1 ms' and lease_until < now()
+      order by next_attempt_at limit ${limit}::int for update skip locked)
+    update delivery_queue q set next_attempt_at = now()
+    from webhooks w
+    where q.delivery_id = any(array(select delivery_id from due)) and w.id = q.webhook_id
+    returning q.delivery_id as "deliveryId", q.tenant_id as "tenantId", q.webhook_id as "webhookId",
+      q.event_type as "eventType", q.attempt, q.trigger, w.host`.execute(db);
+  return rows;
+}
+
+export type OverdueDelivery = {
+  deliveryId: string;
+  tenantId: string;
+  webhookId: string;
+  eventType: string;
+  host: string;
+  attempt: number;
+  trigger: Trigger;
+};
+
+/**
+ * Cancels live deliveries of deleted webhooks, `limit` at a time; returns those that wait for a timer, whose
+ * workflows can be told.
+ */
+export async function cancelOfDeletedWebhooks(db: Db, limit: number): Promise<{ cancelled: number; timed: string[] }> {
+  const { rows } = await sql<{ id: string; timed: boolean }>`
+    with dead as materialized (
+      select q.delivery_id from webhooks w join lateral (
+        select delivery_id from delivery_queue q where q.webhook_id = w.id limit ${limit}::int) q on true
+      where w.deleted_at is not null limit ${limit}::int),
+    gone as (
+      delete from delivery_queue where delivery_id = any(array(select delivery_id from dead))
+      returning delivery_id, timed, attempt)
+    update deliveries d set state = 'cancelled', ended_at = now(), attempt_count = gone.attempt
+    from gone where d.id = gone.delivery_id and d.state = 'pending'
+    returning d.id, gone.timed`.execute(db);
+  return { cancelled: rows.length, timed: rows.filter((row) => row.timed).map((row) => row.id) };
+}
+
+/** The bounds of every id that shares a millisecond: lets Postgres prune partitions of tables keyed by another id. */
+export function sameTimeBounds(uuid: string): { from: string; to: string } {
+  const atMs = uuidTimeMs(uuid);
+  return { from: uuidFloor(atMs), to: uuidFloor(atMs + 1) };
+}

@@ -1,0 +1,55 @@
+import { Kysely, PostgresDialect } from 'kysely';
+import { Pool, types } from 'pg';
+import type { Tables } from './tables';
+
+/** Both ways to ask: kysely for what people read, named statements on the pool for the hot path. */
+export type Database = {
+  readonly pool: Pool;
+  readonly kysely: Kysely<Tables>;
+  close(): Promise<void>;
+};
+
+export type DatabaseOptions = {
+  url: string;
+  /** Connections this process may hold. */
+  poolSize: number;
+  /** Shown in pg_stat_activity. */
+  applicationName: string;
+  /**
+   * `queue` turns hash and merge joins off: the claim and the load touch a handful of rows by key, and statistics
+   * taken while the queue was empty otherwise lead the planner to scan it.
+   */
+  planner: 'default' | 'queue';
+  /** A statement that runs longer is cancelled, milliseconds. */
+  statementTimeoutMs?: number;
+  onError?: (error: Error) => void;
+};
+
+/** A connection that does not come within this time counts as an unreachable database. */
+const CONNECT_TIMEOUT_MS = 5_000;
+const STATEMENT_TIMEOUT_MS = 10_000;
+
+// bigint columns here are sequences and counts far below 2^53.
+types.setTypeParser(types.builtins.INT8, Number);
+
+/** Opens a pool; nothing connects before the first query. */
+export function openDatabase(options: DatabaseOptions): Database {
+  const settings = [
+    '-c idle_in_transaction_session_timeout=30s',
+    ...(options.planner === 'queue' ? ['-c enable_hashjoin=off', '-c enable_mergejoin=off'] : []),
+  ];
+  const pool = new Pool({
+    connectionString: options.url,
+    max: options.poolSize,
+    application_name: options.applicationName,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    statement_timeout: options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS,
+    // A server that died without a word would otherwise hold a query for ever.
+    query_timeout: (options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS) + 2_000,
+    keepAlive: true,
+    options: settings.join(' '),
+  });
+  pool.on('error', (error) => options.onError?.(error));
+  const kysely = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
+  return { pool, kysely, close: () => kysely.destroy() };
+}

@@ -1,0 +1,141 @@
+import { type Kysely, sql } from 'kysely';
+import { type DeliveryState, type EndState, type HeldBecause, visibleState } from '../domain/delivery';
+import { uuidFloor } from '../domain/ids';
+import { sameTimeBounds } from './control';
+import type { Tables } from './tables';
+
+type Db = Kysely<Tables>;
+
+export type Delivery = {
+  id: string;
+  eventId: string;
+  eventType: string;
+  webhookId: string;
+  state: DeliveryState;
+  heldBecause: HeldBecause | undefined;
+  attemptCount: number;
+  nextAttemptAt: Date | null;
+  endedAt: Date | null;
+  lastStatus: number | null;
+  lastError: string | null;
+  failedBecause: string | null;
+};
+
+export type DeliveryFilter = {
+  state?: DeliveryState;
+  webhookId?: string;
+  eventId?: string;
+  eventType?: string;
+  since: Date;
+  until: Date;
+  /** The last id of the page before. */
+  beforeId?: string;
+  limit: number;
+};
+
+export async function findDelivery(db: Db, tenantId: string, id: string): Promise<Delivery | undefined> {
+  const row = await selectDeliveries(db, tenantId).where('d.id', '=', id).executeTakeFirst();
+  return row && toDelivery(row);
+}
+
+/** Newest first, by keyset within the time window. The state filter is the state that people see. */
+export async function listDeliveries(db: Db, tenantId: string, filter: DeliveryFilter): Promise<Delivery[]> {
+  let query = selectDeliveries(db, tenantId)
+    .where('d.id', '>=', uuidFloor(filter.since.getTime()))
+    .where('d.id', '<', uuidFloor(filter.until.getTime()))
+    .orderBy('d.id', 'desc')
+    .limit(filter.limit);
+  if (filter.beforeId) query = query.where('d.id', '<', filter.beforeId);
+  if (filter.webhookId) query = query.where('d.webhook_id', '=', filter.webhookId);
+  if (filter.eventType) query = query.where('d.event_type', '=', filter.eventType);
+  if (filter.eventId) {
+    const { from, to } = sameTimeBounds(filter.eventId);
+    query = query.where('d.event_id', '=', filter.eventId).where('d.id', '>=', from).where('d.id', '<', to);
+  }
+  if (filter.state) query = query.where(stateIs(filter.state));
+  return (await query.execute()).map(toDelivery);
+}
+
+/** SQL for the rule of `visibleState`; the mapper below applies the same rule to each row. */
+function stateIs(state: DeliveryState) {
+  const shut = sql`(g.status is distinct from 'active' or g.blocked_until > now())`;
+  switch (state) {
+    case 'delivered':
+    case 'failed':
+    case 'cancelled':
+      return sql<boolean>`d.state = ${state}`;
+    case 'in_progress':
+      return sql<boolean>`d.state = 'pending' and q.lease_until > now()`;
+    case 'retrying':
+      return sql<boolean>`d.state = 'pending' and q.timed and q.lease_until <= now()`;
+    case 'held':
+      return sql<boolean>`d.state = 'pending' and not q.timed and q.lease_until <= now() and ${shut}`;
+    case 'pending':
+      return sql<boolean>`d.state = 'pending' and
+        (q.delivery_id is null or (not q.timed and q.lease_until <= now() and not ${shut}))`;
+  }
+}
+
+function selectDeliveries(db: Db, tenantId: string) {
+  return db
+    .selectFrom('deliveries as d')
+    .leftJoin('delivery_queue as q', 'q.delivery_id', 'd.id')
+    .leftJoin('webhook_gates as g', 'g.webhook_id', 'd.webhook_id')
+    .leftJoinLateral(
+      (eb) =>
+        eb
+          .selectFrom('attempts as a')
+          .select(['a.status_code', 'a.error_code'])
+          .whereRef('a.delivery_id', '=', 'd.id')
+          .orderBy('a.number', 'desc')
+          .limit(1)
+          .as('a'),
+      (join) => join.onTrue(),
+    )
+    .select([
+      'd.id',
+      'd.event_id',
+      'd.event_type',
+      'd.webhook_id',
+      'd.state',
+      'd.attempt_count',
+      'd.ended_at',
+      'd.failed_because',
+      'a.status_code',
+      'a.error_code',
+      'q.timed',
+      'q.attempt',
+      'q.next_attempt_at',
+      'g.status as gate_status',
+      sql<boolean | null>`q.lease_until > now()`.as('leased'),
+      sql<boolean | null>`g.blocked_until > now()`.as('throttled'),
+    ])
+    .where('d.tenant_id', '=', tenantId);
+}
+
+type DeliveryRow = Awaited<ReturnType<ReturnType<typeof selectDeliveries>['execute']>>[number];
+
+function toDelivery(row: DeliveryRow): Delivery {
+  const queue = row.timed === null ? undefined : { timed: row.timed, leased: row.leased === true };
+  const shut = shutBecause(row.gate_status, row.throttled === true);
+  const state = visibleState(row.state as 'pending' | EndState, queue, shut);
+  return {
+    id: row.id,
+    eventId: row.event_id,
+    eventType: row.event_type,
+    webhookId: row.webhook_id,
+    state,
+    heldBecause: state === 'held' ? shut : undefined,
+    attemptCount: row.attempt ?? row.attempt_count,
+    nextAttemptAt: state === 'retrying' ? row.next_attempt_at : null,
+    endedAt: row.ended_at,
+    lastStatus: row.status_code,
+    lastError: row.error_code,
+    failedBecause: row.failed_because,
+  };
+}
+
+function shutBecause(status: string | null, throttled: boolean): HeldBecause | undefined {
+  if (status === 'paused' || status === 'disabled') return status;
+  return throttled ? 'throttled' : undefined;
+}

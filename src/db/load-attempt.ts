@@ -1,0 +1,109 @@
+import type { Pool } from 'pg';
+import type { EndState, Trigger, WebhookStatus } from '../domain/delivery';
+import type { StoredRetryPolicy } from '../domain/retry-schedule';
+
+/** Everything one attempt needs, read at every attempt so that configuration changes count from the next one on. */
+export type AttemptFacts = {
+  tenantId: string;
+  eventId: string;
+  eventType: string;
+  state: 'pending' | EndState;
+  body: Buffer;
+  /** The queue row; absent once the delivery has ended. */
+  queue?: { timed: boolean; remainingMs: number; attempt: number; step: number; trigger: Trigger };
+  /** The outcome of this attempt number, where it was already made. */
+  recorded?: { outcome: string; statusCode: number | null; errorCode: string | null };
+  /** Absent where the webhook was deleted. */
+  webhook?: {
+    id: string;
+    url: string;
+    timeoutMs: number;
+    retryPolicy: StoredRetryPolicy;
+    status: WebhookStatus;
+    throttled: boolean;
+    sealedSecrets: { id: string; sealed: string }[];
+  };
+};
+
+const LOAD = {
+  name: 'load-attempt',
+  text: `
+select d.tenant_id, d.event_id, d.event_type, d.state, d.webhook_id, e.body,
+  q.delivery_id is not null as queued, q.timed, q.attempt, q.step, q.trigger,
+  greatest(0, extract(epoch from q.next_attempt_at - now()) * 1000)::float8 as remaining_ms,
+  a.outcome, a.status_code, a.error_code,
+  w.url, w.timeout_ms, w.retry_policy, g.status, g.blocked_until > now() as throttled,
+  (select json_agg(json_build_object('id', s.id, 'sealed', s.sealed) order by s.created_at desc)
+   from webhook_secrets s where s.webhook_id = w.id and (s.expires_at is null or s.expires_at > now())) as secrets
+from deliveries d
+join events e on e.id = d.event_id
+left join attempts a on a.delivery_id = $1 and a.number = $2
+left join delivery_queue q on q.delivery_id = $1
+left join webhooks w on w.id = d.webhook_id and w.deleted_at is null
+left join webhook_gates g on g.webhook_id = w.id
+where d.id = $1`,
+};
+
+type Row = {
+  tenant_id: string;
+  event_id: string;
+  event_type: string;
+  state: 'pending' | EndState;
+  webhook_id: string;
+  body: Buffer;
+  queued: boolean;
+  timed: boolean;
+  attempt: number;
+  step: number;
+  trigger: Trigger;
+  remaining_ms: number | null;
+  outcome: string | null;
+  status_code: number | null;
+  error_code: string | null;
+  url: string | null;
+  timeout_ms: number;
+  retry_policy: StoredRetryPolicy;
+  status: WebhookStatus | null;
+  throttled: boolean;
+  secrets: { id: string; sealed: string }[] | null;
+};
+
+/** Loads what attempt `number` of a delivery needs, in one query; undefined where there is no such delivery. */
+export async function loadAttempt(pool: Pool, deliveryId: string, number: number): Promise<AttemptFacts | undefined> {
+  const { rows } = await pool.query<Row>({ ...LOAD, values: [deliveryId, number] });
+  return rows[0] && toFacts(rows[0]);
+}
+
+function toFacts(row: Row): AttemptFacts {
+  return {
+    tenantId: row.tenant_id,
+    eventId: row.event_id,
+    eventType: row.event_type,
+    state: row.state,
+    body: row.body,
+    ...(row.queued && {
+      queue: {
+        timed: row.timed,
+        remainingMs: row.remaining_ms ?? 0,
+        attempt: row.attempt,
+        step: row.step,
+        trigger: row.trigger,
+      },
+    }),
+    ...(row.outcome !== null && {
+      recorded: { outcome: row.outcome, statusCode: row.status_code, errorCode: row.error_code },
+    }),
+    ...(row.url !== null &&
+      row.status !== null && {
+        webhook: {
+          id: row.webhook_id,
+          url: row.url,
+          timeoutMs: row.timeout_ms,
+          retryPolicy: row.retry_policy,
+          status: row.status,
+          throttled: row.throttled,
+          sealedSecrets: row.secrets ?? [],
+        },
+      }),
+  };
+}

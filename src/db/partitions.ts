@@ -1,0 +1,94 @@
+import type { Pool, PoolClient } from 'pg';
+import { uuidFloor } from '../domain/ids';
+
+/**
+ * Weekly partitions of events, deliveries and attempts, made ahead of time by LIKE + ATTACH: unlike
+ * CREATE … PARTITION OF, that does not wait behind readers of the parent while it holds up every publish.
+ */
+const TABLES = ['events', 'deliveries', 'attempts'] as const;
+const WEEK_MS = 7 * 24 * 3_600_000;
+/** The Unix epoch was a Thursday; weeks here begin on Monday. */
+const MONDAY_MS = 4 * 24 * 3_600_000;
+export const WEEKS_AHEAD = 5;
+/** Two processes may start at once; this advisory lock makes the second wait for the first. */
+const PARTITION_LOCK = 7_461_002;
+/** ATTACH needs a short lock on the parent; rather than queue up behind a long reader, give up and try again. */
+const LOCK_TIMEOUT = '200ms';
+const ATTACH_TRIES = 50;
+
+/** The Monday, 00:00 UTC, of the week that holds `atMs`. */
+export function weekStartMs(atMs: number): number {
+  return atMs - ((((atMs - MONDAY_MS) % WEEK_MS) + WEEK_MS) % WEEK_MS);
+}
+
+function partitionName(table: string, startMs: number): string {
+  return `${table}_w${new Date(startMs).toISOString().slice(0, 10).replaceAll('-', '')}`;
+}
+
+/**
+ * Makes the partitions of last week (for clocks that are behind), this week and {@link WEEKS_AHEAD} more.
+ * Safe to call at any time, from any number of processes. Returns how many were made.
+ */
+export async function ensurePartitions(pool: Pool, nowMs: number): Promise<number> {
+  const first = weekStartMs(nowMs) - WEEK_MS;
+  const starts = Array.from({ length: WEEKS_AHEAD + 2 }, (_, i) => first + i * WEEK_MS);
+  const wanted = TABLES.flatMap((table) => starts.map((startMs) => ({ table, startMs })));
+  const names = wanted.map(({ table, startMs }) => partitionName(table, startMs));
+  const attached = await pool.query<{ relname: string }>(
+    `select c.relname from pg_class c join pg_inherits i on i.inhrelid = c.oid
+     where c.relname = any($1) and c.relnamespace = current_schema()::regnamespace`,
+    [names],
+  );
+  const have = new Set(attached.rows.map((row) => row.relname));
+  const missing = wanted.filter((_, i) => !have.has(names[i]!));
+  if (missing.length === 0) return 0;
+
+  const client = await pool.connect();
+  try {
+    await client.query('select pg_advisory_lock($1)', [PARTITION_LOCK]);
+    for (const { table, startMs } of missing) await attach(client, table, startMs);
+    return missing.length;
+  } finally {
+    await client.query('select pg_advisory_unlock($1)', [PARTITION_LOCK]).catch(() => undefined);
+    client.release();
+  }
+}
+
+async function attach(client: PoolClient, table: string, startMs: number): Promise<void> {
+  const name = partitionName(table, startMs);
+  for (let tries = 1; ; tries++) {
+    try {
+      await client.query('begin');
+      await client.query(`set local lock_timeout = '${LOCK_TIMEOUT}'`);
+      const done = await client.query(
+        `select 1 from pg_inherits i join pg_class c on c.oid = i.inhrelid
+         where c.relname = $1 and c.relnamespace = current_schema()::regnamespace`,
+        [name],
+      );
+      if (done.rowCount === 0) {
+        await client.query(`create table ${name} (like ${table} including all)`);
+        await client.query(
+          `alter table ${table} attach partition ${name}
+           for values from ('${uuidFloor(startMs)}') to ('${uuidFloor(startMs + WEEK_MS)}')`,
+        );
+      }
+      await client.query('commit');
+      return;
+    } catch (error) {
+      await client.query('rollback');
+      const lockNotAvailable = (error as { code?: string }).code === '55P03';
+      if (!lockNotAvailable || tries >= ATTACH_TRIES) throw error;
+    }
+  }
+}
+
+/** Weeks from now until the first one without a partition; readiness fails below 2. */
+export async function weeksAhead(pool: Pool, nowMs: number): Promise<number> {
+  const starts = Array.from({ length: WEEKS_AHEAD + 1 }, (_, i) => weekStartMs(nowMs) + i * WEEK_MS);
+  const found = await pool.query<{ relname: string }>('select relname from pg_class where relname = any($1)', [
+    starts.map((startMs) => partitionName('events', startMs)),
+  ]);
+  const have = new Set(found.rows.map((row) => row.relname));
+  const missing = starts.findIndex((startMs) => !have.has(partitionName('events', startMs)));
+  return (missing === -1 ? starts.length : missing) - 1;
+}

@@ -1,0 +1,90 @@
+import type { Pool } from 'pg';
+import { ensurePartitions } from './partitions';
+
+export type NewEvent = {
+  id: string;
+  tenantId: string;
+  type: string;
+  /** The exact bytes that every receiver gets. */
+  body: Buffer;
+  createdAt: Date;
+  /** The producer's own id: makes a repeated publish a no-op. */
+  producerId?: string;
+  /** Every subscription pattern that matches the type. */
+  patterns: string[];
+};
+
+export type Published = { eventId: string; deliveries: number; duplicate: boolean };
+
+/**
+ * One statement: the event, its deliveries and their queue rows, or nothing at all.
+ * A delivery's id takes the event's 48 time bits and version nibble's place from a random uuid.
+ * `event_id` is null where the producer's id is already known.
+ */
+const PUBLISH = {
+  name: 'publish',
+  text: `
+with k as (
+  insert into idempotency_keys (tenant_id, kind, key, event_id)
+  select $2, 'event', $6, $1 where $6::text is not null
+  on conflict do nothing returning event_id),
+e as (
+  insert into events (id, tenant_id, type, body, created_at)
+  select $1, $2, $3, $4, $5 where $6::text is null or exists (select from k)
+  returning id),
+d as (
+  insert into deliveries (id, tenant_id, event_id, webhook_id, event_type)
+  select (substr($1::uuid::text, 1, 14) || '7' || substr(gen_random_uuid()::text, 16))::uuid, $2, e.id, s.webhook_id, $3
+  from e cross join (
+    select distinct webhook_id from subscriptions where tenant_id = $2 and pattern = any($7::text[])) s
+  returning id, tenant_id, event_id, webhook_id, event_type),
+q as (
+  insert into delivery_queue (delivery_id, tenant_id, event_id, webhook_id, event_type)
+  select id, tenant_id, event_id, webhook_id, event_type from d returning 1)
+select (select id from e) as event_id, (select count(*) from q)::int as deliveries`,
+};
+
+const NO_PARTITION = '23514';
+
+/** Stores an event and queues its deliveries. Where its week has no partition yet, makes it and tries once more. */
+export async function publishEvent(pool: Pool, event: NewEvent): Promise<Published> {
+  try {
+    return await insertEvent(pool, event);
+  } catch (error) {
+    if ((error as { code?: string }).code !== NO_PARTITION) throw error;
+    await ensurePartitions(pool, event.createdAt.getTime());
+    return insertEvent(pool, event);
+  }
+}
+
+async function insertEvent(pool: Pool, event: NewEvent): Promise<Published> {
+  const { rows } = await pool.query<{ event_id: string | null; deliveries: number }>({
+    ...PUBLISH,
+    values: [
+      event.id,
+      event.tenantId,
+      event.type,
+      event.body,
+      event.createdAt,
+      event.producerId ?? null,
+      event.patterns,
+    ],
+  });
+  const row = rows[0]!;
+  if (row.event_id) return { eventId: row.event_id, deliveries: row.deliveries, duplicate: false };
+  return readDuplicate(pool, event);
+}
+
+/** A second statement, because the first one's snapshot does not see a key that another publish just committed. */
+async function readDuplicate(pool: Pool, event: NewEvent): Promise<Published> {
+  const { rows } = await pool.query<{ event_id: string; deliveries: number }>(
+    `select k.event_id, (select count(*) from deliveries d where d.event_id = k.event_id
+        and d.id between (substr(k.event_id::text, 1, 13) || '-0000-0000-000000000000')::uuid
+                     and (substr(k.event_id::text, 1, 13) || '-ffff-ffff-ffffffffffff')::uuid)::int as deliveries
+     from idempotency_keys k where k.tenant_id = $1 and k.kind = 'event' and k.key = $2`,
+    [event.tenantId, event.producerId],
+  );
+  const row = rows[0];
+  if (!row) throw new Error('the idempotency key vanished between two statements');
+  return { eventId: row.event_id, deliveries: row.deliveries, duplicate: true };
+}

@@ -1,0 +1,119 @@
+import type { Pool } from 'pg';
+import type { EndState, Trigger } from '../domain/delivery';
+
+/** One attempt as it is written down. Bytes travel as base64 inside the one JSON parameter. */
+export type AttemptRecord = {
+  deliveryId: string;
+  tenantId: string;
+  webhookId: string;
+  attemptId: string;
+  number: number;
+  trigger: Trigger;
+  startedAt: Date;
+  durationMs: number;
+  statusCode: number | null;
+  errorCode: string | null;
+  errorMessage: string | null;
+  requestHeaders: Record<string, string>;
+  responseHeaders: Record<string, string> | null;
+  responseBody: Buffer | null;
+  remoteAddress: string | null;
+  /** What follows: the end, or a wait. */
+  next: AttemptNext;
+};
+
+export type AttemptNext =
+  | { kind: 'end'; state: EndState; because: string | null }
+  /** Waits anew and uses up a step of the schedule. */
+  | { kind: 'wait'; waitMs: number }
+  /** Made by hand in the middle of a wait: the wait that was running goes on. */
+  | { kind: 'keep_waiting' };
+
+/**
+ * The one place that moves a delivery on after an attempt:
+ *
+ *   in_progress ──▶ delivered | failed | cancelled   (queue row deleted, delivery ended)
+ *   in_progress ──▶ retrying                         (queue row timed, with its next time)
+ *
+ * Queue rows are locked first and in id order: concurrent recorders cannot deadlock, and one that comes late (its
+ * row gone, or its number already counted) changes nothing but the log. Recording the same attempt again is harmless:
+ * an attempt's key is its delivery and number.
+ */
+const RECORD = {
+  name: 'record-attempts',
+  text: `
+with r as materialized (
+  select * from jsonb_to_recordset($1::jsonb) as x(
+    delivery_id uuid, tenant_id uuid, webhook_id uuid, id uuid, number int, trigger text, started_at timestamptz,
+    duration_ms int, outcome text, status_code int, error_code text, error_message text, request_headers jsonb,
+    response_headers jsonb, response_body text, remote_address text, end_state text, because text, wait_ms float8)),
+locked as materialized (
+  select q.delivery_id, q.attempt from delivery_queue q
+  where q.delivery_id = any(array(select delivery_id from r)) order by q.delivery_id for update),
+due as materialized (
+  select r.* from r join locked l on l.delivery_id = r.delivery_id and l.attempt < r.number),
+logged as (
+  insert into attempts (delivery_id, number, id, tenant_id, webhook_id, trigger, started_at, duration_ms, outcome,
+    status_code, error_code, error_message, request_headers, response_headers, response_body, remote_address)
+  select delivery_id, number, id, tenant_id, webhook_id, trigger, started_at, duration_ms, outcome, status_code,
+    error_code, error_message, request_headers, response_headers, decode(response_body, 'base64'), remote_address
+  from r on conflict do nothing),
+ended as (
+  update deliveries d set state = due.end_state, attempt_count = due.number, ended_at = now(),
+    last_status = due.status_code, last_error = due.error_code, failed_because = due.because,
+    failed_at = case when due.end_state = 'failed' then now() end
+  from due where d.id = due.delivery_id and d.id between $2::uuid and $3::uuid and due.end_state is not null),
+waiting as (
+  update delivery_queue q set timed = true, attempt = due.number, lease_until = 'epoch', trigger = 'schedule',
+    step = q.step + (due.wait_ms is not null)::int,
+    next_attempt_at = case when due.wait_ms is null then coalesce(q.next_attempt_at, now())
+      else now() + due.wait_ms * interval '1 ms' end
+  from due where q.delivery_id = due.delivery_id and due.end_state is null),
+gates as (
+  update webhook_gates g set
+    fifo_delivery_id = case when due.end_state is null then g.fifo_delivery_id end,
+    fifo_until = case when due.end_state is null then 'infinity'::timestamptz else 'epoch'::timestamptz end
+  from due where g.webhook_id = due.webhook_id and g.ordered and g.fifo_delivery_id = due.delivery_id),
+gone as (
+  delete from delivery_queue q using due
+  where q.delivery_id = due.delivery_id and due.end_state is not null)
+select delivery_id from due`,
+};
+
+/**
+ * Writes attempts down and moves their deliveries on, all or none. Returns the deliveries that were moved; one that
+ * is missing had already ended or already counted this attempt.
+ */
+export async function recordAttempts(pool: Pool, records: readonly AttemptRecord[]): Promise<Set<string>> {
+  const ids = records.map((record) => record.deliveryId).sort();
+  const { rows } = await pool.query<{ delivery_id: string }>({
+    ...RECORD,
+    values: [JSON.stringify(records.map(toRow)), ids[0], ids.at(-1)],
+  });
+  return new Set(rows.map((row) => row.delivery_id));
+}
+
+function toRow(record: AttemptRecord) {
+  const { next } = record;
+  return {
+    delivery_id: record.deliveryId,
+    tenant_id: record.tenantId,
+    webhook_id: record.webhookId,
+    id: record.attemptId,
+    number: record.number,
+    trigger: record.trigger,
+    started_at: record.startedAt,
+    duration_ms: record.durationMs,
+    outcome: next.kind === 'end' ? next.state : 'retry',
+    status_code: record.statusCode,
+    error_code: record.errorCode,
+    error_message: record.errorMessage,
+    request_headers: record.requestHeaders,
+    response_headers: record.responseHeaders,
+    response_body: record.responseBody?.toString('base64') ?? null,
+    remote_address: record.remoteAddress,
+    end_state: next.kind === 'end' ? next.state : null,
+    because: next.kind === 'end' ? next.because : null,
+    wait_ms: next.kind === 'wait' ? next.waitMs : null,
+  };
+}

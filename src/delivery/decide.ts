@@ -1,0 +1,50 @@
+import type { AttemptFacts } from '../db/load-attempt';
+import type { AttemptFact, AttemptRequest, AttemptResult } from './types';
+
+type Live = AttemptFacts & Required<Pick<AttemptFacts, 'queue' | 'webhook'>>;
+
+/** What to do about an attempt that was asked for, once its facts are loaded. */
+export type Decision =
+  | { do: 'send'; facts: Live }
+  | { do: 'answer'; result: AttemptResult }
+  /** The gate is shut: give the delivery back to the queue. */
+  | { do: 'requeue' }
+  /** Its webhook is gone. */
+  | { do: 'cancel' }
+  /** Ended, and an operator wants it sent again. */
+  | { do: 'reopen' };
+
+/**
+ * Decides whether attempt `number` is to be made. The record in Postgres has the word: an attempt that stands there
+ * is answered, never repeated, and a delivery that has ended or waits is left alone.
+ */
+export function decide(facts: AttemptFacts | undefined, { number, cause }: AttemptRequest): Decision {
+  // Its week was dropped by retention: nothing is left to send.
+  if (!facts) return { do: 'answer', result: { kind: 'cancelled' } };
+  const { queue, webhook, recorded } = facts;
+  const last = recorded && toFact(number, recorded);
+  if (!queue) {
+    if (cause === 'manual' && !recorded && facts.state !== 'pending') return { do: 'reopen' };
+    return { do: 'answer', result: { kind: facts.state === 'pending' ? 'cancelled' : facts.state, last } };
+  }
+  if (!webhook) return { do: 'cancel' };
+  const waits = {
+    kind: 'retry',
+    waitMs: queue.timed ? queue.remainingMs : 0,
+    kept: false,
+    attempt: queue.attempt,
+  } as const;
+  if (recorded) return { do: 'answer', result: { ...waits, last } };
+  if (queue.attempt !== number - 1) return { do: 'answer', result: waits };
+  if (queue.timed && cause === 'claimed') return { do: 'answer', result: waits };
+  if (webhook.status !== 'active' || webhook.throttled) return { do: 'requeue' };
+  return { do: 'send', facts: { ...facts, queue, webhook } };
+}
+
+function toFact(number: number, recorded: NonNullable<AttemptFacts['recorded']>): AttemptFact {
+  return {
+    number,
+    ...(recorded.statusCode !== null && { statusCode: recorded.statusCode }),
+    ...(recorded.errorCode !== null && { errorCode: recorded.errorCode }),
+  };
+}

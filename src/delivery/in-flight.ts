@@ -1,0 +1,95 @@
+import type { AttemptResult } from './types';
+
+type Reservation = { webhookId: string; expiresAt: number };
+
+/**
+ * What this process has in hand. Reservations are the slots of first attempts: taken when the relay claims a
+ * delivery, freed when its POST has ended and is recorded; they tell the relay how much more it may claim, in all and
+ * per webhook. Running attempts are kept by delivery and number, so that a repeated activity joins the POST that is
+ * already under way instead of making a second one.
+ */
+export class InFlight {
+  readonly #reserved = new Map<string, Reservation>();
+  readonly #perWebhook = new Map<string, number>();
+  readonly #running = new Map<string, { number: number; result: Promise<AttemptResult> }>();
+  #onRelease: () => void = () => undefined;
+
+  /**
+   * @param capacity first attempts that may be under way at once
+   * @param leaseMs after this long a reservation is dropped: its row has become claimable again
+   */
+  constructor(
+    readonly capacity: number,
+    readonly leaseMs: number,
+  ) {}
+
+  /** Calls back whenever a slot becomes free. */
+  onRelease(callback: () => void): void {
+    this.#onRelease = callback;
+  }
+
+  get free(): number {
+    return Math.max(0, this.capacity - this.#reserved.size);
+  }
+
+  /** Slots held, by webhook. */
+  get byWebhook(): ReadonlyMap<string, number> {
+    return this.#perWebhook;
+  }
+
+  /** Takes a slot, or holds one for its full time that was taken before. */
+  reserve(deliveryId: string, webhookId: string): void {
+    const known = this.#reserved.get(deliveryId);
+    const expiresAt = performance.now() + this.leaseMs;
+    if (known) {
+      known.expiresAt = expiresAt;
+      return;
+    }
+    this.#reserved.set(deliveryId, { webhookId, expiresAt });
+    this.#perWebhook.set(webhookId, (this.#perWebhook.get(webhookId) ?? 0) + 1);
+  }
+
+  /** Holds a slot for less than its lease: the attempt may not run here. */
+  shorten(deliveryId: string, holdMs: number): void {
+    const held = this.#reserved.get(deliveryId);
+    if (held && !this.#running.has(deliveryId)) held.expiresAt = performance.now() + holdMs;
+  }
+
+  release(deliveryId: string): void {
+    const held = this.#reserved.get(deliveryId);
+    if (!held) return;
+    this.#reserved.delete(deliveryId);
+    const left = (this.#perWebhook.get(held.webhookId) ?? 1) - 1;
+    if (left > 0) this.#perWebhook.set(held.webhookId, left);
+    else this.#perWebhook.delete(held.webhookId);
+    this.#onRelease();
+  }
+
+  /** Drops slots whose workflow ran in another process, or never ran, once their time is over. */
+  expire(): void {
+    const now = performance.now();
+    for (const [id, held] of this.#reserved) if (held.expiresAt < now && !this.#running.has(id)) this.release(id);
+  }
+
+  /** Runs an attempt, or joins the one of the same delivery and number. Frees the delivery's slot at its end. */
+  run(deliveryId: string, number: number, attempt: () => Promise<AttemptResult>): Promise<AttemptResult> {
+    const running = this.#running.get(deliveryId);
+    if (running?.number === number) return running.result;
+    const result = attempt().finally(() => {
+      if (this.#running.get(deliveryId)?.result === result) this.#running.delete(deliveryId);
+      this.release(deliveryId);
+    });
+    this.#running.set(deliveryId, { number, result });
+    return result;
+  }
+
+  /** Waits until no attempt runs, at most `limitMs`. False where some still did. */
+  async drained(limitMs: number): Promise<boolean> {
+    let timer: NodeJS.Timeout | undefined;
+    const expired = new Promise<false>((resolve) => {
+      timer = setTimeout(() => resolve(false), limitMs);
+    });
+    const ended = Promise.allSettled([...this.#running.values()].map((running) => running.result)).then(() => true);
+    return Promise.race([ended, expired]).finally(() => clearTimeout(timer));
+  }
+}

@@ -1,0 +1,39 @@
+/** What a person sees of a delivery. `held` is a pending one behind a shut gate. */
+export const DELIVERY_STATES = [
+  'pending',
+  'held',
+  'in_progress',
+  'retrying',
+  'delivered',
+  'failed',
+  'cancelled',
+] as const;
+export type DeliveryState = (typeof DELIVERY_STATES)[number];
+
+/** States that `deliveries.state` holds: the live ones between publish and end are read from the queue row. */
+export const END_STATES = ['delivered', 'failed', 'cancelled'] as const;
+export type EndState = (typeof END_STATES)[number];
+
+/** Why an attempt was made. */
+export const TRIGGERS = ['schedule', 'manual', 'test', 'replay'] as const;
+export type Trigger = (typeof TRIGGERS)[number];
+
+export const WEBHOOK_STATUSES = ['active', 'paused', 'disabled'] as const;
+export type WebhookStatus = (typeof WEBHOOK_STATUSES)[number];
+
+/** What is known of a delivery's queue row; absent once the delivery has ended. */
+export type QueueFacts = { timed: boolean; leased: boolean };
+/** Why a gate is shut, or undefined where it is open. */
+export type HeldBecause = 'paused' | 'disabled' | 'throttled';
+
+/** The state a person sees, from the record, the queue row and the webhook's gate. */
+export function visibleState(
+  recorded: 'pending' | EndState,
+  queue: QueueFacts | undefined,
+  held: HeldBecause | undefined,
+): DeliveryState {
+  if (recorded !== 'pending' || !queue) return recorded;
+  if (queue.leased) return 'in_progress';
+  if (queue.timed) return 'retrying';
+  return held ? 'held' : 'pending';
+}

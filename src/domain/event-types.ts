@@ -1,0 +1,27 @@
+/** Event types are dotted lower-case names (`order.created`); patterns are `*`, `order.*`, or one exact type. */
+const TYPE = /^[a-z0-9_-]+(\.[a-z0-9_-]+)*$/;
+const MAX_LENGTH = 128;
+
+/** What is wrong with an event type, or undefined. */
+export function eventTypeProblem(type: string): string | undefined {
+  if (type.length > MAX_LENGTH) return `must be at most ${MAX_LENGTH} characters`;
+  if (!TYPE.test(type)) return 'must be dotted lower-case words such as order.created';
+  return undefined;
+}
+
+/** What is wrong with a subscription pattern, or undefined. */
+export function patternProblem(pattern: string): string | undefined {
+  if (pattern === '*') return undefined;
+  const base = pattern.endsWith('.*') ? pattern.slice(0, -2) : pattern;
+  return eventTypeProblem(base) === undefined ? undefined : 'must be an event type, a prefix such as order.*, or *';
+}
+
+/**
+ * Every pattern that matches the type, so that a subscription is found by equality on an index:
+ * `order.item.added` → `*`, `order.*`, `order.item.*`, `order.item.added`.
+ */
+export function matchingPatterns(type: string): string[] {
+  const words = type.split('.');
+  const prefixes = words.slice(0, -1).map((_, i) => `${words.slice(0, i + 1).join('.')}.*`);
+  return ['*', ...prefixes, type];
+}

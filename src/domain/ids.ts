@@ -1,0 +1,57 @@
+import { randomFillSync } from 'node:crypto';
+import { fromString, fromUUID, getType, toUUID } from 'typeid-js';
+
+/**
+ * Ids are TypeIDs over UUIDv7 at the edge (`evt_01h…`) and plain `uuid` in Postgres.
+ * Sources: TypeID specification 0.3; UUIDv7 in RFC 9562, section 5.7.
+ */
+export const ID_PREFIXES = {
+  tenant: 'ten',
+  webhook: 'wh',
+  event: 'evt',
+  delivery: 'del',
+  attempt: 'att',
+  apiKey: 'key',
+  secret: 'sec',
+  audit: 'aud',
+} as const;
+
+export type IdKind = keyof typeof ID_PREFIXES;
+
+/** A new UUIDv7 with the time of `atMs` (Unix milliseconds) and 74 random bits. */
+export function newUuid(atMs: number = Date.now()): string {
+  const bytes = randomFillSync(Buffer.allocUnsafe(16));
+  bytes.writeUIntBE(atMs, 0, 6);
+  bytes[6] = (bytes[6]! & 0x0f) | 0x70;
+  bytes[8] = (bytes[8]! & 0x3f) | 0x80;
+  const hex = bytes.toString('hex');
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}
+
+/** Unix milliseconds in the first 48 bits of a UUIDv7. */
+export function uuidTimeMs(uuid: string): number {
+  return Number.parseInt(uuid.slice(0, 8) + uuid.slice(9, 13), 16);
+}
+
+/** The smallest uuid of the given millisecond: a bound for partition pruning and time filters. */
+export function uuidFloor(atMs: number): string {
+  const hex = Math.max(0, Math.floor(atMs)).toString(16).padStart(12, '0');
+  return `${hex.slice(0, 8)}-${hex.slice(8)}-0000-0000-000000000000`;
+}
+
+/** `evt_…` from a uuid. */
+export function toPublicId(kind: IdKind, uuid: string): string {
+  return fromUUID(uuid, ID_PREFIXES[kind]).toString();
+}
+
+/** The uuid of a TypeID of this kind, or undefined where the text is not one. */
+export function parsePublicId(kind: IdKind, text: string): string | undefined {
+  const prefix = ID_PREFIXES[kind];
+  if (!text.startsWith(`${prefix}_`)) return undefined;
+  try {
+    const id = fromString(text);
+    return getType(id) === prefix ? toUUID(id) : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,21 @@
+import { toPublicId } from './ids';
+
+/** Names shared by api, relay and worker: they must agree, so they are made in this one place. */
+
+/** The queue of workflow tasks, and the queue of every attempt after the first. */
+export function taskQueues(prefix: string): { workflows: string; retries: string } {
+  return { workflows: prefix, retries: `${prefix}-retries` };
+}
+
+/** The workflow id is the delivery id: one delivery, one workflow. */
+export function workflowId(deliveryUuid: string): string {
+  return toPublicId('delivery', deliveryUuid);
+}
+
+export const WORKFLOW_TYPE = 'deliverWebhook';
+
+/** Search attributes of a delivery's workflow; all of type Keyword. */
+export const SEARCH_ATTRIBUTES = ['PosthornTenant', 'PosthornWebhook', 'PosthornEventType', 'PosthornState'] as const;
+
+/** Postgres channel on which an api process says that there is work. */
+export const WORK_CHANNEL = 'posthorn_work';

@@ -1,0 +1,52 @@
+import { EgressError, type SendErrorCode } from './errors';
+
+/** Ran out in this process or on this machine, or the sender was closed: nothing the receiver did. */
+const OUR_OWN = new Set(['UND_ERR_DESTROYED', 'UND_ERR_CLOSED', 'EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']);
+
+const BY_CODE: Readonly<Record<string, SendErrorCode>> = {
+  ECONNREFUSED: 'connection_refused',
+  ETIMEDOUT: 'connect_timeout',
+  UND_ERR_CONNECT_TIMEOUT: 'connect_timeout',
+  ENETUNREACH: 'host_unreachable',
+  EHOSTUNREACH: 'host_unreachable',
+  ENETDOWN: 'host_unreachable',
+  EHOSTDOWN: 'host_unreachable',
+  EADDRNOTAVAIL: 'host_unreachable',
+  UND_ERR_INVALID_ARG: 'invalid_request',
+  UND_ERR_NOT_SUPPORTED: 'invalid_request',
+  UND_ERR_HEADERS_OVERFLOW: 'headers_too_large',
+  HPE_HEADER_OVERFLOW: 'headers_too_large',
+};
+
+/** OpenSSL's X509_V_ERR_ names as Node gives them, and Node's own for a certificate of another host. */
+const CERTIFICATE = /^(CERT_|CRL_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|ERROR_IN_|INVALID_|PATH_LENGTH_|ERR_TLS_CERT_)/;
+const TLS = /^(ERR_SSL_|ERR_TLS_|EPROTO$)/;
+const CLOSED = /^(ECONNRESET|EPIPE|ECONNABORTED|UND_ERR_SOCKET)$/;
+
+/**
+ * What an error of undici or of the socket says about the receiver; undefined when it says nothing about it (the
+ * error is ours, and the attempt may be made again).
+ * @param at.sent whether the request was already written to a connection
+ * @param at.secure whether the URL is https
+ */
+export function classifyError(error: Error, at: { sent: boolean; secure: boolean }): SendErrorCode | undefined {
+  if (error instanceof EgressError) return error.sendErrorCode;
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
+  if (OUR_OWN.has(code)) return undefined;
+  if (at.sent) return codeAfterSending(code, error.message);
+  const known = BY_CODE[code];
+  if (known !== undefined) return known;
+  if (CERTIFICATE.test(code)) return 'tls_certificate_invalid';
+  // A TCP handshake is refused or times out; what closes a connection after it and before the request is TLS.
+  if (TLS.test(code) || (at.secure && CLOSED.test(code))) return 'tls_failed';
+  return 'connect_failed';
+}
+
+function codeAfterSending(code: string, message: string): SendErrorCode {
+  // undici's words for a 100 Continue or 101 nobody asked for; the same code also stands for a closed socket.
+  if (code === 'UND_ERR_SOCKET' && message.startsWith('bad ')) return 'invalid_response';
+  // A network that is lost now and a socket that was closed are the same thing to the tenant.
+  if (CLOSED.test(code) || code === 'ETIMEDOUT') return 'connection_reset';
+  if (TLS.test(code)) return 'tls_failed';
+  return BY_CODE[code] ?? 'invalid_response';
+}

@@ -1,0 +1,128 @@
+import type { Dispatcher } from 'undici';
+import { classifyError } from './classify-error';
+import { type SendErrorCode, sendError } from './errors';
+import type { Peer, PeerAware } from './peer-client';
+import type { SendResult } from './send';
+
+/** Of a response body; enough for any error message, little enough to store with every attempt. */
+export const MAX_BODY_BYTES = 16 * 1024;
+/** For the body, once the status has come: it decides nothing any more, and a delivery slot waits for it. */
+const BODY_TIMEOUT_MS = 5_000;
+
+/**
+ * One POST on its way, as undici's handler. It ends exactly once: by the answer, by an error, or by its own deadline,
+ * which also counts while undici still waits for a connection and can not be aborted.
+ */
+export class Exchange implements Dispatcher.DispatchHandler, PeerAware {
+  peer: Peer | null = null;
+  settled = false;
+
+  readonly #startedAt = new Date();
+  readonly #startedMs = performance.now();
+  readonly #chunks: Buffer[] = [];
+  #bodyBytes = 0;
+  #answer: { statusCode: number; headers: Record<string, string> } | undefined;
+  #controller: Dispatcher.DispatchController | undefined;
+  #timer: NodeJS.Timeout;
+
+  constructor(
+    private readonly request: { secure: boolean; timeoutMs: number },
+    private readonly resolve: (result: SendResult) => void,
+    private readonly reject: (error: Error) => void,
+  ) {
+    this.#timer = this.#deadline(request.timeoutMs);
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.settled) this.#abort();
+  }
+
+  onResponseStart(_: unknown, statusCode: number, headers: Record<string, string | string[] | undefined>): void {
+    if (this.settled || statusCode < 200) return; // 1xx: the answer is still to come (RFC 9110 15.2)
+    this.#answer = { statusCode, headers: flatten(headers) };
+    const leftMs = this.request.timeoutMs - (performance.now() - this.#startedMs);
+    if (leftMs <= BODY_TIMEOUT_MS) return;
+    clearTimeout(this.#timer);
+    this.#timer = this.#deadline(BODY_TIMEOUT_MS);
+  }
+
+  onResponseData(_: unknown, chunk: Buffer): void {
+    if (this.settled) return;
+    const room = MAX_BODY_BYTES - this.#bodyBytes;
+    const kept = chunk.length <= room ? chunk : chunk.subarray(0, room);
+    this.#chunks.push(kept);
+    this.#bodyBytes += kept.length;
+    if (chunk.length > room) this.#finish({ bodyTruncated: true });
+  }
+
+  onResponseEnd(): void {
+    this.#finish({ bodyTruncated: false });
+  }
+
+  onResponseError(_: unknown, error: Error): void {
+    if (this.settled) return;
+    if (this.#answer) {
+      this.#finish({ bodyTruncated: true });
+      return;
+    }
+    const code = classifyError(error, { sent: this.#controller !== undefined, secure: this.request.secure });
+    if (code !== undefined) this.#fail(code);
+    else if (this.#settle()) this.reject(error);
+  }
+
+  #fail(code: SendErrorCode): void {
+    if (this.#settle()) this.resolve({ ...this.#outcome(), kind: 'error', ...sendError(code) });
+  }
+
+  #giveUp(): void {
+    if (this.settled) return;
+    if (this.#answer) this.#finish({ bodyTruncated: true });
+    else if (this.#controller) this.#fail('headers_timeout');
+    else this.#fail(this.peer ? 'connect_timeout' : 'no_free_connection');
+    this.#abort();
+  }
+
+  /** When this process was held up, timers run before sockets are read: the answer may be there already. */
+  #deadline(afterMs: number): NodeJS.Timeout {
+    return setTimeout(() => setImmediate(() => this.#giveUp()), afterMs);
+  }
+
+  #finish(end: { bodyTruncated: boolean }): void {
+    const answer = this.#answer;
+    if (!answer || !this.#settle()) return;
+    // A copy: the chunks are windows on the socket's read buffers, which would live as long as the result.
+    this.resolve({ ...this.#outcome(), kind: 'response', ...answer, body: Buffer.concat(this.#chunks), ...end });
+    if (end.bodyTruncated) this.#abort();
+  }
+
+  /** Closes the connection: what is left of the answer is not read. */
+  #abort(): void {
+    this.#controller?.abort(new Error('given up'));
+  }
+
+  #settle(): boolean {
+    if (this.settled) return false;
+    this.settled = true;
+    clearTimeout(this.#timer);
+    return true;
+  }
+
+  #outcome(): { startedAt: Date; durationMs: number; remoteAddress: string | null } {
+    return {
+      startedAt: this.#startedAt,
+      durationMs: performance.now() - this.#startedMs,
+      remoteAddress: this.peer?.remoteAddress ?? null,
+    };
+  }
+}
+
+/** A header that came more than once, in one line (RFC 9110 5.2). */
+function flatten(headers: Record<string, string | string[] | undefined>): Record<string, string> {
+  const flat: Record<string, string> = {};
+  for (const name in headers) {
+    const value = headers[name];
+    if (value !== undefined) flat[name] = typeof value === 'string' ? value : value.join(', ');
+  }
+  return flat;
+}

@@ -1,0 +1,96 @@
+import { version } from '../../package.json';
+import { signGitHub, signStandard, signStripe, signXWebhook } from './signatures';
+
+export { customHeaderProblem } from './custom-headers';
+
+/** Which signatures a webhook's deliveries carry; `standard` is always sent. */
+export type SignatureStyle = 'standard' | 'x-webhook' | 'github' | 'stripe';
+
+export interface HeadersInput {
+  /** `evt_…`: the same on every attempt and replay, so that a receiver can drop what it already has. */
+  eventId: string;
+  /** `del_…` */
+  deliveryId: string;
+  eventType: string;
+  /** Counts from 1. */
+  attemptNumber: number;
+  /** Whether another attempt follows should this one fail. */
+  retryable: boolean;
+  timestampSeconds: number;
+  body: Buffer;
+  /** `whsec_…`, the current one first. Headers with room for a single signature are signed with the first. */
+  secrets: string[];
+  styles: readonly SignatureStyle[];
+  /** The webhook's own headers, each accepted by `customHeaderProblem` when it was set. */
+  custom: Record<string, string>;
+}
+
+const USER_AGENT = `Posthorn/${version}`;
+
+/**
+ * The request headers of one attempt: Standard Webhooks 1.0.0, the X-Webhook set, and the signatures asked for.
+ * `accept-encoding: identity` because a response is kept as it came and never inflated.
+ * @throws Error when there is no secret or one is not valid
+ */
+export function buildHeaders(input: HeadersInput): Record<string, string> {
+  const { secrets, timestampSeconds, body } = input;
+  const current = secrets[0];
+  if (current === undefined) throw new Error('A delivery needs at least one signing secret');
+  const timestamp = String(timestampSeconds);
+  const headers: Record<string, string> = {
+    ...input.custom,
+    'content-type': 'application/json',
+    'user-agent': USER_AGENT,
+    'accept-encoding': 'identity',
+    'webhook-id': input.eventId,
+    'webhook-timestamp': timestamp,
+    'webhook-signature': signStandard({ secrets, id: input.eventId, timestampSeconds, body }),
+    'X-Webhook-ID': input.eventId,
+    'X-Webhook-Timestamp': timestamp,
+    'X-Webhook-Event': input.eventType,
+    'X-Webhook-Attempt': String(input.attemptNumber),
+    'X-Webhook-Delivery': input.deliveryId,
+    'X-Webhook-Retryable': String(input.retryable),
+  };
+  for (const style of input.styles) {
+    switch (style) {
+      case 'standard':
+        break;
+      case 'x-webhook':
+        headers['X-Webhook-Signature'] = signXWebhook(current, body);
+        break;
+      case 'github':
+        headers['X-Hub-Signature-256'] = signGitHub(current, body);
+        break;
+      case 'stripe':
+        headers['Stripe-Signature'] = signStripe({ secrets, timestampSeconds, body });
+        break;
+      default:
+        throw new Error(`Unknown signature style: ${style satisfies never}`);
+    }
+  }
+  return headers;
+}
+
+const REDACTED = '[redacted]';
+/** Ours, and neither a secret nor derived from one. Everything else may hold a credential. */
+const SHOWN_IN_THE_LOG = new Set([
+  'content-type',
+  'user-agent',
+  'accept-encoding',
+  'webhook-id',
+  'webhook-timestamp',
+  'x-webhook-id',
+  'x-webhook-timestamp',
+  'x-webhook-event',
+  'x-webhook-attempt',
+  'x-webhook-delivery',
+  'x-webhook-retryable',
+]);
+
+/** The request headers as the delivery log may show them: custom values and signatures read `[redacted]`. */
+export function redactHeaders(headers: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [name, SHOWN_IN_THE_LOG.has(name.toLowerCase()) ? value : REDACTED]),
+  );
+}

@@ -1,0 +1,87 @@
+import type { Agent } from 'undici';
+import { EgressError, type SendError, sendError } from './errors';
+import { Exchange } from './exchange';
+import type { PeerDispatchOptions } from './peer-client';
+import { parseTarget, type Target } from './url';
+
+export interface SendRequest {
+  url: string;
+  headers: Record<string, string>;
+  body: Buffer;
+  /** From the call to the status line and headers of the answer, connecting included. */
+  timeoutMs: number;
+}
+
+export type SendResult = {
+  startedAt: Date;
+  /** To the end of what was read of the answer. */
+  durationMs: number;
+  /** Where it was sent to, for operators; null if no connection came about. */
+  remoteAddress: string | null;
+} & (
+  | {
+      kind: 'response';
+      statusCode: number;
+      headers: Record<string, string>;
+      /** As it came, never inflated; at most 16 KiB. */
+      body: Buffer;
+      /** Whether the receiver sent more than was kept, or did not come to the end of its body. */
+      bodyTruncated: boolean;
+    }
+  | ({ kind: 'error' } & SendError)
+);
+
+export interface Sender {
+  send(request: SendRequest): Promise<SendResult>;
+  /** Waits for the requests under way, each of which ends by its own limit, and closes the connections. */
+  close(): Promise<void>;
+}
+
+/**
+ * POSTs deliveries. Follows no redirect and repeats nothing.
+ *
+ * `send` never rejects for what the receiver did; that is the result. It rejects for what is ours (the sender was
+ * closed, the process is out of file descriptors), where nothing is known about the receiver.
+ *
+ * The receiver has answered once its status line and headers are in. A body that stalls (5 s), breaks off or goes past
+ * 16 KiB is cut there, and `bodyTruncated` says so: the status still counts, because a receiver that said 2xx has the
+ * event, and sending it again would be a duplicate.
+ */
+export function createSender(settings: { agent: Agent; allowHttp: boolean }): Sender {
+  const { agent } = settings;
+  let closing: Promise<void> | undefined;
+  return {
+    async send(request) {
+      let target: Target;
+      try {
+        target = parseTarget(request.url, settings);
+      } catch (error) {
+        if (!(error instanceof EgressError)) throw error;
+        return {
+          startedAt: new Date(),
+          durationMs: 0,
+          remoteAddress: null,
+          kind: 'error',
+          ...sendError(error.sendErrorCode),
+        };
+      }
+      const { origin, path, secure } = target;
+      return new Promise<SendResult>((resolve, reject) => {
+        const exchange = new Exchange({ secure, timeoutMs: request.timeoutMs }, resolve, reject);
+        const options: PeerDispatchOptions = {
+          origin,
+          path,
+          method: 'POST',
+          headers: request.headers,
+          body: request.body,
+          exchange,
+        };
+        agent.dispatch(options, exchange);
+      });
+    },
+    close() {
+      closing ??= agent.close();
+      return closing;
+    },
+  };
+}

@@ -1,0 +1,81 @@
+import { createHmac, randomBytes } from 'node:crypto';
+
+const SECRET_PREFIX = 'whsec_';
+/** Standard Webhooks 1.0.0, "Signature scheme": between 24 and 64 bytes of key. */
+const MIN_KEY_BYTES = 24;
+const MAX_KEY_BYTES = 64;
+const GENERATED_KEY_BYTES = 32;
+const STANDARD_BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+
+/** A new signing secret: `whsec_` and 32 random bytes in base64. */
+export function generateSecret(): string {
+  return SECRET_PREFIX + randomBytes(GENERATED_KEY_BYTES).toString('base64');
+}
+
+/** Whether `secret` is `whsec_` and the padded base64 of 24 to 64 bytes. */
+export function isValidSecret(secret: string): boolean {
+  return keyOf(secret) !== undefined;
+}
+
+/**
+ * The key bytes inside a `whsec_…` secret (Standard Webhooks 1.0.0).
+ * @throws Error when the secret is not one; the message never holds the secret.
+ */
+export function decodeSecret(secret: string): Buffer {
+  const key = keyOf(secret);
+  if (!key) {
+    throw new Error(
+      `A signing secret must be "${SECRET_PREFIX}" and the base64 of ${MIN_KEY_BYTES} to ${MAX_KEY_BYTES} bytes`,
+    );
+  }
+  return key;
+}
+
+function keyOf(secret: string): Buffer | undefined {
+  if (!secret.startsWith(SECRET_PREFIX)) return undefined;
+  const encoded = secret.slice(SECRET_PREFIX.length);
+  // Buffer.from skips what is not base64; a receiver's library may not, and the two keys would differ.
+  if (!STANDARD_BASE64.test(encoded)) return undefined;
+  const key = Buffer.from(encoded, 'base64');
+  return key.length >= MIN_KEY_BYTES && key.length <= MAX_KEY_BYTES ? key : undefined;
+}
+
+/**
+ * The `webhook-signature` header of Standard Webhooks 1.0.0: for each secret `v1,` and the base64 HMAC-SHA256 of
+ * `id.timestamp.body`, separated by spaces. During a rotation the old and the new secret both sign.
+ * @param input.timestampSeconds unix seconds of this attempt
+ * @throws Error when a secret is not valid
+ */
+export function signStandard(input: { secrets: string[]; id: string; timestampSeconds: number; body: Buffer }): string {
+  const prefix = `${input.id}.${input.timestampSeconds}.`;
+  return input.secrets
+    .map((secret) => `v1,${hmac(decodeSecret(secret), prefix, input.body).toString('base64')}`)
+    .join(' ');
+}
+
+/**
+ * `X-Webhook-Signature`: `sha256=` and the hex HMAC-SHA256 of the body, keyed with the whole secret string as UTF-8.
+ * Weaker than {@link signStandard}: the id and the time are not signed, so a captured request can be replayed.
+ */
+export function signXWebhook(secret: string, body: Buffer): string {
+  return `sha256=${hmac(secret, '', body).toString('hex')}`;
+}
+
+/** GitHub's `X-Hub-Signature-256` (docs.github.com, "Validating webhook deliveries"): the same bytes as X-Webhook. */
+export function signGitHub(secret: string, body: Buffer): string {
+  return signXWebhook(secret, body);
+}
+
+/**
+ * Stripe's `Stripe-Signature` (docs.stripe.com/webhooks, "Verify manually"): `t=<unix>` and for each secret `v1=` with
+ * the hex HMAC-SHA256 of `t.body`, keyed with the whole secret string as UTF-8.
+ */
+export function signStripe(input: { secrets: string[]; timestampSeconds: number; body: Buffer }): string {
+  const prefix = `${input.timestampSeconds}.`;
+  const signatures = input.secrets.map((secret) => `,v1=${hmac(secret, prefix, input.body).toString('hex')}`);
+  return `t=${input.timestampSeconds}${signatures.join('')}`;
+}
+
+function hmac(key: string | Buffer, prefix: string, body: Buffer): Buffer {
+  return createHmac('sha256', key).update(prefix).update(body).digest();
+}

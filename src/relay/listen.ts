@@ -1,0 +1,41 @@
+import { Client } from 'pg';
+import { WORK_CHANNEL } from '../domain/names';
+import type { Log } from '../log';
+
+const RECONNECT_MS = 1_000;
+
+/**
+ * Calls `onWork` when some api process says that it published. LISTEN needs a connection of its own; while that is
+ * down nothing is lost, because the relay polls as well.
+ */
+export function listenForWork(databaseUrl: string, onWork: () => void, log: Log): { stop(): Promise<void> } {
+  let client: Client | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  let stopped = false;
+
+  async function connect(): Promise<void> {
+    const next = new Client({ connectionString: databaseUrl, application_name: 'posthorn-listen', keepAlive: true });
+    client = next;
+    next.on('notification', onWork);
+    next.on('error', (error) => log.warn({ event: 'listen_lost', err: error.message }));
+    next.on('end', () => {
+      if (!stopped) timer = setTimeout(connect, RECONNECT_MS);
+    });
+    try {
+      await next.connect();
+      await next.query(`listen ${WORK_CHANNEL}`);
+      onWork();
+    } catch {
+      await next.end().catch(() => undefined);
+    }
+  }
+
+  void connect();
+  return {
+    async stop() {
+      stopped = true;
+      clearTimeout(timer);
+      await client?.end().catch(() => undefined);
+    },
+  };
+}

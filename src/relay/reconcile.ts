@@ -1,0 +1,88 @@
+import { WorkflowNotFoundError } from '@temporalio/client';
+import { cancelOfDeletedWebhooks, takeOverdue } from '../db/control';
+import type { Database } from '../db/database';
+import { ensurePartitions } from '../db/partitions';
+import { workflowId } from '../domain/names';
+import type { Log } from '../log';
+import { type StartSettings, startOverdue } from './start-workflow';
+
+export type ReconcileSettings = StartSettings & {
+  db: Database;
+  log: Log;
+  /** Time between rounds, milliseconds. */
+  everyMs: number;
+  /** A retry this late may have lost its workflow, milliseconds. */
+  overdueMs: number;
+};
+
+const OVERDUE_PER_ROUND = 500;
+const CANCEL_PER_BATCH = 500;
+/** Workflow starts at once. */
+const CONCURRENCY = 16;
+
+/**
+ * Sees to what no timer or request will: retries whose workflow is lost are started again from Postgres (nothing
+ * happens where it lives), live deliveries of deleted webhooks are cancelled, and partitions are made ahead of time.
+ */
+export function startReconciler(settings: ReconcileSettings): { stop(): Promise<void> } {
+  const { db, log, everyMs } = settings;
+  let stopped = false;
+  let timer: NodeJS.Timeout | undefined;
+  let round: Promise<void> = Promise.resolve();
+
+  async function reconcile(): Promise<void> {
+    await ensurePartitions(db.pool, Date.now());
+    await restartOverdue(settings, () => stopped);
+    await cancelDeleted(settings, () => stopped);
+  }
+
+  function schedule(): void {
+    timer = setTimeout(() => {
+      round = reconcile()
+        .catch((error: Error) => log.warn({ event: 'reconcile_failed', err: error.message }))
+        .finally(() => {
+          if (!stopped) schedule();
+        });
+    }, everyMs);
+  }
+
+  schedule();
+  return {
+    async stop() {
+      stopped = true;
+      clearTimeout(timer);
+      await round;
+    },
+  };
+}
+
+async function restartOverdue(settings: ReconcileSettings, stopped: () => boolean): Promise<void> {
+  const { db, log, overdueMs } = settings;
+  const overdue = await takeOverdue(db.kysely, overdueMs, OVERDUE_PER_ROUND);
+  let restarted = 0;
+  for (let i = 0; i < overdue.length && !stopped(); i += CONCURRENCY) {
+    const starts = overdue.slice(i, i + CONCURRENCY).map((delivery) => startOverdue(settings, delivery));
+    for (const outcome of await Promise.allSettled(starts)) {
+      if (outcome.status === 'fulfilled' && outcome.value !== 'already_running') restarted++;
+      if (outcome.status === 'rejected') log.warn({ event: 'restart_failed', err: String(outcome.reason) });
+    }
+  }
+  if (restarted > 0) log.info({ event: 'restarted_overdue', count: restarted });
+}
+
+async function cancelDeleted({ db, client, log }: ReconcileSettings, stopped: () => boolean): Promise<void> {
+  for (let more = true; more && !stopped(); ) {
+    const { cancelled, timed } = await cancelOfDeletedWebhooks(db.kysely, CANCEL_PER_BATCH);
+    if (cancelled > 0) log.info({ event: 'cancelled_of_deleted_webhooks', count: cancelled });
+    // Their workflows find the row gone and end now instead of when their timer fires.
+    for (const id of timed) {
+      await client.workflow
+        .getHandle(workflowId(id))
+        .signal('wake')
+        .catch((error: unknown) => {
+          if (!(error instanceof WorkflowNotFoundError)) throw error;
+        });
+    }
+    more = cancelled === CANCEL_PER_BATCH;
+  }
+}

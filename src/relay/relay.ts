@@ -1,0 +1,106 @@
+import { type ClaimedDelivery, claimDeliveries, FIRST_CURSOR } from '../db/claim';
+import type { Database } from '../db/database';
+import type { InFlight } from '../delivery/in-flight';
+import type { Log } from '../log';
+import { type StartSettings, startClaimed } from './start-workflow';
+import { createWakeUp } from './wake-up';
+
+export type RelaySettings = StartSettings & {
+  db: Database;
+  inFlight: InFlight;
+  log: Log;
+  /** How long a claimed row is this process's own; above the longest possible first attempt. */
+  leaseMs: number;
+  /** First attempts of one webhook that this process may have under way. */
+  perWebhook: number;
+};
+
+export type Relay = {
+  /** Something was published: look now instead of at the next poll. */
+  nudge(): void;
+  /** Stops claiming and waits for the starts under way. */
+  stop(): Promise<void>;
+};
+
+/** Without a nudge, the queue is looked at this often: it finds what no notification told of. */
+const POLL_MS = 250;
+/** Webhooks with work that one claim looks at. */
+const SCAN = 200;
+/** Rows per claim: large enough to amortise the statement, small enough to spread over several workers. */
+const BATCH = 50;
+/** Workflow starts under way at once: beyond this they only queue up in the server. */
+const MAX_STARTING = 32;
+/** A slot whose attempt may run in another process is kept this long, then given back. */
+const ELSEWHERE_HOLD_MS = 5_000;
+/** After a failed claim or start (database or Temporal away), milliseconds. */
+const BACK_OFF_MS = 500;
+
+/**
+ * The loop between queue and engine: claims what may be sent now, fairly per webhook, and starts a workflow for each.
+ * Any number of relays may run side by side; a claim leases its rows. If this process dies between claim and start,
+ * the lease runs out and another claim takes the row.
+ */
+export function startRelay(settings: RelaySettings): Relay {
+  const { db, inFlight, log, leaseMs, perWebhook } = settings;
+  const wakeUp = createWakeUp(POLL_MS);
+  const starting = new Set<Promise<void>>();
+  let cursor = FIRST_CURSOR;
+  let tookThisTurn = 0;
+  let stopping = false;
+  inFlight.onRelease(wakeUp.wake);
+
+  async function loop(): Promise<void> {
+    while (!stopping) {
+      const more = await claimAndStart().catch((error: Error) => {
+        log.warn({ event: 'claim_failed', err: error.message });
+        return undefined;
+      });
+      if (more === undefined) await wakeUp.pause(BACK_OFF_MS);
+      else if (!more) await wakeUp.wait();
+    }
+  }
+
+  /** One claim. True while this turn through the webhooks may find more. */
+  async function claimAndStart(): Promise<boolean> {
+    inFlight.expire();
+    const limit = Math.min(inFlight.free, BATCH, MAX_STARTING - starting.size);
+    if (limit <= 0) return false;
+    if (cursor === FIRST_CURSOR) tookThisTurn = 0;
+    const held = inFlight.byWebhook;
+    const claim = await claimDeliveries(db.pool, { cursor, scan: SCAN, limit, perWebhook, held, leaseMs });
+    cursor = claim.nextCursor;
+    tookThisTurn += claim.deliveries.length;
+    for (const claimed of claim.deliveries) begin(claimed);
+    return cursor !== FIRST_CURSOR || tookThisTurn > 0;
+  }
+
+  function begin(claimed: ClaimedDelivery): void {
+    inFlight.reserve(claimed.deliveryId, claimed.webhookId);
+    const started = startClaimed(settings, claimed)
+      .then((where) => {
+        if (where !== 'here' || claimed.attempt > 0) inFlight.shorten(claimed.deliveryId, ELSEWHERE_HOLD_MS);
+      })
+      .catch((error: Error) => {
+        log.warn({ event: 'start_failed', err: error.message });
+        // The lease is left to run out: the start may have reached the server all the same.
+        inFlight.shorten(claimed.deliveryId, leaseMs);
+        return wakeUp.pause(BACK_OFF_MS);
+      })
+      .finally(() => {
+        starting.delete(started);
+        wakeUp.wake();
+      });
+    starting.add(started);
+  }
+
+  const running = loop();
+  return {
+    nudge: wakeUp.wake,
+    async stop() {
+      stopping = true;
+      wakeUp.wake();
+      await running;
+      await Promise.allSettled(starting);
+    },
+  };
+}

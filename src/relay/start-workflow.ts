@@ -1,0 +1,92 @@
+import { type Client, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
+import { TypedSearchAttributes } from '@temporalio/common';
+import type { ClaimedDelivery } from '../db/claim';
+import { toPublicId } from '../domain/ids';
+import { taskQueues, WORKFLOW_TYPE, workflowId } from '../domain/names';
+import { type DeliverInput, PosthornEventType, PosthornTenant, PosthornWebhook } from '../workflows/contract';
+
+export type StartSettings = {
+  client: Client;
+  taskQueuePrefix: string;
+  /** Above the longest possible attempt. */
+  attemptTimeoutMs: number;
+};
+
+/** Where the first workflow task of a started delivery runs. */
+export type Started = 'here' | 'anywhere' | 'already_running';
+
+/** The recovery time after a worker died with a workflow task in hand. */
+const WORKFLOW_TASK_TIMEOUT_MS = 10_000;
+
+/**
+ * Starts the workflow of a claimed delivery, eagerly: its first workflow task comes back with the answer and runs in
+ * this process. Where a run of this delivery is still open (it has put its row back and is about to close), it is
+ * woken: a run that sees the signal goes on, and if it has just closed a new one starts. Relying on "already running"
+ * instead would lose the delivery in that gap.
+ */
+export async function startClaimed(settings: StartSettings, claimed: ClaimedDelivery): Promise<Started> {
+  const { client } = settings;
+  if (claimed.trigger === 'manual') {
+    await client.workflow.signalWithStart(WORKFLOW_TYPE, {
+      ...options(settings, claimed, 'claimed'),
+      signal: 'replay',
+      signalArgs: [{ by: 'operator' }],
+    });
+    return 'anywhere';
+  }
+  try {
+    const handle = await client.workflow.start(WORKFLOW_TYPE, {
+      ...options(settings, claimed, 'claimed'),
+      requestEagerStart: true,
+    });
+    return handle.eagerlyStarted ? 'here' : 'anywhere';
+  } catch (error) {
+    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+    await client.workflow.signalWithStart(WORKFLOW_TYPE, {
+      ...options(settings, claimed, 'claimed'),
+      signal: 'wake',
+      signalArgs: [],
+    });
+    return 'already_running';
+  }
+}
+
+/** Starts the workflow of a delivery whose retry is overdue; nothing happens where one is running. */
+export async function startOverdue(settings: StartSettings, delivery: ClaimedDelivery): Promise<Started> {
+  try {
+    await settings.client.workflow.start(WORKFLOW_TYPE, options(settings, delivery, 'due'));
+    return 'anywhere';
+  } catch (error) {
+    if (error instanceof WorkflowExecutionAlreadyStartedError) return 'already_running';
+    throw error;
+  }
+}
+
+function options(
+  { taskQueuePrefix, attemptTimeoutMs }: StartSettings,
+  d: ClaimedDelivery,
+  cause: DeliverInput['cause'],
+) {
+  const queues = taskQueues(taskQueuePrefix);
+  const input: DeliverInput = {
+    deliveryId: d.deliveryId,
+    webhookId: d.webhookId,
+    attempt: d.attempt,
+    cause,
+    retriesQueue: queues.retries,
+    attemptTimeoutMs,
+  };
+  return {
+    args: [input] as [DeliverInput],
+    workflowId: workflowId(d.deliveryId),
+    taskQueue: queues.workflows,
+    workflowIdReusePolicy: 'ALLOW_DUPLICATE' as const,
+    workflowTaskTimeout: WORKFLOW_TASK_TIMEOUT_MS,
+    staticSummary: `${d.eventType} → ${d.host}`,
+    typedSearchAttributes: new TypedSearchAttributes([
+      { key: PosthornTenant, value: toPublicId('tenant', d.tenantId) },
+      { key: PosthornWebhook, value: toPublicId('webhook', d.webhookId) },
+      { key: PosthornEventType, value: d.eventType },
+    ]),
+  };
+}

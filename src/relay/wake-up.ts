@@ -1,0 +1,28 @@
+/** A wait that anyone may end, and that remembers having been ended while nobody waited. */
+export function createWakeUp(pollMs: number) {
+  let woken = false;
+  let end: (() => void) | undefined;
+  const wake = () => {
+    woken = true;
+    end?.();
+  };
+  /** Waits for `wake`, at most `limitMs`. */
+  const waitAtMost = (limitMs: number) =>
+    new Promise<void>((resolve) => {
+      const timer = setTimeout(done, limitMs);
+      function done() {
+        clearTimeout(timer);
+        end = undefined;
+        woken = false;
+        resolve();
+      }
+      end = done;
+      if (woken) done();
+    });
+  return {
+    wake,
+    wait: () => waitAtMost(pollMs),
+    /** Waits whatever happens, to spare what is broken. */
+    pause: (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms)),
+  };
+}

@@ -1,0 +1,17 @@
+import { readFile } from 'node:fs/promises';
+import type { TLSConfig } from '@temporalio/client';
+import type { Config } from './config';
+
+/** How to reach the cluster; the same for the api's and the worker's kind of connection. */
+export async function connectionOptions(config: Config) {
+  const { TEMPORAL_TLS_CERT_FILE: certFile, TEMPORAL_TLS_KEY_FILE: keyFile } = config;
+  const tls: TLSConfig | boolean =
+    certFile && keyFile
+      ? { clientCertPair: { crt: await readFile(certFile), key: await readFile(keyFile) } }
+      : config.TEMPORAL_TLS;
+  return {
+    address: config.TEMPORAL_ADDRESS ?? 'localhost:7233',
+    tls,
+    ...(config.TEMPORAL_API_KEY && { apiKey: config.TEMPORAL_API_KEY }),
+  };
+}

@@ -1,0 +1,138 @@
+import { Client } from '@temporalio/client';
+import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
+import { createActivities } from '../activities/activities';
+import { type Config, requireSetting } from '../config';
+import { openDatabase } from '../db/database';
+import { assertMigrated } from '../db/migrate';
+import { createSecretBox } from '../db/secret-box';
+import { InFlight } from '../delivery/in-flight';
+import { createAttempts } from '../delivery/make-attempt';
+import { MAX_TIMEOUT_MS } from '../domain/limits';
+import { workflowId } from '../domain/names';
+import { createAddressPolicy } from '../egress/address-policy';
+import { createEgressAgent } from '../egress/agent';
+import { createSender } from '../egress/send';
+import type { Log } from '../log';
+import { listenForWork } from '../relay/listen';
+import { startReconciler } from '../relay/reconcile';
+import { startRelay } from '../relay/relay';
+import { connectionOptions } from '../temporal-options';
+import { registerSearchAttributes } from './search-attributes';
+import { createWorkers } from './workers';
+
+/** Beyond the POST's own limit: lookup, record, hand-over. A lease outlives the longest possible attempt. */
+const LEASE_MARGIN_MS = 10_000;
+/** Beyond the POST's own limit: load and record of a later attempt. */
+const ATTEMPT_MARGIN_MS = 10_000;
+
+export type RunningWorker = {
+  /** Something was published in this very process. */
+  nudge(): void;
+  /** Stops claiming, lets attempts under way finish, then closes. */
+  stop(): Promise<void>;
+  /** Ends when the worker does; rejects where it failed. */
+  ended: Promise<void>;
+};
+
+/**
+ * A worker process: relay, workflows and activities over one connection. Any number may run side by side.
+ * @throws where the database or Temporal cannot be reached, or the database is not migrated
+ */
+export async function startWorker(config: Config, log: Log): Promise<RunningWorker> {
+  const databaseUrl = requireSetting(config, 'DATABASE_URL');
+  const secretBox = createSecretBox(requireSetting(config, 'POSTHORN_ENCRYPTION_KEYS'));
+  quietRuntime(log);
+  const db = openDatabase({
+    url: databaseUrl,
+    poolSize: config.POSTHORN_DB_POOL_SIZE,
+    applicationName: 'posthorn-worker',
+    planner: 'queue',
+    onError: (error) => log.warn({ event: 'database_connection_lost', err: error.message }),
+  });
+  await assertMigrated(db.pool);
+  // Client and workers share one native connection: eager starts need it.
+  const connection = await NativeConnection.connect(await connectionOptions(config));
+  const client = new Client({ connection, namespace: config.TEMPORAL_NAMESPACE });
+  await registerSearchAttributes(client, config.TEMPORAL_NAMESPACE);
+
+  const agent = createEgressAgent({
+    policy: createAddressPolicy({ allowedCidrs: config.POSTHORN_ALLOWED_CIDRS }),
+    connectTimeoutMs: config.POSTHORN_CONNECT_TIMEOUT,
+    dnsTimeoutMs: config.POSTHORN_DNS_TIMEOUT,
+    maxConnectionsPerOrigin: config.POSTHORN_CONNECTIONS_PER_ENDPOINT,
+  });
+  const sender = createSender({ agent, allowHttp: config.POSTHORN_ALLOW_HTTP });
+  const leaseMs = MAX_TIMEOUT_MS + LEASE_MARGIN_MS;
+  const inFlight = new InFlight(config.POSTHORN_MAX_IN_FLIGHT, leaseMs);
+  const attempts = createAttempts({ db, secretBox, sender, log });
+  const activities = createActivities({
+    db,
+    attempts,
+    inFlight,
+    maxPostMs: MAX_TIMEOUT_MS,
+    signalDone: async (deliveryId, number, result) => {
+      await client.workflow.getHandle(workflowId(deliveryId)).signal('attemptDone', { number, result });
+    },
+    log,
+  });
+  const workers = await createWorkers(config, connection, activities);
+  const ended = workers.run();
+  // Seen by whoever awaits `ended`; this keeps an early failure from ending the process before anyone does.
+  ended.catch(() => undefined);
+
+  const start = {
+    client,
+    taskQueuePrefix: config.POSTHORN_TASK_QUEUE,
+    attemptTimeoutMs: MAX_TIMEOUT_MS + ATTEMPT_MARGIN_MS,
+  };
+  const relay = startRelay({
+    ...start,
+    db,
+    inFlight,
+    log,
+    leaseMs,
+    perWebhook: config.POSTHORN_MAX_IN_FLIGHT_PER_WEBHOOK,
+  });
+  const listener = listenForWork(databaseUrl, relay.nudge, log);
+  const reconciler = startReconciler({
+    ...start,
+    db,
+    log,
+    everyMs: config.POSTHORN_RECONCILE_EVERY,
+    overdueMs: config.POSTHORN_RECONCILE_AFTER,
+  });
+
+  let stopping: Promise<void> | undefined;
+  async function stop(): Promise<void> {
+    await Promise.all([listener.stop(), relay.stop(), reconciler.stop()]);
+    workers.shutdown();
+    await ended.catch(() => undefined);
+    await inFlight.drained(config.POSTHORN_SHUTDOWN_GRACE);
+    await sender.close();
+    await connection.close();
+    await db.close();
+  }
+  return {
+    nudge: relay.nudge,
+    ended,
+    stop() {
+      stopping ??= stop();
+      return stopping;
+    },
+  };
+}
+
+let runtimeInstalled = false;
+
+/** The SDK's runtime is one per process; its own lines go to our log, warnings and worse only. */
+function quietRuntime(log: Log): void {
+  if (runtimeInstalled) return;
+  runtimeInstalled = true;
+  const logger = new DefaultLogger('WARN', ({ level, message }) => log.warn({ event: 'temporal_sdk', level, message }));
+  Runtime.install({
+    logger,
+    telemetryOptions: { logging: { filter: 'temporal_client=error,temporal_sdk_core=error', forward: {} } },
+    // The processes have handlers of their own, which stop things in order.
+    shutdownSignals: [],
+  });
+}

@@ -1,0 +1,69 @@
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { type NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
+import type { Activities } from '../activities/activities';
+import type { Config } from '../config';
+import { taskQueues } from '../domain/names';
+
+/** Made by src/worker/bundle.ts at build time; without it (tests run the sources) the SDK bundles at start. */
+const BUNDLE = path.join(__dirname, '..', '..', 'workflow-bundle.js');
+
+/** Pollers hold slots even while idle, so slots are given on top of what the work itself needs. */
+const POLLERS = 10;
+const SPARE_SLOTS = 50;
+/** A worker that died owns its sticky queue for this long: it delays the timers and queries of its workflows. */
+const STICKY_TIMEOUT_MS = 2_000;
+
+export type Workers = { run(): Promise<void>; shutdown(): void };
+
+/** The two Temporal workers of a worker process: workflows with first attempts, and later attempts. */
+export async function createWorkers(
+  config: Config,
+  connection: NativeConnection,
+  activities: Activities,
+): Promise<Workers> {
+  const queues = taskQueues(config.POSTHORN_TASK_QUEUE);
+  const shared = {
+    connection,
+    namespace: config.TEMPORAL_NAMESPACE,
+    activities,
+    // Above the POST timeout: a normal activity is cancelled only when its POST must have ended.
+    shutdownGraceTime: config.POSTHORN_SHUTDOWN_GRACE,
+    shutdownForceTime: config.POSTHORN_SHUTDOWN_GRACE + 5_000,
+  } satisfies Partial<WorkerOptions>;
+
+  const workflows = await Worker.create({
+    ...shared,
+    ...workflowCode(),
+    taskQueue: queues.workflows,
+    enableNonLocalActivities: false,
+    // A first attempt holds its workflow-task slot until it ends or is handed over.
+    maxConcurrentWorkflowTaskExecutions: config.POSTHORN_MAX_IN_FLIGHT + POLLERS + SPARE_SLOTS,
+    maxConcurrentLocalActivityExecutions: config.POSTHORN_MAX_IN_FLIGHT + SPARE_SLOTS,
+    maxConcurrentWorkflowTaskPolls: POLLERS,
+    maxCachedWorkflows: config.POSTHORN_MAX_CACHED_WORKFLOWS,
+    stickyQueueScheduleToStartTimeout: STICKY_TIMEOUT_MS,
+    reuseV8Context: true,
+  });
+  const retries = await Worker.create({
+    ...shared,
+    taskQueue: queues.retries,
+    maxConcurrentActivityTaskExecutions: config.POSTHORN_MAX_RETRIES_IN_FLIGHT,
+    // Heartbeats are few; each one should reach the server when it is made.
+    maxHeartbeatThrottleInterval: 2_000,
+    defaultHeartbeatThrottleInterval: 2_000,
+  });
+  const both = [workflows, retries];
+  return {
+    run: async () => void (await Promise.all(both.map((worker) => worker.run()))),
+    shutdown: () => {
+      for (const worker of both) if (worker.getState() === 'RUNNING') worker.shutdown();
+    },
+  };
+}
+
+function workflowCode(): Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath'> {
+  return existsSync(BUNDLE)
+    ? { workflowBundle: { codePath: BUNDLE } }
+    : { workflowsPath: require.resolve('../workflows') };
+}

@@ -1,0 +1,29 @@
+import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
+import type { AttemptCause, AttemptFact } from '../delivery/types';
+
+/** What relay, api and workflow agree on. Only ids, numbers and names: everything here is kept in Temporal. */
+export type DeliverInput = {
+  /** uuids */
+  deliveryId: string;
+  webhookId: string;
+  /** Attempts made before this run. */
+  attempt: number;
+  cause: Exclude<AttemptCause, 'manual'>;
+  /** The task queue of every attempt but a quick first one. */
+  retriesQueue: string;
+  /** Above the longest possible attempt. */
+  attemptTimeoutMs: number;
+};
+
+/** The answer to the `status` query. */
+export type WorkflowStatus = {
+  state: 'in_progress' | 'retrying' | 'cancelled';
+  attempts: number;
+  nextAttemptAtMs?: number;
+  last?: AttemptFact;
+};
+
+export const PosthornTenant = defineSearchAttributeKey('PosthornTenant', SearchAttributeType.KEYWORD);
+export const PosthornWebhook = defineSearchAttributeKey('PosthornWebhook', SearchAttributeType.KEYWORD);
+export const PosthornEventType = defineSearchAttributeKey('PosthornEventType', SearchAttributeType.KEYWORD);
+export const PosthornState = defineSearchAttributeKey('PosthornState', SearchAttributeType.KEYWORD);

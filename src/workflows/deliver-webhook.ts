@@ -1,0 +1,150 @@
+import {
+  condition,
+  continueAsNew,
+  defineQuery,
+  defineSignal,
+  proxyActivities,
+  proxyLocalActivities,
+  setHandler,
+  upsertSearchAttributes,
+  workflowInfo,
+} from '@temporalio/workflow';
+import type { Activities } from '../activities/activities';
+import type { AttemptCause, AttemptFact, AttemptResult } from '../delivery/types';
+import { type DeliverInput, PosthornState, type WorkflowStatus } from './contract';
+
+/** An attempt now, whatever the timer says; the schedule goes on from where it was. */
+export const replaySignal = defineSignal<[{ by: string }]>('replay');
+export const cancelSignal = defineSignal<[{ by: string }]>('cancel');
+/** Moves the next attempt to another time (Unix milliseconds). */
+export const rescheduleSignal = defineSignal<[{ atMs: number; by: string }]>('reschedule');
+/** The relay claimed this delivery's row: look at it. */
+export const wakeSignal = defineSignal('wake');
+/** The worker's word on an attempt that was handed over. */
+export const attemptDoneSignal = defineSignal<[{ number: number; result: AttemptResult }]>('attemptDone');
+export const statusQuery = defineQuery<WorkflowStatus>('status');
+
+/** First attempts and small writes run inside the workflow task: no trip through the server. */
+const local = proxyLocalActivities<Pick<Activities, 'attemptFirst' | 'cancel' | 'reschedule'>>({
+  startToCloseTimeout: '8s',
+  localRetryThreshold: '1s',
+  retry: { initialInterval: '500ms', backoffCoefficient: 2, maximumInterval: '10s' },
+});
+
+export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult['kind']> {
+  const { deliveryId, webhookId, retriesQueue, attemptTimeoutMs } = input;
+  const remote = proxyActivities<Pick<Activities, 'attempt' | 'recordMade'>>({
+    taskQueue: retriesQueue,
+    startToCloseTimeout: attemptTimeoutMs,
+    heartbeatTimeout: '10s',
+    retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '10s' },
+  });
+
+  // Signals are counted, never remembered as yes or no: what was asked is compared with what was served.
+  const asked = { replay: 0, wake: 0, cancel: 0 };
+  const served = { replay: 0, wake: 0, cancel: 0 };
+  let rescheduledToMs: number | undefined;
+  const handedOver = new Map<number, AttemptResult>();
+
+  let state: WorkflowStatus['state'] = 'in_progress';
+  let attemptsMade = input.attempt;
+  let cause: AttemptCause = input.cause;
+  let dueAtMs: number | undefined;
+  let last: AttemptFact | undefined;
+  let markedRetrying = input.cause === 'due';
+
+  setHandler(replaySignal, () => void asked.replay++);
+  setHandler(wakeSignal, () => void asked.wake++);
+  setHandler(cancelSignal, () => {
+    asked.cancel++;
+    // What was asked before is cancelled with the rest; a replay asked afterwards is not.
+    served.replay = asked.replay;
+  });
+  setHandler(rescheduleSignal, ({ atMs }) => {
+    rescheduledToMs = atMs;
+  });
+  setHandler(attemptDoneSignal, ({ number, result }) => void handedOver.set(number, result));
+  setHandler(statusQuery, () => ({
+    state,
+    attempts: attemptsMade,
+    ...(state === 'retrying' && dueAtMs !== undefined && { nextAttemptAtMs: dueAtMs }),
+    ...(last && { last }),
+  }));
+
+  for (;;) {
+    served.replay = asked.replay;
+    served.wake = asked.wake;
+    state = 'in_progress';
+    const result = await attempt(attemptsMade + 1, cause);
+    if ('last' in result && result.last) {
+      last = result.last;
+      attemptsMade = last.number;
+    }
+
+    if (result.kind === 'retry' || (result.kind === 'requeued' && rescheduledToMs !== undefined)) {
+      if (result.kind === 'retry') {
+        attemptsMade = result.attempt;
+        if (!result.kept || dueAtMs === undefined) dueAtMs = Date.now() + result.waitMs;
+      }
+      cause = await nextCause();
+      if (asked.cancel === served.cancel) continue;
+    }
+    if (asked.cancel > served.cancel && (result.kind === 'retry' || result.kind === 'requeued')) {
+      state = 'cancelled';
+      served.cancel = asked.cancel;
+      await local.cancel(deliveryId);
+      if (asked.replay === served.replay) return 'cancelled';
+    }
+    // A success met every replay that was asked for while its attempt ran.
+    if (result.kind === 'delivered') served.replay = asked.replay;
+    if (asked.replay > served.replay) cause = 'manual';
+    else if (asked.wake > served.wake) cause = 'claimed';
+    else return result.kind;
+  }
+
+  /** One attempt under its number, wherever it runs, until it is recorded. */
+  async function attempt(number: number, why: AttemptCause): Promise<AttemptResult> {
+    const request = { deliveryId, number, cause: why };
+    let result =
+      why === 'due' || number > 1 ? await remote.attempt(request) : await local.attemptFirst(request, webhookId);
+    if (result.kind === 'in_flight') {
+      await condition(() => handedOver.has(number), result.waitMs, { summary: `answer to attempt ${number}` });
+      // Silence means that the worker is gone. If it is not, the attempt's number keeps this from being a second POST.
+      result = handedOver.get(number) ?? (await remote.attempt(request));
+    }
+    return result.kind === 'unrecorded' ? remote.recordMade(result.record) : result;
+  }
+
+  /** Waits for the timer or for someone who does not want to wait. */
+  async function nextCause(): Promise<AttemptCause> {
+    state = 'retrying';
+    if (!markedRetrying) {
+      upsertSearchAttributes([{ key: PosthornState, value: 'retrying' }]);
+      markedRetrying = true;
+    }
+    for (;;) {
+      if (rescheduledToMs !== undefined) {
+        dueAtMs = rescheduledToMs;
+        rescheduledToMs = undefined;
+        await local.reschedule(deliveryId, dueAtMs);
+        continue;
+      }
+      if (asked.cancel > served.cancel || asked.replay > served.replay) return 'manual';
+      if (asked.wake > served.wake) return 'claimed';
+      const waitMs = (dueAtMs ?? 0) - Date.now();
+      if (waitMs <= 0) return 'due';
+      if (workflowInfo().continueAsNewSuggested) {
+        await continueAsNew<typeof deliverWebhook>({ ...input, attempt: attemptsMade, cause: 'claimed' });
+      }
+      await condition(
+        () =>
+          asked.cancel > served.cancel ||
+          asked.replay > served.replay ||
+          asked.wake > served.wake ||
+          rescheduledToMs !== undefined,
+        waitMs,
+        { summary: `attempt ${attemptsMade + 1}` },
+      );
+    }
+  }
+}

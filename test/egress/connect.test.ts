@@ -1,0 +1,190 @@
+import { createServer as createHttpsServer } from 'node:https';
+import { type AddressInfo, createServer } from 'node:net';
+import { createAddressPolicy } from '../../src/egress/address-policy';
+import type { Resolve } from '../../src/egress/lookup';
+import { startReceiver } from '../support/receiver';
+import { certificate, closeAll, closeLater, errorOf, loopbackSender, post, rawServer, responseOf } from './support';
+
+afterEach(closeAll);
+
+const publicOnly = createAddressPolicy({ allowedCidrs: [] });
+const to = (...addresses: string[]): Resolve => {
+  const answer = addresses.map((address) => ({ address, family: address.includes(':') ? 6 : 4 }));
+  return async () => answer;
+};
+
+async function closedPort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+describe('addresses', () => {
+  test.each([
+    ...['127.0.0.1', '2130706433', '0x7f.1', '127.1', '[::1]', '[::ffff:127.0.0.1]', '[::ffff:7f00:1]'],
+    ...['169.254.169.254', '0.0.0.0', '[fd00:ec2::254]', '[64:ff9b::a9fe:a9fe]', 'localhost'],
+  ])('%s is blocked, and the message does not say why', async (host) => {
+    const receiver = closeLater(await startReceiver());
+    const { port } = new URL(receiver.url);
+    const result = await loopbackSender({ policy: publicOnly }).send(post(`http://${host}:${port}/`));
+    expect(result).toMatchObject({
+      kind: 'error',
+      stage: 'blocked',
+      code: 'blocked_address',
+      message: 'The host is not at an address that deliveries may reach',
+      remoteAddress: null,
+    });
+    expect(receiver.requests).toHaveLength(0);
+  });
+
+  test('a name with one address inside is blocked even if the others are outside', async () => {
+    const server = await rawServer(() => {}, 'eager');
+    const resolve = to('8.8.8.8', '2606:4700:4700::1111', '127.0.0.1');
+    const sender = loopbackSender({ policy: publicOnly, resolve });
+    expect(errorOf(await sender.send(post(`http://mixed.test:${server.port}/`))).code).toBe('blocked_address');
+    expect(server.connections()).toBe(0);
+  });
+
+  test('what was checked is what is connected to, and every new connection is checked', async () => {
+    const receiver = closeLater(await startReceiver(() => ({ status: 200, headers: { connection: 'close' } })));
+    const { port } = new URL(receiver.url);
+    let lookups = 0;
+    // Rebinding: the name is at a permitted address once, and at a forbidden one ever after.
+    const resolve: Resolve = async () => [{ address: ++lookups === 1 ? '127.0.0.1' : '10.0.0.1', family: 4 }];
+    const sender = loopbackSender({ resolve });
+    const url = `http://rebind.test:${port}/`;
+    expect(responseOf(await sender.send(post(url))).remoteAddress).toBe('127.0.0.1');
+    expect(receiver.requests[0]?.headers.host).toBe(`rebind.test:${port}`);
+    expect(errorOf(await sender.send(post(url))).code).toBe('blocked_address');
+    expect(lookups).toBe(2);
+    expect(receiver.requests).toHaveLength(1);
+  });
+
+  test('when one address does not answer, the next is tried', async () => {
+    const receiver = closeLater(await startReceiver());
+    const { port } = new URL(receiver.url);
+    const sender = loopbackSender({ resolve: to('127.0.0.2', '::1', '127.0.0.1') });
+    expect(responseOf(await sender.send(post(`http://several.test:${port}/`))).remoteAddress).toBe('127.0.0.1');
+  });
+});
+
+describe('names', () => {
+  const failing =
+    (code: string): Resolve =>
+    async () => {
+      throw Object.assign(new Error(`getaddrinfo ${code} 10.1.2.3`), { code });
+    };
+
+  test.each([
+    ['dns_not_found', failing('ENOTFOUND')],
+    ['dns_not_found', to()],
+    ['dns_failed', failing('EAI_AGAIN')],
+    ['dns_timeout', (() => new Promise<never>(() => {})) as Resolve],
+  ])('%s', async (code, resolve) => {
+    const result = await loopbackSender({ resolve, dnsTimeoutMs: 100 }).send(post('http://name.test/'));
+    expect(errorOf(result)).toEqual({ stage: 'dns', code });
+    expect(JSON.stringify(result)).not.toContain('10.1.2.3');
+  });
+
+  test('a name that hangs is looked up once, however many wait for it', async () => {
+    let lookups = 0;
+    const resolve: Resolve = () => {
+      lookups++;
+      return new Promise(() => {});
+    };
+    const sender = loopbackSender({ resolve, dnsTimeoutMs: 100 });
+    const results = await Promise.all([1, 2, 3, 4].map(() => sender.send(post('http://hanging.test/'))));
+    for (const result of results) expect(errorOf(result).code).toBe('dns_timeout');
+    expect(lookups).toBe(1);
+  });
+});
+
+describe('connecting', () => {
+  test('refused', async () => {
+    const port = await closedPort();
+    const sender = loopbackSender({ resolve: to('127.0.0.1', '::1') });
+    for (const host of ['127.0.0.1', 'refused.test']) {
+      const result = await sender.send(post(`http://${host}:${port}/`));
+      expect(errorOf(result)).toEqual({ stage: 'connect', code: 'connection_refused' });
+    }
+  });
+
+  test('more requests than connections to a port that refuses all end at once', async () => {
+    const url = `http://127.0.0.1:${await closedPort()}/`;
+    const sender = loopbackSender({ maxConnectionsPerOrigin: 2 });
+    const results = await Promise.all(Array.from({ length: 20 }, () => sender.send(post(url, { timeoutMs: 5_000 }))));
+    for (const result of results) expect(errorOf(result).code).toBe('connection_refused');
+  });
+
+  test.each([
+    ['the connection’s own limit', { connectTimeoutMs: 300, timeoutMs: 20_000 }],
+    ['the whole limit', { connectTimeoutMs: 20_000, timeoutMs: 300 }],
+  ])('a handshake that never ends, within %s', async (_, { connectTimeoutMs, timeoutMs }) => {
+    const server = await rawServer(() => {}, 'eager');
+    const sender = loopbackSender({ connectTimeoutMs });
+    const result = await sender.send(post(`https://127.0.0.1:${server.port}/`, { timeoutMs }));
+    expect(errorOf(result)).toEqual({ stage: 'connect', code: 'connect_timeout' });
+    expect(result.durationMs).toBeLessThan(10_000);
+  });
+});
+
+describe('TLS', () => {
+  async function secureReceiver(): Promise<{ port: number; serverNames: unknown[]; hosts: unknown[] }> {
+    const seen = { serverNames: [] as unknown[], hosts: [] as unknown[] };
+    const server = createHttpsServer(certificate, (request, response) => {
+      seen.serverNames.push((request.socket as import('node:tls').TLSSocket & { servername?: unknown }).servername);
+      seen.hosts.push(request.headers.host);
+      response.writeHead(200).end('secure');
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    closeLater({
+      close: () =>
+        new Promise((resolve) => {
+          server.close(resolve);
+          server.closeAllConnections();
+        }),
+    });
+    return { port: (server.address() as AddressInfo).port, ...seen };
+  }
+
+  test('a trusted certificate for the name in the URL; SNI and Host stay that name', async () => {
+    const { port, serverNames, hosts } = await secureReceiver();
+    const sender = loopbackSender({
+      certificateAuthorities: [certificate.cert],
+      allowHttp: false,
+      resolve: to('127.0.0.1'),
+    });
+    const result = responseOf(await sender.send(post(`https://localhost:${port}/`)));
+    expect(result.body.toString()).toBe('secure');
+    expect(result.remoteAddress).toBe('127.0.0.1');
+    expect(serverNames).toEqual(['localhost']);
+    expect(hosts).toEqual([`localhost:${port}`]);
+  });
+
+  test('signed by nobody, or for another host', async () => {
+    const { port, hosts } = await secureReceiver();
+    const url = `https://localhost:${port}/`;
+    const untrusting = loopbackSender({ resolve: to('127.0.0.1') });
+    expect(errorOf(await untrusting.send(post(url)))).toEqual({ stage: 'tls', code: 'tls_certificate_invalid' });
+    const trusting = loopbackSender({ certificateAuthorities: [certificate.cert], resolve: to('127.0.0.1') });
+    for (const host of ['127.0.0.1', 'other.test']) {
+      const result = await trusting.send(post(`https://${host}:${port}/`));
+      expect(errorOf(result)).toEqual({ stage: 'tls', code: 'tls_certificate_invalid' });
+    }
+    expect(hosts).toEqual([]);
+  });
+
+  test('no TLS on the other side, or closed in the handshake', async () => {
+    const plain = closeLater(await startReceiver());
+    const closing = await rawServer((socket) => socket.once('data', () => socket.resetAndDestroy()), 'eager');
+    const sender = loopbackSender();
+    for (const port of [new URL(plain.url).port, closing.port]) {
+      expect(errorOf(await sender.send(post(`https://127.0.0.1:${port}/`)))).toEqual({
+        stage: 'tls',
+        code: 'tls_failed',
+      });
+    }
+  });
+});

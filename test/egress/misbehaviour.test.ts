@@ -1,0 +1,207 @@
+import { gzipSync } from 'node:zlib';
+import { MAX_BODY_BYTES } from '../../src/egress/exchange';
+import { closeAll, errorOf, loopbackSender, post, rawServer, responseOf } from './support';
+
+afterEach(closeAll);
+
+const OK = 'HTTP/1.1 200 OK\r\n';
+
+describe('without a whole status line and headers there is no answer', () => {
+  test.each<[string, string, string, (socket: import('node:net').Socket) => void]>([
+    ['reset at once', 'response', 'connection_reset', (socket) => socket.resetAndDestroy()],
+    ['half-closed at once', 'response', 'connection_reset', (socket) => socket.end()],
+    [
+      'reset in the headers',
+      'response',
+      'connection_reset',
+      (socket) => socket.write(OK, () => socket.resetAndDestroy()),
+    ],
+    ['closed in the headers', 'response', 'connection_reset', (socket) => socket.end(`${OK}content-le`)],
+    ['not HTTP', 'response', 'invalid_response', (socket) => socket.end('SSH-2.0-OpenSSH_9.6\r\n')],
+    ['a newline in a header', 'response', 'invalid_response', (socket) => socket.end(`${OK}a: b\0c\r\n\r\n`)],
+    ['no status code', 'response', 'invalid_response', (socket) => socket.end('HTTP/1.1 OK\r\n\r\n')],
+    [
+      'status 099',
+      'response',
+      'invalid_response',
+      (socket) => socket.end('HTTP/1.1 099 Hm\r\ncontent-length: 0\r\n\r\n'),
+    ],
+    [
+      'two lengths',
+      'response',
+      'invalid_response',
+      (socket) => socket.end(`${OK}content-length: 1\r\ncontent-length: 2\r\n\r\nab`),
+    ],
+    ['100 Continue unasked', 'response', 'invalid_response', (socket) => socket.end('HTTP/1.1 100 Continue\r\n\r\n')],
+    [
+      'an upgrade',
+      'response',
+      'invalid_response',
+      (socket) => socket.end('HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n'),
+    ],
+    [
+      'a header of 20 kB',
+      'response',
+      'headers_too_large',
+      (socket) => socket.write(`${OK}a: ${'b'.repeat(20_000)}\r\n\r\n`),
+    ],
+    [
+      'endless headers',
+      'response',
+      'headers_too_large',
+      (socket) => {
+        const more = () => {
+          while (!socket.destroyed && socket.write('x-more: of the same\r\n'));
+        };
+        socket.write(OK);
+        socket.on('drain', more);
+        more();
+      },
+    ],
+    ['1xx for ever', 'timeout', 'headers_timeout', (socket) => drip(socket, 'HTTP/1.1 103 Early Hints\r\n\r\n')],
+    [
+      'headers by the byte',
+      'timeout',
+      'headers_timeout',
+      (socket) => drip(socket, 'HTTP/1.1 200 OK\r\nx-slow: yes\r\n', 1),
+    ],
+  ])('%s → %s, %s', async (_, stage, code, serve) => {
+    const server = await rawServer(serve);
+    expect(errorOf(await loopbackSender().send(post(server.url, { timeoutMs: 700 })))).toEqual({ stage, code });
+  });
+
+  test('a connection closed before it is used', async () => {
+    const server = await rawServer((socket) => socket.resetAndDestroy(), 'eager');
+    const { code } = errorOf(await loopbackSender().send(post(server.url, { timeoutMs: 2_000 })));
+    expect(['connection_reset', 'connect_failed']).toContain(code);
+  });
+});
+
+describe('once status and headers are in, the status counts and the body is cut', () => {
+  test.each<[string, string, boolean, (socket: import('node:net').Socket) => void]>([
+    ['no body after the headers', '', true, (socket) => socket.write(`${OK}content-length: 10\r\n\r\n`)],
+    [
+      'a body by the byte',
+      'a',
+      true,
+      (socket) => {
+        socket.write(`${OK}content-length: 100000\r\n\r\n`);
+        drip(socket, 'a', 1);
+      },
+    ],
+    [
+      'reset in the body',
+      'abc',
+      true,
+      (socket) => {
+        socket.write(`${OK}content-length: 10\r\n\r\nabc`, () => setTimeout(() => socket.resetAndDestroy(), 50));
+      },
+    ],
+    ['closed before the length is reached', 'abc', true, (socket) => socket.end(`${OK}content-length: 10\r\n\r\nabc`)],
+    [
+      'closed without the last chunk',
+      'abc',
+      true,
+      (socket) => socket.end(`${OK}transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n`),
+    ],
+    [
+      'a broken chunk',
+      'abc',
+      true,
+      (socket) => socket.write(`${OK}transfer-encoding: chunked\r\n\r\n3\r\nabc\r\nzz\r\n`),
+    ],
+    ['more than the length said', 'abc', false, (socket) => socket.write(`${OK}content-length: 3\r\n\r\nabcdef`)],
+    ['no length, closed', 'abc', false, (socket) => socket.end(`${OK}\r\nabc`)],
+    ['HTTP/1.0', 'abc', false, (socket) => socket.end('HTTP/1.0 200 OK\r\n\r\nabc')],
+    [
+      '1xx first',
+      'abc',
+      false,
+      (socket) => socket.write(`HTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\n${OK}content-length: 3\r\n\r\nabc`),
+    ],
+  ])('%s', async (_, body, bodyTruncated, serve) => {
+    const server = await rawServer(serve);
+    const result = responseOf(await loopbackSender().send(post(server.url, { timeoutMs: 700 })));
+    expect(result).toMatchObject({ statusCode: 200, bodyTruncated });
+    expect(result.body.subarray(0, 3).toString()).toMatch(new RegExp(`^${body}`));
+    expect(result.durationMs).toBeLessThan(5_000);
+  });
+
+  test('a stalled body is not waited for as long as the answer was', async () => {
+    const server = await rawServer((socket) => socket.write(`${OK}content-length: 10\r\n\r\n`));
+    const result = responseOf(await loopbackSender().send(post(server.url, { timeoutMs: 60_000 })));
+    expect(result).toMatchObject({ statusCode: 200, bodyTruncated: true });
+    expect(result.durationMs).toBeLessThan(20_000);
+  }, 30_000);
+});
+
+describe('a body is kept up to 16 KiB', () => {
+  test.each([
+    [MAX_BODY_BYTES - 1, false],
+    [MAX_BODY_BYTES, false],
+    [MAX_BODY_BYTES + 1, true],
+  ])('%i bytes, cut: %s', async (size, bodyTruncated) => {
+    const server = await rawServer((socket) => socket.write(`${OK}content-length: ${size}\r\n\r\n${'a'.repeat(size)}`));
+    const result = responseOf(await loopbackSender().send(post(server.url)));
+    expect(result.bodyTruncated).toBe(bodyTruncated);
+    expect(result.body).toHaveLength(Math.min(size, MAX_BODY_BYTES));
+  });
+
+  test('of a gigabyte only the beginning is read, and the connection is given up', async () => {
+    const chunk = Buffer.alloc(64 * 1024, 'a');
+    let written = 0;
+    let closed: () => void;
+    const connectionClosed = new Promise<void>((resolve) => {
+      closed = resolve;
+    });
+    const server = await rawServer((socket) => {
+      const more = () => {
+        while (!socket.destroyed && written < 2 ** 30) {
+          written += chunk.length;
+          if (!socket.write(chunk)) return;
+        }
+      };
+      socket.write(`${OK}content-length: ${2 ** 30}\r\n\r\n`);
+      socket.on('drain', more);
+      socket.on('close', () => closed());
+      more();
+    });
+    const result = responseOf(await loopbackSender().send(post(server.url)));
+    expect(result).toMatchObject({ statusCode: 200, bodyTruncated: true });
+    expect(result.body).toHaveLength(MAX_BODY_BYTES);
+    await connectionClosed;
+    expect(written).toBeLessThan(64 * 1024 * 1024); // what the socket buffers took
+  });
+
+  test('a gzip bomb stays packed', async () => {
+    const bomb = gzipSync(Buffer.alloc(8 * 1024 * 1024));
+    const server = await rawServer((socket) => {
+      socket.write(`${OK}content-encoding: gzip\r\ncontent-length: ${bomb.length}\r\n\r\n`);
+      socket.write(bomb);
+    });
+    const result = responseOf(await loopbackSender().send(post(server.url)));
+    expect(result.body.equals(bomb.subarray(0, MAX_BODY_BYTES))).toBe(true);
+  });
+});
+
+test('after a bad answer the next request gets a good connection', async () => {
+  let requests = 0;
+  const server = await rawServer((socket) => {
+    if (++requests % 2 === 1) socket.write(`${OK}content-length: 100000\r\n\r\n${'a'.repeat(100_000)}`);
+    else socket.write(`${OK}content-length: 2\r\n\r\nok`);
+  });
+  const sender = loopbackSender({ maxConnectionsPerOrigin: 1 });
+  for (let n = 1; n <= 6; n++) {
+    expect(responseOf(await sender.send(post(server.url))).bodyTruncated).toBe(n % 2 === 1);
+  }
+});
+
+/** Sends `text` over and over, `size` characters each 20 ms, until the connection closes. */
+function drip(socket: import('node:net').Socket, text: string, size = text.length): void {
+  let at = 0;
+  const timer = setInterval(() => {
+    socket.write(text.slice(at, at + size));
+    at = (at + size) % text.length;
+  }, 20);
+  socket.on('close', () => clearInterval(timer));
+}

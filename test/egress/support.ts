@@ -1,0 +1,84 @@
+import { readFileSync } from 'node:fs';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { createAddressPolicy } from '../../src/egress/address-policy';
+import { createEgressAgent, type EgressAgentSettings } from '../../src/egress/agent';
+import { createSender, type Sender, type SendRequest, type SendResult } from '../../src/egress/send';
+
+const fixture = (name: string) => readFileSync(join(__dirname, '../support/fixtures', name), 'utf8');
+/** For the name localhost only, signed by itself, valid for 100 years. */
+export const certificate = { key: fixture('self-signed-key.pem'), cert: fixture('self-signed-cert.pem') };
+
+const opened: { close(): Promise<unknown> }[] = [];
+
+/** Closes what this file's helpers opened; for `afterEach`. */
+export async function closeAll(): Promise<void> {
+  await Promise.all(opened.splice(0).map((one) => one.close()));
+}
+
+export function loopbackSender(settings: Partial<EgressAgentSettings> & { allowHttp?: boolean } = {}): Sender {
+  const { allowHttp = true, ...agentSettings } = settings;
+  const agent = createEgressAgent({
+    policy: createAddressPolicy({ allowedCidrs: ['127.0.0.0/8', '::1/128'] }),
+    connectTimeoutMs: 5_000,
+    dnsTimeoutMs: 2_000,
+    maxConnectionsPerOrigin: 8,
+    ...agentSettings,
+  });
+  const sender = createSender({ agent, allowHttp });
+  opened.push(sender);
+  return sender;
+}
+
+export function post(url: string, more: Partial<SendRequest> = {}): SendRequest {
+  return {
+    url,
+    headers: { 'content-type': 'application/json' },
+    body: Buffer.from('{"a":1}'),
+    timeoutMs: 10_000,
+    ...more,
+  };
+}
+
+export function errorOf(result: SendResult): { stage: string; code: string } {
+  if (result.kind !== 'error') throw new Error(`an error was expected, not status ${result.statusCode}`);
+  return { stage: result.stage, code: result.code };
+}
+
+export function responseOf(result: SendResult): Extract<SendResult, { kind: 'response' }> {
+  if (result.kind !== 'response') throw new Error(`a response was expected, not ${result.code}`);
+  return result;
+}
+
+/** A TCP server on loopback that calls `serve` once a connection has sent a whole request (or at once, if `eager`). */
+export async function rawServer(
+  serve: (socket: Socket) => void,
+  mode: 'request' | 'eager' = 'request',
+): Promise<{ url: string; port: number; connections: () => number }> {
+  const sockets = new Set<Socket>();
+  let connections = 0;
+  const server: Server = createServer({ allowHalfOpen: true }, (socket) => {
+    connections++;
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+    socket.on('error', () => {});
+    if (mode === 'eager') serve(socket);
+    else socket.on('data', (data) => data.includes('{"a":1}') && serve(socket));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  opened.push({
+    close: () =>
+      new Promise((resolve) => {
+        server.close(resolve);
+        for (const socket of sockets) socket.destroy();
+      }),
+  });
+  const { port } = server.address() as AddressInfo;
+  return { url: `http://127.0.0.1:${port}/`, port, connections: () => connections };
+}
+
+/** For servers of other kinds and receivers. */
+export function closeLater<T extends { close(): Promise<unknown> }>(one: T): T {
+  opened.push(one);
+  return one;
+}

@@ -1,0 +1,37 @@
+import { Client } from 'pg';
+import { migrateToLatest } from '../../src/db/migrate';
+import { startPostgres } from '../../src/embedded/postgres';
+import type { EmbeddedServer } from '../../src/embedded/process';
+import { startTemporal } from '../../src/embedded/temporal';
+
+/** What global-teardown stops; jest runs both in the same process. */
+export type TestServers = { posthornTestServers?: EmbeddedServer[] };
+
+/** One Postgres and one Temporal for the whole run; each test file clones `posthorn_template`. */
+export default async function globalSetup(): Promise<void> {
+  const onProgress = (line: string) => console.log(line);
+  const servers: EmbeddedServer[] = [];
+  (globalThis as TestServers).posthornTestServers = servers;
+  try {
+    const postgres = await startPostgres({ ephemeral: true, onProgress });
+    servers.push(postgres);
+    const temporal = await startTemporal({ onProgress });
+    servers.push(temporal);
+    await createTemplate(postgres.url);
+    process.env.POSTHORN_TEST_DATABASE_URL = postgres.url;
+    process.env.POSTHORN_TEST_TEMPORAL_ADDRESS = temporal.address;
+  } catch (error) {
+    await Promise.all(servers.map((server) => server.stop())); // jest runs no teardown after a failed setup
+    throw error;
+  }
+}
+
+async function createTemplate(url: string): Promise<void> {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  await client.query('create database posthorn_template');
+  await client.end();
+  const template = new URL(url);
+  template.pathname = '/posthorn_template';
+  await migrateToLatest(template.href);
+}
