@@ -11,18 +11,11 @@ export async function untilStopped(
   const signalled = new Promise<void>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve());
   });
-  let failure: unknown;
-  await Promise.race([
-    signalled,
-    failed?.then(
-      () => {
-        failure = new Error('the worker ended by itself');
-      },
-      (error: unknown) => {
-        failure = error;
-      },
-    ) ?? signalled,
-  ]);
+  const ended = failed?.then(
+    () => new Error('the worker ended by itself'),
+    (error: unknown) => error,
+  );
+  const failure = await Promise.race(ended ? [signalled, ended] : [signalled]);
   setTimeout(() => {
     console.error(`posthorn: not stopped after ${limitMs / 1000} s, ending`);
     process.exit(1);
