@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { parseEncryptionKeys } from './db/secret-box';
 import { parseDurationMs } from './domain/durations';
+import { createAddressPolicy } from './egress/address-policy';
 
 const duration = (fallback: string) =>
   z
@@ -20,6 +21,13 @@ const list = z
   .string()
   .default('')
   .transform((text) => text.split(',').flatMap((item) => item.trim() || []));
+const cidrs = list.superRefine((allowedCidrs, context) => {
+  try {
+    createAddressPolicy({ allowedCidrs });
+  } catch {
+    context.addIssue('must be address blocks such as 10.0.0.0/8 or fd00::/8, comma separated');
+  }
+});
 const keyring = z.string().transform((text, context) => {
   try {
     return parseEncryptionKeys(text);
@@ -30,7 +38,7 @@ const keyring = z.string().transform((text, context) => {
 });
 
 /** Every setting, its default and what it is for. Read once, here, from the environment. */
-const schema = z.object({
+const settings = z.object({
   /** Postgres to use. Without it, `posthorn dev` starts an embedded one; every other role needs it. */
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
   /** Connections per process. Postgres' default limit is 100 for all processes together. */
@@ -65,7 +73,7 @@ const schema = z.object({
   /** Also deliver to http URLs. For development. */
   POSTHORN_ALLOW_HTTP: flag,
   /** Address ranges that deliveries may reach although they are not public, comma separated. */
-  POSTHORN_ALLOWED_CIDRS: list,
+  POSTHORN_ALLOWED_CIDRS: cidrs,
   /** Limit for establishing a connection to an endpoint; below the shortest POST timeout. */
   POSTHORN_CONNECT_TIMEOUT: duration('5s'),
   /** Limit for looking up an endpoint's name. */
@@ -89,6 +97,14 @@ const schema = z.object({
   POSTHORN_SHUTDOWN_GRACE: duration('40s'),
 
   POSTHORN_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
+});
+
+/** Rules between settings. */
+const schema = settings.superRefine((given, context) => {
+  const pair = ['TEMPORAL_TLS_CERT_FILE', 'TEMPORAL_TLS_KEY_FILE'] as const;
+  const missing = pair.filter((name) => given[name] === undefined);
+  // Half of a pair would silently be no client certificate at all.
+  if (missing.length === 1) context.addIssue({ code: 'custom', path: missing, message: 'must be set as well' });
 });
 
 export type Config = z.infer<typeof schema>;

@@ -1,8 +1,10 @@
 import { cancelDelivery, setNextAttempt } from '../db/control';
 import type { Database } from '../db/database';
+import { loadAttempt } from '../db/load-attempt';
 import type { InFlight } from '../delivery/in-flight';
 import type { Attempts } from '../delivery/make-attempt';
 import type { AttemptRequest, AttemptResult, UnrecordedAttempt } from '../delivery/types';
+import type { EndState } from '../domain/delivery';
 import type { Log } from '../log';
 import { heartbeating } from './heartbeating';
 
@@ -60,9 +62,13 @@ export function createActivities({ db, attempts, inFlight, maxPostMs, signalDone
     /** Writes down an attempt whose POST was made while Postgres was away. */
     recordMade: (made: UnrecordedAttempt): Promise<AttemptResult> => heartbeating(() => attempts.recordMade(made)),
 
-    async cancel(deliveryId: string): Promise<void> {
-      await cancelDelivery(db.kysely, deliveryId, 'always');
-    },
+    /** Cancels what has not ended. Returns the end that stands in the record. */
+    cancel: (deliveryId: string): Promise<EndState> =>
+      heartbeating(async () => {
+        if (await cancelDelivery(db.kysely, deliveryId, 'always')) return 'cancelled';
+        const state = (await loadAttempt(db.pool, deliveryId, 0))?.state;
+        return state === 'delivered' || state === 'failed' ? state : 'cancelled';
+      }),
 
     async reschedule(deliveryId: string, atMs: number): Promise<void> {
       await setNextAttempt(db.kysely, deliveryId, new Date(atMs));

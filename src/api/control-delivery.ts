@@ -61,7 +61,7 @@ export function cancelNow(services: Services, delivery: Delivery, who: Who): Pro
 
 /** Moves the next attempt of a delivery that waits for one. */
 export function rescheduleTo(services: Services, delivery: Delivery, at: Date, who: Who): Promise<string> {
-  return act(services, delivery, who, 'delivery.reschedule', async ({ id, state }) => {
+  const move = async ({ id, state }: Delivery) => {
     if (state !== 'retrying') {
       throw new ApiError(
         'state_conflict',
@@ -71,7 +71,8 @@ export function rescheduleTo(services: Services, delivery: Delivery, at: Date, w
     if (await signal(services, id, { name: 'reschedule', by: who.actor, atMs: at.getTime() })) return true;
     // Its workflow is lost: the record keeps the wish, and the reconciler starts a new one when the time is past.
     return setNextAttempt(services.db.kysely, id, at);
-  });
+  };
+  return act(services, delivery, who, 'delivery.reschedule', move, { at });
 }
 
 async function act(
@@ -79,13 +80,15 @@ async function act(
   delivery: Delivery,
   who: Who,
   action: string,
+  /** False where the state changed in between. */
   attempt: (delivery: Delivery) => Promise<boolean>,
+  details: Record<string, unknown> = {},
 ): Promise<string> {
   let current: Delivery | undefined = delivery;
   for (let round = 0; round < ROUNDS && current; round++) {
     if (await attempt(current)) {
       const target = toPublicId('delivery', delivery.id);
-      await writeAudit(services.db.kysely, { ...who, action, target });
+      await writeAudit(services.db.kysely, { ...who, action, target, details });
       services.notifyWork();
       return delivery.id;
     }

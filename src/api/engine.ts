@@ -37,10 +37,7 @@ export function createEngine(client: Client, namespace: string, uiUrl: string | 
         return true;
       } catch (error) {
         if (error instanceof WorkflowNotFoundError || grpcCode(error) === GRPC_NOT_FOUND) return false;
-        throw new ApiError(
-          'engine_unavailable',
-          'The workflow engine cannot be reached; nothing was changed. Try again.',
-        );
+        throw new ApiError('engine_unavailable', 'The workflow engine cannot be reached. Try again in a moment.');
       }
     },
 

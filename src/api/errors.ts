@@ -62,14 +62,13 @@ const AWAY_MESSAGE = /Connection terminated|timeout exceeded when trying to conn
 /** Turns whatever was thrown into an answer; what is not known becomes an opaque 500. */
 export function toApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
+  // Express, on a path such as /%zz.
+  if (error instanceof URIError) return new ApiError('not_found', 'There is nothing at this path.');
   const { type, code = '', message = '' } = (error ?? {}) as { type?: string; code?: unknown; message?: string };
   switch (type) {
-    case 'entity.parse.failed':
-      return new ApiError('malformed_json', 'The body could not be parsed as JSON.');
     case 'entity.too.large':
       return new ApiError('body_too_large', 'The body may have at most 1 MiB.');
     case 'encoding.unsupported':
-    case 'charset.unsupported':
       return new ApiError('unsupported_media_type', 'The body must be JSON in UTF-8, not compressed.');
     case 'request.size.invalid':
     case 'request.aborted':
@@ -77,7 +76,7 @@ export function toApiError(error: unknown): ApiError {
   }
   const text = String(code);
   if (AWAY_SQLSTATE.test(text) || AWAY_ERRNO.has(text) || AWAY_MESSAGE.test(message)) {
-    return new ApiError('database_unavailable', 'The database cannot be reached; nothing was changed. Try again.');
+    return new ApiError('database_unavailable', 'The database cannot be reached. Try again in a moment.');
   }
   return new ApiError('internal_error', 'The request could not be served. The request id names it in the logs.');
 }

@@ -1,4 +1,4 @@
-import type { Pool } from 'pg';
+import type { Database } from '../db/database';
 import { WORK_CHANNEL } from '../domain/names';
 
 /** NOTIFY takes a lock that serialises commits, so it stays out of the publish and is sent this often at most. */
@@ -8,7 +8,7 @@ const DEBOUNCE_MS = 10;
  * Returns a function that tells the relays of new work: at once after a pause, then at most every 10 ms. A lost
  * notification costs one poll interval.
  */
-export function createNotifier(pool: Pool): () => void {
+export function createNotifier({ pool }: Database): () => void {
   let last = Number.NEGATIVE_INFINITY;
   let timer: NodeJS.Timeout | undefined;
   const notify = () => {

@@ -9,17 +9,17 @@ export type Answer = { status: number; body?: unknown; headers?: Record<string, 
 export type Context<Body, Query> = {
   services: Services;
   tenantId: string;
-  /** The id of the API key, for the audit log. */
+  /** The API key's public id, for the audit log. */
   actor: string;
   /** Ids of the path, as uuids. */
   ids: Record<string, string>;
   body: Body;
   query: Query;
-  /** The body as it was sent. */
-  rawBody: Buffer;
+  /** The body as it was written. */
+  bodyText: string;
 };
 
-/** One row of the API. Everything about an endpoint stands here; src/api/app.ts does the rest. */
+/** One row of the API. Everything about an endpoint stands here; ./app.ts does the rest. */
 export type Route<Body = unknown, Query = unknown> = {
   method: 'get' | 'post' | 'patch' | 'delete';
   /** Express path below /api/v1; each `:name` is a public id of the kind that `ids` gives. */

@@ -1,10 +1,10 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Client, Connection } from '@temporalio/client';
-import type { Router } from 'express';
+import type { Express, Router } from 'express';
 import { type Config, ConfigError, requireSetting } from '../config';
 import { ensureTenantKey } from '../db/api-keys';
-import { openDatabase } from '../db/database';
+import { type Database, openDatabase } from '../db/database';
 import { assertMigrated } from '../db/migrate';
 import { ensurePartitions } from '../db/partitions';
 import { createSecretBox } from '../db/secret-box';
@@ -45,15 +45,16 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
     planner: 'default',
     onError: (error) => log.warn({ event: 'database_connection_lost', err: error.message }),
   });
-  await assertMigrated(db.pool);
-  await ensurePartitions(db.pool, Date.now());
-  if (config.POSTHORN_BOOTSTRAP_KEY) await ensureTenantKey(db.kysely, BOOTSTRAP_TENANT, config.POSTHORN_BOOTSTRAP_KEY);
-
   const connection = Connection.lazy(await connectionOptions(config));
-  const client = new Client({ connection, namespace: config.TEMPORAL_NAMESPACE });
-  const notify = createNotifier(db.pool);
-  const app = createApp(
-    {
+  const release = async () => {
+    await connection.close();
+    await db.close();
+  };
+  try {
+    await prepare(db, config);
+    const client = new Client({ connection, namespace: config.TEMPORAL_NAMESPACE });
+    const notify = createNotifier(db);
+    const services = {
       db,
       secretBox,
       engine: createEngine(client, config.TEMPORAL_NAMESPACE, config.TEMPORAL_UI_URL),
@@ -63,25 +64,31 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
         notify();
       },
       allowHttp: config.POSTHORN_ALLOW_HTTP,
-    },
-    extras.router,
-  );
-  const server = createServer({ headersTimeout: HEADERS_LIMIT_MS, requestTimeout: REQUEST_LIMIT_MS }, app);
-  server.keepAliveTimeout = IDLE_LIMIT_MS;
-  await listen(server, config);
-  const { port } = server.address() as AddressInfo;
-
-  return {
-    url: `http://${config.POSTHORN_HOST}:${port}`,
-    async stop() {
-      await closeServer(server);
-      await connection.close();
-      await db.close();
-    },
-  };
+    };
+    const server = await listen(createApp(services, extras.router), config);
+    const { port } = server.address() as AddressInfo;
+    return {
+      url: `http://${config.POSTHORN_HOST}:${port}`,
+      async stop() {
+        await closeServer(server);
+        await release();
+      },
+    };
+  } catch (error) {
+    await release();
+    throw error;
+  }
 }
 
-function listen(server: Server, { POSTHORN_HOST: host, POSTHORN_PORT: port }: Config): Promise<void> {
+async function prepare(db: Database, config: Config): Promise<void> {
+  await assertMigrated(db.pool);
+  await ensurePartitions(db.pool, Date.now());
+  if (config.POSTHORN_BOOTSTRAP_KEY) await ensureTenantKey(db.kysely, BOOTSTRAP_TENANT, config.POSTHORN_BOOTSTRAP_KEY);
+}
+
+function listen(app: Express, { POSTHORN_HOST: host, POSTHORN_PORT: port }: Config): Promise<Server> {
+  const server = createServer({ headersTimeout: HEADERS_LIMIT_MS, requestTimeout: REQUEST_LIMIT_MS }, app);
+  server.keepAliveTimeout = IDLE_LIMIT_MS;
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       const taken = error.code === 'EADDRINUSE';
@@ -89,7 +96,7 @@ function listen(server: Server, { POSTHORN_HOST: host, POSTHORN_PORT: port }: Co
         taken ? new ConfigError(`Port ${port} on ${host} is in use. Stop what uses it, or set POSTHORN_PORT.`) : error,
       );
     });
-    server.listen(port, host, resolve);
+    server.listen(port, host, () => resolve(server));
   });
 }
 

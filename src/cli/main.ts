@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { version } from '../../package.json';
 import { runDemo } from './demo/run-demo';
 import { runDev } from './dev';
@@ -14,9 +14,9 @@ program
   .description('everything in one process; starts Postgres and Temporal where no address is configured')
   .option('--data-dir <folder>', 'where embedded servers keep their data')
   .option('--ephemeral', 'keep nothing after the end')
-  .option('--postgres-port <port>', 'port of the embedded Postgres (default: a free one)', Number)
-  .option('--temporal-port <port>', 'port of the embedded Temporal (default: a free one)', Number)
-  .option('--temporal-ui-port <port>', "port of Temporal's web UI", Number, 8233)
+  .option('--postgres-port <port>', 'port of the embedded Postgres (default: a free one)', toPort)
+  .option('--temporal-port <port>', 'port of the embedded Temporal (default: a free one)', toPort)
+  .option('--temporal-ui-port <port>', "port of Temporal's web UI", toPort, 8233)
   .action(runDev);
 program.command('api').description('the HTTP API').action(runApi);
 program.command('worker').description('relay, workflows and activities').action(runWorker);
@@ -39,3 +39,9 @@ program.parseAsync().catch((error: unknown) => {
   if (process.env.POSTHORN_LOG_LEVEL === 'debug') console.error(error);
   process.exit(1);
 });
+
+function toPort(text: string): number {
+  const port = Number(text);
+  if (/^\d+$/.test(text) && port <= 65_535) return port;
+  throw new InvalidArgumentError('A port is a number up to 65535.');
+}

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Router } from 'express';
 import { type RunningApi, startApi } from '../api/start-api';
@@ -7,6 +8,7 @@ import { type Config, readConfig } from '../config';
 import { generateApiKey } from '../db/api-keys';
 import { migrateToLatest } from '../db/migrate';
 import { defaultDataDir, makeFolder, temporaryDataDir } from '../embedded/folders';
+import { assertPortFree } from '../embedded/ports';
 import { startPostgres } from '../embedded/postgres';
 import { startTemporal } from '../embedded/temporal';
 import { createLog, logFile } from '../log';
@@ -45,11 +47,14 @@ const DEV_GRACE = '3s';
  */
 export async function startStack(options: StackOptions): Promise<Stack> {
   const { say } = options;
-  const given = readConfig(process.env);
+  const given = readConfig({ ...options.defaults, ...withoutEmpty(process.env) });
+  // Before anything slow: a second `npm start` should say so at once.
+  if (given.POSTHORN_PORT > 0) await assertPortFree(given.POSTHORN_PORT, 'The API', 'POSTHORN_PORT');
   const dataDir = options.dataDir ?? (options.ephemeral ? temporaryDataDir() : defaultDataDir());
   makeFolder(dataDir);
   const keys = readKeys(path.join(dataDir, 'dev-keys.json'));
   const stops: (() => Promise<unknown>)[] = [];
+  if (options.ephemeral && !options.dataDir) stops.push(() => rm(dataDir, { recursive: true, force: true }));
   const stop = async () => {
     for (const step of stops.splice(0).reverse()) await step().catch((error: Error) => say(`  ${error.message}`));
   };

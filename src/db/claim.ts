@@ -35,7 +35,8 @@ export const FIRST_CURSOR = '00000000-0000-0000-0000-000000000000';
  * Takes work in one statement: skip-scans the webhooks that have any, drops those whose gate is shut, then takes up
  * to k rows of each in publish order and leases them. Fair per webhook by construction, and a shut gate costs one
  * index probe. Ordered and rate-limited webhooks (`serial`) take their slot or tokens from the gate row, so that it
- * holds across processes. Tokens: GCRA, where `tat` is the theoretical arrival time.
+ * holds across processes. Tokens: GCRA, where `tat` is the theoretical arrival time. Webhooks are picked in id order,
+ * because the next cursor is the last one picked: out of order, those it jumps over would starve behind full claims.
  */
 const CLAIM = {
   name: 'claim',
@@ -61,7 +62,7 @@ serial as materialized (
 picked as materialized (
   select p.delivery_id, o.webhook_id
   from (select webhook_id, ordered, k from open where not serial
-        union all select webhook_id, ordered, k from serial) o
+        union all select webhook_id, ordered, k from serial order by webhook_id) o
   cross join lateral (
     select delivery_id, seq from delivery_queue
     where not timed and webhook_id = o.webhook_id and lease_until < now()

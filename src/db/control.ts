@@ -34,6 +34,12 @@ export async function leaseForRetry(db: Db, deliveryId: string, leaseMs: number)
   return (numAffectedRows ?? 0n) > 0n;
 }
 
+/** Gives a claimed row back before its lease is over. */
+export async function releaseLease(db: Db, deliveryId: string): Promise<void> {
+  await sql`
+    update delivery_queue set lease_until = 'epoch' where delivery_id = ${deliveryId} and not timed`.execute(db);
+}
+
 /**
  * Ends a delivery as cancelled. `if_waiting` leaves one alone that an attempt or a timer holds (the workflow must be
  * asked); `always` is for the workflow itself, and for one whose workflow is gone. True where it was cancelled now.
@@ -71,9 +77,16 @@ export async function reopenDelivery(db: Db, deliveryId: string, trigger: Trigge
   return (numAffectedRows ?? 0n) > 0n;
 }
 
-/** Makes a live delivery claimable now, for one whose workflow is gone. A lease is left to run out. */
+/**
+ * Makes a live delivery claimable now, for one whose workflow is gone. A lease is left to run out, and with it the
+ * slot of an ordered webhook.
+ */
 export async function releaseToQueue(db: Db, deliveryId: string, trigger: Trigger): Promise<boolean> {
   const { numAffectedRows } = await sql`
+    with g as (
+      update webhook_gates g set fifo_until = q.lease_until
+      from delivery_queue q
+      where q.delivery_id = ${deliveryId} and g.webhook_id = q.webhook_id and g.fifo_delivery_id = q.delivery_id)
     update delivery_queue set timed = false, next_attempt_at = null, trigger = ${trigger}
     where delivery_id = ${deliveryId}`.execute(db);
   return (numAffectedRows ?? 0n) > 0n;

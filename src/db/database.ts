@@ -51,5 +51,6 @@ export function openDatabase(options: DatabaseOptions): Database {
   });
   pool.on('error', (error) => options.onError?.(error));
   const kysely = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
-  return { pool, kysely, close: () => kysely.destroy() };
+  // Not kysely.destroy(): that leaves the pool open, and the process with it, where kysely was never used.
+  return { pool, kysely, close: () => pool.end() };
 }

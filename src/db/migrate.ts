@@ -39,7 +39,7 @@ export async function migrateToLatest(url: string): Promise<string[]> {
     await ensurePartitions(pool, Date.now());
     return (results ?? []).filter((r) => r.status === 'Success').map((r) => r.migrationName);
   } finally {
-    await db.destroy();
+    await pool.end(); // db.destroy() would leave it open where the migrator did not come to use it
   }
 }
 

@@ -35,9 +35,9 @@ export type AttemptNext =
  *   in_progress ──▶ delivered | failed | cancelled   (queue row deleted, delivery ended)
  *   in_progress ──▶ retrying                         (queue row timed, with its next time)
  *
- * Queue rows are locked first and in id order: concurrent recorders cannot deadlock, and one that comes late (its
- * row gone, or its number already counted) changes nothing but the log. Recording the same attempt again is harmless:
- * an attempt's key is its delivery and number.
+ * Queue rows are locked first and in id order, and the log is written in that order: concurrent recorders cannot
+ * deadlock, and one that comes late (its row gone, or its number already counted) changes nothing but the log.
+ * Recording the same attempt again is harmless: an attempt's key is its delivery and number.
  */
 const RECORD = {
   name: 'record-attempts',
@@ -57,7 +57,7 @@ logged as (
     status_code, error_code, error_message, request_headers, response_headers, response_body, remote_address)
   select delivery_id, number, id, tenant_id, webhook_id, trigger, started_at, duration_ms, outcome, status_code,
     error_code, error_message, request_headers, response_headers, decode(response_body, 'base64'), remote_address
-  from r on conflict do nothing),
+  from r order by delivery_id, number on conflict do nothing),
 ended as (
   update deliveries d set state = due.end_state, attempt_count = due.number, ended_at = now(),
     last_status = due.status_code, last_error = due.error_code, failed_because = due.because,

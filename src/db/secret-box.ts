@@ -14,6 +14,7 @@ export type SecretOwner = { tenantId: string; webhookId: string };
 const CIPHER = 'aes-256-gcm';
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
+const KEY_BYTES = 32;
 
 /**
  * @param keys pairs of key id and 32 bytes; the first one seals, all of them open
@@ -22,7 +23,8 @@ const TAG_BYTES = 16;
 export function createSecretBox(keys: ReadonlyMap<string, Buffer>): SecretBox {
   const current = keys.entries().next().value;
   if (!current) throw new Error('no encryption key');
-  for (const key of keys.values()) if (key.length !== 32) throw new Error('an encryption key must have 32 bytes');
+  for (const key of keys.values())
+    if (key.length !== KEY_BYTES) throw new Error('an encryption key must have 32 bytes');
   return {
     seal(secret, owner) {
       const nonce = randomBytes(NONCE_BYTES);
@@ -43,17 +45,21 @@ export function createSecretBox(keys: ReadonlyMap<string, Buffer>): SecretBox {
   };
 }
 
-/** Reads `id:base64,id:base64`, as the setting POSTHORN_ENCRYPTION_KEYS holds it. */
+/**
+ * Reads `id:base64,id:base64`, as the setting POSTHORN_ENCRYPTION_KEYS holds it.
+ * @throws where it is anything else, or an id stands twice; the message never repeats it
+ */
 export function parseEncryptionKeys(text: string): Map<string, Buffer> {
-  const keys = text.split(',').map((pair) => {
-    const [id, base64] = pair.trim().split(':');
-    const key = Buffer.from(base64 ?? '', 'base64');
-    if (!id || !/^[a-z0-9]{1,16}$/.test(id) || key.length !== 32) {
-      throw new Error('each key must be <id>:<32 bytes in base64>, the id of 1-16 letters and digits');
+  const keys = new Map<string, Buffer>();
+  for (const pair of text.split(',')) {
+    const [id = '', base64 = '', ...more] = pair.trim().split(':');
+    const key = Buffer.from(base64, 'base64');
+    if (!/^[a-z0-9]{1,16}$/.test(id) || key.length !== KEY_BYTES || more.length > 0 || keys.has(id)) {
+      throw new Error('each key must be <id>:<32 bytes in base64>, each id once and of 1-16 letters and digits');
     }
-    return [id, key] as const;
-  });
-  return new Map(keys);
+    keys.set(id, key);
+  }
+  return keys;
 }
 
 function ownerBytes({ tenantId, webhookId }: SecretOwner): Buffer {

@@ -1,4 +1,5 @@
 import { type ClaimedDelivery, claimDeliveries, FIRST_CURSOR } from '../db/claim';
+import { releaseLease } from '../db/control';
 import type { Database } from '../db/database';
 import type { InFlight } from '../delivery/in-flight';
 import type { Log } from '../log';
@@ -33,7 +34,7 @@ const MAX_STARTING = 32;
 /** A slot whose attempt may run in another process is kept this long, then given back. */
 const ELSEWHERE_HOLD_MS = 5_000;
 /** After a failed claim or start (database or Temporal away), milliseconds. */
-const BACK_OFF_MS = 500;
+const BACK_OFF_MS = 1_000;
 
 /**
  * The loop between queue and engine: claims what may be sent now, fairly per webhook, and starts a workflow for each.
@@ -46,6 +47,7 @@ export function startRelay(settings: RelaySettings): Relay {
   const starting = new Set<Promise<void>>();
   let cursor = FIRST_CURSOR;
   let tookThisTurn = 0;
+  let backOffUntil = 0;
   let stopping = false;
   inFlight.onRelease(wakeUp.wake);
 
@@ -55,7 +57,7 @@ export function startRelay(settings: RelaySettings): Relay {
         log.warn({ event: 'claim_failed', err: error.message });
         return undefined;
       });
-      if (more === undefined) await wakeUp.pause(BACK_OFF_MS);
+      if (more === undefined || performance.now() < backOffUntil) await wakeUp.pause(BACK_OFF_MS);
       else if (!more) await wakeUp.wait();
     }
   }
@@ -80,11 +82,13 @@ export function startRelay(settings: RelaySettings): Relay {
       .then((where) => {
         if (where !== 'here' || claimed.attempt > 0) inFlight.shorten(claimed.deliveryId, ELSEWHERE_HOLD_MS);
       })
-      .catch((error: Error) => {
+      .catch(async (error: Error) => {
         log.warn({ event: 'start_failed', err: error.message });
-        // The lease is left to run out: the start may have reached the server all the same.
-        inFlight.shorten(claimed.deliveryId, leaseMs);
-        return wakeUp.pause(BACK_OFF_MS);
+        backOffUntil = performance.now() + BACK_OFF_MS;
+        // Should the start have reached the server all the same, the next claim only wakes it. And should the
+        // database be away as well, the lease runs out.
+        inFlight.release(claimed.deliveryId);
+        await releaseLease(db.kysely, claimed.deliveryId).catch(() => undefined);
       })
       .finally(() => {
         starting.delete(started);

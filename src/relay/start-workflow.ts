@@ -30,7 +30,7 @@ export async function startClaimed(settings: StartSettings, claimed: ClaimedDeli
     await client.workflow.signalWithStart(WORKFLOW_TYPE, {
       ...options(settings, claimed, 'claimed'),
       signal: 'replay',
-      signalArgs: [{ by: 'operator' }],
+      signalArgs: [{ by: 'operator', claimed: true }],
     });
     return 'anywhere';
   }

@@ -13,8 +13,11 @@ import type { Activities } from '../activities/activities';
 import type { AttemptCause, AttemptFact, AttemptResult } from '../delivery/types';
 import { type DeliverInput, PosthornState, type WorkflowStatus } from './contract';
 
-/** An attempt now, whatever the timer says; the schedule goes on from where it was. */
-export const replaySignal = defineSignal<[{ by: string }]>('replay');
+/**
+ * An attempt now, whatever the timer says; the schedule goes on from where it was. `claimed`: sent by the relay for a
+ * row that an operator put into the queue, which says by itself whether there is still something to send.
+ */
+export const replaySignal = defineSignal<[{ by: string; claimed?: boolean }]>('replay');
 export const cancelSignal = defineSignal<[{ by: string }]>('cancel');
 /** Moves the next attempt to another time (Unix milliseconds). */
 export const rescheduleSignal = defineSignal<[{ atMs: number; by: string }]>('reschedule');
@@ -24,16 +27,23 @@ export const wakeSignal = defineSignal('wake');
 export const attemptDoneSignal = defineSignal<[{ number: number; result: AttemptResult }]>('attemptDone');
 export const statusQuery = defineQuery<WorkflowStatus>('status');
 
-/** First attempts and small writes run inside the workflow task: no trip through the server. */
-const local = proxyLocalActivities<Pick<Activities, 'attemptFirst' | 'cancel' | 'reschedule'>>({
+/**
+ * First attempts and reschedules run inside the workflow task: no trip through the server. A task that is done again,
+ * as every closing one is that a signal came in on, does them again as well. So a cancel is not among them: the second
+ * one would undo the replay that was asked for after the first.
+ */
+const local = proxyLocalActivities<Pick<Activities, 'attemptFirst' | 'reschedule'>>({
   startToCloseTimeout: '8s',
   localRetryThreshold: '1s',
   retry: { initialInterval: '500ms', backoffCoefficient: 2, maximumInterval: '10s' },
 });
 
+/** In place of an attempt, where the delivery is to be cancelled first. */
+const NOT_MADE = { kind: 'requeued' } as const;
+
 export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult['kind']> {
   const { deliveryId, webhookId, retriesQueue, attemptTimeoutMs } = input;
-  const remote = proxyActivities<Pick<Activities, 'attempt' | 'recordMade'>>({
+  const remote = proxyActivities<Pick<Activities, 'attempt' | 'recordMade' | 'cancel'>>({
     taskQueue: retriesQueue,
     startToCloseTimeout: attemptTimeoutMs,
     heartbeatTimeout: '10s',
@@ -53,7 +63,7 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
   let last: AttemptFact | undefined;
   let markedRetrying = input.cause === 'due';
 
-  setHandler(replaySignal, () => void asked.replay++);
+  setHandler(replaySignal, ({ claimed }) => void asked[claimed ? 'wake' : 'replay']++);
   setHandler(wakeSignal, () => void asked.wake++);
   setHandler(cancelSignal, () => {
     asked.cancel++;
@@ -72,10 +82,9 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
   }));
 
   for (;;) {
-    served.replay = asked.replay;
     served.wake = asked.wake;
     state = 'in_progress';
-    const result = await attempt(attemptsMade + 1, cause);
+    const result = asked.cancel > served.cancel ? NOT_MADE : await attempt(attemptsMade + 1, cause);
     if ('last' in result && result.last) {
       last = result.last;
       attemptsMade = last.number;
@@ -87,19 +96,24 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
         if (!result.kept || dueAtMs === undefined) dueAtMs = Date.now() + result.waitMs;
       }
       cause = await nextCause();
-      if (asked.cancel === served.cancel) continue;
+      if (asked.cancel === served.cancel) {
+        served.replay = asked.replay;
+        continue;
+      }
     }
-    if (asked.cancel > served.cancel && (result.kind === 'retry' || result.kind === 'requeued')) {
+    let { kind } = result;
+    if (asked.cancel > served.cancel && (kind === 'retry' || kind === 'requeued')) {
       state = 'cancelled';
-      served.cancel = asked.cancel;
-      await local.cancel(deliveryId);
-      if (asked.replay === served.replay) return 'cancelled';
+      kind = await remote.cancel(deliveryId);
     }
+    // For a delivery that has ended a cancel comes too late.
+    served.cancel = asked.cancel;
     // A success met every replay that was asked for while its attempt ran.
-    if (result.kind === 'delivered') served.replay = asked.replay;
+    if (kind === 'delivered') served.replay = asked.replay;
     if (asked.replay > served.replay) cause = 'manual';
     else if (asked.wake > served.wake) cause = 'claimed';
-    else return result.kind;
+    else return kind;
+    served.replay = asked.replay;
   }
 
   /** One attempt under its number, wherever it runs, until it is recorded. */

@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import { type Attempt, listAttempts } from '../../db/attempts';
 import { type Delivery, findDelivery, listDeliveries } from '../../db/deliveries';
 import { findEvent } from '../../db/events';
+import { findWebhook } from '../../db/webhooks';
 import { toPublicId, uuidTimeMs } from '../../domain/ids';
 import { cancelNow, rescheduleTo, retryNow } from '../control-delivery';
 import { notFound } from '../errors';
@@ -15,8 +16,11 @@ type None = undefined;
 type Query = Omit<z.output<typeof listDeliveriesQuery>, 'webhook_id'> & { webhook_id?: string | undefined };
 
 export async function list({ services, tenantId, ids, query }: Context<None, Query>): Promise<Answer> {
+  const { kysely } = services.db;
+  if (ids.webhook && !(await findWebhook(kysely, tenantId, ids.webhook))) throw notFound('webhook');
+  if (ids.event && !(await findEvent(kysely, tenantId, ids.event))) throw notFound('event');
   const webhookId = ids.webhook ?? query.webhook_id;
-  const rows = await listDeliveries(services.db.kysely, tenantId, {
+  const rows = await listDeliveries(kysely, tenantId, {
     ...windowOf(query, ids.event),
     limit: query.limit + 1,
     ...(query.cursor && { beforeId: query.cursor }),

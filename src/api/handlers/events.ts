@@ -17,7 +17,7 @@ type None = undefined;
 
 export async function publish(context: Context<z.output<typeof publishBody>, None>): Promise<Answer> {
   const { services, tenantId, body } = context;
-  const data = rawMember(context.rawBody.toString('utf8'), 'data')!;
+  const data = rawMember(context.bodyText, 'data')!;
   if (Buffer.byteLength(data) > MAX_DATA_BYTES) {
     throw new ApiError('validation_failed', 'The data of an event is over its limit.', [
       { field: 'data', rule: `must have at most ${MAX_DATA_BYTES} bytes` },

@@ -14,6 +14,14 @@ export const idOf = (kind: IdKind) =>
     return z.NEVER;
   });
 
+/** Text that Postgres can hold: no NUL, and no half of a surrogate pair. */
+export const storableText = (minLength: number, maxLength: number) =>
+  z
+    .string()
+    .min(minLength)
+    .max(maxLength)
+    .regex(/^[^\0\p{Surrogate}]*$/u, 'must be text without NUL or broken Unicode');
+
 /** A duration such as "30s" within bounds; comes out as milliseconds. */
 export const durationBetween = (minMs: number, maxMs: number) =>
   z.string().transform((text, context) => {
@@ -42,7 +50,7 @@ export const pageOf = (kind: IdKind) => ({
   cursor: idOf(kind).optional(),
 });
 
-export const DEFAULT_WINDOW_MS = 7 * 24 * 3_600_000;
+const DEFAULT_WINDOW_MS = 7 * 24 * 3_600_000;
 
 /** The time window of a list: seven days back from now unless asked otherwise. */
 export const timeWindow = { since: timestamp.optional(), until: timestamp.optional() };

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { eventType, pageOf, timeWindow } from './common';
+import { eventType, pageOf, storableText, timeWindow } from './common';
 
 export const publishBody = z.strictObject({
   type: eventType,
@@ -13,7 +13,7 @@ export const publishBody = z.strictObject({
     .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/, 'must be 1-32 letters, digits, dots, dashes or underscores')
     .default('1.0'),
   /** The producer's own id for this event: publishing it again sends nothing. */
-  id: z.string().min(1).max(256).optional(),
+  id: storableText(1, 256).optional(),
 });
 
 export const listEventsQuery = z.strictObject({ ...pageOf('event'), ...timeWindow, type: eventType.optional() });

@@ -9,7 +9,7 @@ import {
   type StoredRetryPolicy,
 } from '../../domain/retry-schedule';
 import { isValidSecret } from '../../egress/signatures';
-import { durationBetween, pageOf } from './common';
+import { durationBetween, pageOf, storableText } from './common';
 
 const MAX_PATTERNS = 100;
 const MAX_URL_LENGTH = 2_048;
@@ -54,10 +54,10 @@ const settings = {
     .min(1)
     .max(MAX_PATTERNS)
     .transform((patterns) => [...new Set(patterns)]),
-  description: z.string().max(500).nullable(),
+  description: storableText(0, 500).nullable(),
   active: z.boolean(),
   metadata: z
-    .record(z.string().min(1).max(64), z.string().max(500))
+    .record(storableText(1, 64), storableText(0, 500))
     .refine((record) => Object.keys(record).length <= 50, 'must have at most 50 entries'),
   retry_policy: retryPolicy,
   timeout: durationBetween(MIN_TIMEOUT_MS, MAX_TIMEOUT_MS),

@@ -1,0 +1,86 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { nowMs } from './clock';
+import { nextMark } from './mark';
+import type { Arrival } from './receiver';
+import type { Rig } from './rig';
+import type { Proof } from './scenario';
+
+/** What does not move for this long has stopped. */
+const STALL_LIMIT_MS = 30_000;
+const LOOK_EVERY_MS = 50;
+const SAY_EVERY_MS = 2_000;
+/** A duplicate comes late if it comes: watch this long after the end. */
+const AFTERMATH_MS = 500;
+
+/** An event of about `bytes` bytes of JSON. */
+export function eventData(mark: string, bytes: number): object {
+  return { mark, amount: 4200, currency: 'EUR', filler: 'x'.repeat(Math.max(0, bytes - mark.length - 60)) };
+}
+
+/** Publishes `events` events, `connections` at once; when the first was sent and the last one acknowledged. */
+export async function publishAll(
+  rig: Rig,
+  { round, events, connections, bytes }: { round: string; events: number; connections: number; bytes: number },
+): Promise<{ marks: string[]; beganMs: number; endedMs: number }> {
+  const marks = Array.from({ length: events }, () => nextMark(round));
+  let next = 0;
+  const beganMs = nowMs();
+  const publisher = async () => {
+    for (let mark = marks[next++]; mark; mark = marks[next++]) await rig.target.publish(eventData(mark, bytes));
+  };
+  await Promise.all(Array.from({ length: connections }, publisher));
+  return { marks, beganMs, endedMs: nowMs() };
+}
+
+/** Waits until `events` events have arrived, or none came for 30 s. */
+export async function untilArrived(rig: Rig, events: number, label: string): Promise<void> {
+  let seen = 0;
+  let movedMs = nowMs();
+  let saidMs = nowMs();
+  while (seen < events && nowMs() - movedMs < STALL_LIMIT_MS) {
+    await sleep(LOOK_EVERY_MS);
+    const count = await rig.receiver('count');
+    if (count > seen) movedMs = nowMs();
+    seen = count;
+    if (nowMs() - saidMs < SAY_EVERY_MS) continue;
+    saidMs = nowMs();
+    rig.say(`${label}: ${seen} of ${events} arrived`);
+  }
+}
+
+/**
+ * Waits until the database holds no open delivery and a little longer, then holds what was published against what
+ * arrived. Takes the receiver's arrivals.
+ */
+export async function prove(rig: Rig, marks: readonly string[]): Promise<{ arrivals: Arrival[]; proof: Proof }> {
+  const deadline = nowMs() + STALL_LIMIT_MS;
+  let unfinished = await rig.queued();
+  while (unfinished > 0 && nowMs() < deadline) {
+    await sleep(LOOK_EVERY_MS);
+    unfinished = await rig.queued();
+  }
+  await sleep(AFTERMATH_MS);
+  const { arrivals, verified, refused } = await rig.receiver('take');
+  const arrived = new Set(arrivals.map(({ mark }) => mark));
+  return {
+    arrivals,
+    proof: {
+      lost: marks.filter((mark) => !arrived.has(mark)).length,
+      duplicates: arrivals.reduce((sum, { times }) => sum + times - 1, 0),
+      unfinished,
+      verified,
+      refused,
+    },
+  };
+}
+
+export function addProofs(proofs: Proof[]): Proof {
+  const sum = (name: keyof Proof) => proofs.reduce((total, proof) => total + proof[name], 0);
+  return {
+    lost: sum('lost'),
+    duplicates: sum('duplicates'),
+    unfinished: sum('unfinished'),
+    verified: sum('verified'),
+    refused: sum('refused'),
+  };
+}

@@ -1,0 +1,79 @@
+import type { Figure, Figures } from './figures';
+import type { Proof } from './scenario';
+
+export type Report = {
+  scenario: string;
+  lane: string;
+  figures: Figures;
+  spread: Record<string, unknown>;
+  repeats: number;
+  proof: Proof;
+  settings: Record<string, unknown>;
+  versions: Record<string, string>;
+  machine: Record<string, string | number>;
+};
+
+/** Why the figures must not be believed; empty where they may. */
+export function faults({ lost, duplicates, unfinished, verified, refused }: Proof): string[] {
+  return [
+    ...(lost > 0 ? [`${lost} events were lost`] : []),
+    ...(duplicates > 0 ? [`${duplicates} deliveries came twice`] : []),
+    ...(unfinished > 0 ? [`${unfinished} deliveries were never recorded`] : []),
+    ...(refused > 0 ? [`${refused} signatures did not verify`] : []),
+    ...(verified === 0 ? ['no signature was verified'] : []),
+  ];
+}
+
+/** One line of JSON. */
+export function toJson({
+  scenario,
+  lane,
+  figures,
+  spread,
+  repeats,
+  proof,
+  settings,
+  versions,
+  machine,
+}: Report): string {
+  return JSON.stringify({ scenario, lane, ...figures, ...proof, repeats, spread, settings, versions, machine });
+}
+
+/** The same for people. */
+export function toTable(report: Report): string {
+  const { scenario, lane, repeats, proof, settings, versions, machine } = report;
+  const rows = Object.entries(report.figures).flatMap(([name, figure]) =>
+    toRows(name, figure, report.spread[name] as Spread | undefined),
+  );
+  const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => row[column]!.length)));
+  const lines = rows.map(([name, value, spread]) =>
+    `  ${name!.padEnd(widths[0]!)}  ${value!.padStart(widths[1]!)}  ${spread!.padStart(widths[2]!)}`.trimEnd(),
+  );
+  return [
+    `${scenario}, ${lane} lane: median of ${repeats} rounds, smallest … largest`,
+    '',
+    ...lines,
+    '',
+    `  proof     ${listOf(proof)}`,
+    `  settings  ${listOf(settings)}`,
+    `  versions  ${listOf(versions)}`,
+    `  machine   ${listOf(machine)}`,
+  ].join('\n');
+}
+
+type Spread = [number, number] | Record<string, [number, number]>;
+
+function toRows(name: string, figure: Figure, spread: Spread | undefined): string[][] {
+  if (typeof figure === 'object' && figure !== null) {
+    return Object.entries(figure).flatMap(([part, value]) =>
+      toRows(`${name} ${part}`, value, (spread as Record<string, [number, number]> | undefined)?.[part]),
+    );
+  }
+  return [[name, String(figure), Array.isArray(spread) ? `${spread[0]} … ${spread[1]}` : '']];
+}
+
+function listOf(values: object): string {
+  return Object.entries(values)
+    .map(([name, value]) => `${name} ${typeof value === 'object' ? JSON.stringify(value) : value}`)
+    .join(', ');
+}

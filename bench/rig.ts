@@ -1,0 +1,161 @@
+import { randomBytes } from 'node:crypto';
+import { rmSync } from 'node:fs';
+import path from 'node:path';
+import { Connection } from '@temporalio/client';
+import { Pool } from 'pg';
+import { generateApiKey } from '../src/db/api-keys';
+import { migrateToLatest } from '../src/db/migrate';
+import { temporaryDataDir } from '../src/embedded/folders';
+import { startPostgres } from '../src/embedded/postgres';
+import { startTemporal } from '../src/embedded/temporal';
+import { cpuMs, memoryMb } from './cpu';
+import { ownVersions } from './machine';
+import { type BenchProcess, startProcess, startRole } from './processes';
+import type { ReceiverMethods } from './receiver';
+import { type Remote, remote } from './remote';
+import { createPosthornTarget, type Target } from './target';
+
+/** A 202 means that the event is on disk: what an ephemeral Postgres leaves out is measured here. */
+const DURABLE = { fsync: 'on', full_page_writes: 'on', synchronous_commit: 'on' };
+
+export type RigOptions = {
+  /** Publishing connections. */
+  connections: number;
+  /** Where the worker writes its CPU profile when it ends. */
+  cpuProf?: string | undefined;
+  say: (line: string) => void;
+};
+
+/** Milliseconds or MB by process. */
+export type ByProcess = Record<'api' | 'worker' | 'temporal' | 'postgres' | 'receiver' | 'harness', number>;
+
+/** Everything that runs while a scenario measures, each part in a process of its own. */
+export type Rig = {
+  target: Target;
+  receiver: Remote<ReceiverMethods>;
+  temporalAddress: string;
+  say: (line: string) => void;
+  /** CPU time used so far. */
+  cpu(): ByProcess;
+  memory(): ByProcess;
+  /** Deliveries that are not over yet, asked of the database. */
+  queued(): Promise<number>;
+  /** One more Node process, stopped with the others. */
+  start(name: string, env?: Record<string, string>): BenchProcess;
+  /** Settings of Posthorn that the caller gave by its environment. */
+  environment: Record<string, string>;
+  file(name: string): string;
+  settings: Record<string, unknown>;
+  versions: Record<string, string>;
+  stop(): Promise<void>;
+};
+
+/** Starts servers, roles and receiver. What was started is stopped in reverse order, also where a later step fails. */
+export async function startRig({ connections, cpuProf, say }: RigOptions): Promise<Rig> {
+  const folder = temporaryDataDir();
+  const file = (name: string) => path.join(folder, name);
+  const stops: (() => Promise<unknown>)[] = [async () => rmSync(folder, { recursive: true, force: true })];
+  const stop = async () => {
+    for (const step of stops.splice(0).reverse()) {
+      await step().catch((error: Error) => say(`while stopping: ${error.message}`));
+    }
+  };
+  const own = <P extends BenchProcess>(started: P): P => {
+    stops.push(started.stop);
+    return started;
+  };
+  const start = (name: string, env?: Record<string, string>) =>
+    own(
+      startProcess(name, path.join(__dirname, `${name}.js`), [], { logFile: file(`${name}.log`), ...(env && { env }) }),
+    );
+  try {
+    say('Starting Postgres and Temporal');
+    const postgres = await startPostgres({ ephemeral: true, dataDir: file('postgres'), settings: DURABLE });
+    stops.push(postgres.stop);
+    const temporal = await startTemporal({ logFile: file('temporal.log') });
+    stops.push(temporal.stop);
+    await migrateToLatest(postgres.url);
+    const pool = new Pool({ connectionString: postgres.url, max: 1 });
+    stops.push(() => pool.end());
+
+    say('Starting api, worker and receiver');
+    const apiKey = generateApiKey('bench');
+    const given = settingsFromOutside();
+    const env = {
+      POSTHORN_ALLOW_HTTP: 'true',
+      POSTHORN_ALLOWED_CIDRS: '127.0.0.0/8',
+      POSTHORN_SHUTDOWN_GRACE: '3s',
+      POSTHORN_PORT: '0',
+      ...given,
+      POSTHORN_BOOTSTRAP_KEY: apiKey,
+      POSTHORN_ENCRYPTION_KEYS: `bench:${randomBytes(32).toString('base64')}`,
+      DATABASE_URL: postgres.url,
+      TEMPORAL_ADDRESS: temporal.address,
+    };
+    const nodeArgs = cpuProf ? ['--cpu-prof', `--cpu-prof-dir=${path.resolve(cpuProf)}`] : [];
+    const worker = own(await startRole('worker', { env, nodeArgs, logFile: file('worker.log') }));
+    const api = own(await startRole('api', { env, logFile: file('api.log') }));
+    const receiverProcess = start('receiver');
+    const receiver = remote<ReceiverMethods>(receiverProcess.child);
+    const target = createPosthornTarget(api.url!, apiKey, connections);
+    stops.push(() => target.close());
+    await receiver('expectSecret', await target.registerWebhook(await receiver('listen')));
+
+    const pids = {
+      api: api.pid,
+      worker: worker.pid,
+      temporal: temporal.pid,
+      postgres: postgres.pid,
+      receiver: receiverProcess.pid,
+    };
+    const each = (measure: (pid: number) => number) =>
+      Object.fromEntries(Object.entries(pids).map(([name, pid]) => [name, measure(pid)])) as Omit<ByProcess, 'harness'>;
+    return {
+      target,
+      receiver,
+      temporalAddress: temporal.address,
+      say,
+      cpu: () => ({ ...each(cpuMs), harness: ownCpuMs() }),
+      memory: () => ({ ...each(memoryMb), harness: process.memoryUsage.rss() / 2 ** 20 }),
+      queued: async () => (await pool.query<{ n: number }>('select count(*)::int as n from delivery_queue')).rows[0]!.n,
+      start,
+      environment: given,
+      file,
+      settings: {
+        connections,
+        postgres: { ...DURABLE },
+        temporal: 'dev server in memory',
+        environment: given,
+        ...(cpuProf && { cpu_prof: 'the worker ran under the profiler: figures are lower' }),
+      },
+      versions: { ...ownVersions(), ...(await serverVersions(pool, temporal.address)) },
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** The harness publishes, and its children are measured by themselves. */
+function ownCpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
+/** Settings of Posthorn that the caller's environment gives, to measure what they change. */
+function settingsFromOutside(): Record<string, string> {
+  const own = Object.entries(process.env).filter(([name, value]) => name.startsWith('POSTHORN_') && value);
+  return Object.fromEntries(own) as Record<string, string>;
+}
+
+async function serverVersions(pool: Pool, temporalAddress: string): Promise<{ postgres: string; temporal: string }> {
+  const { rows } = await pool.query<{ server_version: string }>('show server_version');
+  const connection = await Connection.connect({ address: temporalAddress });
+  try {
+    const { serverVersion } = await connection.workflowService.getSystemInfo({});
+    return { postgres: rows[0]!.server_version, temporal: serverVersion ?? 'unknown' };
+  } finally {
+    await connection.close();
+  }
+}

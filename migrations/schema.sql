@@ -1,0 +1,180 @@
+-- Written by `npm run schema` from the migrations. Do not edit.
+
+create table api_keys (
+  id uuid not null,
+  tenant_id uuid not null,
+  key_hash bytea not null,
+  scopes text[] not null,
+  expires_at timestamp with time zone,
+  revoked_at timestamp with time zone,
+  created_at timestamp with time zone not null default now(),
+  constraint api_keys_key_hash_key UNIQUE (key_hash),
+  constraint api_keys_pkey PRIMARY KEY (id),
+  constraint api_keys_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id)
+);
+
+create table attempts (
+  delivery_id uuid not null,
+  number integer not null,
+  id uuid not null,
+  tenant_id uuid not null,
+  webhook_id uuid not null,
+  trigger text not null,
+  started_at timestamp with time zone not null,
+  duration_ms integer not null,
+  outcome text not null,
+  status_code integer,
+  error_code text,
+  error_message text,
+  request_headers jsonb not null,
+  response_headers jsonb,
+  response_body bytea,
+  remote_address text,
+  constraint attempts_pkey PRIMARY KEY (delivery_id, number)
+) partition by RANGE (delivery_id);
+
+create table audit_log (
+  id uuid not null,
+  tenant_id uuid not null,
+  actor text not null,
+  action text not null,
+  target text not null,
+  details jsonb not null default '{}'::jsonb,
+  created_at timestamp with time zone not null default now(),
+  constraint audit_log_pkey PRIMARY KEY (id)
+);
+
+CREATE INDEX audit_log_tenant ON public.audit_log USING btree (tenant_id, id);
+
+create table deliveries (
+  id uuid not null,
+  tenant_id uuid not null,
+  event_id uuid not null,
+  webhook_id uuid not null,
+  event_type text not null,
+  state text not null default 'pending'::text,
+  attempt_count integer not null default 0,
+  last_status integer,
+  last_error text,
+  failed_because text,
+  failed_at timestamp with time zone,
+  ended_at timestamp with time zone,
+  constraint deliveries_pkey PRIMARY KEY (id)
+) partition by RANGE (id);
+
+CREATE INDEX deliveries_dead ON ONLY public.deliveries USING btree (tenant_id, id) WHERE (failed_at IS NOT NULL);
+
+CREATE INDEX deliveries_event ON ONLY public.deliveries USING btree (event_id);
+
+CREATE INDEX deliveries_tenant ON ONLY public.deliveries USING btree (tenant_id, id);
+
+CREATE INDEX deliveries_webhook ON ONLY public.deliveries USING btree (webhook_id, id);
+
+create table delivery_queue (
+  delivery_id uuid not null,
+  tenant_id uuid not null,
+  event_id uuid not null,
+  webhook_id uuid not null,
+  event_type text not null,
+  seq bigint not null generated always as identity,
+  timed boolean not null default false,
+  lease_until timestamp with time zone not null default '1970-01-01 00:00:00+00'::timestamp with time zone,
+  next_attempt_at timestamp with time zone,
+  attempt integer not null default 0,
+  step integer not null default 0,
+  trigger text not null default 'schedule'::text,
+  constraint delivery_queue_pkey PRIMARY KEY (delivery_id)
+) with (fillfactor=50, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000, autovacuum_vacuum_insert_scale_factor=0, autovacuum_vacuum_cost_delay=0);
+
+CREATE INDEX delivery_queue_due ON public.delivery_queue USING btree (next_attempt_at) WHERE timed;
+
+CREATE INDEX delivery_queue_ready ON public.delivery_queue USING btree (webhook_id, seq) WHERE (NOT timed);
+
+CREATE INDEX delivery_queue_timed_webhook ON public.delivery_queue USING btree (webhook_id) WHERE timed;
+
+create table events (
+  id uuid not null,
+  tenant_id uuid not null,
+  type text not null,
+  body bytea not null,
+  created_at timestamp with time zone not null default now(),
+  constraint events_pkey PRIMARY KEY (id)
+) partition by RANGE (id);
+
+CREATE INDEX events_tenant ON ONLY public.events USING btree (tenant_id, id);
+
+create table idempotency_keys (
+  tenant_id uuid not null,
+  kind text not null,
+  key text not null,
+  event_id uuid not null,
+  created_at timestamp with time zone not null default now(),
+  constraint idempotency_keys_pkey PRIMARY KEY (tenant_id, kind, key)
+);
+
+create table subscriptions (
+  tenant_id uuid not null,
+  pattern text not null,
+  webhook_id uuid not null,
+  constraint subscriptions_pkey PRIMARY KEY (tenant_id, pattern, webhook_id)
+);
+
+create table tenants (
+  id uuid not null,
+  name text not null,
+  created_at timestamp with time zone not null default now(),
+  constraint tenants_name_key UNIQUE (name),
+  constraint tenants_pkey PRIMARY KEY (id)
+);
+
+create table webhook_gates (
+  webhook_id uuid not null,
+  status text not null default 'active'::text,
+  blocked_until timestamp with time zone not null default '1970-01-01 00:00:00+00'::timestamp with time zone,
+  max_in_flight integer not null default 20,
+  ordered boolean not null default false,
+  rate_per_second real,
+  burst integer not null default 1,
+  tat timestamp with time zone not null default '1970-01-01 00:00:00+00'::timestamp with time zone,
+  fifo_delivery_id uuid,
+  fifo_until timestamp with time zone not null default '1970-01-01 00:00:00+00'::timestamp with time zone,
+  serial boolean generated always as ((ordered OR (rate_per_second IS NOT NULL))) stored,
+  constraint webhook_gates_pkey PRIMARY KEY (webhook_id),
+  constraint webhook_gates_rate_per_second_check CHECK ((rate_per_second > (0)::double precision)),
+  constraint webhook_gates_status_check CHECK ((status = ANY (ARRAY['active'::text, 'paused'::text, 'disabled'::text])))
+) with (fillfactor=50);
+
+create table webhook_secrets (
+  id uuid not null,
+  webhook_id uuid not null,
+  sealed text not null,
+  created_at timestamp with time zone not null default now(),
+  expires_at timestamp with time zone,
+  constraint webhook_secrets_pkey PRIMARY KEY (id),
+  constraint webhook_secrets_webhook_id_fkey FOREIGN KEY (webhook_id) REFERENCES webhooks(id)
+);
+
+CREATE INDEX webhook_secrets_webhook ON public.webhook_secrets USING btree (webhook_id);
+
+create table webhooks (
+  id uuid not null,
+  tenant_id uuid not null,
+  url text not null,
+  host text not null,
+  patterns text[] not null,
+  description text,
+  metadata jsonb not null default '{}'::jsonb,
+  retry_policy jsonb not null,
+  timeout_ms integer not null,
+  version integer not null default 1,
+  created_at timestamp with time zone not null default now(),
+  updated_at timestamp with time zone not null default now(),
+  deleted_at timestamp with time zone,
+  constraint webhooks_pkey PRIMARY KEY (id),
+  constraint webhooks_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id),
+  constraint webhooks_timeout_ms_check CHECK (((timeout_ms >= 1000) AND (timeout_ms <= 30000)))
+);
+
+CREATE INDEX webhooks_deleted ON public.webhooks USING btree (deleted_at) WHERE (deleted_at IS NOT NULL);
+
+CREATE INDEX webhooks_tenant ON public.webhooks USING btree (tenant_id, id) WHERE (deleted_at IS NULL);

@@ -1,0 +1,176 @@
+import { newUuid, toPublicId } from '../../src/domain/ids';
+import { generateSecret, isValidSecret } from '../../src/egress/signatures';
+import { type Installation, startInstallation } from '../support/installation';
+import { expectProblem, sql } from './support';
+
+let posthorn: Installation;
+beforeAll(async () => {
+  posthorn = await startInstallation({}, { worker: false });
+});
+afterAll(() => posthorn?.stop());
+
+const url = 'https://example.com/hook';
+
+test('a webhook is made with defaults, and its secret is shown this once', async () => {
+  const { api } = posthorn;
+  const answer = await api.call('POST', '/webhooks', { url, events: ['order.*'] });
+  expect(answer.status).toBe(201);
+  const { secret, ...shown } = answer.body;
+  expect(isValidSecret(secret)).toBe(true);
+  expect(shown).toEqual({
+    id: expect.stringMatching(/^wh_/),
+    url,
+    events: ['order.*'],
+    description: null,
+    active: true,
+    status: 'active',
+    metadata: {},
+    retry_policy: { preset: 'standard' },
+    timeout: '10s',
+    version: 1,
+    created_at: expect.any(String),
+    updated_at: expect.any(String),
+  });
+  expect(await api.ok('GET', `/webhooks/${shown.id}`)).toEqual(shown);
+});
+
+test('a secret is nowhere but in the answer that made it, and sealed at rest', async () => {
+  const { api } = posthorn;
+  const own = generateSecret();
+  const { id, secret } = await api.createWebhook({ url }, { secret: own, events: ['kept.back'] });
+  expect(secret).toBe(own);
+  const later = [
+    await api.call('GET', `/webhooks/${id}`),
+    await api.call('GET', '/webhooks'),
+    await api.call('PATCH', `/webhooks/${id}`, { description: 'x' }),
+  ];
+  for (const answer of later) {
+    expect(answer.status).toBe(200);
+    expect(JSON.stringify(answer.body)).not.toMatch(/secret|whsec/);
+  }
+  const [stored] = await sql<{ text: string }>(
+    posthorn,
+    `select string_agg(s::text, '') || (select string_agg(a::text, '') from audit_log a) as text from webhook_secrets s`,
+  );
+  expect(stored!.text).not.toContain(own.slice('whsec_'.length));
+});
+
+test('everything that can be set is set, by either path', async () => {
+  const settings = {
+    url,
+    events: ['a.b', 'c.*'],
+    description: 'Über 💡',
+    active: false,
+    metadata: { team: 'billing' },
+    retry_policy: { schedule: ['1s', '90s', '2h'], jitter: 0 },
+    timeout: '30s',
+  };
+  const { id, secret: _, ...made } = await posthorn.api.ok('POST', '/webhooks/subscribe', settings);
+  expect(made).toMatchObject({ ...settings, status: 'paused' });
+  expect(await posthorn.api.ok('GET', `/webhooks/${id}`)).toEqual({ id, ...made });
+});
+
+test('PATCH changes what it names and leaves the rest', async () => {
+  const { api } = posthorn;
+  const { id } = await api.createWebhook({ url }, { events: ['a'], description: 'before', metadata: { a: '1' } });
+  const before = await api.ok('GET', `/webhooks/${id}`);
+  const steps = [
+    { retry_policy: { preset: 'quick', jitter: 0.5 } },
+    { retry_policy: { schedule: [] } },
+    { timeout: '2s' },
+    { active: false },
+    { active: true },
+    { metadata: {} },
+    { description: null },
+    { events: ['b', 'c.*'] },
+    { url: 'https://example.org:8443/other?x=1' },
+  ];
+  let expected = before;
+  for (const [i, step] of steps.entries()) {
+    const status = 'active' in step && { status: step.active ? 'active' : 'paused' };
+    expected = { ...expected, ...step, ...status, version: i + 2, updated_at: expect.any(String) };
+    expect(await api.ok('PATCH', `/webhooks/${id}`, step)).toEqual(expected);
+    expect(await api.ok('GET', `/webhooks/${id}`)).toEqual(expected);
+  }
+  const { updated_at } = await api.ok('GET', `/webhooks/${id}`);
+  expect(Date.parse(updated_at)).toBeGreaterThan(Date.parse(before.updated_at));
+});
+
+test('a pattern given twice counts once', async () => {
+  const made = await posthorn.api.ok('POST', '/webhooks', { url, events: ['a', 'a', 'b'] });
+  expect(made.events).toEqual(['a', 'b']);
+});
+
+test('a deleted webhook is gone for every request, and gets no more events', async () => {
+  const { api } = posthorn;
+  const { id } = await api.createWebhook({ url }, { events: ['gone.*'] });
+  expect(await api.publish('gone.once')).toMatchObject({ deliveries: 1 });
+  const answer = await api.call('DELETE', `/webhooks/${id}`);
+  expect(answer).toMatchObject({ status: 204, body: undefined });
+
+  const list = await api.ok('GET', '/webhooks?limit=200');
+  expect(list.data.map((webhook: { id: string }) => webhook.id)).not.toContain(id);
+  for (const [method, path, body] of [
+    ['GET', ''],
+    ['PATCH', '', { active: true }],
+    ['DELETE', ''],
+    ['GET', '/deliveries'],
+  ] as const) {
+    expectProblem(await api.call(method, `/webhooks/${id}${path}`, body), { status: 404, code: 'not_found' });
+  }
+  expect(await api.publish('gone.once')).toMatchObject({ deliveries: 0 });
+});
+
+test('a list is walked page by page, newest first, each webhook once', async () => {
+  const { api } = posthorn;
+  const made: string[] = [];
+  for (let i = 0; i < 7; i++) made.unshift((await api.createWebhook({ url })).id);
+  const seen: string[] = [];
+  const sizes: number[] = [];
+  let cursor: string | null = null;
+  do {
+    const page: { data: { id: string }[]; next_cursor: string | null } = await api.ok(
+      'GET',
+      `/webhooks?limit=3${cursor ? `&cursor=${cursor}` : ''}`,
+    );
+    sizes.push(page.data.length);
+    seen.push(...page.data.map((webhook) => webhook.id));
+    cursor = page.next_cursor;
+    // What is made while someone reads comes before the first page, and moves nothing.
+    if (sizes.length === 1) await api.createWebhook({ url });
+  } while (cursor);
+  expect(seen.slice(0, made.length)).toEqual(made);
+  expect(new Set(seen).size).toBe(seen.length);
+  expect(seen).toEqual([...seen].sort().reverse());
+  expect(sizes.slice(0, -1).every((size) => size === 3)).toBe(true);
+});
+
+test('a page that ends with the last webhook says that there is no other', async () => {
+  const { api } = posthorn;
+  const all = await api.ok('GET', '/webhooks?limit=200');
+  const exact = await api.ok('GET', `/webhooks?limit=${all.data.length}`);
+  expect(exact).toEqual({ data: all.data, next_cursor: null });
+  const below = await api.ok('GET', `/webhooks?cursor=${all.data.at(-1).id}`);
+  expect(below).toEqual({ data: [], next_cursor: null });
+  // A cursor is a place, not a thing: it need not exist (any more).
+  expect((await api.ok('GET', `/webhooks?cursor=${toPublicId('webhook', newUuid())}&limit=200`)).data).toEqual(
+    all.data,
+  );
+});
+
+test('every change is in the audit log, with who made it and which fields', async () => {
+  const { api } = posthorn;
+  const { id } = await api.createWebhook({ url });
+  await api.ok('PATCH', `/webhooks/${id}`, { description: 'not in the log', active: false });
+  await api.ok('DELETE', `/webhooks/${id}`);
+  const entries = await sql(posthorn, 'select actor, action, details from audit_log where target = $1 order by id', [
+    id,
+  ]);
+  const [key] = await sql<{ id: string }>(posthorn, 'select id from api_keys');
+  const actor = toPublicId('apiKey', key!.id);
+  expect(entries).toEqual([
+    { actor, action: 'webhook.create', details: {} },
+    { actor, action: 'webhook.update', details: { fields: ['description', 'active'] } },
+    { actor, action: 'webhook.delete', details: {} },
+  ]);
+});

@@ -1,0 +1,92 @@
+import { randomBytes } from 'node:crypto';
+import { ConfigError, readConfig, requireSetting } from '../src/config';
+
+/** Stands in every value that is not usable here, and may stand in no message. */
+const VALUE = 'hunter2';
+
+function problemOf(env: NodeJS.ProcessEnv): string {
+  try {
+    readConfig(env);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.message;
+    throw error;
+  }
+  throw new Error(`these settings were taken: ${JSON.stringify(env)}`);
+}
+
+test.each([
+  ['DATABASE_URL', `${VALUE}`],
+  ['DATABASE_URL', `mysql://user:${VALUE}@db/posthorn`],
+  ['POSTHORN_DB_POOL_SIZE', `1${VALUE}`],
+  ['POSTHORN_DB_POOL_SIZE', '1'],
+  ['TEMPORAL_TLS', VALUE],
+  ['TEMPORAL_UI_URL', VALUE],
+  ['POSTHORN_TASK_QUEUE', `${VALUE} queue`],
+  ['POSTHORN_PORT', VALUE],
+  ['POSTHORN_PORT', '65536'],
+  ['POSTHORN_PORT', '80.5'],
+  ['POSTHORN_BOOTSTRAP_KEY', `ph_test_${VALUE}`],
+  ['POSTHORN_ENCRYPTION_KEYS', VALUE],
+  ['POSTHORN_ENCRYPTION_KEYS', `k1:${Buffer.from(VALUE).toString('base64')}`],
+  ['POSTHORN_ALLOW_HTTP', 'yes'],
+  ['POSTHORN_ALLOWED_CIDRS', VALUE],
+  ['POSTHORN_ALLOWED_CIDRS', '10.0.0.0/8,10.0.0.0/33'],
+  ['POSTHORN_CONNECT_TIMEOUT', VALUE],
+  ['POSTHORN_SHUTDOWN_GRACE', '5'],
+  ['POSTHORN_MAX_IN_FLIGHT', '0'],
+  ['POSTHORN_LOG_LEVEL', VALUE],
+])('%s=%s is named, and its value is not repeated', (name, value) => {
+  const message = problemOf({ [name]: value });
+  expect(message).toMatch(new RegExp(`^These settings are not usable:\n {2}${name}: .+`));
+  expect(message).not.toContain(VALUE);
+  expect(message.split('\n')).toHaveLength(2);
+});
+
+test('every setting that is wrong is named at once', () => {
+  const message = problemOf({ POSTHORN_PORT: VALUE, POSTHORN_ALLOW_HTTP: VALUE, POSTHORN_LOG_LEVEL: VALUE });
+  for (const name of ['POSTHORN_PORT', 'POSTHORN_ALLOW_HTTP', 'POSTHORN_LOG_LEVEL']) expect(message).toContain(name);
+});
+
+test('half a pair of client certificate and key is refused', () => {
+  expect(problemOf({ TEMPORAL_TLS_CERT_FILE: VALUE })).toContain('TEMPORAL_TLS_KEY_FILE: must be set as well');
+  expect(problemOf({ TEMPORAL_TLS_KEY_FILE: VALUE })).toContain('TEMPORAL_TLS_CERT_FILE: must be set as well');
+});
+
+test('nothing has to be set, and an empty variable is one that is not set', () => {
+  const config = readConfig({ POSTHORN_PORT: '', DATABASE_URL: '', POSTHORN_LOG_LEVEL: '' });
+  expect(config).toEqual(readConfig({}));
+  expect(config).toMatchObject({
+    POSTHORN_HOST: '127.0.0.1',
+    POSTHORN_PORT: 8420,
+    POSTHORN_ALLOW_HTTP: false,
+    POSTHORN_ALLOWED_CIDRS: [],
+    POSTHORN_SHUTDOWN_GRACE: 40_000,
+  });
+});
+
+test('lists, durations and flags are read', () => {
+  const config = readConfig({
+    POSTHORN_ALLOWED_CIDRS: ' 10.0.0.0/8, ,::1/128 ',
+    POSTHORN_RECONCILE_EVERY: '1.5s',
+    TEMPORAL_TLS: 'true',
+  });
+  expect(config.POSTHORN_ALLOWED_CIDRS).toEqual(['10.0.0.0/8', '::1/128']);
+  expect(config.POSTHORN_RECONCILE_EVERY).toBe(1_500);
+  expect(config.TEMPORAL_TLS).toBe(true);
+});
+
+test('the keyring keeps the order of its keys: the first one seals', () => {
+  const [first, second] = [randomBytes(32), randomBytes(32)];
+  const config = readConfig({
+    POSTHORN_ENCRYPTION_KEYS: `new1:${first.toString('base64')},old1:${second.toString('base64')}`,
+  });
+  expect([...config.POSTHORN_ENCRYPTION_KEYS!]).toEqual([
+    ['new1', first],
+    ['old1', second],
+  ]);
+});
+
+test('a setting that a command needs is named', () => {
+  expect(() => requireSetting(readConfig({}), 'DATABASE_URL')).toThrow('DATABASE_URL must be set for this command.');
+  expect(requireSetting(readConfig({ DATABASE_URL: 'postgres://db/x' }), 'DATABASE_URL')).toBe('postgres://db/x');
+});

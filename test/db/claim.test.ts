@@ -1,0 +1,213 @@
+import { FIRST_CURSOR } from '../../src/db/claim';
+import { cancelDelivery, releaseToQueue, requeueDelivery } from '../../src/db/control';
+import { type Database, openDatabase } from '../../src/db/database';
+import { recordAttempts } from '../../src/db/record-attempts';
+import { createTestDatabase } from '../support/database';
+import { until } from '../support/until';
+import { addWebhook, attemptOf, claim, claimAll, claimTurn, DELIVERED, queueOf, webhook } from './support';
+
+/** More than the machine has cores, so that claims truly overlap in the server. */
+const CLAIMERS = 6;
+
+let database: Awaited<ReturnType<typeof createTestDatabase>>;
+let db: Database;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  db = openDatabase({ url: database.url, poolSize: CLAIMERS, applicationName: 'test', planner: 'queue' });
+});
+beforeEach(() => db.pool.query('truncate delivery_queue, webhook_gates'));
+afterAll(async () => {
+  await db?.close();
+  await database?.drop();
+});
+
+const ids = (claimed: { deliveryId: string }[]) => claimed.map((delivery) => delivery.deliveryId);
+const webhooks = (claimed: { webhookId: string }[]) => claimed.map((delivery) => delivery.webhookId);
+const together = <T>(work: (claimer: number) => Promise<T>) => Promise.all([...Array(CLAIMERS).keys()].map(work));
+
+test('several claimers take every row, and none of them twice', async () => {
+  for (let n = 1; n <= 20; n++) await addWebhook(db.pool, webhook(n), 200);
+  const taken = await together(() => claimAll(db.pool, { perWebhook: 7 }));
+  expect(taken.filter((rows) => rows.length > 0).length).toBeGreaterThan(1);
+  expect(taken.flat()).toHaveLength(4_000);
+  expect(new Set(ids(taken.flat())).size).toBe(4_000);
+});
+
+test('rows of one webhook are taken in publish order', async () => {
+  await addWebhook(db.pool, webhook(1), 30);
+  const { deliveries } = await claim(db.pool, { limit: 10 });
+  expect(new Set(ids(deliveries))).toEqual(new Set((await queueOf(db.pool, webhook(1))).slice(0, 10)));
+});
+
+describe('fairness', () => {
+  test('5,000 rows of one webhook do not keep a single one of another from the next claim', async () => {
+    await addWebhook(db.pool, webhook(1), 5_000);
+    await addWebhook(db.pool, webhook(2), 1);
+    const first = await claim(db.pool);
+    expect(webhooks(first.deliveries)).toEqual(Array(50).fill(webhook(1)));
+    const second = await claim(db.pool, { cursor: first.nextCursor });
+    expect(webhooks(second.deliveries)).toEqual([webhook(2)]);
+  });
+
+  test('an ordered webhook among flooded ones is served in every turn', async () => {
+    for (let n = 1; n <= 6; n++) await addWebhook(db.pool, webhook(n), 100, { ordered: n === 3 });
+    const turn = await claimTurn(db.pool, { limit: 10, perWebhook: 10 });
+    expect(new Set(webhooks(turn)).size).toBe(6);
+  });
+
+  test('the cursor goes round over more webhooks than one claim looks at', async () => {
+    for (let n = 1; n <= 25; n++) await addWebhook(db.pool, webhook(n), 1);
+    const sizes: number[] = [];
+    const seen = new Set<string>();
+    let cursor = FIRST_CURSOR;
+    do {
+      const { deliveries, nextCursor } = await claim(db.pool, { scan: 10, cursor });
+      sizes.push(deliveries.length);
+      for (const id of webhooks(deliveries)) seen.add(id);
+      cursor = nextCursor;
+    } while (cursor !== FIRST_CURSOR);
+    expect(sizes).toEqual([10, 10, 5]);
+    expect(seen.size).toBe(25);
+  });
+
+  test('a webhook gets no more than its cap, and what is held counts', async () => {
+    await addWebhook(db.pool, webhook(1), 100, { maxInFlight: 8 });
+    await addWebhook(db.pool, webhook(2), 100);
+    const held = new Map([
+      [webhook(1), 3],
+      [webhook(2), 12],
+    ]);
+    const { deliveries } = await claim(db.pool, { perWebhook: 12, held });
+    expect(webhooks(deliveries)).toEqual(Array(5).fill(webhook(1)));
+    const free = await claim(db.pool, { perWebhook: 12 });
+    expect(webhooks(free.deliveries).sort()).toEqual([...Array(8).fill(webhook(1)), ...Array(12).fill(webhook(2))]);
+  });
+});
+
+describe.each([
+  ['paused', { status: 'paused' }, `update webhook_gates set status = 'active'`],
+  ['blocked for a time', { blockedForSeconds: 3_600 }, `update webhook_gates set blocked_until = 'epoch'`],
+] as const)('a gate that is %s', (_, shut, open) => {
+  test('keeps its rows as they are, and all of them are claimable once it opens', async () => {
+    await addWebhook(db.pool, webhook(1), 1_000, shut);
+    await addWebhook(db.pool, webhook(2), 3);
+    expect(webhooks(await claimAll(db.pool))).toEqual(Array(3).fill(webhook(2)));
+    const untouched = await db.pool.query(
+      `select count(*) from delivery_queue where webhook_id = $1 and lease_until = 'epoch' and attempt = 0`,
+      [webhook(1)],
+    );
+    expect(untouched.rows).toEqual([{ count: 1_000 }]);
+
+    await db.pool.query(open);
+    expect(new Set(ids(await claimAll(db.pool)))).toEqual(new Set(await queueOf(db.pool, webhook(1))));
+  });
+
+  test('costs an index probe, however many rows wait behind it', async () => {
+    await addWebhook(db.pool, webhook(1), 5_000, shut);
+    const before = await queueReads();
+    for (let i = 0; i < 20; i++) expect((await claim(db.pool)).deliveries).toEqual([]);
+    const after = await queueReads();
+    expect(after.written - before.written).toBe(0);
+    expect((after.read - before.read) / 20).toBeLessThan(5);
+  });
+});
+
+/** Rows of the queue that were read and written so far, by everyone. */
+async function queueReads(): Promise<{ read: number; written: number }> {
+  // Each session reports its own counts when it is idle, or when told to.
+  await together(() => db.pool.query('select pg_stat_force_next_flush(), pg_sleep(0.05)'));
+  const { rows } = await db.pool.query(
+    `select (idx_tup_fetch + seq_tup_read) as read, (n_tup_upd + n_tup_del) as written
+     from pg_stat_user_tables where relname = 'delivery_queue'`,
+  );
+  return rows[0];
+}
+
+test('a lease that runs out makes the row claimable again', async () => {
+  await addWebhook(db.pool, webhook(1), 1);
+  const { deliveries } = await claim(db.pool, { leaseMs: 2_000 });
+  expect(deliveries).toHaveLength(1);
+  expect(await claimAll(db.pool)).toEqual([]);
+  const again = await until('the lease to run out', async () => {
+    const { deliveries: now } = await claim(db.pool);
+    return now.length > 0 && now;
+  });
+  expect(again).toEqual(deliveries);
+});
+
+describe('an ordered webhook', () => {
+  test('has one delivery in flight and ends them in publish order, with claimers that die in between', async () => {
+    const COUNT = 60;
+    await addWebhook(db.pool, webhook(1), COUNT, { ordered: true });
+    const published = await queueOf(db.pool, webhook(1));
+    const inFlight = new Set<string>();
+    const ended: string[] = [];
+    let most = 0;
+    let claims = 0;
+    await together(async () => {
+      while (ended.length < COUNT) {
+        const { deliveries } = await claim(db.pool, { leaseMs: 500 });
+        for (const claimed of deliveries) {
+          inFlight.add(claimed.deliveryId);
+          most = Math.max(most, inFlight.size, deliveries.length);
+          // Every seventh claimer dies here: the row stays leased until its time is over.
+          if (++claims % 7 === 0) continue;
+          inFlight.delete(claimed.deliveryId);
+          ended.push(claimed.deliveryId);
+          await recordAttempts(db.pool, [attemptOf(claimed, 1, DELIVERED)]);
+        }
+      }
+    });
+    expect(most).toBe(1);
+    expect(ended).toEqual(published);
+  });
+
+  test('waits for its head while that waits for a retry, and goes on at its end', async () => {
+    await addWebhook(db.pool, webhook(1), 3, { ordered: true });
+    const [head] = await claimAll(db.pool);
+    await recordAttempts(db.pool, [attemptOf(head!, 1, { kind: 'wait', waitMs: 0 })]);
+    expect(await claimAll(db.pool)).toEqual([]);
+    await recordAttempts(db.pool, [attemptOf(head!, 2, DELIVERED)]);
+    expect(await claimAll(db.pool)).toHaveLength(1);
+  });
+
+  test.each([
+    ['requeued', (id: string) => requeueDelivery(db.kysely, id, 'schedule'), 0],
+    ['released by hand', (id: string) => releaseToQueue(db.kysely, id, 'manual'), 0],
+    ['cancelled', (id: string) => cancelDelivery(db.kysely, id, 'always'), 1],
+  ])('goes on when its waiting head is %s', async (_, leave, next) => {
+    await addWebhook(db.pool, webhook(1), 3, { ordered: true });
+    const published = await queueOf(db.pool, webhook(1));
+    const [head] = await claimAll(db.pool);
+    await recordAttempts(db.pool, [attemptOf(head!, 1, { kind: 'wait', waitMs: 3_600_000 })]);
+    await leave(head!.deliveryId);
+    expect(ids(await claimAll(db.pool))).toEqual([published[next]]);
+  });
+});
+
+describe('a rate-limited webhook', () => {
+  test('gets its burst at once and then nothing', async () => {
+    await addWebhook(db.pool, webhook(1), 100, { ratePerSecond: 0.01, burst: 5 });
+    const taken = await together(() => claimAll(db.pool));
+    expect(taken.flat()).toHaveLength(5);
+  });
+
+  test('gets no more than its rate from all claimers together, and no less over time', async () => {
+    const RATE = 20;
+    const BURST = 5;
+    await addWebhook(db.pool, webhook(1), 200, { ratePerSecond: RATE, burst: BURST });
+    const began = performance.now();
+    let taken = 0;
+    let mostAhead = 0;
+    await together(async () => {
+      while (taken < 40) {
+        const { deliveries } = await claim(db.pool);
+        taken += deliveries.length;
+        const allowed = BURST + ((performance.now() - began) / 1_000) * RATE;
+        mostAhead = Math.max(mostAhead, taken - allowed);
+      }
+    });
+    expect(mostAhead).toBeLessThanOrEqual(0);
+  });
+});

@@ -1,0 +1,128 @@
+import type { Pool } from 'pg';
+import { type ClaimedDelivery, type ClaimRequest, claimDeliveries, FIRST_CURSOR } from '../../src/db/claim';
+import { publishEvent } from '../../src/db/publish';
+import type { AttemptNext, AttemptRecord } from '../../src/db/record-attempts';
+import { newUuid } from '../../src/domain/ids';
+
+/** The nth webhook: ids sort as their numbers do, so that a test knows in which order a claim looks at them. */
+export const webhook = (n: number) => `00000000-0000-7000-8000-${String(n).padStart(12, '0')}`;
+
+export type Gate = Partial<{
+  status: 'active' | 'paused' | 'disabled';
+  blockedForSeconds: number;
+  maxInFlight: number;
+  ordered: boolean;
+  ratePerSecond: number;
+  burst: number;
+}>;
+
+/** A webhook as far as the claim knows it, with `rows` deliveries in its queue. */
+export async function addWebhook(pool: Pool, id: string, rows: number, gate: Gate = {}): Promise<void> {
+  await pool.query(
+    `insert into webhook_gates (webhook_id, status, blocked_until, max_in_flight, ordered, rate_per_second, burst)
+     values ($1, $2, now() + $3::float8 * interval '1 s', $4, $5, $6, $7)`,
+    [
+      id,
+      gate.status ?? 'active',
+      gate.blockedForSeconds ?? 0,
+      gate.maxInFlight ?? 1_000,
+      gate.ordered ?? false,
+      gate.ratePerSecond ?? null,
+      gate.burst ?? 1,
+    ],
+  );
+  await addRows(pool, id, rows);
+}
+
+export async function addRows(pool: Pool, webhookId: string, rows: number): Promise<void> {
+  await pool.query(
+    `insert into delivery_queue (delivery_id, tenant_id, event_id, webhook_id, event_type)
+     select id, $1, id, $1, 'order.created' from unnest($2::uuid[]) id`,
+    [webhookId, Array.from({ length: rows }, () => newUuid())],
+  );
+}
+
+/** Every delivery of a webhook in publish order. */
+export async function queueOf(pool: Pool, webhookId: string): Promise<string[]> {
+  const { rows } = await pool.query<{ delivery_id: string }>(
+    'select delivery_id from delivery_queue where webhook_id = $1 order by seq',
+    [webhookId],
+  );
+  return rows.map((row) => row.delivery_id);
+}
+
+const REQUEST: ClaimRequest = {
+  cursor: FIRST_CURSOR,
+  scan: 200,
+  limit: 50,
+  perWebhook: 1_000,
+  held: new Map(),
+  leaseMs: 60_000,
+};
+
+export const claim = (pool: Pool, request: Partial<ClaimRequest> = {}) =>
+  claimDeliveries(pool, { ...REQUEST, ...request });
+
+/** One turn: claims from the beginning until the last webhook was looked at, as the relay does. */
+export async function claimTurn(pool: Pool, request: Partial<ClaimRequest> = {}): Promise<ClaimedDelivery[]> {
+  const taken: ClaimedDelivery[] = [];
+  let cursor = FIRST_CURSOR;
+  do {
+    const { deliveries, nextCursor } = await claim(pool, { ...request, cursor });
+    taken.push(...deliveries);
+    cursor = nextCursor;
+  } while (cursor !== FIRST_CURSOR);
+  return taken;
+}
+
+/** Turns until one finds nothing. */
+export async function claimAll(pool: Pool, request: Partial<ClaimRequest> = {}): Promise<ClaimedDelivery[]> {
+  const taken: ClaimedDelivery[] = [];
+  for (;;) {
+    const turn = await claimTurn(pool, request);
+    if (turn.length === 0) return taken;
+    taken.push(...turn);
+  }
+}
+
+/** Publishes `count` events to one new webhook; returns what was queued, in publish order. */
+export async function publishMany(pool: Pool, count: number): Promise<ClaimedDelivery[]> {
+  const tenantId = newUuid();
+  const webhookId = newUuid();
+  await addWebhook(pool, webhookId, 0);
+  await pool.query(`insert into subscriptions (tenant_id, pattern, webhook_id) values ($1, '*', $2)`, [
+    tenantId,
+    webhookId,
+  ]);
+  for (let i = 0; i < count; i++) {
+    const createdAt = new Date();
+    const id = newUuid(createdAt.getTime());
+    await publishEvent(pool, { id, tenantId, type: 'a.b', body: Buffer.from('{}'), createdAt, patterns: ['*'] });
+  }
+  const taken = await claimAll(pool);
+  return taken.filter((claimed) => claimed.webhookId === webhookId);
+}
+
+/** An attempt of a claimed delivery, as its recorder writes it down. */
+export function attemptOf(claimed: ClaimedDelivery, number: number, next: AttemptNext): AttemptRecord {
+  return {
+    deliveryId: claimed.deliveryId,
+    tenantId: claimed.tenantId,
+    webhookId: claimed.webhookId,
+    attemptId: newUuid(),
+    number,
+    trigger: claimed.trigger,
+    startedAt: new Date(),
+    durationMs: 12,
+    statusCode: next.kind === 'end' ? 204 : 500,
+    errorCode: null,
+    errorMessage: null,
+    requestHeaders: { 'webhook-id': 'evt_1' },
+    responseHeaders: {},
+    responseBody: Buffer.from('ok'),
+    remoteAddress: '127.0.0.1',
+    next,
+  };
+}
+
+export const DELIVERED: AttemptNext = { kind: 'end', state: 'delivered', because: null };

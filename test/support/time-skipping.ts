@@ -1,0 +1,108 @@
+import { Client } from '@temporalio/client';
+import { TestWorkflowEnvironment } from '@temporalio/testing';
+import { DefaultLogger, Runtime } from '@temporalio/worker';
+import { createActivities } from '../../src/activities/activities';
+import { startApi } from '../../src/api/start-api';
+import { readConfig } from '../../src/config';
+import { type Database, openDatabase } from '../../src/db/database';
+import { createSecretBox } from '../../src/db/secret-box';
+import { InFlight } from '../../src/delivery/in-flight';
+import { createAttempts } from '../../src/delivery/make-attempt';
+import { MAX_TIMEOUT_MS } from '../../src/domain/limits';
+import { workflowId } from '../../src/domain/names';
+import { createAddressPolicy } from '../../src/egress/address-policy';
+import { createEgressAgent } from '../../src/egress/agent';
+import { createSender } from '../../src/egress/send';
+import { timeSkippingServerPath } from '../../src/embedded/time-skipping-server';
+import { createLog } from '../../src/log';
+import { startRelay } from '../../src/relay/relay';
+import { registerSearchAttributes } from '../../src/worker/search-attributes';
+import { createWorkers } from '../../src/worker/workers';
+import { TestApi } from './api';
+import { createTestDatabase } from './database';
+import { testEnvironment } from './environment';
+
+export type SkippingInstallation = {
+  api: TestApi;
+  /** Time moves while its `sleep`, or a `result` of its client, is awaited; otherwise it runs like any clock. */
+  env: TestWorkflowEnvironment;
+  db: Database;
+  taskQueue: string;
+  stop(): Promise<void>;
+};
+
+const LEASE_MS = MAX_TIMEOUT_MS + 10_000;
+
+/**
+ * An api, a relay and the workers over Temporal's time-skipping server: days of retries pass in seconds. Postgres and
+ * the endpoints keep real time. Hand-over after 2 s does not hold the skipping clock; that is tested on the dev server.
+ */
+export async function startSkippingInstallation(): Promise<SkippingInstallation> {
+  // This server does not know worker heartbeats.
+  Runtime.install({
+    workerHeartbeatInterval: 0,
+    logger: new DefaultLogger('ERROR'),
+    telemetryOptions: { logging: { filter: 'temporal_client=error,temporal_sdk_core=error', forward: {} } },
+    shutdownSignals: [],
+  });
+  const path = await timeSkippingServerPath();
+  const env = await TestWorkflowEnvironment.createTimeSkipping({
+    server: { executable: { type: 'existing-path', path } },
+  });
+  // Not `env.client`: eager starts need the workers' own connection.
+  const client = new Client({ connection: env.nativeConnection });
+  await registerSearchAttributes(client, 'default');
+
+  const database = await createTestDatabase();
+  const environment = testEnvironment(database.url, { TEMPORAL_ADDRESS: env.address });
+  const config = readConfig(environment);
+  const log = createLog('silent');
+  const db = openDatabase({ url: database.url, poolSize: 10, applicationName: 'test-worker', planner: 'queue' });
+  const agent = createEgressAgent({
+    policy: createAddressPolicy({ allowedCidrs: config.POSTHORN_ALLOWED_CIDRS }),
+    connectTimeoutMs: config.POSTHORN_CONNECT_TIMEOUT,
+    dnsTimeoutMs: config.POSTHORN_DNS_TIMEOUT,
+    maxConnectionsPerOrigin: config.POSTHORN_CONNECTIONS_PER_ENDPOINT,
+  });
+  const sender = createSender({ agent, allowHttp: true });
+  const inFlight = new InFlight(config.POSTHORN_MAX_IN_FLIGHT, LEASE_MS);
+  const activities = createActivities({
+    db,
+    attempts: createAttempts({ db, secretBox: createSecretBox(config.POSTHORN_ENCRYPTION_KEYS!), sender, log }),
+    inFlight,
+    maxPostMs: MAX_TIMEOUT_MS,
+    signalDone: (deliveryId, number, result) =>
+      client.workflow.getHandle(workflowId(deliveryId)).signal('attemptDone', { number, result }),
+    log,
+  });
+  const workers = await createWorkers(config, env.nativeConnection, activities);
+  const ended = workers.run();
+  const relay = startRelay({
+    db,
+    client,
+    inFlight,
+    log,
+    taskQueuePrefix: config.POSTHORN_TASK_QUEUE,
+    attemptTimeoutMs: LEASE_MS,
+    leaseMs: LEASE_MS,
+    perWebhook: config.POSTHORN_MAX_IN_FLIGHT_PER_WEBHOOK,
+  });
+  const api = await startApi(config, log, { onWork: relay.nudge });
+
+  return {
+    api: new TestApi(api.url, environment.POSTHORN_BOOTSTRAP_KEY),
+    env,
+    db,
+    taskQueue: config.POSTHORN_TASK_QUEUE,
+    async stop() {
+      await api.stop();
+      await relay.stop();
+      workers.shutdown();
+      await ended;
+      await sender.close();
+      await env.teardown();
+      await db.close();
+      await database.drop();
+    },
+  };
+}
