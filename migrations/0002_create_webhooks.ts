@@ -19,10 +19,13 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       version int not null default 1,
       created_at timestamptz not null default now(),
       updated_at timestamptz not null default now(),
-      deleted_at timestamptz
+      deleted_at timestamptz,
+      cleared_at timestamptz
     )`.execute(db);
   await sql`create index webhooks_tenant on webhooks (tenant_id, id) where deleted_at is null`.execute(db);
-  await sql`create index webhooks_deleted on webhooks (deleted_at) where deleted_at is not null`.execute(db);
+  await sql`create index webhooks_uncleared on webhooks (deleted_at) where deleted_at is not null and cleared_at is null`.execute(
+    db,
+  );
   await sql`
     create table webhook_secrets (
       id uuid primary key,

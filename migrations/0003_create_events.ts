@@ -30,8 +30,6 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       event_type text not null,
       state text not null default 'pending',
       attempt_count int not null default 0,
-      last_status int,
-      last_error text,
       failed_because text,
       failed_at timestamptz,
       ended_at timestamptz

@@ -2,7 +2,8 @@ import { type Kysely, sql } from 'kysely';
 
 /**
  * One small row per delivery that has not ended: the work still to do. Never partitioned; the lease is in no index,
- * so that a claim is a heap-only update. `attempt` counts all attempts made, `step` those of the retry schedule.
+ * so that a claim is a heap-only update. `attempt` counts all attempts made, `step` those of the retry schedule;
+ * `asked_by` is the API key behind a `manual` trigger.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`
@@ -18,7 +19,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       next_attempt_at timestamptz,
       attempt int not null default 0,
       step int not null default 0,
-      trigger text not null default 'schedule'
+      trigger text not null default 'schedule',
+      asked_by uuid
     ) with (
       fillfactor = 50,
       autovacuum_vacuum_scale_factor = 0,

@@ -74,7 +74,7 @@ const settings = z.object({
   POSTHORN_ALLOW_HTTP: flag,
   /** Address ranges that deliveries may reach although they are not public, comma separated. */
   POSTHORN_ALLOWED_CIDRS: cidrs,
-  /** Limit for establishing a connection to an endpoint; below the shortest POST timeout. */
+  /** Limit for establishing a connection to an endpoint; the POST timeout counts as well. */
   POSTHORN_CONNECT_TIMEOUT: duration('5s'),
   /** Limit for looking up an endpoint's name. */
   POSTHORN_DNS_TIMEOUT: duration('5s'),

@@ -1,5 +1,6 @@
-import { writeAudit } from '../db/audit-log';
+import { type AuditEntry, writeAudit } from '../db/audit-log';
 import { cancelDelivery, markTrigger, releaseToQueue, reopenDelivery, setNextAttempt } from '../db/control';
+import type { Queryable } from '../db/database';
 import { type Delivery, findDelivery } from '../db/deliveries';
 import { toPublicId } from '../domain/ids';
 import type { OperatorSignal } from './engine';
@@ -9,49 +10,51 @@ import type { Services } from './services';
 /**
  * What operators do to deliveries. One that is being attempted or waits for its timer belongs to its workflow, which
  * is asked by a signal; one that waits in the queue or has ended belongs to the record, and so does one whose
- * workflow turns out to be gone. Each function returns the delivery's id once the wish is certain to be met.
+ * workflow turns out to be gone. Each function resolves once the wish is certain to be met.
  */
 
-type Who = { tenantId: string; actor: string };
+export type Who = { tenantId: string; actor: string };
+
+type Change = (db: Queryable) => Promise<boolean>;
+/** How a wish is met in one state of the delivery. A change is false where the state moved in between. */
+type Plan = 'nothing_to_do' | { change: Change } | { signal: OperatorSignal; ifGone: Change };
 
 /** The state can change between reading it and acting on it; each round reads it again. */
 const ROUNDS = 5;
 
 /** An attempt now, whatever the schedule says; an ended delivery starts anew. */
-export function retryNow(services: Services, delivery: Delivery, who: Who): Promise<string> {
-  const { kysely } = services.db;
-  return act(services, delivery, who, 'delivery.retry', async ({ id, state }) => {
+export function retryNow(services: Services, delivery: Delivery, who: Who): Promise<void> {
+  const by = toPublicId('apiKey', who.actor);
+  return act(services, delivery, who, 'delivery.retry', ({ id, state, webhookDeleted }) => {
     switch (state) {
       case 'pending':
       case 'held':
-        return markTrigger(kysely, id, 'manual');
+        return { change: (db) => markTrigger(db, id, 'manual', who.actor) };
       case 'in_progress':
       case 'retrying':
-        return (await signal(services, id, { name: 'replay', by: who.actor })) || releaseToQueue(kysely, id, 'manual');
+        return { signal: { name: 'replay', by }, ifGone: (db) => releaseToQueue(db, id, 'manual', who.actor) };
       case 'delivered':
       case 'failed':
       case 'cancelled':
-        if (await reopenDelivery(kysely, id, 'manual')) return true;
-        if (await isEnded(services, who, id))
-          throw new ApiError('state_conflict', 'The webhook of this delivery was deleted.');
-        return false;
+        if (webhookDeleted) throw new ApiError('state_conflict', 'The webhook of this delivery was deleted.');
+        return { change: (db) => reopenDelivery(db, id, 'manual', { askedBy: who.actor }) };
     }
   });
 }
 
 /** Ends a delivery that has not ended; an attempt under way is not torn down, and counts if it succeeds. */
-export function cancelNow(services: Services, delivery: Delivery, who: Who): Promise<string> {
-  const { kysely } = services.db;
-  return act(services, delivery, who, 'delivery.cancel', async ({ id, state }) => {
+export function cancelNow(services: Services, delivery: Delivery, who: Who): Promise<void> {
+  const by = toPublicId('apiKey', who.actor);
+  return act(services, delivery, who, 'delivery.cancel', ({ id, state }) => {
     switch (state) {
       case 'pending':
       case 'held':
-        return cancelDelivery(kysely, id, 'if_waiting');
+        return { change: (db) => cancelDelivery(db, id, 'if_waiting') };
       case 'in_progress':
       case 'retrying':
-        return (await signal(services, id, { name: 'cancel', by: who.actor })) || cancelDelivery(kysely, id, 'always');
+        return { signal: { name: 'cancel', by }, ifGone: (db) => cancelDelivery(db, id, 'always') };
       case 'cancelled':
-        return true;
+        return 'nothing_to_do';
       case 'delivered':
       case 'failed':
         throw new ApiError('state_conflict', `The delivery is already ${state}.`);
@@ -60,46 +63,58 @@ export function cancelNow(services: Services, delivery: Delivery, who: Who): Pro
 }
 
 /** Moves the next attempt of a delivery that waits for one. */
-export function rescheduleTo(services: Services, delivery: Delivery, at: Date, who: Who): Promise<string> {
-  const move = async ({ id, state }: Delivery) => {
+export function rescheduleTo(services: Services, delivery: Delivery, at: Date, who: Who): Promise<void> {
+  const signal = { name: 'reschedule', by: toPublicId('apiKey', who.actor), atMs: at.getTime() } as const;
+  const plan = ({ id, state }: Delivery): Plan => {
     if (state !== 'retrying') {
       throw new ApiError(
         'state_conflict',
         `Only a delivery that waits for its next attempt has a time to move; this one is ${state}.`,
       );
     }
-    if (await signal(services, id, { name: 'reschedule', by: who.actor, atMs: at.getTime() })) return true;
-    // Its workflow is lost: the record keeps the wish, and the reconciler starts a new one when the time is past.
-    return setNextAttempt(services.db.kysely, id, at);
+    // Where its workflow is lost, the record keeps the wish and the reconciler starts a new one once the time is past.
+    return { signal, ifGone: (db) => setNextAttempt(db, id, at) };
   };
-  return act(services, delivery, who, 'delivery.reschedule', move, { at });
+  return act(services, delivery, who, 'delivery.reschedule', plan, { at });
 }
 
 async function act(
   services: Services,
   delivery: Delivery,
-  who: Who,
+  { tenantId, actor }: Who,
   action: string,
-  /** False where the state changed in between. */
-  attempt: (delivery: Delivery) => Promise<boolean>,
+  planFor: (delivery: Delivery) => Plan,
   details: Record<string, unknown> = {},
-): Promise<string> {
+): Promise<void> {
+  const { kysely } = services.db;
+  const entry: AuditEntry = { tenantId, actor, action, target: toPublicId('delivery', delivery.id), details };
   let current: Delivery | undefined = delivery;
   for (let round = 0; round < ROUNDS && current; round++) {
-    if (await attempt(current)) {
-      const target = toPublicId('delivery', delivery.id);
-      await writeAudit(services.db.kysely, { ...who, action, target, details });
+    const plan = planFor(current);
+    if (plan === 'nothing_to_do' || (await carryOut(services, plan, delivery.id, entry))) {
       services.notifyWork();
-      return delivery.id;
+      return;
     }
-    current = await findDelivery(services.db.kysely, who.tenantId, delivery.id);
+    current = await findDelivery(kysely, tenantId, delivery.id);
   }
   throw new ApiError('state_conflict', 'The delivery keeps changing its state; try again.');
 }
 
-const signal = (services: Services, id: string, wish: OperatorSignal) => services.engine.signal(id, wish);
-
-async function isEnded(services: Services, who: Who, id: string): Promise<boolean> {
-  const state = (await findDelivery(services.db.kysely, who.tenantId, id))?.state;
-  return state === 'delivered' || state === 'failed' || state === 'cancelled';
+/** A signal is written to the audit log before it is sent: it cannot be taken back. A change takes its entry along. */
+async function carryOut(
+  services: Services,
+  plan: Exclude<Plan, string>,
+  id: string,
+  entry: AuditEntry,
+): Promise<boolean> {
+  const { kysely } = services.db;
+  if ('signal' in plan) {
+    await writeAudit(kysely, entry);
+    return (await services.engine.signal(id, plan.signal)) || plan.ifGone(kysely);
+  }
+  return kysely.transaction().execute(async (tx) => {
+    const changed = await plan.change(tx);
+    if (changed) await writeAudit(tx, entry);
+    return changed;
+  });
 }

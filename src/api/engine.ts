@@ -10,7 +10,9 @@ const GRPC_NOT_FOUND = 5;
 
 /** The signals that an operator may send to a delivery's workflow. */
 export type OperatorSignal =
-  | { name: 'replay' | 'cancel'; by: string }
+  /** `anew`: the delivery had ended when this was asked for. */
+  | { name: 'replay'; by: string; anew?: true }
+  | { name: 'cancel'; by: string }
   | { name: 'reschedule'; by: string; atMs: number };
 
 /** The running side of deliveries, as far as the API needs it. */

@@ -10,6 +10,8 @@ export type ClaimedDelivery = {
   /** Attempts made so far. */
   attempt: number;
   trigger: Trigger;
+  /** The API key behind a manual trigger. */
+  askedBy: string | null;
 };
 
 export type ClaimRequest = {
@@ -81,10 +83,10 @@ gate as (
 claimed as (
   update delivery_queue q set lease_until = now() + $7::int * interval '1 ms'
   where q.delivery_id = any(array(select delivery_id from picked))
-  returning q.delivery_id, q.tenant_id, q.webhook_id, q.event_type, q.attempt, q.trigger)
+  returning q.delivery_id, q.tenant_id, q.webhook_id, q.event_type, q.attempt, q.trigger, q.asked_by)
 select c.*, (select w.host from webhooks w where w.id = c.webhook_id) as host from claimed c
 union all
-(select null, null, webhook_id, null, n, null, null from ready where webhook_id is not null order by n desc limit 1)`,
+(select null, null, webhook_id, null, n, null, null, null from ready where webhook_id is not null order by n desc limit 1)`,
 };
 
 type Row = {
@@ -94,6 +96,7 @@ type Row = {
   event_type: string;
   attempt: number;
   trigger: Trigger;
+  asked_by: string | null;
   host: string;
 };
 
@@ -123,6 +126,7 @@ export async function claimDeliveries(pool: Pool, request: ClaimRequest): Promis
             host: row.host,
             attempt: row.attempt,
             trigger: row.trigger,
+            askedBy: row.asked_by,
           },
         ],
   );

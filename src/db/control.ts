@@ -61,7 +61,12 @@ export async function cancelDelivery(db: Db, deliveryId: string, mode: 'if_waiti
  * Starts an ended delivery anew with a fresh schedule; attempt numbers go on. With `leaseMs` the caller holds the row
  * and makes the attempt itself. False where the delivery is not ended or its webhook is gone.
  */
-export async function reopenDelivery(db: Db, deliveryId: string, trigger: Trigger, leaseMs = 0): Promise<boolean> {
+export async function reopenDelivery(
+  db: Db,
+  deliveryId: string,
+  trigger: Trigger,
+  { askedBy = null, leaseMs = 0 }: { askedBy?: string | null; leaseMs?: number },
+): Promise<boolean> {
   const { numAffectedRows } = await sql`
     with d as (
       update deliveries d set state = 'pending', ended_at = null, failed_at = null, failed_because = null
@@ -69,10 +74,10 @@ export async function reopenDelivery(db: Db, deliveryId: string, trigger: Trigge
         and exists (select from webhooks w where w.id = d.webhook_id and w.deleted_at is null)
       returning d.*)
     insert into delivery_queue
-      (delivery_id, tenant_id, event_id, webhook_id, event_type, attempt, trigger, lease_until)
+      (delivery_id, tenant_id, event_id, webhook_id, event_type, attempt, trigger, asked_by, lease_until)
     select d.id, d.tenant_id, d.event_id, d.webhook_id, d.event_type,
       greatest(d.attempt_count, (select coalesce(max(a.number), 0) from attempts a where a.delivery_id = d.id)),
-      ${trigger}, case when ${leaseMs}::int > 0 then now() + ${leaseMs}::int * interval '1 ms' else 'epoch' end
+      ${trigger}, ${askedBy}::uuid, case when ${leaseMs}::int > 0 then now() + ${leaseMs}::int * interval '1 ms' else 'epoch' end
     from d on conflict do nothing`.execute(db);
   return (numAffectedRows ?? 0n) > 0n;
 }
@@ -81,21 +86,22 @@ export async function reopenDelivery(db: Db, deliveryId: string, trigger: Trigge
  * Makes a live delivery claimable now, for one whose workflow is gone. A lease is left to run out, and with it the
  * slot of an ordered webhook.
  */
-export async function releaseToQueue(db: Db, deliveryId: string, trigger: Trigger): Promise<boolean> {
+export async function releaseToQueue(db: Db, deliveryId: string, trigger: Trigger, askedBy: string): Promise<boolean> {
   const { numAffectedRows } = await sql`
     with g as (
       update webhook_gates g set fifo_until = q.lease_until
       from delivery_queue q
       where q.delivery_id = ${deliveryId} and g.webhook_id = q.webhook_id and g.fifo_delivery_id = q.delivery_id)
-    update delivery_queue set timed = false, next_attempt_at = null, trigger = ${trigger}
+    update delivery_queue
+    set timed = false, next_attempt_at = null, trigger = ${trigger}, asked_by = ${askedBy}::uuid
     where delivery_id = ${deliveryId}`.execute(db);
   return (numAffectedRows ?? 0n) > 0n;
 }
 
 /** Marks a delivery that waits in the queue as asked for by hand. False where something holds it already. */
-export async function markTrigger(db: Db, deliveryId: string, trigger: Trigger): Promise<boolean> {
+export async function markTrigger(db: Db, deliveryId: string, trigger: Trigger, askedBy: string): Promise<boolean> {
   const { numAffectedRows } = await sql`
-    update delivery_queue set trigger = ${trigger}
+    update delivery_queue set trigger = ${trigger}, asked_by = ${askedBy}
     where delivery_id = ${deliveryId} and not timed and lease_until <= now()`.execute(db);
   return (numAffectedRows ?? 0n) > 0n;
 }
@@ -122,7 +128,7 @@ export async function takeOverdue(db: Db, overdueMs: number, limit: number) {
     from webhooks w
     where q.delivery_id = any(array(select delivery_id from due)) and w.id = q.webhook_id
     returning q.delivery_id as "deliveryId", q.tenant_id as "tenantId", q.webhook_id as "webhookId",
-      q.event_type as "eventType", q.attempt, q.trigger, w.host`.execute(db);
+      q.event_type as "eventType", q.attempt, w.host`.execute(db);
   return rows;
 }
 
@@ -133,25 +139,31 @@ export type OverdueDelivery = {
   eventType: string;
   host: string;
   attempt: number;
-  trigger: Trigger;
 };
 
 /**
  * Cancels live deliveries of deleted webhooks, `limit` at a time; returns those that wait for a timer, whose
- * workflows can be told.
+ * workflows can be told. A webhook is done with once it has none left and no publish can still be adding any.
  */
 export async function cancelOfDeletedWebhooks(db: Db, limit: number): Promise<{ cancelled: number; timed: string[] }> {
   const { rows } = await sql<{ id: string; timed: boolean }>`
     with dead as materialized (
       select q.delivery_id from webhooks w join lateral (
-        select delivery_id from delivery_queue q where q.webhook_id = w.id limit ${limit}::int) q on true
-      where w.deleted_at is not null limit ${limit}::int),
+        (select delivery_id from delivery_queue q where q.webhook_id = w.id and not q.timed limit ${limit}::int)
+        union all
+        (select delivery_id from delivery_queue q where q.webhook_id = w.id and q.timed limit ${limit}::int)) q on true
+      where w.deleted_at is not null and w.cleared_at is null limit ${limit}::int),
     gone as (
       delete from delivery_queue where delivery_id = any(array(select delivery_id from dead))
       returning delivery_id, timed, attempt)
     update deliveries d set state = 'cancelled', ended_at = now(), attempt_count = gone.attempt
     from gone where d.id = gone.delivery_id and d.state = 'pending'
     returning d.id, gone.timed`.execute(db);
+  if (rows.length === 0) {
+    await sql`
+      update webhooks set cleared_at = now()
+      where deleted_at < now() - interval '1 minute' and cleared_at is null`.execute(db);
+  }
   return { cancelled: rows.length, timed: rows.filter((row) => row.timed).map((row) => row.id) };
 }
 

@@ -1,6 +1,10 @@
-import { Kysely, PostgresDialect } from 'kysely';
+import { Kysely, PostgresDialect, type Transaction } from 'kysely';
 import { Pool, types } from 'pg';
 import type { Tables } from './tables';
+
+/** A transaction, and what takes either that or the whole database. */
+export type Tx = Transaction<Tables>;
+export type Queryable = Kysely<Tables>;
 
 /** Both ways to ask: kysely for what people read, named statements on the pool for the hot path. */
 export type Database = {
@@ -50,6 +54,8 @@ export function openDatabase(options: DatabaseOptions): Database {
     options: settings.join(' '),
   });
   pool.on('error', (error) => options.onError?.(error));
+  // The pool hears idle connections only; the loss of one that kysely holds would end the process. Its statement fails.
+  pool.on('connect', (client) => client.on('error', () => undefined));
   const kysely = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
   // Not kysely.destroy(): that leaves the pool open, and the process with it, where kysely was never used.
   return { pool, kysely, close: () => pool.end() };

@@ -19,6 +19,7 @@ export type Delivery = {
   lastStatus: number | null;
   lastError: string | null;
   failedBecause: string | null;
+  webhookDeleted: boolean;
 };
 
 export type DeliveryFilter = {
@@ -58,7 +59,7 @@ export async function listDeliveries(db: Db, tenantId: string, filter: DeliveryF
 
 /** SQL for the rule of `visibleState`; the mapper below applies the same rule to each row. */
 function stateIs(state: DeliveryState) {
-  const shut = sql`(g.status is distinct from 'active' or g.blocked_until > now())`;
+  const shut = sql`coalesce(g.status <> 'active' or g.blocked_until > now(), false)`;
   switch (state) {
     case 'delivered':
     case 'failed':
@@ -107,6 +108,7 @@ function selectDeliveries(db: Db, tenantId: string) {
       'q.attempt',
       'q.next_attempt_at',
       'g.status as gate_status',
+      sql<boolean>`g.webhook_id is null`.as('webhook_deleted'),
       sql<boolean | null>`q.lease_until > now()`.as('leased'),
       sql<boolean | null>`g.blocked_until > now()`.as('throttled'),
     ])
@@ -132,6 +134,7 @@ function toDelivery(row: DeliveryRow): Delivery {
     lastStatus: row.status_code,
     lastError: row.error_code,
     failedBecause: row.failed_because,
+    webhookDeleted: row.webhook_deleted,
   };
 }
 

@@ -30,6 +30,9 @@ export async function migrateToLatest(url: string): Promise<string[]> {
     statement_timeout: MIGRATION_TIMEOUT_MS,
     application_name: 'posthorn-migrate',
   });
+  // A connection that is lost fails its statement; unheard, the event would end the process instead.
+  pool.on('error', () => undefined);
+  pool.on('connect', (client) => client.on('error', () => undefined));
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
   try {
     await refuseNewer(pool);

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool, PoolClient } from 'pg';
 import { uuidFloor } from '../domain/ids';
 
@@ -15,6 +16,8 @@ const PARTITION_LOCK = 7_461_002;
 /** ATTACH needs a short lock on the parent; rather than queue up behind a long reader, give up and try again. */
 const LOCK_TIMEOUT = '200ms';
 const ATTACH_TRIES = 50;
+const LOCK_TRIES = 600;
+const LOCK_RETRY_MS = 100;
 
 /** The Monday, 00:00 UTC, of the week that holds `atMs`. */
 export function weekStartMs(atMs: number): number {
@@ -34,18 +37,13 @@ export async function ensurePartitions(pool: Pool, nowMs: number): Promise<numbe
   const starts = Array.from({ length: WEEKS_AHEAD + 2 }, (_, i) => first + i * WEEK_MS);
   const wanted = TABLES.flatMap((table) => starts.map((startMs) => ({ table, startMs })));
   const names = wanted.map(({ table, startMs }) => partitionName(table, startMs));
-  const attached = await pool.query<{ relname: string }>(
-    `select c.relname from pg_class c join pg_inherits i on i.inhrelid = c.oid
-     where c.relname = any($1) and c.relnamespace = current_schema()::regnamespace`,
-    [names],
-  );
-  const have = new Set(attached.rows.map((row) => row.relname));
+  const have = await attachedPartitions(pool, names);
   const missing = wanted.filter((_, i) => !have.has(names[i]!));
   if (missing.length === 0) return 0;
 
   const client = await pool.connect();
   try {
-    await client.query('select pg_advisory_lock($1)', [PARTITION_LOCK]);
+    await lockPartitions(client);
     for (const { table, startMs } of missing) await attach(client, table, startMs);
     return missing.length;
   } finally {
@@ -54,18 +52,34 @@ export async function ensurePartitions(pool: Pool, nowMs: number): Promise<numbe
   }
 }
 
+/** Those of the named partitions that are in use. */
+async function attachedPartitions(db: Pool | PoolClient, names: string[]): Promise<Set<string>> {
+  const { rows } = await db.query<{ relname: string }>(
+    `select c.relname from pg_class c join pg_inherits i on i.inhrelid = c.oid
+     where c.relname = any($1) and c.relnamespace = current_schema()::regnamespace`,
+    [names],
+  );
+  return new Set(rows.map((row) => row.relname));
+}
+
+/** Waits in short statements: a process that makes partitions beside a long reader may hold the lock for a while. */
+async function lockPartitions(client: PoolClient): Promise<void> {
+  for (let tries = 1; tries <= LOCK_TRIES; tries++) {
+    const { rows } = await client.query<{ mine: boolean }>('select pg_try_advisory_lock($1) as mine', [PARTITION_LOCK]);
+    if (rows[0]?.mine) return;
+    await sleep(LOCK_RETRY_MS);
+  }
+  throw new Error('another process has been making partitions for too long');
+}
+
 async function attach(client: PoolClient, table: string, startMs: number): Promise<void> {
   const name = partitionName(table, startMs);
   for (let tries = 1; ; tries++) {
     try {
       await client.query('begin');
       await client.query(`set local lock_timeout = '${LOCK_TIMEOUT}'`);
-      const done = await client.query(
-        `select 1 from pg_inherits i join pg_class c on c.oid = i.inhrelid
-         where c.relname = $1 and c.relnamespace = current_schema()::regnamespace`,
-        [name],
-      );
-      if (done.rowCount === 0) {
+      const done = await attachedPartitions(client, [name]);
+      if (!done.has(name)) {
         await client.query(`create table ${name} (like ${table} including all)`);
         await client.query(
           `alter table ${table} attach partition ${name}
@@ -85,10 +99,10 @@ async function attach(client: PoolClient, table: string, startMs: number): Promi
 /** Weeks from now until the first one without a partition; readiness fails below 2. */
 export async function weeksAhead(pool: Pool, nowMs: number): Promise<number> {
   const starts = Array.from({ length: WEEKS_AHEAD + 1 }, (_, i) => weekStartMs(nowMs) + i * WEEK_MS);
-  const found = await pool.query<{ relname: string }>('select relname from pg_class where relname = any($1)', [
+  const have = await attachedPartitions(
+    pool,
     starts.map((startMs) => partitionName('events', startMs)),
-  ]);
-  const have = new Set(found.rows.map((row) => row.relname));
+  );
   const missing = starts.findIndex((startMs) => !have.has(partitionName('events', startMs)));
   return (missing === -1 ? starts.length : missing) - 1;
 }

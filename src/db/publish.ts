@@ -14,7 +14,7 @@ export type NewEvent = {
   patterns: string[];
 };
 
-export type Published = { eventId: string; deliveries: number; duplicate: boolean };
+export type Published = { eventId: string; type: string; createdAt: Date; deliveries: number; duplicate: boolean };
 
 /**
  * One statement: the event, its deliveries and their queue rows, or nothing at all.
@@ -71,20 +71,27 @@ async function insertEvent(pool: Pool, event: NewEvent): Promise<Published> {
     ],
   });
   const row = rows[0]!;
-  if (row.event_id) return { eventId: row.event_id, deliveries: row.deliveries, duplicate: false };
+  const { type, createdAt } = event;
+  if (row.event_id) return { eventId: row.event_id, type, createdAt, deliveries: row.deliveries, duplicate: false };
   return readDuplicate(pool, event);
 }
 
 /** A second statement, because the first one's snapshot does not see a key that another publish just committed. */
 async function readDuplicate(pool: Pool, event: NewEvent): Promise<Published> {
-  const { rows } = await pool.query<{ event_id: string; deliveries: number }>(
-    `select k.event_id, (select count(*) from deliveries d where d.event_id = k.event_id
+  const { rows } = await pool.query<{ event_id: string; type: string; created_at: Date; deliveries: number }>(
+    `select k.event_id, e.type, e.created_at, (select count(*) from deliveries d where d.event_id = k.event_id
         and d.id between (substr(k.event_id::text, 1, 13) || '-0000-0000-000000000000')::uuid
                      and (substr(k.event_id::text, 1, 13) || '-ffff-ffff-ffffffffffff')::uuid)::int as deliveries
-     from idempotency_keys k where k.tenant_id = $1 and k.kind = 'event' and k.key = $2`,
+     from idempotency_keys k join events e on e.id = k.event_id where k.tenant_id = $1 and k.kind = 'event' and k.key = $2`,
     [event.tenantId, event.producerId],
   );
   const row = rows[0];
   if (!row) throw new Error('the idempotency key vanished between two statements');
-  return { eventId: row.event_id, deliveries: row.deliveries, duplicate: true };
+  return {
+    eventId: row.event_id,
+    type: row.type,
+    createdAt: row.created_at,
+    deliveries: row.deliveries,
+    duplicate: true,
+  };
 }

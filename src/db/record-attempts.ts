@@ -60,11 +60,11 @@ logged as (
   from r order by delivery_id, number on conflict do nothing),
 ended as (
   update deliveries d set state = due.end_state, attempt_count = due.number, ended_at = now(),
-    last_status = due.status_code, last_error = due.error_code, failed_because = due.because,
+    failed_because = due.because,
     failed_at = case when due.end_state = 'failed' then now() end
   from due where d.id = due.delivery_id and d.id between $2::uuid and $3::uuid and due.end_state is not null),
 waiting as (
-  update delivery_queue q set timed = true, attempt = due.number, lease_until = 'epoch', trigger = 'schedule',
+  update delivery_queue q set timed = true, attempt = due.number, lease_until = 'epoch', trigger = 'schedule', asked_by = null,
     step = q.step + (due.wait_ms is not null)::int,
     next_attempt_at = case when due.wait_ms is null then coalesce(q.next_attempt_at, now())
       else now() + due.wait_ms * interval '1 ms' end

@@ -54,8 +54,6 @@ export type Tables = {
     event_type: string;
     state: Generated<'pending' | EndState>;
     attempt_count: Generated<number>;
-    last_status: number | null;
-    last_error: string | null;
     failed_because: string | null;
     failed_at: Date | null;
     ended_at: Date | null;
@@ -91,6 +89,7 @@ export type Tables = {
     attempt: Generated<number>;
     step: Generated<number>;
     trigger: Generated<Trigger>;
+    asked_by: string | null;
   };
   audit_log: {
     id: string;

@@ -19,27 +19,25 @@ export type WebhookSettings = {
 
 export type Webhook = WebhookSettings & { id: string; version: number; createdAt: Date; updatedAt: Date };
 
-/** Registers a webhook with its gate, secret and subscriptions, all or none. */
+/** Registers a webhook with its gate, secret and subscriptions. */
 export async function insertWebhook(
-  db: Kysely<Tables>,
+  tx: Transaction<Tables>,
   tenantId: string,
   id: string,
   settings: WebhookSettings,
   sealedSecret: string,
 ): Promise<Webhook> {
-  return db.transaction().execute(async (tx) => {
-    await tx
-      .insertInto('webhooks')
-      .values({ id, tenant_id: tenantId, ...toColumns(settings) })
-      .execute();
-    await tx.insertInto('webhook_gates').values({ webhook_id: id, status: settings.status }).execute();
-    await tx
-      .insertInto('webhook_secrets')
-      .values({ id: newUuid(), webhook_id: id, sealed: sealedSecret, expires_at: null })
-      .execute();
-    await replaceSubscriptions(tx, tenantId, id, settings.patterns);
-    return (await findWebhook(tx, tenantId, id))!;
-  });
+  await tx
+    .insertInto('webhooks')
+    .values({ id, tenant_id: tenantId, ...toColumns(settings) })
+    .execute();
+  await tx.insertInto('webhook_gates').values({ webhook_id: id, status: settings.status }).execute();
+  await tx
+    .insertInto('webhook_secrets')
+    .values({ id: newUuid(), webhook_id: id, sealed: sealedSecret, expires_at: null })
+    .execute();
+  await replaceSubscriptions(tx, tenantId, id, settings.patterns);
+  return (await findWebhook(tx, tenantId, id))!;
 }
 
 export async function findWebhook(db: Db, tenantId: string, id: string): Promise<Webhook | undefined> {
@@ -56,54 +54,39 @@ export async function listWebhooks(db: Db, tenantId: string, limit: number, befo
 
 /** Changes the given settings; the rest stays. Undefined where there is no such webhook. */
 export async function updateWebhook(
-  db: Kysely<Tables>,
+  tx: Transaction<Tables>,
   tenantId: string,
   id: string,
   change: Partial<WebhookSettings>,
 ): Promise<Webhook | undefined> {
-  return db.transaction().execute(async (tx) => {
-    const updated = await tx
-      .updateTable('webhooks')
-      .set({ ...toColumns(change), updated_at: new Date(), version: sql`version + 1` })
-      .where('tenant_id', '=', tenantId)
-      .where('id', '=', id)
-      .where('deleted_at', 'is', null)
-      .executeTakeFirst();
-    if (updated.numUpdatedRows === 0n) return undefined;
-    if (change.status) {
-      await tx.updateTable('webhook_gates').set({ status: change.status }).where('webhook_id', '=', id).execute();
-    }
-    if (change.patterns) await replaceSubscriptions(tx, tenantId, id, change.patterns);
-    return findWebhook(tx, tenantId, id);
-  });
+  const updated = await tx
+    .updateTable('webhooks')
+    .set({ ...toColumns(change), updated_at: new Date(), version: sql`version + 1` })
+    .where('tenant_id', '=', tenantId)
+    .where('id', '=', id)
+    .where('deleted_at', 'is', null)
+    .executeTakeFirst();
+  if (updated.numUpdatedRows === 0n) return undefined;
+  if (change.status) {
+    await tx.updateTable('webhook_gates').set({ status: change.status }).where('webhook_id', '=', id).execute();
+  }
+  if (change.patterns) await replaceSubscriptions(tx, tenantId, id, change.patterns);
+  return findWebhook(tx, tenantId, id);
 }
 
 /** Removes a webhook at once for publishers and the claim; its live deliveries are cancelled by the reconciler. */
-export async function deleteWebhook(db: Kysely<Tables>, tenantId: string, id: string): Promise<boolean> {
-  return db.transaction().execute(async (tx) => {
-    const updated = await tx
-      .updateTable('webhooks')
-      .set({ deleted_at: new Date() })
-      .where('tenant_id', '=', tenantId)
-      .where('id', '=', id)
-      .where('deleted_at', 'is', null)
-      .executeTakeFirst();
-    if (updated.numUpdatedRows === 0n) return false;
-    await tx.deleteFrom('subscriptions').where('tenant_id', '=', tenantId).where('webhook_id', '=', id).execute();
-    await tx.deleteFrom('webhook_gates').where('webhook_id', '=', id).execute();
-    return true;
-  });
-}
-
-/** The sealed secrets that still sign, newest first. */
-export async function listSecrets(db: Db, webhookId: string): Promise<{ id: string; sealed: string }[]> {
-  return db
-    .selectFrom('webhook_secrets')
-    .select(['id', 'sealed'])
-    .where('webhook_id', '=', webhookId)
-    .where((eb) => eb.or([eb('expires_at', 'is', null), eb('expires_at', '>', new Date())]))
-    .orderBy('created_at', 'desc')
-    .execute();
+export async function deleteWebhook(tx: Transaction<Tables>, tenantId: string, id: string): Promise<boolean> {
+  const updated = await tx
+    .updateTable('webhooks')
+    .set({ deleted_at: new Date() })
+    .where('tenant_id', '=', tenantId)
+    .where('id', '=', id)
+    .where('deleted_at', 'is', null)
+    .executeTakeFirst();
+  if (updated.numUpdatedRows === 0n) return false;
+  await tx.deleteFrom('subscriptions').where('tenant_id', '=', tenantId).where('webhook_id', '=', id).execute();
+  await tx.deleteFrom('webhook_gates').where('webhook_id', '=', id).execute();
+  return true;
 }
 
 function selectWebhooks(db: Db, tenantId: string) {

@@ -58,7 +58,7 @@ export function createAttempts({ db, secretBox, sender, log }: AttemptDeps): Att
         await requeueDelivery(db.kysely, deliveryId, triggerOf(facts!, request));
         return { kind: 'requeued' };
       case 'reopen': {
-        const reopened = await reopenDelivery(db.kysely, deliveryId, 'manual', RETRY_LEASE_MARGIN_MS);
+        const reopened = await reopenDelivery(db.kysely, deliveryId, 'manual', { leaseMs: RETRY_LEASE_MARGIN_MS });
         // Its webhook was deleted, or someone else reopened it: the record says which.
         return reopened ? attempt(request) : attempt({ ...request, cause: 'claimed' });
       }

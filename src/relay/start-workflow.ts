@@ -12,6 +12,9 @@ export type StartSettings = {
   attemptTimeoutMs: number;
 };
 
+/** What a start needs to know of a delivery. */
+export type StartedDelivery = Omit<ClaimedDelivery, 'trigger' | 'askedBy'>;
+
 /** Where the first workflow task of a started delivery runs. */
 export type Started = 'here' | 'anywhere' | 'already_running';
 
@@ -30,7 +33,7 @@ export async function startClaimed(settings: StartSettings, claimed: ClaimedDeli
     await client.workflow.signalWithStart(WORKFLOW_TYPE, {
       ...options(settings, claimed, 'claimed'),
       signal: 'replay',
-      signalArgs: [{ by: 'operator', claimed: true }],
+      signalArgs: [{ by: claimed.askedBy ? toPublicId('apiKey', claimed.askedBy) : 'operator', claimed: true }],
     });
     return 'anywhere';
   }
@@ -52,7 +55,7 @@ export async function startClaimed(settings: StartSettings, claimed: ClaimedDeli
 }
 
 /** Starts the workflow of a delivery whose retry is overdue; nothing happens where one is running. */
-export async function startOverdue(settings: StartSettings, delivery: ClaimedDelivery): Promise<Started> {
+export async function startOverdue(settings: StartSettings, delivery: StartedDelivery): Promise<Started> {
   try {
     await settings.client.workflow.start(WORKFLOW_TYPE, options(settings, delivery, 'due'));
     return 'anywhere';
@@ -64,7 +67,7 @@ export async function startOverdue(settings: StartSettings, delivery: ClaimedDel
 
 function options(
   { taskQueuePrefix, attemptTimeoutMs }: StartSettings,
-  d: ClaimedDelivery,
+  d: StartedDelivery,
   cause: DeliverInput['cause'],
 ) {
   const queues = taskQueues(taskQueuePrefix);

@@ -53,7 +53,7 @@ export async function startWorker(config: Config, log: Log): Promise<RunningWork
   // Client and workers share one native connection: eager starts need it.
   const connection = await NativeConnection.connect(await connectionOptions(config));
   const client = new Client({ connection, namespace: config.TEMPORAL_NAMESPACE });
-  await registerSearchAttributes(client, config.TEMPORAL_NAMESPACE);
+  await registerSearchAttributes(client, config.TEMPORAL_NAMESPACE, log);
 
   const agent = createEgressAgent({
     policy: createAddressPolicy({ allowedCidrs: config.POSTHORN_ALLOWED_CIDRS }),
@@ -128,7 +128,10 @@ let runtimeInstalled = false;
 function quietRuntime(log: Log): void {
   if (runtimeInstalled) return;
   runtimeInstalled = true;
-  const logger = new DefaultLogger('WARN', ({ level, message }) => log.warn({ event: 'temporal_sdk', level, message }));
+  const logger = new DefaultLogger('WARN', ({ level, message }) => {
+    // The worker of later attempts has none, on purpose.
+    if (!message.startsWith('No workflows registered')) log.warn({ event: 'temporal_sdk', level, message });
+  });
   Runtime.install({
     logger,
     telemetryOptions: { logging: { filter: 'temporal_client=error,temporal_sdk_core=error', forward: {} } },

@@ -14,10 +14,11 @@ import type { AttemptCause, AttemptFact, AttemptResult } from '../delivery/types
 import { type DeliverInput, PosthornState, type WorkflowStatus } from './contract';
 
 /**
- * An attempt now, whatever the timer says; the schedule goes on from where it was. `claimed`: sent by the relay for a
- * row that an operator put into the queue, which says by itself whether there is still something to send.
+ * An attempt now, whatever the timer says; the schedule goes on from where it was. `anew`: asked for when the delivery
+ * had ended, so that the attempt that ended it is not the answer. `claimed`: sent by the relay for a row that an
+ * operator put into the queue, which says by itself whether there is still something to send.
  */
-export const replaySignal = defineSignal<[{ by: string; claimed?: boolean }]>('replay');
+export const replaySignal = defineSignal<[{ by: string; anew?: boolean; claimed?: boolean }]>('replay');
 export const cancelSignal = defineSignal<[{ by: string }]>('cancel');
 /** Moves the next attempt to another time (Unix milliseconds). */
 export const rescheduleSignal = defineSignal<[{ atMs: number; by: string }]>('reschedule');
@@ -51,8 +52,9 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
   });
 
   // Signals are counted, never remembered as yes or no: what was asked is compared with what was served.
-  const asked = { replay: 0, wake: 0, cancel: 0 };
-  const served = { replay: 0, wake: 0, cancel: 0 };
+  const asked = { replay: 0, anew: 0, wake: 0, cancel: 0 };
+  const served = { ...asked };
+  const wanted = (what: keyof typeof asked) => asked[what] > served[what];
   let rescheduledToMs: number | undefined;
   const handedOver = new Map<number, AttemptResult>();
 
@@ -63,12 +65,13 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
   let last: AttemptFact | undefined;
   let markedRetrying = input.cause === 'due';
 
-  setHandler(replaySignal, ({ claimed }) => void asked[claimed ? 'wake' : 'replay']++);
+  setHandler(replaySignal, ({ anew, claimed }) => void asked[claimed ? 'wake' : anew ? 'anew' : 'replay']++);
   setHandler(wakeSignal, () => void asked.wake++);
   setHandler(cancelSignal, () => {
     asked.cancel++;
-    // What was asked before is cancelled with the rest; a replay asked afterwards is not.
-    served.replay = asked.replay;
+    // What was asked before is cancelled with the rest; what is asked afterwards is not.
+    serveReplays();
+    rescheduledToMs = undefined;
   });
   setHandler(rescheduleSignal, ({ atMs }) => {
     rescheduledToMs = atMs;
@@ -83,8 +86,9 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
 
   for (;;) {
     served.wake = asked.wake;
+    if (cause === 'manual' && !wanted('cancel')) serveReplays();
     state = 'in_progress';
-    const result = asked.cancel > served.cancel ? NOT_MADE : await attempt(attemptsMade + 1, cause);
+    const result = wanted('cancel') ? NOT_MADE : await attempt(attemptsMade + 1, cause);
     if ('last' in result && result.last) {
       last = result.last;
       attemptsMade = last.number;
@@ -96,24 +100,30 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
         if (!result.kept || dueAtMs === undefined) dueAtMs = Date.now() + result.waitMs;
       }
       cause = await nextCause();
-      if (asked.cancel === served.cancel) {
-        served.replay = asked.replay;
-        continue;
-      }
+      if (!wanted('cancel')) continue;
     }
-    let { kind } = result;
-    if (asked.cancel > served.cancel && (kind === 'retry' || kind === 'requeued')) {
-      state = 'cancelled';
-      kind = await remote.cancel(deliveryId);
-    }
-    // For a delivery that has ended a cancel comes too late.
-    served.cancel = asked.cancel;
     // A success met every replay that was asked for while its attempt ran.
-    if (kind === 'delivered') served.replay = asked.replay;
-    if (asked.replay > served.replay) cause = 'manual';
-    else if (asked.wake > served.wake) cause = 'claimed';
+    if (result.kind === 'delivered') served.replay = asked.replay;
+    let { kind } = result;
+    if (kind === 'retry' || kind === 'requeued') {
+      if (wanted('cancel')) {
+        state = 'cancelled';
+        served.cancel = asked.cancel;
+        kind = await remote.cancel(deliveryId);
+      }
+    } else {
+      // It has ended: too late for these.
+      served.cancel = asked.cancel;
+      rescheduledToMs = undefined;
+    }
+    if (wanted('replay') || wanted('anew')) cause = 'manual';
+    else if (wanted('wake') || wanted('cancel')) cause = 'claimed';
     else return kind;
+  }
+
+  function serveReplays(): void {
     served.replay = asked.replay;
+    served.anew = asked.anew;
   }
 
   /** One attempt under its number, wherever it runs, until it is recorded. */
@@ -143,19 +153,15 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
         await local.reschedule(deliveryId, dueAtMs);
         continue;
       }
-      if (asked.cancel > served.cancel || asked.replay > served.replay) return 'manual';
-      if (asked.wake > served.wake) return 'claimed';
+      if (wanted('cancel') || wanted('replay') || wanted('anew')) return 'manual';
+      if (wanted('wake')) return 'claimed';
       const waitMs = (dueAtMs ?? 0) - Date.now();
       if (waitMs <= 0) return 'due';
       if (workflowInfo().continueAsNewSuggested) {
         await continueAsNew<typeof deliverWebhook>({ ...input, attempt: attemptsMade, cause: 'claimed' });
       }
       await condition(
-        () =>
-          asked.cancel > served.cancel ||
-          asked.replay > served.replay ||
-          asked.wake > served.wake ||
-          rescheduledToMs !== undefined,
+        () => wanted('cancel') || wanted('replay') || wanted('anew') || wanted('wake') || rescheduledToMs !== undefined,
         waitMs,
         { summary: `attempt ${attemptsMade + 1}` },
       );

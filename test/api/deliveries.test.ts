@@ -140,8 +140,10 @@ test('the status comes from the workflow where one runs, else from the record', 
 });
 
 test('without a worker to ask, the record answers', async () => {
-  await stage.posthorn.worker!.stop();
   const { api } = stage.posthorn;
+  stage.release(204);
+  await api.untilStatus(one.pending.id, 'delivered');
+  await stage.posthorn.worker!.stop();
   const recorded = await api.ok('GET', `/deliveries/${one.retrying.id}/status`);
   expect(recorded).toMatchObject({ id: one.retrying.id, status: 'retrying', attempt_count: 1, source: 'database' });
   expect(recorded.next_attempt_at).toBe((await api.delivery(one.retrying.id)).next_attempt_at);

@@ -12,7 +12,7 @@ export type Stage = {
   make(state: DeliveryState): Promise<{ id: string; webhook: string; event: string }>;
   /** What `/down` answers from now on. */
   answerWith(status: number): void;
-  /** Lets the attempts of `in_progress` deliveries end with this status; later ones do not wait. */
+  /** Lets the attempts of `in_progress` deliveries, and of those behind them, end with this status. */
   release(status: number): void;
   stop(): Promise<void>;
 };
@@ -27,13 +27,13 @@ export async function startStage(): Promise<Stage> {
   });
   const { api } = posthorn;
   let downStatus = 500;
-  let releaseSlow: (status: number) => void = () => undefined;
-  let slow = new Promise<number>((resolve) => {
-    releaseSlow = resolve;
+  let release: (status: number) => void = () => undefined;
+  const released = new Promise<number>((resolve) => {
+    release = resolve;
   });
   const receiver = await startReceiver(async ({ path }) => {
     if (path === '/down') return { status: downStatus, headers: { 'x-why': 'test' }, body: 'no' };
-    return { status: path === '/slow' ? await slow : 204 };
+    return { status: path === '/slow' ? await released : 204 };
   });
   let made = 0;
 
@@ -87,14 +87,9 @@ export async function startStage(): Promise<Stage> {
     answerWith: (status) => {
       downStatus = status;
     },
-    release: (status) => {
-      releaseSlow(status);
-      slow = new Promise((resolve) => {
-        releaseSlow = resolve;
-      });
-    },
+    release,
     async stop() {
-      releaseSlow(204);
+      release(204);
       await posthorn.stop();
       await receiver.close();
     },

@@ -2,6 +2,7 @@ import { FIRST_CURSOR } from '../../src/db/claim';
 import { cancelDelivery, releaseToQueue, requeueDelivery } from '../../src/db/control';
 import { type Database, openDatabase } from '../../src/db/database';
 import { recordAttempts } from '../../src/db/record-attempts';
+import { newUuid } from '../../src/domain/ids';
 import { createTestDatabase } from '../support/database';
 import { until } from '../support/until';
 import { addWebhook, attemptOf, claim, claimAll, claimTurn, DELIVERED, queueOf, webhook } from './support';
@@ -174,7 +175,7 @@ describe('an ordered webhook', () => {
 
   test.each([
     ['requeued', (id: string) => requeueDelivery(db.kysely, id, 'schedule'), 0],
-    ['released by hand', (id: string) => releaseToQueue(db.kysely, id, 'manual'), 0],
+    ['released by hand', (id: string) => releaseToQueue(db.kysely, id, 'manual', newUuid()), 0],
     ['cancelled', (id: string) => cancelDelivery(db.kysely, id, 'always'), 1],
   ])('goes on when its waiting head is %s', async (_, leave, next) => {
     await addWebhook(db.pool, webhook(1), 3, { ordered: true });

@@ -51,7 +51,7 @@ export async function startSkippingInstallation(): Promise<SkippingInstallation>
   });
   // Not `env.client`: eager starts need the workers' own connection.
   const client = new Client({ connection: env.nativeConnection });
-  await registerSearchAttributes(client, 'default');
+  await registerSearchAttributes(client, 'default', createLog('silent'));
 
   const database = await createTestDatabase();
   const environment = testEnvironment(database.url, { TEMPORAL_ADDRESS: env.address });

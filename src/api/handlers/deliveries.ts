@@ -88,25 +88,22 @@ export async function status({ services, tenantId, ids }: Context<None, None>): 
 }
 
 export async function retry({ services, tenantId, actor, ids }: Context<unknown, None>): Promise<Answer> {
-  return accepted(
-    services,
-    tenantId,
-    await retryNow(services, await find(services, tenantId, ids), { tenantId, actor }),
-  );
+  const delivery = await find(services, tenantId, ids);
+  await retryNow(services, delivery, { tenantId, actor });
+  return accepted(services, tenantId, delivery.id);
 }
 
 export async function cancel({ services, tenantId, actor, ids }: Context<unknown, None>): Promise<Answer> {
-  return accepted(
-    services,
-    tenantId,
-    await cancelNow(services, await find(services, tenantId, ids), { tenantId, actor }),
-  );
+  const delivery = await find(services, tenantId, ids);
+  await cancelNow(services, delivery, { tenantId, actor });
+  return accepted(services, tenantId, delivery.id);
 }
 
 export async function reschedule(context: Context<z.output<typeof rescheduleBody>, None>): Promise<Answer> {
   const { services, tenantId, actor, ids, body } = context;
   const delivery = await find(services, tenantId, ids);
-  return accepted(services, tenantId, await rescheduleTo(services, delivery, body.at, { tenantId, actor }));
+  await rescheduleTo(services, delivery, body.at, { tenantId, actor });
+  return accepted(services, tenantId, delivery.id);
 }
 
 async function accepted(services: Services, tenantId: string, id: string): Promise<Answer> {

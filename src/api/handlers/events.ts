@@ -39,8 +39,8 @@ export async function publish(context: Context<z.output<typeof publishBody>, Non
     status: published.duplicate ? 200 : 202,
     body: {
       id: toPublicId('event', published.eventId),
-      type: body.type,
-      ...(!published.duplicate && { timestamp: createdAt }),
+      type: published.type,
+      timestamp: published.createdAt,
       deliveries: published.deliveries,
       ...(published.duplicate && { duplicate: true }),
     },

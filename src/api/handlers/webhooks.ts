@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { writeAudit } from '../../db/audit-log';
+import type { Tx } from '../../db/database';
 import {
   deleteWebhook,
   findWebhook,
@@ -21,32 +22,28 @@ import type { Services } from '../services';
 type None = undefined;
 
 export async function create(context: Context<z.output<typeof createWebhookBody>, None>): Promise<Answer> {
-  const { services, tenantId, actor, body } = context;
+  const { services, tenantId, body } = context;
   requireScheme(services, body.url);
   const id = newUuid();
   const secret = body.secret ?? generateSecret();
-  const webhook = await insertWebhook(
-    services.db.kysely,
-    tenantId,
-    id,
-    {
-      url: body.url.href,
-      host: body.url.host,
-      patterns: body.events,
-      description: body.description,
-      metadata: body.metadata,
-      retryPolicy: body.retry_policy,
-      timeoutMs: body.timeout,
-      status: body.active ? 'active' : 'paused',
-    },
-    services.secretBox.seal(secret, { tenantId, webhookId: id }),
+  const webhook = await audited(context, 'webhook.create', id, (tx) =>
+    insertWebhook(
+      tx,
+      tenantId,
+      id,
+      {
+        url: body.url.href,
+        host: body.url.host,
+        patterns: body.events,
+        description: body.description,
+        metadata: body.metadata,
+        retryPolicy: body.retry_policy,
+        timeoutMs: body.timeout,
+        status: body.active ? 'active' : 'paused',
+      },
+      services.secretBox.seal(secret, { tenantId, webhookId: id }),
+    ),
   );
-  await writeAudit(services.db.kysely, {
-    tenantId,
-    actor,
-    action: 'webhook.create',
-    target: toPublicId('webhook', id),
-  });
   return { status: 201, body: { ...toOut(webhook), secret } };
 }
 
@@ -66,9 +63,9 @@ export async function get({ services, tenantId, ids }: Context<None, None>): Pro
 }
 
 export async function patch(context: Context<z.output<typeof patchWebhookBody>, None>): Promise<Answer> {
-  const { services, tenantId, actor, ids, body } = context;
+  const { services, tenantId, ids, body } = context;
   if (body.url) requireScheme(services, body.url);
-  const webhook = await updateWebhook(services.db.kysely, tenantId, ids.webhook!, {
+  const change = {
     ...(body.url && { url: body.url.href, host: body.url.host }),
     ...(body.events && { patterns: body.events }),
     ...(body.description !== undefined && { description: body.description }),
@@ -76,30 +73,41 @@ export async function patch(context: Context<z.output<typeof patchWebhookBody>, 
     ...(body.retry_policy && { retryPolicy: body.retry_policy }),
     ...(body.timeout !== undefined && { timeoutMs: body.timeout }),
     ...(body.active !== undefined && { status: body.active ? ('active' as const) : ('paused' as const) }),
-  });
+  };
+  const webhook = await audited(
+    context,
+    'webhook.update',
+    ids.webhook!,
+    (tx) => updateWebhook(tx, tenantId, ids.webhook!, change),
+    { fields: Object.keys(body) },
+  );
   if (!webhook) throw notFound('webhook');
-  await writeAudit(services.db.kysely, {
-    tenantId,
-    actor,
-    action: 'webhook.update',
-    target: toPublicId('webhook', webhook.id),
-    details: { fields: Object.keys(body) },
-  });
   // An opened gate lets its backlog flow at once.
   services.notifyWork();
   return { status: 200, body: toOut(webhook) };
 }
 
-export async function remove({ services, tenantId, actor, ids }: Context<None, None>): Promise<Answer> {
-  const id = ids.webhook!;
-  if (!(await deleteWebhook(services.db.kysely, tenantId, id))) throw notFound('webhook');
-  await writeAudit(services.db.kysely, {
-    tenantId,
-    actor,
-    action: 'webhook.delete',
-    target: toPublicId('webhook', id),
-  });
+export async function remove(context: Context<None, None>): Promise<Answer> {
+  const id = context.ids.webhook!;
+  const removed = await audited(context, 'webhook.delete', id, (tx) => deleteWebhook(tx, context.tenantId, id));
+  if (!removed) throw notFound('webhook');
   return { status: 204 };
+}
+
+/** A change and its line in the audit log, both or neither; no line where nothing was changed. */
+function audited<T>(
+  { services, tenantId, actor }: Context<unknown, unknown>,
+  action: string,
+  webhookId: string,
+  change: (tx: Tx) => Promise<T>,
+  details?: Record<string, unknown>,
+): Promise<T> {
+  return services.db.kysely.transaction().execute(async (tx) => {
+    const changed = await change(tx);
+    const entry = { tenantId, actor, action, target: toPublicId('webhook', webhookId), ...(details && { details }) };
+    if (changed) await writeAudit(tx, entry);
+    return changed;
+  });
 }
 
 function requireScheme({ allowHttp }: Services, url: URL): void {

@@ -1,0 +1,213 @@
+import { rmSync } from 'node:fs';
+import path from 'node:path';
+import { Client } from 'pg';
+import { generateApiKey } from '../../src/db/api-keys';
+import { migrateToLatest } from '../../src/db/migrate';
+import { temporaryDataDir } from '../../src/embedded/folders';
+import { freePort } from '../../src/embedded/ports';
+import { type EmbeddedPostgres, startPostgres } from '../../src/embedded/postgres';
+import { TestApi } from '../support/api';
+import { type Receiver, startReceiver } from '../support/receiver';
+import { until } from '../support/until';
+import { createSite, note, numbersOf, pass, type Site } from './support';
+
+const LIMIT_MS = 90_000;
+/** A first attempt is handed over after this long. */
+const HAND_OVER_MS = 2_000;
+
+let folder: string;
+let port: number;
+let postgres: EmbeddedPostgres;
+let site: Site;
+let api: TestApi;
+const receivers: Receiver[] = [];
+
+/** On the same data and port each time. */
+const startServer = () =>
+  startPostgres({ dataDir: path.join(folder, 'postgres'), port, settings: { shared_buffers: '32MB', fsync: 'off' } });
+
+beforeAll(async () => {
+  folder = temporaryDataDir();
+  port = await freePort();
+  postgres = await startServer();
+  await migrateToLatest(postgres.url);
+});
+beforeEach(async () => {
+  site = await createSite({}, postgres.url);
+  api = await site.startApi();
+  await site.startWorker();
+});
+afterEach(async () => {
+  await site?.stop();
+  await Promise.all(receivers.splice(0).map((receiver) => receiver.close()));
+});
+afterAll(async () => {
+  await postgres?.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** An endpoint for one event type that holds every answer, but the first `failing` ones, until `released`. */
+async function endpoint(type: string, failing: number, released: Promise<void>): Promise<Receiver> {
+  const receiver = await startReceiver((_, n) =>
+    n <= failing ? { status: 500 } : released.then(() => ({ status: 200 })),
+  );
+  receivers.push(receiver);
+  const policy = { schedule: ['500ms', '1s', '1s'], jitter: 0 };
+  await api.createWebhook(receiver, { events: [type], timeout: '10s', retry_policy: policy });
+  return receiver;
+}
+
+const publishOne = async (type: string) => api.onlyDelivery((await api.publish(type)).id);
+
+async function crash(): Promise<void> {
+  postgres.kill9();
+  await postgres.exited;
+}
+
+describe.each([
+  ['stopped, for a moment', () => postgres.stop(), 500],
+  ['crashed, for longer than any hand-over waits', crash, 20_000],
+] as const)('Postgres %s', (how, takeAway, awayMs) => {
+  test(
+    'between POST and record: the POST is made once, and its attempt is recorded',
+    async () => {
+      const type = (what: string) => `${what}.${how.split(',')[0]}`;
+      let release = (): void => undefined;
+      const released = new Promise<void>((resolve) => {
+        release = resolve;
+      });
+      const retried = await endpoint(type('retried'), 1, released);
+      const slow = await endpoint(type('slow'), 0, released);
+      const quick = await endpoint(type('quick'), 0, released);
+
+      // Three POSTs under way: of a retry, of a first attempt that was handed over, of one that was not.
+      const ids = [await publishOne(type('retried')), await publishOne(type('slow'))];
+      await retried.waitFor(2);
+      const [request] = await slow.waitFor(1);
+      await until('the slow one to be handed over', () => Date.now() - request!.at > HAND_OVER_MS);
+      ids.push(await publishOne(type('quick')));
+      await quick.waitFor(1);
+
+      await takeAway();
+      release(); // each endpoint now answers 200, and nobody can write it down
+      const away = performance.now();
+      await expectUnavailable();
+      await pass(awayMs);
+      await expectUnavailable();
+      postgres = await startServer();
+      const back = performance.now();
+
+      for (const id of ids) await until(`${id} to be delivered`, () => isDelivered(id), LIMIT_MS);
+      note(`recorded after ${Math.round((back - away) / 1_000)} s without Postgres, once it was back`, back);
+      expect(numbersOf(retried.requests)).toEqual([1, 2]);
+      expect(numbersOf(slow.requests)).toEqual([1]);
+      expect(numbersOf(quick.requests)).toEqual([1]);
+      const attempts = await Promise.all(ids.map(async (id) => (await api.delivery(id)).attempts));
+      const delivered = { status_code: 200, trigger: 'schedule', error: null };
+      expect(attempts).toMatchObject([
+        [
+          { number: 1, status_code: 500 },
+          { number: 2, ...delivered },
+        ],
+        [{ number: 1, ...delivered }],
+        [{ number: 1, ...delivered }],
+      ]);
+      // Publishing works again as well.
+      const after = await publishOne(type('quick'));
+      await until('a delivery after it', () => isDelivered(after), LIMIT_MS);
+    },
+    LIMIT_MS + 60_000,
+  );
+});
+
+test('Postgres crashed in the middle of a statement: neither api nor worker dies of it', async () => {
+  const receiver = await startReceiver((_, n) => ({ status: n === 1 ? 500 : 204 }));
+  receivers.push(receiver);
+  await api.createWebhook(receiver, { events: ['mid.statement'], retry_policy: { schedule: ['2s'], jitter: 0 } });
+  const id = await publishOne('mid.statement');
+  await api.untilStatus(id, 'retrying');
+
+  // Locks hold two statements in the server: the api's look at a key that it does not know yet, and the worker's
+  // lease for the retry.
+  const locks = new Client({ connectionString: postgres.url });
+  locks.on('error', () => undefined);
+  await locks.connect();
+  await locks.query('begin');
+  await locks.query('lock table api_keys in access exclusive mode');
+  await locks.query('lock table delivery_queue in exclusive mode');
+  const stranger = new TestApi(api.url, generateApiKey('test'));
+  const unanswered = stranger.call('GET', '/webhooks');
+  await until('both statements to wait', async () => {
+    const waiting = await site.query(
+      `select 1 from pg_stat_activity where wait_event_type = 'Lock'
+       and (query like '%api_keys%' or query like '%update delivery_queue set lease_until%' and query not like '%with%')`,
+    );
+    return waiting.length === 2;
+  });
+
+  await crash();
+  expect(await unanswered).toMatchObject({ status: 503, body: { code: 'database_unavailable' } });
+  postgres = await startServer();
+  await until('the retry to be delivered', () => isDelivered(id), LIMIT_MS);
+  expect(numbersOf(receiver.requests)).toEqual([1, 2]);
+});
+
+test(
+  'Postgres crashed under load: api and worker live on, and whatever was answered 202 is delivered',
+  async () => {
+    const receiver = await startReceiver();
+    receivers.push(receiver);
+    await api.createWebhook(receiver, { events: ['load.*'], retry_policy: { schedule: ['1s', '1s'], jitter: 0 } });
+    const accepted: string[] = [];
+    const statuses = new Set<number>();
+    let publishing = true;
+    const producers = Array.from({ length: 20 }, async () => {
+      while (publishing) {
+        const answer = await api.call('POST', '/events', { type: 'load.on', data: {} });
+        statuses.add(answer.status);
+        if (answer.status === 202) accepted.push(answer.body.id);
+        else await pass(50); // as any client would
+      }
+    });
+
+    await receiver.waitFor(20);
+    for (let crashes = 0; crashes < 3; crashes++) {
+      const before = accepted.length;
+      await crash();
+      await expectUnavailable();
+      postgres = await startServer();
+      await until('publishing to go on', () => accepted.length >= before + 20, LIMIT_MS);
+    }
+    publishing = false;
+    await Promise.all(producers);
+
+    expect(statuses).toEqual(new Set([202, 503]));
+    await until(
+      'what was accepted to arrive',
+      () => {
+        const arrived = new Set(receiver.requests.map((request) => request.headers['webhook-id']));
+        return accepted.every((id) => arrived.has(id));
+      },
+      LIMIT_MS,
+    );
+    // Nothing that the database failed at was taken for a failure of the endpoint, and no POST was repeated.
+    const attempts = receiver.requests.map((r) => `${r.headers['webhook-id']} ${r.headers['x-webhook-attempt']}`);
+    expect(new Set(numbersOf(receiver.requests))).toEqual(new Set([1]));
+    expect(new Set(attempts).size).toBe(attempts.length);
+  },
+  LIMIT_MS + 60_000,
+);
+
+async function expectUnavailable(): Promise<void> {
+  const began = performance.now();
+  const answer = await api.call('POST', '/events', { type: 'a.b', data: {} });
+  expect(answer).toMatchObject({ status: 503, body: { code: 'database_unavailable' } });
+  expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0);
+  expect(performance.now() - began).toBeLessThan(10_000);
+}
+
+/** The API may still answer 503 while its connections come back. */
+async function isDelivered(id: string): Promise<boolean> {
+  const answer = await api.call('GET', `/deliveries/${id}`);
+  return answer.status === 200 && answer.body.status === 'delivered';
+}
