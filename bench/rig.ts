@@ -143,9 +143,9 @@ function ownCpuMs(): number {
   return (user + system) / 1000;
 }
 
-/** Settings of Posthorn that the caller's environment gives, to measure what they change. */
+/** Settings of Posthorn that the caller's environment gives, to measure what they change. Keys are the rig's own. */
 function settingsFromOutside(): Record<string, string> {
-  const own = Object.entries(process.env).filter(([name, value]) => name.startsWith('POSTHORN_') && value);
+  const own = Object.entries(process.env).filter(([name, value]) => /^POSTHORN_(?!.*KEY)/.test(name) && value);
   return Object.fromEntries(own) as Record<string, string>;
 }
 

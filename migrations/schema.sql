@@ -54,8 +54,6 @@ create table deliveries (
   event_type text not null,
   state text not null default 'pending'::text,
   attempt_count integer not null default 0,
-  last_status integer,
-  last_error text,
   failed_because text,
   failed_at timestamp with time zone,
   ended_at timestamp with time zone,
@@ -83,6 +81,7 @@ create table delivery_queue (
   attempt integer not null default 0,
   step integer not null default 0,
   trigger text not null default 'schedule'::text,
+  asked_by uuid,
   constraint delivery_queue_pkey PRIMARY KEY (delivery_id)
 ) with (fillfactor=50, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000, autovacuum_vacuum_insert_scale_factor=0, autovacuum_vacuum_cost_delay=0);
 
@@ -170,11 +169,12 @@ create table webhooks (
   created_at timestamp with time zone not null default now(),
   updated_at timestamp with time zone not null default now(),
   deleted_at timestamp with time zone,
+  cleared_at timestamp with time zone,
   constraint webhooks_pkey PRIMARY KEY (id),
   constraint webhooks_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id),
   constraint webhooks_timeout_ms_check CHECK (((timeout_ms >= 1000) AND (timeout_ms <= 30000)))
 );
 
-CREATE INDEX webhooks_deleted ON public.webhooks USING btree (deleted_at) WHERE (deleted_at IS NOT NULL);
-
 CREATE INDEX webhooks_tenant ON public.webhooks USING btree (tenant_id, id) WHERE (deleted_at IS NULL);
+
+CREATE INDEX webhooks_uncleared ON public.webhooks USING btree (deleted_at) WHERE ((deleted_at IS NOT NULL) AND (cleared_at IS NULL));

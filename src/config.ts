@@ -78,8 +78,11 @@ const settings = z.object({
   POSTHORN_CONNECT_TIMEOUT: duration('5s'),
   /** Limit for looking up an endpoint's name. */
   POSTHORN_DNS_TIMEOUT: duration('5s'),
-  /** Idle and busy connections to one endpoint, per worker. */
-  POSTHORN_CONNECTIONS_PER_ENDPOINT: count(64),
+  /**
+   * Connections to one host, per worker. Many webhooks may share a host, and a few that hang must not use up what the
+   * others need: above all attempts under way together. What bounds one webhook is its own cap.
+   */
+  POSTHORN_CONNECTIONS_PER_HOST: count(1_024),
 
   /** First attempts that one worker may have under way: 25 endpoints that never answer, each at its cap, still leave room. */
   POSTHORN_MAX_IN_FLIGHT: count(512),

@@ -1,10 +1,8 @@
-import { cancelDelivery, setNextAttempt } from '../db/control';
+import { cancelDelivery, type Ended, findEnd, setNextAttempt } from '../db/control';
 import type { Database } from '../db/database';
-import { loadAttempt } from '../db/load-attempt';
 import type { InFlight } from '../delivery/in-flight';
 import type { Attempts } from '../delivery/make-attempt';
 import type { AttemptRequest, AttemptResult, UnrecordedAttempt } from '../delivery/types';
-import type { EndState } from '../domain/delivery';
 import type { Log } from '../log';
 import { heartbeating } from './heartbeating';
 
@@ -62,12 +60,11 @@ export function createActivities({ db, attempts, inFlight, maxPostMs, signalDone
     /** Writes down an attempt whose POST was made while Postgres was away. */
     recordMade: (made: UnrecordedAttempt): Promise<AttemptResult> => heartbeating(() => attempts.recordMade(made)),
 
-    /** Cancels what has not ended. Returns the end that stands in the record. */
-    cancel: (deliveryId: string): Promise<EndState> =>
+    /** Cancels what has not ended. Returns what stands in the record then. */
+    cancel: (deliveryId: string): Promise<Ended> =>
       heartbeating(async () => {
-        if (await cancelDelivery(db.kysely, deliveryId, 'always')) return 'cancelled';
-        const state = (await loadAttempt(db.pool, deliveryId, 0))?.state;
-        return state === 'delivered' || state === 'failed' ? state : 'cancelled';
+        await cancelDelivery(db.kysely, deliveryId, 'always');
+        return findEnd(db.kysely, deliveryId);
       }),
 
     async reschedule(deliveryId: string, atMs: number): Promise<void> {

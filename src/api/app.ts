@@ -1,5 +1,4 @@
 import express, { type Express, type Request, type Response, type Router } from 'express';
-import { toPublicId } from '../domain/ids';
 import { createAuthenticator } from './auth';
 import { createBodyReader } from './read-body';
 import { parseIds, parseInput } from './read-input';
@@ -44,7 +43,7 @@ export function createApp(services: Services, extra?: Router): Express {
     const answer = await row.handler({
       services,
       tenantId: key.tenantId,
-      actor: toPublicId('apiKey', key.id),
+      actor: key.id,
       ids,
       query,
       body: parseInput(row.body, sent?.value, 'body'),

@@ -11,50 +11,60 @@ import type { Services } from './services';
  * What operators do to deliveries. One that is being attempted or waits for its timer belongs to its workflow, which
  * is asked by a signal; one that waits in the queue or has ended belongs to the record, and so does one whose
  * workflow turns out to be gone. Each function resolves once the wish is certain to be met.
+ *
+ * A run that is about to close may hold wishes that it has yet to meet, and would meet them after a later one that went
+ * to the record. So wishes are signalled wherever a run is open: its history puts them in order.
  */
 
 export type Who = { tenantId: string; actor: string };
 
 type Change = (db: Queryable) => Promise<boolean>;
-/** How a wish is met in one state of the delivery. A change is false where the state moved in between. */
-type Plan = 'nothing_to_do' | { change: Change } | { signal: OperatorSignal; ifGone: Change };
+/**
+ * How a wish is met in one state of the delivery: by a signal, or a change of the record where no run is open. The
+ * change is false where the state moved in between. What belongs to the record needs no engine that can be reached.
+ */
+type Plan = { owner: 'workflow' | 'record'; signal: OperatorSignal; change: Change };
 
 /** The state can change between reading it and acting on it; each round reads it again. */
 const ROUNDS = 5;
 
 /** An attempt now, whatever the schedule says; an ended delivery starts anew. */
 export function retryNow(services: Services, delivery: Delivery, who: Who): Promise<void> {
-  const by = toPublicId('apiKey', who.actor);
+  const signal = { name: 'replay', by: toPublicId('apiKey', who.actor) } as const;
   return act(services, delivery, who, 'delivery.retry', ({ id, state, webhookDeleted }) => {
     switch (state) {
       case 'pending':
       case 'held':
-        return { change: (db) => markTrigger(db, id, 'manual', who.actor) };
+        return { owner: 'record', signal, change: (db) => markTrigger(db, id, 'manual', who.actor) };
       case 'in_progress':
       case 'retrying':
-        return { signal: { name: 'replay', by }, ifGone: (db) => releaseToQueue(db, id, 'manual', who.actor) };
+        return { owner: 'workflow', signal, change: (db) => releaseToQueue(db, id, 'manual', who.actor) };
       case 'delivered':
       case 'failed':
       case 'cancelled':
         if (webhookDeleted) throw new ApiError('state_conflict', 'The webhook of this delivery was deleted.');
-        return { change: (db) => reopenDelivery(db, id, 'manual', { askedBy: who.actor }) };
+        return {
+          owner: 'record',
+          signal: { ...signal, anew: true },
+          change: (db) => reopenDelivery(db, id, 'manual', { askedBy: who.actor }),
+        };
     }
   });
 }
 
 /** Ends a delivery that has not ended; an attempt under way is not torn down, and counts if it succeeds. */
 export function cancelNow(services: Services, delivery: Delivery, who: Who): Promise<void> {
-  const by = toPublicId('apiKey', who.actor);
+  const signal = { name: 'cancel', by: toPublicId('apiKey', who.actor) } as const;
   return act(services, delivery, who, 'delivery.cancel', ({ id, state }) => {
     switch (state) {
       case 'pending':
       case 'held':
-        return { change: (db) => cancelDelivery(db, id, 'if_waiting') };
+        return { owner: 'record', signal, change: (db) => cancelDelivery(db, id, 'if_waiting') };
       case 'in_progress':
       case 'retrying':
-        return { signal: { name: 'cancel', by }, ifGone: (db) => cancelDelivery(db, id, 'always') };
+        return { owner: 'workflow', signal, change: (db) => cancelDelivery(db, id, 'always') };
       case 'cancelled':
-        return 'nothing_to_do';
+        return { owner: 'record', signal, change: async () => true };
       case 'delivered':
       case 'failed':
         throw new ApiError('state_conflict', `The delivery is already ${state}.`);
@@ -73,7 +83,7 @@ export function rescheduleTo(services: Services, delivery: Delivery, at: Date, w
       );
     }
     // Where its workflow is lost, the record keeps the wish and the reconciler starts a new one once the time is past.
-    return { signal, ifGone: (db) => setNextAttempt(db, id, at) };
+    return { owner: 'workflow', signal, change: (db) => setNextAttempt(db, id, at) };
   };
   return act(services, delivery, who, 'delivery.reschedule', plan, { at });
 }
@@ -91,7 +101,7 @@ async function act(
   let current: Delivery | undefined = delivery;
   for (let round = 0; round < ROUNDS && current; round++) {
     const plan = planFor(current);
-    if (plan === 'nothing_to_do' || (await carryOut(services, plan, delivery.id, entry))) {
+    if (await carryOut(services, plan, delivery.id, entry)) {
       services.notifyWork();
       return;
     }
@@ -100,20 +110,21 @@ async function act(
   throw new ApiError('state_conflict', 'The delivery keeps changing its state; try again.');
 }
 
-/** A signal is written to the audit log before it is sent: it cannot be taken back. A change takes its entry along. */
+/** The workflow's own signal is in the audit log before it is sent: it cannot be taken back. A change takes its entry along. */
 async function carryOut(
   services: Services,
-  plan: Exclude<Plan, string>,
+  { owner, signal, change }: Plan,
   id: string,
   entry: AuditEntry,
 ): Promise<boolean> {
   const { kysely } = services.db;
-  if ('signal' in plan) {
+  if (owner === 'workflow') {
     await writeAudit(kysely, entry);
-    return (await services.engine.signal(id, plan.signal)) || plan.ifGone(kysely);
+    return (await services.engine.signal(id, signal)) || change(kysely);
   }
+  const signalled = await services.engine.signal(id, signal, 'brief').catch(() => false);
   return kysely.transaction().execute(async (tx) => {
-    const changed = await plan.change(tx);
+    const changed = signalled || (await change(tx));
     if (changed) await writeAudit(tx, entry);
     return changed;
   });

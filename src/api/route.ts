@@ -9,7 +9,7 @@ export type Answer = { status: number; body?: unknown; headers?: Record<string, 
 export type Context<Body, Query> = {
   services: Services;
   tenantId: string;
-  /** The API key's public id, for the audit log. */
+  /** The uuid of the API key, for the audit log. */
   actor: string;
   /** Ids of the path, as uuids. */
   ids: Record<string, string>;

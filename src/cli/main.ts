@@ -1,12 +1,8 @@
 #!/usr/bin/env node
 import { Command, InvalidArgumentError } from 'commander';
 import { version } from '../../package.json';
-import { runDemo } from './demo/run-demo';
-import { runDev } from './dev';
-import { runMigrate } from './migrate';
-import { runApi, runWorker } from './roles';
-import { runSchema } from './schema';
 
+// Each command loads what it needs when it runs: starting a role is not the sum of all of them.
 const program = new Command('posthorn').version(version).description('Durable webhook delivery.');
 
 program
@@ -17,20 +13,29 @@ program
   .option('--postgres-port <port>', 'port of the embedded Postgres (default: a free one)', toPort)
   .option('--temporal-port <port>', 'port of the embedded Temporal (default: a free one)', toPort)
   .option('--temporal-ui-port <port>', "port of Temporal's web UI", toPort, 8233)
-  .action(runDev);
-program.command('api').description('the HTTP API').action(runApi);
-program.command('worker').description('relay, workflows and activities').action(runWorker);
-program.command('migrate').description('bring the database to this version').action(runMigrate);
+  .action(async (options) => (await import('./dev.js')).runDev(options));
+program
+  .command('api')
+  .description('the HTTP API')
+  .action(async () => (await import('./roles.js')).runApi());
+program
+  .command('worker')
+  .description('relay, workflows and activities')
+  .action(async () => (await import('./roles.js')).runWorker());
+program
+  .command('migrate')
+  .description('bring the database to this version')
+  .action(async () => (await import('./migrate.js')).runMigrate());
 program
   .command('demo')
   .description('the main job as a script that ends: deliver, retry, replay, cancel, reschedule')
   .option('--json', 'print one line of JSON')
-  .action(runDemo);
+  .action(async (options) => (await import('./demo/run-demo.js')).runDemo(options));
 program
   .command('schema', { hidden: true })
   .description('write migrations/schema.sql from a freshly migrated database, or check it')
   .option('--check', 'fail where the file is not up to date')
-  .action(runSchema);
+  .action(async (options) => (await import('./schema.js')).runSchema(options));
 
 program.parseAsync().catch((error: unknown) => {
   // One clear line for people; the stack only when asked for.

@@ -1,7 +1,5 @@
-import { startApi } from '../api/start-api';
 import { readConfig } from '../config';
 import { createLog } from '../log';
-import { startWorker } from '../worker/start-worker';
 import { explainUnreachable } from './explain';
 import { untilStopped } from './until-stopped';
 
@@ -12,6 +10,8 @@ const STOP_MARGIN_MS = 15_000;
 export async function runApi(): Promise<void> {
   const config = readConfig(process.env);
   const log = createLog(config.POSTHORN_LOG_LEVEL);
+  // Loaded here: an api process has no use for the worker's native library.
+  const { startApi } = await import('../api/start-api.js');
   const api = await startApi(config, log).catch(explainUnreachable(config));
   log.info({ event: 'api_ready', url: api.url });
   await untilStopped(api.stop, STOP_MARGIN_MS);
@@ -21,6 +21,7 @@ export async function runApi(): Promise<void> {
 export async function runWorker(): Promise<void> {
   const config = readConfig(process.env);
   const log = createLog(config.POSTHORN_LOG_LEVEL);
+  const { startWorker } = await import('../worker/start-worker.js');
   const worker = await startWorker(config, log).catch(explainUnreachable(config));
   log.info({ event: 'worker_ready' });
   await untilStopped(worker.stop, config.POSTHORN_SHUTDOWN_GRACE + STOP_MARGIN_MS, worker.ended);

@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { Pool } from 'pg';
+import { openDatabase } from '../db/database';
 import { migrateToLatest } from '../db/migrate';
 import { dumpSchema } from '../db/schema-dump';
 import { installationDir } from '../embedded/folders';
@@ -10,16 +10,21 @@ import { startPostgres } from '../embedded/postgres';
 export async function runSchema({ check }: { check?: boolean }): Promise<void> {
   const file = path.join(installationDir(), 'migrations', 'schema.sql');
   const postgres = await startPostgres({ ephemeral: true });
-  const pool = new Pool({ connectionString: postgres.url });
+  const db = openDatabase({
+    url: postgres.url,
+    poolSize: 1,
+    applicationName: 'posthorn-schema',
+    planner: 'default',
+  });
   try {
     await migrateToLatest(postgres.url);
-    const dump = await dumpSchema(pool);
+    const dump = await dumpSchema(db.pool);
     if (!check) return await writeFile(file, dump);
     if (dump !== (await readFile(file, 'utf8').catch(() => ''))) {
       throw new Error('migrations/schema.sql is not what the migrations make: run `npm run schema` and commit it.');
     }
   } finally {
-    await pool.end();
+    await db.close();
     await postgres.stop();
   }
 }

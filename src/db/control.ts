@@ -1,5 +1,5 @@
 import { type Kysely, sql } from 'kysely';
-import type { Trigger } from '../domain/delivery';
+import type { EndState, Trigger } from '../domain/delivery';
 import { uuidFloor, uuidTimeMs } from '../domain/ids';
 import type { Tables } from './tables';
 
@@ -55,6 +55,18 @@ export async function cancelDelivery(db: Db, deliveryId: string, mode: 'if_waiti
     update deliveries d set state = 'cancelled', ended_at = now(), attempt_count = q.attempt
     from q where d.id = ${deliveryId} and d.state = 'pending'`.execute(db);
   return (numAffectedRows ?? 0n) > 0n;
+}
+
+/** How a delivery ended, and how many attempts it has had. */
+export type Ended = { kind: EndState; attempts: number };
+
+/** The end that stands in the record; `cancelled` for a delivery of which nothing is left. */
+export async function findEnd(db: Db, deliveryId: string): Promise<Ended> {
+  const { rows } = await sql<{ state: 'pending' | EndState; attempts: number }>`
+    select d.state, (select coalesce(max(a.number), 0) from attempts a where a.delivery_id = d.id) as attempts
+    from deliveries d where d.id = ${deliveryId}`.execute(db);
+  const { state, attempts } = rows[0] ?? { state: 'cancelled', attempts: 0 };
+  return { kind: state === 'pending' ? 'cancelled' : state, attempts };
 }
 
 /**

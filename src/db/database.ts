@@ -32,6 +32,7 @@ export type DatabaseOptions = {
 /** A connection that does not come within this time counts as an unreachable database. */
 const CONNECT_TIMEOUT_MS = 5_000;
 const STATEMENT_TIMEOUT_MS = 10_000;
+const IDLE_TIMEOUT_MS = 300_000;
 
 // bigint columns here are sequences and counts far below 2^53.
 types.setTypeParser(types.builtins.INT8, Number);
@@ -51,6 +52,8 @@ export function openDatabase(options: DatabaseOptions): Database {
     // A server that died without a word would otherwise hold a query for ever.
     query_timeout: (options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS) + 2_000,
     keepAlive: true,
+    // A new connection costs a login and all its prepared statements: keep those of the last busy minutes.
+    idleTimeoutMillis: IDLE_TIMEOUT_MS,
     options: settings.join(' '),
   });
   pool.on('error', (error) => options.onError?.(error));

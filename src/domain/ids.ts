@@ -12,8 +12,6 @@ export const ID_PREFIXES = {
   delivery: 'del',
   attempt: 'att',
   apiKey: 'key',
-  secret: 'sec',
-  audit: 'aud',
 } as const;
 
 export type IdKind = keyof typeof ID_PREFIXES;

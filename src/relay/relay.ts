@@ -25,6 +25,8 @@ export type Relay = {
 
 /** Without a nudge, the queue is looked at this often: it finds what no notification told of. */
 const POLL_MS = 250;
+/** Slots freed within this time are filled by one claim. */
+const GATHER_MS = 10;
 /** Webhooks with work that one claim looks at. */
 const SCAN = 200;
 /** Rows per claim: large enough to amortise the statement, small enough to spread over several workers. */
@@ -46,10 +48,11 @@ export function startRelay(settings: RelaySettings): Relay {
   const wakeUp = createWakeUp(POLL_MS);
   const starting = new Set<Promise<void>>();
   let cursor = FIRST_CURSOR;
-  let tookThisTurn = 0;
+  let fullThisTurn = false;
   let backOffUntil = 0;
   let stopping = false;
-  inFlight.onRelease(wakeUp.wake);
+  // Freed slots come one by one; a claim for each would cost more than it brings.
+  inFlight.onRelease(() => wakeUp.wakeWithin(GATHER_MS));
 
   async function loop(): Promise<void> {
     while (!stopping) {
@@ -67,13 +70,14 @@ export function startRelay(settings: RelaySettings): Relay {
     inFlight.expire();
     const limit = Math.min(inFlight.free, BATCH, MAX_STARTING - starting.size);
     if (limit <= 0) return false;
-    if (cursor === FIRST_CURSOR) tookThisTurn = 0;
+    if (cursor === FIRST_CURSOR) fullThisTurn = false;
     const held = inFlight.byWebhook;
     const claim = await claimDeliveries(db.pool, { cursor, scan: SCAN, limit, perWebhook, held, leaseMs });
     cursor = claim.nextCursor;
-    tookThisTurn += claim.deliveries.length;
+    fullThisTurn ||= claim.deliveries.length === limit;
     for (const claimed of claim.deliveries) begin(claimed);
-    return cursor !== FIRST_CURSOR || tookThisTurn > 0;
+    // A turn without a full claim took all there was, but for webhooks at their cap: a freed slot wakes us for those.
+    return cursor !== FIRST_CURSOR || fullThisTurn;
   }
 
   function begin(claimed: ClaimedDelivery): void {
@@ -91,8 +95,8 @@ export function startRelay(settings: RelaySettings): Relay {
         await releaseLease(db.kysely, claimed.deliveryId).catch(() => undefined);
       })
       .finally(() => {
+        if (starting.size === MAX_STARTING) wakeUp.wake();
         starting.delete(started);
-        wakeUp.wake();
       });
     starting.add(started);
   }

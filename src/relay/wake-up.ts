@@ -2,6 +2,7 @@
 export function createWakeUp(pollMs: number) {
   let woken = false;
   let end: (() => void) | undefined;
+  let soon: NodeJS.Timeout | undefined;
   const wake = () => {
     woken = true;
     end?.();
@@ -21,6 +22,14 @@ export function createWakeUp(pollMs: number) {
     });
   return {
     wake,
+    /** Wakes once within this time, however often it is called until then. */
+    wakeWithin(ms: number) {
+      if (soon) return;
+      soon = setTimeout(() => {
+        soon = undefined;
+        wake();
+      }, ms);
+    },
     wait: () => waitAtMost(pollMs),
     /** Waits whatever happens, to spare what is broken. */
     pause: (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms)),

@@ -10,7 +10,7 @@ async function main(): Promise<void> {
   });
   const target = path.join(__dirname, '..', '..', 'workflow-bundle.js');
   await writeFile(target, code);
-  console.log(`workflow bundle: ${Math.round(code.length / 1024)} kB`);
+  console.error(`workflow bundle: ${Math.round(code.length / 1024)} kB`);
 }
 
 void main();

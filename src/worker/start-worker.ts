@@ -59,7 +59,7 @@ export async function startWorker(config: Config, log: Log): Promise<RunningWork
     policy: createAddressPolicy({ allowedCidrs: config.POSTHORN_ALLOWED_CIDRS }),
     connectTimeoutMs: config.POSTHORN_CONNECT_TIMEOUT,
     dnsTimeoutMs: config.POSTHORN_DNS_TIMEOUT,
-    maxConnectionsPerOrigin: config.POSTHORN_CONNECTIONS_PER_ENDPOINT,
+    maxConnectionsPerOrigin: config.POSTHORN_CONNECTIONS_PER_HOST,
   });
   const sender = createSender({ agent, allowHttp: config.POSTHORN_ALLOW_HTTP });
   const leaseMs = MAX_TIMEOUT_MS + LEASE_MARGIN_MS;
@@ -106,9 +106,13 @@ export async function startWorker(config: Config, log: Log): Promise<RunningWork
   async function stop(): Promise<void> {
     await Promise.all([listener.stop(), relay.stop(), reconciler.stop()]);
     workers.shutdown();
+    // Attempts get their grace to come to an end. One that is cut off then was not answered and is not recorded:
+    // another worker, or the next start, makes it again.
+    const cut = setTimeout(() => void agent.destroy(), config.POSTHORN_SHUTDOWN_GRACE);
     await ended.catch(() => undefined);
     await inFlight.drained(config.POSTHORN_SHUTDOWN_GRACE);
-    await sender.close();
+    clearTimeout(cut);
+    await agent.destroy();
     await connection.close();
     await db.close();
   }

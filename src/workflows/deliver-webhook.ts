@@ -5,6 +5,7 @@ import {
   defineSignal,
   proxyActivities,
   proxyLocalActivities,
+  setDefaultSignalHandler,
   setHandler,
   upsertSearchAttributes,
   workflowInfo,
@@ -13,19 +14,22 @@ import type { Activities } from '../activities/activities';
 import type { AttemptCause, AttemptFact, AttemptResult } from '../delivery/types';
 import { type DeliverInput, PosthornState, type WorkflowStatus } from './contract';
 
-/**
- * An attempt now, whatever the timer says; the schedule goes on from where it was. `anew`: asked for when the delivery
- * had ended, so that the attempt that ended it is not the answer. `claimed`: sent by the relay for a row that an
- * operator put into the queue, which says by itself whether there is still something to send.
- */
-export const replaySignal = defineSignal<[{ by: string; anew?: boolean; claimed?: boolean }]>('replay');
-export const cancelSignal = defineSignal<[{ by: string }]>('cancel');
-/** Moves the next attempt to another time (Unix milliseconds). */
-export const rescheduleSignal = defineSignal<[{ atMs: number; by: string }]>('reschedule');
-/** The relay claimed this delivery's row: look at it. */
-export const wakeSignal = defineSignal('wake');
-/** The worker's word on an attempt that was handed over. */
-export const attemptDoneSignal = defineSignal<[{ number: number; result: AttemptResult }]>('attemptDone');
+type Signals = {
+  /**
+   * An attempt now, whatever the timer says; the schedule goes on from where it was. `anew`: asked for when the
+   * delivery had ended, so that the attempt that ended it is not the answer. `claimed`: sent by the relay for a row
+   * that an operator put into the queue, which says by itself whether there is still something to send.
+   */
+  replay(wish: { by: string; anew?: boolean; claimed?: boolean }): void;
+  cancel(wish: { by: string }): void;
+  /** Moves the next attempt to another time (Unix milliseconds). */
+  reschedule(wish: { atMs: number; by: string }): void;
+  /** The relay claimed this delivery's row: look at it. */
+  wake(): void;
+  /** The worker's word on an attempt that was handed over. */
+  attemptDone(outcome: { number: number; result: AttemptResult }): void;
+};
+
 export const statusQuery = defineQuery<WorkflowStatus>('status');
 
 /**
@@ -63,20 +67,22 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
   let cause: AttemptCause = input.cause;
   let dueAtMs: number | undefined;
   let last: AttemptFact | undefined;
-  let markedRetrying = input.cause === 'due';
+  let markedRetrying = false;
 
-  setHandler(replaySignal, ({ anew, claimed }) => void asked[claimed ? 'wake' : anew ? 'anew' : 'replay']++);
-  setHandler(wakeSignal, () => void asked.wake++);
-  setHandler(cancelSignal, () => {
-    asked.cancel++;
-    // What was asked before is cancelled with the rest; what is asked afterwards is not.
-    serveReplays();
-    rescheduledToMs = undefined;
+  onSignals({
+    replay: ({ anew, claimed }) => void asked[claimed ? 'wake' : anew ? 'anew' : 'replay']++,
+    wake: () => void asked.wake++,
+    cancel() {
+      asked.cancel++;
+      // What was asked before is cancelled with the rest; what is asked afterwards is not.
+      serveReplays();
+      rescheduledToMs = undefined;
+    },
+    reschedule({ atMs }) {
+      rescheduledToMs = atMs;
+    },
+    attemptDone: ({ number, result }) => void handedOver.set(number, result),
   });
-  setHandler(rescheduleSignal, ({ atMs }) => {
-    rescheduledToMs = atMs;
-  });
-  setHandler(attemptDoneSignal, ({ number, result }) => void handedOver.set(number, result));
   setHandler(statusQuery, () => ({
     state,
     attempts: attemptsMade,
@@ -94,11 +100,12 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
       attemptsMade = last.number;
     }
 
-    if (result.kind === 'retry' || (result.kind === 'requeued' && rescheduledToMs !== undefined)) {
-      if (result.kind === 'retry') {
-        attemptsMade = result.attempt;
-        if (!result.kept || dueAtMs === undefined) dueAtMs = Date.now() + result.waitMs;
-      }
+    if (result.kind === 'retry') {
+      attemptsMade = result.attempt;
+      if (!result.kept || dueAtMs === undefined) dueAtMs = Date.now() + result.waitMs;
+    }
+    const waits = result.kind === 'retry' || (result.kind === 'requeued' && rescheduledToMs !== undefined);
+    if (waits && !wanted('cancel')) {
       cause = await nextCause();
       if (!wanted('cancel')) continue;
     }
@@ -109,7 +116,10 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
       if (wanted('cancel')) {
         state = 'cancelled';
         served.cancel = asked.cancel;
-        kind = await remote.cancel(deliveryId);
+        const end = await remote.cancel(deliveryId);
+        kind = end.kind;
+        // A first attempt may have been made in a workflow task that did not come through.
+        attemptsMade = Math.max(attemptsMade, end.attempts);
       }
     } else {
       // It has ended: too late for these.
@@ -167,4 +177,16 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
       );
     }
   }
+}
+
+/**
+ * Handles signals in the order of their arrival. Those that came before the first workflow task are handed out as soon
+ * as anything can take them: to the default handler all at once, to handlers by name in the order of these, and a
+ * cancel must not overtake a replay.
+ */
+function onSignals(handlers: Signals): void {
+  setDefaultSignalHandler((name, ...wish) => {
+    if (Object.hasOwn(handlers, name)) (handlers[name as keyof Signals] as (...wish: unknown[]) => void)(...wish);
+  });
+  for (const [name, handler] of Object.entries(handlers)) setHandler(defineSignal<never[]>(name), handler);
 }

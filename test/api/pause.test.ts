@@ -12,7 +12,7 @@ afterAll(async () => {
   await receiver?.close();
 });
 
-test('a pause holds what is published, loses nothing, and resuming delivers it in order', async () => {
+test('a pause holds what is published, loses nothing, and resuming delivers it all', async () => {
   const { api } = posthorn;
   const paused = await api.createWebhook(receiver, { events: ['pause.*'] });
   await api.ok('PATCH', `/webhooks/${paused.id}`, { active: false });

@@ -1,4 +1,4 @@
-import { type Stage, startStage, untilIs } from './states';
+import { type Stage, type Staged, startStage } from './states';
 import { expectBadField, expectProblem, sql } from './support';
 
 let stage: Stage;
@@ -8,37 +8,38 @@ beforeAll(async () => {
 afterAll(() => stage?.stop());
 
 const HOUR_MS = 3_600_000;
-const reschedule = (id: string, body: unknown) => stage.posthorn.api.call('POST', `/deliveries/${id}/reschedule`, body);
+const reschedule = ({ id }: Pick<Staged, 'id'>, body: unknown) =>
+  stage.posthorn.api.call('POST', `/deliveries/${id}/reschedule`, body);
 
 test('a later time moves the timer, in the record and in the workflow', async () => {
-  const { id } = await stage.make('retrying');
+  const one = await stage.make('retrying');
   const at = new Date(Date.now() + 5 * HOUR_MS).toISOString();
-  expect(await reschedule(id, { at })).toMatchObject({ status: 202 });
-  expect(await untilIs(stage, id, 'moved', (d) => d.next_attempt_at === at)).toMatchObject({
+  expect(await reschedule(one, { at })).toMatchObject({ status: 202 });
+  expect(await stage.until(one, 'moved', (d) => d.next_attempt_at === at)).toMatchObject({
     status: 'retrying',
     attempt_count: 1,
   });
-  expect(await stage.posthorn.api.ok('GET', `/deliveries/${id}/status`)).toMatchObject({
+  expect(await stage.posthorn.api.ok('GET', `/deliveries/${one.id}/status`)).toMatchObject({
     source: 'workflow',
     next_attempt_at: at,
   });
 });
 
 test('a time that is over means now; the attempt is one of the schedule', async () => {
-  const { id } = await stage.make('retrying');
-  await reschedule(id, { at: '2020-01-01T00:00:00+01:00' });
-  const delivery = await untilIs(stage, id, 'tried again', (d) => d.status === 'retrying' && d.attempt_count === 2);
+  const one = await stage.make('retrying');
+  await reschedule(one, { at: '2020-01-01T00:00:00+01:00' });
+  const delivery = await stage.until(one, 'tried again', (d) => d.status === 'retrying' && d.attempt_count === 2);
   expect(delivery.attempts.map(({ trigger }) => trigger)).toEqual(['schedule', 'schedule']);
 });
 
 test.each(['pending', 'held', 'in_progress', 'delivered', 'failed', 'cancelled'] as const)(
   'one that is %s has no time to move',
   async (state) => {
-    const { id } = await stage.make(state);
-    const answer = await reschedule(id, { at: new Date(Date.now() + HOUR_MS) });
+    const one = await stage.make(state);
+    const answer = await reschedule(one, { at: new Date(Date.now() + HOUR_MS) });
     expectProblem(answer, { status: 409, code: 'state_conflict' });
     expect(answer.body.detail).toContain(state);
-    expect((await stage.posthorn.api.delivery(id)).status).toBe(state);
+    expect((await stage.posthorn.api.delivery(one.id)).status).toBe(state);
   },
 );
 
@@ -51,26 +52,27 @@ test.each<[string, unknown, string, RegExp]>([
   ['a time in two months', { at: new Date(Date.now() + 60 * 24 * HOUR_MS) }, 'at', /within 30 days/],
   ['another field', { at: new Date(), by: 'me' }, 'by', /is not known here/],
 ])('%s is refused', async (_what, body, field, rule) => {
-  const { id } = await stage.make('held');
-  expectBadField(await reschedule(id, body), field, rule);
+  const one = await stage.make('held');
+  expectBadField(await reschedule(one, body), field, rule);
 });
 
 test('every action is in the audit log, refused ones are not', async () => {
   const { api } = stage.posthorn;
-  const { id } = await stage.make('retrying');
+  const one = await stage.make('retrying');
   const at = new Date(Date.now() + HOUR_MS).toISOString();
-  await reschedule(id, { at });
-  await api.ok('POST', `/deliveries/${id}/retry`);
-  await untilIs(stage, id, 'tried twice', (d) => d.status === 'retrying' && d.attempt_count === 2);
-  await api.ok('POST', `/deliveries/${id}/cancel`);
-  await api.untilStatus(id, 'cancelled');
-  expect((await reschedule(id, { at })).status).toBe(409);
+  await reschedule(one, { at });
+  await api.ok('POST', `/deliveries/${one.id}/retry`);
+  await stage.until(one, 'tried twice', (d) => d.status === 'retrying' && d.attempt_count === 2);
+  await api.ok('POST', `/deliveries/${one.id}/cancel`);
+  await api.untilStatus(one.id, 'cancelled');
+  expect((await reschedule(one, { at })).status).toBe(409);
   const entries = await sql(
     stage.posthorn,
     'select actor, action, details from audit_log where target = $1 order by id',
-    [id],
+    [one.id],
   );
-  const actor = expect.stringMatching(/^key_/);
+  const [key] = await sql<{ id: string }>(stage.posthorn, 'select id from api_keys');
+  const actor = key!.id;
   expect(entries).toEqual([
     { actor, action: 'delivery.reschedule', details: { at } },
     { actor, action: 'delivery.retry', details: {} },
@@ -79,10 +81,10 @@ test('every action is in the audit log, refused ones are not', async () => {
 });
 
 test('actions take no settings', async () => {
-  const { id } = await stage.make('held');
+  const one = await stage.make('held');
   for (const action of ['retry', 'cancel']) {
-    const answer = await stage.posthorn.api.call('POST', `/deliveries/${id}/${action}`, { force: true });
+    const answer = await stage.posthorn.api.call('POST', `/deliveries/${one.id}/${action}`, { force: true });
     expectBadField(answer, 'force', /is not known here/);
   }
-  expect((await stage.posthorn.api.delivery(id)).status).toBe('held');
+  expect((await stage.posthorn.api.delivery(one.id)).status).toBe('held');
 });

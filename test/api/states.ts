@@ -4,16 +4,20 @@ import { type Installation, startInstallation } from '../support/installation';
 import { type Receiver, startReceiver } from '../support/receiver';
 import { until } from '../support/until';
 
+/** A delivery of a webhook of its own, at a path of its own. */
+export type Staged = { id: string; event: string; webhook: string; path: string };
+
 /** An installation in which deliveries can be put into every state that people see, and kept there. */
 export type Stage = {
   posthorn: Installation;
   receiver: Receiver;
-  /** A new delivery of a new webhook, in this state. */
-  make(state: DeliveryState): Promise<{ id: string; webhook: string; event: string }>;
-  /** What `/down` answers from now on. */
-  answerWith(status: number): void;
-  /** Lets the attempts of `in_progress` deliveries, and of those behind them, end with this status. */
-  release(status: number): void;
+  make(state: DeliveryState): Promise<Staged>;
+  /** What the delivery's endpoint answers from now on, an attempt that is under way included. */
+  answer(one: Staged, status: number): void;
+  /** How often the event arrived. */
+  arrivals(one: Staged): number;
+  /** Waits until the delivery looks like this. */
+  until(one: Staged, what: string, is: (delivery: DeliveryOut) => boolean): Promise<DeliveryOut>;
   stop(): Promise<void>;
 };
 
@@ -26,85 +30,91 @@ export async function startStage(): Promise<Stage> {
     POSTHORN_MAX_IN_FLIGHT_PER_WEBHOOK: '1',
   });
   const { api } = posthorn;
-  let downStatus = 500;
-  let release: (status: number) => void = () => undefined;
-  const released = new Promise<number>((resolve) => {
-    release = resolve;
-  });
-  const receiver = await startReceiver(async ({ path }) => {
-    if (path === '/down') return { status: downStatus, headers: { 'x-why': 'test' }, body: 'no' };
-    return { status: path === '/slow' ? await released : 204 };
-  });
-  let made = 0;
+  const answers = new Map<string, Answer>();
+  const receiver = await startReceiver(async ({ path }) => ({
+    status: await answers.get(path)!.status,
+    headers: { 'x-why': 'test' },
+    body: 'so',
+  }));
+  const arrivals = ({ event }: Pick<Staged, 'event'>) =>
+    receiver.requests.filter((request) => request.headers['webhook-id'] === event).length;
 
-  async function publish(path: string, settings: object = {}) {
-    const type = `stage.n${++made}`;
+  async function publish(status: number | 'later', settings: object = {}): Promise<Staged> {
+    const type = `stage.n${answers.size + 1}`;
+    const path = `/${type}`;
+    answers.set(path, status === 'later' ? laterAnswer() : { status: Promise.resolve(status) });
     const webhook = await api.createWebhook(receiver, { url: receiver.url + path, events: [type], ...settings });
-    const { id: event } = await api.publish(type);
-    return { type, webhook: webhook.id, event, id: await api.onlyDelivery(event) };
+    return deliver({ type, path, webhook: webhook.id });
   }
 
-  async function make(state: DeliveryState) {
+  async function deliver({ type, path, webhook }: { type: string; path: string; webhook: string }): Promise<Staged> {
+    const { id: event } = await api.publish(type);
+    return { id: await api.onlyDelivery(event), event, webhook, path };
+  }
+
+  async function underWay(): Promise<Staged> {
+    const one = await publish('later', { retry_policy: FAR, timeout: '30s' });
+    await until('its POST to arrive', () => arrivals(one) > 0);
+    return one;
+  }
+
+  async function begin(state: DeliveryState): Promise<Staged> {
     switch (state) {
       case 'delivered':
-        return reached(await publish('/ok'), state);
+        return publish(204);
       case 'retrying':
-        return reached(await publish('/down', { retry_policy: FAR }), state);
+        return publish(500, { retry_policy: FAR });
       case 'failed':
-        return reached(await publish('/down', { retry_policy: { schedule: [] } }), state);
+        return publish(500, { retry_policy: { schedule: [] } });
       case 'held':
-        return reached(await publish('/ok', { active: false }), state);
+        return publish(204, { active: false });
       case 'cancelled': {
-        const one = await publish('/ok', { active: false });
+        const one = await publish(500, { retry_policy: FAR });
+        await api.untilStatus(one.id, 'retrying');
         await api.ok('POST', `/deliveries/${one.id}/cancel`);
-        return reached(one, state);
+        return one;
       }
       case 'in_progress':
-        return reached(await underWay(), state);
+        return underWay();
       case 'pending': {
-        const { type, webhook } = await reached(await underWay(), 'in_progress');
-        const { id: event } = await api.publish(type);
-        return reached({ type, webhook, event, id: await api.onlyDelivery(event) }, state);
+        const { path, webhook } = await underWay();
+        return deliver({ type: path.slice(1), path, webhook });
       }
     }
-  }
-
-  async function underWay() {
-    const one = await publish('/slow', { retry_policy: FAR, timeout: '30s' });
-    await until('its POST to arrive', () => receiver.requests.some((r) => r.headers['webhook-id'] === one.event));
-    return one;
-  }
-
-  async function reached<T extends { id: string }>(one: T, state: DeliveryState): Promise<T> {
-    await api.untilStatus(one.id, state);
-    return one;
   }
 
   return {
     posthorn,
     receiver,
-    make,
-    answerWith: (status) => {
-      downStatus = status;
+    arrivals,
+    async make(state) {
+      const one = await begin(state);
+      await api.untilStatus(one.id, state);
+      return one;
     },
-    release,
+    answer({ path }, status) {
+      answers.get(path)?.answer?.(status);
+      answers.set(path, { status: Promise.resolve(status) });
+    },
+    until: ({ id }, what, is) =>
+      until(`${id} to be ${what}`, async () => {
+        const delivery = await api.delivery(id);
+        return is(delivery) && delivery;
+      }),
     async stop() {
-      release(204);
+      for (const { answer } of answers.values()) answer?.(204);
       await posthorn.stop();
       await receiver.close();
     },
   };
 }
 
-/** Waits until the delivery looks like this. */
-export function untilIs(
-  { posthorn }: Stage,
-  id: string,
-  what: string,
-  is: (delivery: DeliveryOut) => boolean,
-): Promise<DeliveryOut> {
-  return until(`${id} to be ${what}`, async () => {
-    const delivery = await posthorn.api.delivery(id);
-    return is(delivery) && delivery;
+type Answer = { status: Promise<number>; answer?: (status: number) => void };
+
+function laterAnswer(): Answer {
+  let answer: Answer['answer'];
+  const status = new Promise<number>((resolve) => {
+    answer = resolve;
   });
+  return { status, answer };
 }

@@ -167,7 +167,7 @@ test('every change is in the audit log, with who made it and which fields', asyn
     id,
   ]);
   const [key] = await sql<{ id: string }>(posthorn, 'select id from api_keys');
-  const actor = toPublicId('apiKey', key!.id);
+  const actor = key!.id;
   expect(entries).toEqual([
     { actor, action: 'webhook.create', details: {} },
     { actor, action: 'webhook.update', details: { fields: ['description', 'active'] } },

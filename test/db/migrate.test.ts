@@ -3,8 +3,9 @@ import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { Client, Pool } from 'pg';
+import { Client } from 'pg';
 import { migrations } from '../../migrations';
+import { openDatabase } from '../../src/db/database';
 import { assertMigrated, migrateToLatest, NewerDatabaseError } from '../../src/db/migrate';
 import { dumpSchema } from '../../src/db/schema-dump';
 import { createTestDatabase } from '../support/database';
@@ -14,13 +15,15 @@ const POSTHORN = path.join(ROOT, 'dist', 'src', 'cli', 'main.js');
 const ALL = Object.keys(migrations);
 const run = promisify(execFile);
 
-const server = new Pool({ connectionString: process.env.POSTHORN_TEST_DATABASE_URL, max: 1 });
+const open = (url: string) =>
+  openDatabase({ url, poolSize: 1, applicationName: 'test', planner: 'default', statementTimeoutMs: 60_000 });
+const server = open(process.env.POSTHORN_TEST_DATABASE_URL!);
 const made: string[] = [];
 
 /** A database that nobody has migrated. */
 async function freshDatabase(): Promise<string> {
   const name = `fresh_${randomBytes(6).toString('hex')}`;
-  await server.query(`create database ${name}`);
+  await server.pool.query(`create database ${name}`);
   made.push(name);
   const url = new URL(process.env.POSTHORN_TEST_DATABASE_URL!);
   url.pathname = `/${name}`;
@@ -41,8 +44,8 @@ async function query(url: string, sql: string) {
 const migrateByCommand = (url: string) => run(process.execPath, [POSTHORN, 'migrate'], { env: { DATABASE_URL: url } });
 
 afterAll(async () => {
-  for (const name of made) await server.query(`drop database ${name} with (force)`);
-  await server.end();
+  for (const name of made) await server.pool.query(`drop database ${name} with (force)`);
+  await server.close();
 });
 
 test('runs every migration once, and nothing the second time', async () => {
@@ -58,9 +61,9 @@ test('run by several processes at once: each migration is run by exactly one of 
   const outputs = await Promise.all(Array.from({ length: 3 }, () => migrateByCommand(url)));
   const ran = outputs.flatMap(({ stdout }) => stdout.match(/\d{4}_\w+/g) ?? []);
   expect(ran.sort()).toEqual(ALL);
-  const pool = new Pool({ connectionString: url });
-  await expect(assertMigrated(pool)).resolves.toBeUndefined();
-  await pool.end();
+  const db = open(url);
+  await expect(assertMigrated(db.pool)).resolves.toBeUndefined();
+  await db.close();
 });
 
 test('run many times at once within a process as well', async () => {
@@ -71,15 +74,15 @@ test('run many times at once within a process as well', async () => {
 
 test('a newer database is refused with an error that says what to do, and left as it is', async () => {
   const database = await createTestDatabase();
-  const pool = new Pool({ connectionString: database.url });
+  const db = open(database.url);
   try {
-    await pool.query(`insert into kysely_migration (name, timestamp) values ('9999_from_the_future', 'now')`);
-    const before = await dumpSchema(pool);
+    await db.pool.query(`insert into kysely_migration (name, timestamp) values ('9999_from_the_future', 'now')`);
+    const before = await dumpSchema(db.pool);
     const refused = migrateToLatest(database.url);
     await expect(refused).rejects.toThrow(NewerDatabaseError);
     await expect(refused).rejects.toThrow(/newer version of Posthorn \(it has 9999_from_the_future\)\. Start that/);
-    await expect(assertMigrated(pool)).rejects.toThrow(NewerDatabaseError);
-    expect(await dumpSchema(pool)).toBe(before);
+    await expect(assertMigrated(db.pool)).rejects.toThrow(NewerDatabaseError);
+    expect(await dumpSchema(db.pool)).toBe(before);
 
     const command = migrateByCommand(database.url);
     await expect(command).rejects.toMatchObject({
@@ -89,27 +92,27 @@ test('a newer database is refused with an error that says what to do, and left a
     // For a person: the message, not a stack.
     await command.catch(({ stderr }) => expect(stderr).not.toMatch(/\n\s+at /));
   } finally {
-    await pool.end();
+    await db.close();
     await database.drop();
   }
 });
 
 test('a process that does not migrate says which migrations are missing', async () => {
   const url = await freshDatabase();
-  const pool = new Pool({ connectionString: url });
-  await expect(assertMigrated(pool)).rejects.toThrow(/lacks the migrations 0001_create_tenants.*posthorn migrate/);
-  await pool.end();
+  const db = open(url);
+  await expect(assertMigrated(db.pool)).rejects.toThrow(/lacks the migrations 0001_create_tenants.*posthorn migrate/);
+  await db.close();
 });
 
 test('migrations/schema.sql is what the migrations make', async () => {
   const database = await createTestDatabase();
-  const pool = new Pool({ connectionString: database.url });
+  const db = open(database.url);
   try {
-    const dump = await dumpSchema(pool);
-    expect(await dumpSchema(pool)).toBe(dump);
+    const dump = await dumpSchema(db.pool);
+    expect(await dumpSchema(db.pool)).toBe(dump);
     expect(await readFile(path.join(ROOT, 'migrations', 'schema.sql'), 'utf8')).toBe(dump);
   } finally {
-    await pool.end();
+    await db.close();
     await database.drop();
   }
 });

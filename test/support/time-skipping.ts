@@ -4,7 +4,7 @@ import { DefaultLogger, Runtime } from '@temporalio/worker';
 import { createActivities } from '../../src/activities/activities';
 import { startApi } from '../../src/api/start-api';
 import { readConfig } from '../../src/config';
-import { type Database, openDatabase } from '../../src/db/database';
+import { openDatabase } from '../../src/db/database';
 import { createSecretBox } from '../../src/db/secret-box';
 import { InFlight } from '../../src/delivery/in-flight';
 import { createAttempts } from '../../src/delivery/make-attempt';
@@ -26,8 +26,6 @@ export type SkippingInstallation = {
   api: TestApi;
   /** Time moves while its `sleep`, or a `result` of its client, is awaited; otherwise it runs like any clock. */
   env: TestWorkflowEnvironment;
-  db: Database;
-  taskQueue: string;
   stop(): Promise<void>;
 };
 
@@ -62,7 +60,7 @@ export async function startSkippingInstallation(): Promise<SkippingInstallation>
     policy: createAddressPolicy({ allowedCidrs: config.POSTHORN_ALLOWED_CIDRS }),
     connectTimeoutMs: config.POSTHORN_CONNECT_TIMEOUT,
     dnsTimeoutMs: config.POSTHORN_DNS_TIMEOUT,
-    maxConnectionsPerOrigin: config.POSTHORN_CONNECTIONS_PER_ENDPOINT,
+    maxConnectionsPerOrigin: config.POSTHORN_CONNECTIONS_PER_HOST,
   });
   const sender = createSender({ agent, allowHttp: true });
   const inFlight = new InFlight(config.POSTHORN_MAX_IN_FLIGHT, LEASE_MS);
@@ -92,8 +90,6 @@ export async function startSkippingInstallation(): Promise<SkippingInstallation>
   return {
     api: new TestApi(api.url, environment.POSTHORN_BOOTSTRAP_KEY),
     env,
-    db,
-    taskQueue: config.POSTHORN_TASK_QUEUE,
     async stop() {
       await api.stop();
       await relay.stop();

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { parsePublicId } from '../../src/domain/ids';
 import { RETRY_PRESETS } from '../../src/domain/retry-schedule';
 import type { WorkflowStatus } from '../../src/workflows/contract';
 import { told } from '../support/history';
@@ -193,29 +192,6 @@ test('a replay of an ended delivery starts a fresh schedule; attempt numbers go 
   expect(numbersSent()).toEqual([1, 2, 3, 4]);
   const { attempts } = await posthorn.api.delivery(id);
   expect(attempts.map((attempt) => attempt.trigger)).toEqual(['schedule', 'schedule', 'manual', 'schedule']);
-});
-
-test('a cancel that comes before the first attempt keeps it from being made', async () => {
-  const id = await publish({ active: false });
-  const uuid = parsePublicId('delivery', id)!;
-  // As a relay leaves it between claim and start.
-  const { rows } = await posthorn.db.pool.query<{ webhook_id: string }>(
-    `with q as (update delivery_queue set lease_until = now() + interval '1 min' where delivery_id = $1 returning webhook_id)
-     update webhook_gates g set status = 'active' from q where g.webhook_id = q.webhook_id returning g.webhook_id`,
-    [uuid],
-  );
-  const input = { deliveryId: uuid, webhookId: rows[0]!.webhook_id, attempt: 0, cause: 'claimed' };
-  const queue = posthorn.taskQueue;
-  await posthorn.env.client.workflow.signalWithStart('deliverWebhook', {
-    workflowId: id,
-    taskQueue: queue,
-    args: [{ ...input, retriesQueue: `${queue}-retries`, attemptTimeoutMs: 40 * SECOND }],
-    signal: 'cancel',
-    signalArgs: [{ by: 'test' }],
-  });
-  expect(await result(id)).toBe('cancelled');
-  expect(await posthorn.api.delivery(id)).toMatchObject({ status: 'cancelled', attempt_count: 0 });
-  expect(receiver.requests).toHaveLength(0);
 });
 
 describe.each([

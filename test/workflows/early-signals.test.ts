@@ -1,0 +1,71 @@
+import { Pool } from 'pg';
+import { readConfig } from '../../src/config';
+import { parsePublicId } from '../../src/domain/ids';
+import { taskQueues, WORKFLOW_TYPE } from '../../src/domain/names';
+import { createLog } from '../../src/log';
+import { type RunningWorker, startWorker } from '../../src/worker/start-worker';
+import type { DeliverInput } from '../../src/workflows/contract';
+import { type Installation, startInstallation } from '../support/installation';
+import { type Receiver, startReceiver } from '../support/receiver';
+import { connectTemporal } from '../support/temporal';
+
+/** Signals that reach a run before its first workflow task, as happens while the workers are down or busy. */
+
+let posthorn: Installation;
+let worker: RunningWorker | undefined;
+let receiver: Receiver;
+let pool: Pool;
+let temporal: Awaited<ReturnType<typeof connectTemporal>>;
+
+beforeAll(async () => {
+  posthorn = await startInstallation({}, { worker: false });
+  receiver = await startReceiver();
+  pool = new Pool({ connectionString: posthorn.databaseUrl });
+  temporal = await connectTemporal();
+});
+afterAll(async () => {
+  await worker?.stop();
+  await pool?.end();
+  await posthorn?.stop();
+  await receiver?.close();
+  await temporal?.close();
+});
+
+test('they count in the order of their arrival, and a cancel keeps the first attempt from being made', async () => {
+  const { api } = posthorn;
+  await api.createWebhook(receiver, { events: ['early.signal'] });
+  const wishes = [['cancel'], ['retry', 'cancel'], ['cancel', 'retry'], ['retry']];
+  const ids: string[] = [];
+  for (const wish of wishes) {
+    const id = await claimed();
+    for (const what of wish) await api.ok('POST', `/deliveries/${id}/${what}`);
+    ids.push(id);
+  }
+  worker = await startWorker(readConfig(posthorn.env), createLog('silent'));
+  const ends = await Promise.all(ids.map((id) => temporal.client.workflow.getHandle(id).result()));
+  expect(ends).toEqual(['cancelled', 'cancelled', 'delivered', 'delivered']);
+  expect(await Promise.all(ids.map(async (id) => (await api.delivery(id)).status))).toEqual(ends);
+  const sent = receiver.requests.map((request) => String(request.headers['x-webhook-delivery']));
+  expect(sent.sort()).toEqual(ids.slice(2).sort());
+});
+
+/** A delivery that a relay has claimed and started, with nobody there to run it. */
+async function claimed(): Promise<string> {
+  const id = await posthorn.api.onlyDelivery((await posthorn.api.publish('early.signal')).id);
+  const deliveryId = parsePublicId('delivery', id)!;
+  const { rows } = await pool.query<{ webhook_id: string }>(
+    `update delivery_queue set lease_until = now() + interval '1 min' where delivery_id = $1 returning webhook_id`,
+    [deliveryId],
+  );
+  const { workflows, retries } = taskQueues(posthorn.env.POSTHORN_TASK_QUEUE!);
+  const input: DeliverInput = {
+    deliveryId,
+    webhookId: rows[0]!.webhook_id,
+    attempt: 0,
+    cause: 'claimed',
+    retriesQueue: retries,
+    attemptTimeoutMs: 40_000,
+  };
+  await temporal.client.workflow.start(WORKFLOW_TYPE, { workflowId: id, taskQueue: workflows, args: [input] });
+  return id;
+}
