@@ -1,7 +1,8 @@
 import type { AttemptFacts } from '../db/load-attempt';
 import type { AttemptFact, AttemptRequest, AttemptResult } from './types';
 
-type Live = AttemptFacts & Required<Pick<AttemptFacts, 'queue' | 'webhook'>>;
+/** A delivery that may be sent now. */
+export type Live = AttemptFacts & Required<Pick<AttemptFacts, 'queue' | 'webhook'>>;
 
 /** What to do about an attempt that was asked for, once its facts are loaded. */
 export type Decision =

@@ -1,18 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cancelDelivery, leaseForRetry, reopenDelivery, requeueDelivery } from '../db/control';
 import type { Database } from '../db/database';
-import { type AttemptFacts, loadAttempt } from '../db/load-attempt';
+import { loadAttempt } from '../db/load-attempt';
 import { type AttemptNext, type AttemptRecord, recordAttempts } from '../db/record-attempts';
 import type { SecretBox } from '../db/secret-box';
 import { classify, type PostResult, type Verdict } from '../domain/classify';
-import type { Trigger } from '../domain/delivery';
-import { newUuid, toPublicId } from '../domain/ids';
+import { toPublicId } from '../domain/ids';
 import { toRetryPolicy } from '../domain/retry-schedule';
-import { buildHeaders, redactHeaders } from '../egress/headers';
+import { buildHeaders } from '../egress/headers';
 import type { Sender, SendResult } from '../egress/send';
 import type { Log } from '../log';
-import { type Decision, decide } from './decide';
-import type { AttemptFact, AttemptRequest, AttemptResult, UnrecordedAttempt } from './types';
+import { fromUnrecorded, logAttempt, toFact, toRecord, toUnrecorded, triggerOf } from './attempt-record';
+import { decide, type Live } from './decide';
+import type { AttemptRequest, AttemptResult, UnrecordedAttempt } from './types';
 
 export type AttemptDeps = { db: Database; secretBox: SecretBox; sender: Sender; log: Log };
 
@@ -23,8 +23,6 @@ const RECORD_RETRY_MS = 200;
 const RETRY_LEASE_MARGIN_MS = 30_000;
 /** Details of made but unrecorded attempts that are remembered here, so that the log loses nothing. */
 const MAX_REMEMBERED = 1_000;
-
-type Live = Extract<Decision, { do: 'send' }>['facts'];
 
 /** Hears the limit of a POST that is about to be made, milliseconds. */
 export type OnPost = (timeoutMs: number) => void;
@@ -158,10 +156,6 @@ export function createAttempts({ db, secretBox, sender, log }: AttemptDeps): Att
   return { attempt, recordMade };
 }
 
-function triggerOf(facts: AttemptFacts, { cause }: AttemptRequest): Trigger {
-  return cause === 'manual' ? 'manual' : (facts.queue?.trigger ?? 'schedule');
-}
-
 /** An attempt made by hand while a timer runs leaves that timer alone; every other one uses up a step. */
 function place({ queue }: Live, { cause }: AttemptRequest) {
   return cause === 'manual' && queue.timed
@@ -186,92 +180,6 @@ function toNext(verdict: Verdict, facts: Live, request: AttemptRequest): Attempt
         ? { kind: 'keep_waiting' }
         : { kind: 'wait', waitMs: verdict.waitMs };
   }
-}
-
-function toRecord(
-  facts: Live,
-  request: AttemptRequest,
-  headers: Record<string, string>,
-  result: SendResult,
-  next: AttemptNext,
-): AttemptRecord {
-  const response = result.kind === 'response' ? result : undefined;
-  const error = result.kind === 'error' ? result : undefined;
-  return {
-    deliveryId: request.deliveryId,
-    tenantId: facts.tenantId,
-    webhookId: facts.webhook.id,
-    attemptId: newUuid(),
-    number: request.number,
-    trigger: triggerOf(facts, request),
-    startedAt: result.startedAt,
-    durationMs: Math.round(result.durationMs),
-    statusCode: response?.statusCode ?? null,
-    errorCode: error?.code ?? null,
-    errorMessage: error?.message ?? null,
-    requestHeaders: redactHeaders(headers),
-    responseHeaders: response?.headers ?? null,
-    responseBody: response?.body ?? null,
-    remoteAddress: result.remoteAddress,
-    next,
-  };
-}
-
-function toUnrecorded(record: AttemptRecord, request: AttemptRequest): UnrecordedAttempt {
-  return {
-    deliveryId: record.deliveryId,
-    number: record.number,
-    cause: request.cause,
-    trigger: record.trigger,
-    startedAtMs: record.startedAt.getTime(),
-    durationMs: record.durationMs,
-    ...(record.statusCode !== null && { statusCode: record.statusCode }),
-    ...(record.errorCode !== null && { errorCode: record.errorCode }),
-  };
-}
-
-function fromUnrecorded(made: UnrecordedAttempt, facts: Live): Omit<AttemptRecord, 'next'> {
-  return {
-    deliveryId: made.deliveryId,
-    tenantId: facts.tenantId,
-    webhookId: facts.webhook.id,
-    attemptId: newUuid(),
-    number: made.number,
-    trigger: made.trigger,
-    startedAt: new Date(made.startedAtMs),
-    durationMs: made.durationMs,
-    statusCode: made.statusCode ?? null,
-    errorCode: made.errorCode ?? null,
-    errorMessage: null,
-    requestHeaders: {},
-    responseHeaders: null,
-    responseBody: null,
-    remoteAddress: null,
-  };
-}
-
-function toFact(record: AttemptRecord): AttemptFact {
-  return {
-    number: record.number,
-    ...(record.statusCode !== null && { statusCode: record.statusCode }),
-    ...(record.errorCode !== null && { errorCode: record.errorCode }),
-  };
-}
-
-/** The canonical line of an attempt. */
-function logAttempt(log: Log, record: AttemptRecord): void {
-  log.info({
-    event: 'attempt',
-    delivery_id: toPublicId('delivery', record.deliveryId),
-    webhook_id: toPublicId('webhook', record.webhookId),
-    tenant_id: toPublicId('tenant', record.tenantId),
-    number: record.number,
-    trigger: record.trigger,
-    status_code: record.statusCode,
-    error_code: record.errorCode,
-    duration_ms: record.durationMs,
-    next: record.next.kind === 'end' ? record.next.state : 'retrying',
-  });
 }
 
 function message(error: unknown): string {

@@ -1,0 +1,102 @@
+import type { AttemptFacts } from '../db/load-attempt';
+import type { AttemptNext, AttemptRecord } from '../db/record-attempts';
+import type { Trigger } from '../domain/delivery';
+import { newUuid, toPublicId } from '../domain/ids';
+import { redactHeaders } from '../egress/headers';
+import type { SendResult } from '../egress/send';
+import type { Log } from '../log';
+import type { Live } from './decide';
+import type { AttemptFact, AttemptRequest, UnrecordedAttempt } from './types';
+
+/** An attempt in its forms: what is written down, what the workflow keeps, what the log says. */
+
+/** Why this attempt is made: an operator's wish in the run, or what the row says. */
+export function triggerOf(facts: AttemptFacts, { cause }: AttemptRequest): Trigger {
+  return cause === 'manual' ? 'manual' : (facts.queue?.trigger ?? 'schedule');
+}
+
+export function toRecord(
+  facts: Live,
+  request: AttemptRequest,
+  headers: Record<string, string>,
+  result: SendResult,
+  next: AttemptNext,
+): AttemptRecord {
+  const response = result.kind === 'response' ? result : undefined;
+  const error = result.kind === 'error' ? result : undefined;
+  return {
+    deliveryId: request.deliveryId,
+    tenantId: facts.tenantId,
+    webhookId: facts.webhook.id,
+    attemptId: newUuid(),
+    number: request.number,
+    trigger: triggerOf(facts, request),
+    startedAt: result.startedAt,
+    durationMs: Math.round(result.durationMs),
+    statusCode: response?.statusCode ?? null,
+    errorCode: error?.code ?? null,
+    errorMessage: error?.message ?? null,
+    requestHeaders: redactHeaders(headers),
+    responseHeaders: response?.headers ?? null,
+    responseBody: response?.body ?? null,
+    remoteAddress: result.remoteAddress,
+    next,
+  };
+}
+
+export function toUnrecorded(record: AttemptRecord, request: AttemptRequest): UnrecordedAttempt {
+  return {
+    deliveryId: record.deliveryId,
+    number: record.number,
+    cause: request.cause,
+    trigger: record.trigger,
+    startedAtMs: record.startedAt.getTime(),
+    durationMs: record.durationMs,
+    ...(record.statusCode !== null && { statusCode: record.statusCode }),
+    ...(record.errorCode !== null && { errorCode: record.errorCode }),
+  };
+}
+
+export function fromUnrecorded(made: UnrecordedAttempt, facts: Live): Omit<AttemptRecord, 'next'> {
+  return {
+    deliveryId: made.deliveryId,
+    tenantId: facts.tenantId,
+    webhookId: facts.webhook.id,
+    attemptId: newUuid(),
+    number: made.number,
+    trigger: made.trigger,
+    startedAt: new Date(made.startedAtMs),
+    durationMs: made.durationMs,
+    statusCode: made.statusCode ?? null,
+    errorCode: made.errorCode ?? null,
+    errorMessage: null,
+    requestHeaders: {},
+    responseHeaders: null,
+    responseBody: null,
+    remoteAddress: null,
+  };
+}
+
+export function toFact(record: AttemptRecord): AttemptFact {
+  return {
+    number: record.number,
+    ...(record.statusCode !== null && { statusCode: record.statusCode }),
+    ...(record.errorCode !== null && { errorCode: record.errorCode }),
+  };
+}
+
+/** The canonical line of an attempt. */
+export function logAttempt(log: Log, record: AttemptRecord): void {
+  log.info({
+    event: 'attempt',
+    delivery_id: toPublicId('delivery', record.deliveryId),
+    webhook_id: toPublicId('webhook', record.webhookId),
+    tenant_id: toPublicId('tenant', record.tenantId),
+    number: record.number,
+    trigger: record.trigger,
+    status_code: record.statusCode,
+    error_code: record.errorCode,
+    duration_ms: record.durationMs,
+    next: record.next.kind === 'end' ? record.next.state : 'retrying',
+  });
+}

@@ -1,0 +1,143 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { historyToJSON } from '@temporalio/common/lib/proto-utils';
+import { HISTORIES, leaks, PLANTED, PLANTED_SECRET } from '../support/histories';
+import { type Installation, startInstallation } from '../support/installation';
+import { type Receiver, type ReceiverHandler, startReceiver } from '../support/receiver';
+import { connectTemporal } from '../support/temporal';
+import { until } from '../support/until';
+
+/**
+ * Makes one run of each kind and looks through its history for what must not be in Temporal. The histories are written
+ * to test/histories, for replay-histories.test.ts, when asked for:
+ *
+ *     RECORD_HISTORIES=1 npm test -- test/workflows/record-histories
+ *
+ * Record a new kind when the workflow learns something. The old files stay as they are: runs like them may be waiting
+ * for their timers while a new version is deployed.
+ */
+
+let posthorn: Installation;
+let receiver: Receiver;
+let temporal: Awaited<ReturnType<typeof connectTemporal>>;
+
+beforeAll(async () => {
+  posthorn = await startInstallation();
+  temporal = await connectTemporal();
+});
+afterAll(async () => {
+  await posthorn?.stop();
+  await temporal?.close();
+});
+beforeEach(async () => {
+  receiver = await startReceiver();
+});
+afterEach(() => receiver.close());
+
+type Delivery = { id: string; webhook: string };
+type Kind = {
+  name: string;
+  schedule: string[];
+  answers: ReceiverHandler;
+  /** What an operator does to it. */
+  meanwhile?: (delivery: Delivery) => Promise<unknown>;
+  end: string;
+};
+
+const later =
+  (status: number): ReceiverHandler =>
+  (_, n) => ({ status: n === 1 ? 500 : status });
+const act = (id: string, action: string, body?: object) => posthorn.api.ok('POST', `/deliveries/${id}/${action}`, body);
+
+const KINDS: Kind[] = [
+  { name: 'delivered-at-first', schedule: [], answers: () => ({ status: 200 }), end: 'delivered' },
+  {
+    name: 'retried-then-replayed',
+    schedule: ['100ms', '1h'],
+    answers: (_, n) => ({ status: n < 3 ? 503 : 200 }),
+    async meanwhile({ id }) {
+      await receiver.waitFor(2);
+      await posthorn.api.untilStatus(id, 'retrying');
+      await act(id, 'retry');
+    },
+    end: 'delivered',
+  },
+  {
+    name: 'cancelled',
+    schedule: ['1h'],
+    answers: later(200),
+    async meanwhile({ id }) {
+      await posthorn.api.untilStatus(id, 'retrying');
+      await act(id, 'cancel');
+    },
+    end: 'cancelled',
+  },
+  {
+    name: 'rescheduled',
+    schedule: ['1h'],
+    answers: later(200),
+    async meanwhile({ id }) {
+      await posthorn.api.untilStatus(id, 'retrying');
+      await act(id, 'reschedule', { at: new Date(Date.now() + 500).toISOString() });
+    },
+    end: 'delivered',
+  },
+  {
+    name: 'handed-over',
+    schedule: [],
+    answers: () => ({ status: 200, delayMs: 3_000 }),
+    end: 'delivered',
+  },
+  { name: 'exhausted', schedule: ['100ms', '100ms'], answers: () => ({ status: 500 }), end: 'failed' },
+  {
+    name: 'replayed-after-its-end',
+    schedule: [],
+    answers: later(200),
+    async meanwhile({ id }) {
+      await posthorn.api.untilStatus(id, 'failed');
+      await temporal.client.workflow.getHandle(id).result();
+      await act(id, 'retry');
+    },
+    end: 'delivered',
+  },
+  {
+    name: 'put-back-behind-a-shut-gate',
+    schedule: ['1s'],
+    answers: later(200),
+    async meanwhile({ id, webhook }) {
+      await posthorn.api.untilStatus(id, 'retrying');
+      await posthorn.api.ok('PATCH', `/webhooks/${webhook}`, { active: false });
+      await posthorn.api.untilStatus(id, 'held');
+    },
+    end: 'held',
+  },
+];
+
+test.each(KINDS)('nothing but ids, numbers and names is in the history of one $name', async (kind) => {
+  const { api } = posthorn;
+  receiver.setHandler(async (request, n) => ({
+    ...((await kind.answers(request, n)) as { status: number }),
+    headers: { 'x-answer': PLANTED },
+    body: PLANTED,
+  }));
+  const { id: webhook } = await api.createWebhook(receiver, {
+    url: `${receiver.url}/${PLANTED}?token=${PLANTED}`,
+    events: [`kept.${kind.name}`],
+    secret: PLANTED_SECRET,
+    description: PLANTED,
+    metadata: { [PLANTED]: PLANTED },
+    retry_policy: { schedule: kind.schedule, jitter: 0 },
+  });
+  const id = await api.onlyDelivery((await api.publish(`kept.${kind.name}`, { [PLANTED]: PLANTED })).id);
+  await kind.meanwhile?.({ id, webhook });
+  await api.untilStatus(id, kind.end);
+  const run = temporal.client.workflow.getHandle(id);
+  await until('its run to close', async () => (await run.describe()).status.name === 'COMPLETED');
+
+  const json = historyToJSON(await run.fetchHistory());
+  expect(leaks(JSON.parse(json))).toEqual([]);
+  if (process.env.RECORD_HISTORIES) {
+    mkdirSync(HISTORIES, { recursive: true });
+    writeFileSync(path.join(HISTORIES, `${kind.name}.json`), `${json}\n`);
+  }
+});
