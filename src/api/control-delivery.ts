@@ -122,7 +122,7 @@ async function carryOut(
     await writeAudit(kysely, entry);
     return (await services.engine.signal(id, signal)) || change(kysely);
   }
-  const signalled = await services.engine.signal(id, signal, 'brief').catch(() => false);
+  const signalled = await services.engine.signal(id, signal).catch(() => false);
   return kysely.transaction().execute(async (tx) => {
     const changed = signalled || (await change(tx));
     if (changed) await writeAudit(tx, entry);

@@ -6,8 +6,6 @@ import { ApiError } from './errors';
 /** A query without a live worker hangs until its deadline; the database answers after this long. */
 const QUERY_LIMIT_MS = 1_000;
 const SIGNAL_LIMIT_MS = 5_000;
-/** Where the record will do as well, an engine that is away must not hold an operator up. */
-const BRIEF_LIMIT_MS = 1_000;
 const GRPC_NOT_FOUND = 5;
 
 /** The signals that an operator may send to a delivery's workflow. */
@@ -21,10 +19,9 @@ export type OperatorSignal =
 export type Engine = {
   /**
    * Sends a signal. False where the delivery has no running workflow.
-   * @param patience `brief` where the caller has another way
    * @throws ApiError engine_unavailable
    */
-  signal(deliveryId: string, signal: OperatorSignal, patience?: 'brief'): Promise<boolean>;
+  signal(deliveryId: string, signal: OperatorSignal): Promise<boolean>;
   /** The live status, or undefined on any error: the caller then answers from Postgres. */
   status(deliveryId: string): Promise<WorkflowStatus | undefined>;
   /** Where a person sees the workflow, if the installation has a web UI. */
@@ -34,10 +31,9 @@ export type Engine = {
 
 export function createEngine(client: Client, namespace: string, uiUrl: string | undefined): Engine {
   return {
-    async signal(deliveryId, { name, ...details }, patience) {
-      const limitMs = patience === 'brief' ? BRIEF_LIMIT_MS : SIGNAL_LIMIT_MS;
+    async signal(deliveryId, { name, ...details }) {
       try {
-        await client.withDeadline(Date.now() + limitMs, () =>
+        await client.withDeadline(Date.now() + SIGNAL_LIMIT_MS, () =>
           client.workflow.getHandle(workflowId(deliveryId)).signal(name, details),
         );
         return true;

@@ -57,7 +57,7 @@ logged as (
     status_code, error_code, error_message, request_headers, response_headers, response_body, remote_address)
   select delivery_id, number, id, tenant_id, webhook_id, trigger, started_at, duration_ms, outcome, status_code,
     error_code, error_message, request_headers, response_headers, decode(response_body, 'base64'), remote_address
-  from r order by delivery_id, number on conflict do nothing),
+  from r order by delivery_id, number on conflict do nothing returning delivery_id),
 ended as (
   update deliveries d set state = due.end_state, attempt_count = due.number, ended_at = now(),
     failed_because = due.because,
@@ -77,20 +77,27 @@ gates as (
 gone as (
   delete from delivery_queue q using due
   where q.delivery_id = due.delivery_id and due.end_state is not null)
-select delivery_id from due`,
+select r.delivery_id, exists (select from due where due.delivery_id = r.delivery_id) as moved,
+  exists (select from logged where logged.delivery_id = r.delivery_id) as logged
+from r`,
 };
 
-/**
- * Writes attempts down and moves their deliveries on, all or none. Returns the deliveries that were moved; one that
- * is missing had already ended or already counted this attempt.
- */
-export async function recordAttempts(pool: Pool, records: readonly AttemptRecord[]): Promise<Set<string>> {
+export type Recorded = {
+  /** The deliveries that were moved on; one that is missing had already ended or already counted this attempt. */
+  moved: Set<string>;
+  /** The deliveries whose attempt was not written down before. */
+  logged: Set<string>;
+};
+
+/** Writes attempts down, one per delivery, and moves their deliveries on, all or none. */
+export async function recordAttempts(pool: Pool, records: readonly AttemptRecord[]): Promise<Recorded> {
   const ids = records.map((record) => record.deliveryId).sort();
-  const { rows } = await pool.query<{ delivery_id: string }>({
+  const { rows } = await pool.query<{ delivery_id: string; moved: boolean; logged: boolean }>({
     ...RECORD,
     values: [JSON.stringify(records.map(toRow)), ids[0], ids.at(-1)],
   });
-  return new Set(rows.map((row) => row.delivery_id));
+  const idsWhere = (what: 'moved' | 'logged') => new Set(rows.flatMap((row) => (row[what] ? row.delivery_id : [])));
+  return { moved: idsWhere('moved'), logged: idsWhere('logged') };
 }
 
 function toRow(record: AttemptRecord) {

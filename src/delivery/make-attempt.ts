@@ -119,8 +119,9 @@ export function createAttempts({ db, secretBox, sender, log }: AttemptDeps): Att
   }
 
   async function write(record: AttemptRecord, verdict: Verdict, request: AttemptRequest): Promise<AttemptResult> {
-    const moved = await recordAttempts(db.pool, [record]);
-    logAttempt(log, record);
+    const { moved, logged } = await recordAttempts(db.pool, [record]);
+    // One line per attempt, however often its recording had to be repeated.
+    if (logged.has(record.deliveryId)) logAttempt(log, record);
     if (!moved.has(record.deliveryId)) return attempt({ ...request, cause: 'claimed' });
     const last = toFact(record);
     if (verdict.kind !== 'retry') return { kind: verdict.kind, last };
