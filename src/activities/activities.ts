@@ -48,9 +48,11 @@ export function createActivities({ db, attempts, inFlight, maxPostMs, signalDone
       const quick = await Promise.race([running, slow]).finally(() => clearTimeout(timer));
       if (quick) return quick;
       // Should the attempt or the signal fail, the workflow's own wait ends in a normal attempt.
-      running
-        .then((result) => signalDone(request.deliveryId, number, result))
-        .catch((error: Error) => log.warn({ event: 'hand_over_failed', err: error.message }));
+      inFlight.handOver(
+        running
+          .then((result) => signalDone(request.deliveryId, number, result))
+          .catch((error: Error) => log.warn({ event: 'hand_over_failed', err: error.message })),
+      );
       return { kind: 'in_flight', number, waitMs: postMs - HAND_OVER_AFTER_MS + HAND_OVER_MARGIN_MS };
     },
 

@@ -57,7 +57,8 @@ export const RETRY_AFTER_SECONDS = 5;
 /** SQLSTATE classes of a server that is away or going away: connection, resources, operator intervention. */
 const AWAY_SQLSTATE = /^(08|53|57)/;
 const AWAY_ERRNO = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ENOTFOUND', 'EAI_AGAIN', 'ETIMEDOUT', 'ENOENT']);
-const AWAY_MESSAGE = /Connection terminated|timeout exceeded when trying to connect|Query read timeout/;
+const AWAY_MESSAGE =
+  /Connection terminated|is not queryable|timeout exceeded when trying to connect|Query read timeout/;
 
 /** Turns whatever was thrown into an answer; what is not known becomes an opaque 500. */
 export function toApiError(error: unknown): ApiError {

@@ -1,6 +1,6 @@
 import type { AttemptResult } from './types';
 
-type Reservation = { webhookId: string; expiresAt: number };
+type Reservation = { webhookId: string; expiresAt: number; dueHere?: boolean };
 
 /**
  * What this process has in hand. Reservations are the slots of first attempts: taken when the relay claims a
@@ -12,6 +12,7 @@ export class InFlight {
   readonly #reserved = new Map<string, Reservation>();
   readonly #perWebhook = new Map<string, number>();
   readonly #running = new Map<string, { number: number; result: Promise<AttemptResult> }>();
+  readonly #handOvers = new Set<Promise<void>>();
   #onRelease: () => void = () => undefined;
 
   /**
@@ -23,13 +24,26 @@ export class InFlight {
     readonly leaseMs: number,
   ) {}
 
-  /** Calls back whenever a slot becomes free. */
+  /** Calls back whenever there may be room for more: a slot was freed, or an attempt began. */
   onRelease(callback: () => void): void {
     this.#onRelease = callback;
   }
 
   get free(): number {
     return Math.max(0, this.capacity - this.#reserved.size);
+  }
+
+  /** Notes that this delivery's attempt was given to this process: its workflow task is queued here. */
+  expectHere(deliveryId: string): void {
+    const held = this.#reserved.get(deliveryId);
+    if (held) held.dueHere = true;
+  }
+
+  /** Attempts that were given to this process and have not begun. */
+  get queued(): number {
+    let count = 0;
+    for (const [id, held] of this.#reserved) if (held.dueHere && !this.#running.has(id)) count++;
+    return count;
   }
 
   /** Slots held, by webhook. */
@@ -80,16 +94,24 @@ export class InFlight {
       this.release(deliveryId);
     });
     this.#running.set(deliveryId, { number, result });
+    this.#onRelease();
     return result;
   }
 
-  /** Waits until no attempt runs, at most `limitMs`. False where some still did. */
+  /** Counts a hand-over as under way until the workflow has been told how its attempt came out. Must not reject. */
+  handOver(told: Promise<void>): void {
+    this.#handOvers.add(told);
+    void told.then(() => this.#handOvers.delete(told));
+  }
+
+  /** Waits until no attempt runs and every workflow was told, at most `limitMs`. False where some still did. */
   async drained(limitMs: number): Promise<boolean> {
     let timer: NodeJS.Timeout | undefined;
     const expired = new Promise<false>((resolve) => {
       timer = setTimeout(() => resolve(false), limitMs);
     });
-    const ended = Promise.allSettled([...this.#running.values()].map((running) => running.result)).then(() => true);
+    const running = [...this.#running.values()].map(({ result }) => result);
+    const ended = Promise.allSettled([...running, ...this.#handOvers]).then(() => true);
     return Promise.race([ended, expired]).finally(() => clearTimeout(timer));
   }
 }

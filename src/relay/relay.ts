@@ -31,8 +31,11 @@ const GATHER_MS = 10;
 const SCAN = 200;
 /** Rows per claim: large enough to amortise the statement, small enough to spread over several workers. */
 const BATCH = 50;
-/** Workflow starts under way at once: beyond this they only queue up in the server. */
-const MAX_STARTING = 32;
+/**
+ * Starts under way, and started deliveries whose attempt has not begun here. More would only queue up in the SDK,
+ * where eager first attempts overtake the tasks of retries that are due.
+ */
+const MAX_STARTING = 16;
 /** A slot whose attempt may run in another process is kept this long, then given back. */
 const ELSEWHERE_HOLD_MS = 5_000;
 /** After a failed claim or start (database or Temporal away), milliseconds. */
@@ -68,7 +71,7 @@ export function startRelay(settings: RelaySettings): Relay {
   /** One claim. True while this turn through the webhooks may find more. */
   async function claimAndStart(): Promise<boolean> {
     inFlight.expire();
-    const limit = Math.min(inFlight.free, BATCH, MAX_STARTING - starting.size);
+    const limit = Math.min(inFlight.free, BATCH, MAX_STARTING - starting.size - inFlight.queued);
     if (limit <= 0) return false;
     if (cursor === FIRST_CURSOR) fullThisTurn = false;
     const held = inFlight.byWebhook;
@@ -84,7 +87,8 @@ export function startRelay(settings: RelaySettings): Relay {
     inFlight.reserve(claimed.deliveryId, claimed.webhookId);
     const started = startClaimed(settings, claimed)
       .then((where) => {
-        if (where !== 'here' || claimed.attempt > 0) inFlight.shorten(claimed.deliveryId, ELSEWHERE_HOLD_MS);
+        if (where === 'here' && claimed.attempt === 0) inFlight.expectHere(claimed.deliveryId);
+        else inFlight.shorten(claimed.deliveryId, ELSEWHERE_HOLD_MS);
       })
       .catch(async (error: Error) => {
         log.warn({ event: 'start_failed', err: error.message });
@@ -95,8 +99,8 @@ export function startRelay(settings: RelaySettings): Relay {
         await releaseLease(db.kysely, claimed.deliveryId).catch(() => undefined);
       })
       .finally(() => {
-        if (starting.size === MAX_STARTING) wakeUp.wake();
         starting.delete(started);
+        wakeUp.wakeWithin(GATHER_MS);
       });
     starting.add(started);
   }

@@ -61,7 +61,7 @@ test(
     const waiting = await api.onlyDelivery((await api.publish('left.waiting')).id);
     await api.untilStatus(waiting, 'retrying');
     const posting = await api.onlyDelivery((await api.publish('left.posting')).id);
-    await slow.waitFor(1);
+    await slow.waitFor(1, LIMIT_MS);
     await temporal.stop();
 
     await api.createWebhook(receiver, { events: ['order.*'] });

@@ -1,3 +1,4 @@
+import { type EmbeddedTemporal, startTemporal } from '../../src/embedded/temporal';
 import type { TestApi } from '../support/api';
 import type { RoleProcess } from '../support/processes';
 import { type Receiver, startReceiver } from '../support/receiver';
@@ -6,14 +7,20 @@ import { attemptsOf, createSite, inParallel, note, numbersOf, repeated, type Sit
 
 const LIMIT_MS = 300_000;
 
+let temporal: EmbeddedTemporal;
 let site: Site;
 let apis: TestApi[];
 let workers: RoleProcess[];
 const receivers: Receiver[] = [];
 
+// A Temporal of their own: these tests keep one busy for a while, and others beside them wait for their retries.
+beforeAll(async () => {
+  temporal = await startTemporal();
+});
+afterAll(() => temporal?.stop());
 beforeEach(async () => {
-  // Above the slowest POST here, as the setting asks for.
-  site = await createSite({ POSTHORN_SHUTDOWN_GRACE: '20s' });
+  // The grace is above the slowest POST here, as the setting asks for.
+  site = await createSite({ TEMPORAL_ADDRESS: temporal.address, POSTHORN_SHUTDOWN_GRACE: '20s' });
   apis = [await site.startApi(), await site.startApi()];
   workers = await Promise.all([site.startWorker(), site.startWorker()]);
 });
@@ -67,6 +74,7 @@ test(
     const posts = receivers.flatMap((receiver) => receiver.requests);
     expect(numbersOf(posts).filter((number) => number === 2).length).toBeGreaterThan(0);
     // One line in the log and one row in the record for each POST, and both workers had their share.
+    await until('the logs to come', () => attemptsBy(workers[0]!) + attemptsBy(workers[1]!) >= posts.length);
     expect(attemptsBy(workers[0]!) + attemptsBy(workers[1]!)).toBe(posts.length);
     expect(Math.min(...workers.map(attemptsBy))).toBeGreaterThan(0);
     const [recorded] = await site.query('select count(*) as n from attempts');
@@ -104,8 +112,11 @@ test(
     expect(slow.requests).toHaveLength(COUNT);
     expect(quick.requests).toHaveLength(COUNT);
     expect(retried.requests).toHaveLength(2 * COUNT);
-    expect(attemptsBy(stopping)).toBeGreaterThan(0);
+    await until('the logs to come', () => attemptsBy(stopping) + attemptsBy(staying) >= 4 * COUNT);
     expect(attemptsBy(stopping) + attemptsBy(staying)).toBe(4 * COUNT);
+    expect(attemptsBy(stopping)).toBeGreaterThan(0);
+    // Its workflows heard of every outcome before it left.
+    expect(stopping.lines.filter((line) => line.includes('hand_over_failed'))).toEqual([]);
     // The one that is left serves alone.
     await apis[1]!.publish('quick');
     await untilAllDelivered(3 * COUNT + 1);

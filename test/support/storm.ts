@@ -6,11 +6,12 @@ import type { TestApi } from './api';
 import { wake } from './temporal';
 import type { Traffic } from './traffic';
 
-/** Something an operator did and was told `202` for. */
+/** Something an operator did, and was told `202` for unless the engine was too busy to answer: then it may be done. */
 export type Deed = {
+  acknowledged: boolean;
   kind: 'retry' | 'cancel' | 'reschedule';
   askedAt: number;
-  acknowledgedAt: number;
+  answeredAt: number;
   /** Attempts that stood in the record before it was asked for. */
   recordedBefore: number;
   /** Of a reschedule: the new time. */
@@ -23,8 +24,9 @@ const DEEDS_EACH = 5;
 /** A delivery that has ended sends nothing: the operator does not wait for ever. */
 const PATIENCE_MS = 250;
 const REFUSED = 409;
+const BUSY = 503;
 
-/** Does things to one delivery, one after the other, each at a moment of its own. Returns those that were acknowledged. */
+/** Does things to one delivery, one after the other, each at a moment of its own. Returns what was not refused. */
 export async function meddle(operator: Operator, deliveryId: string): Promise<Deed[]> {
   const { api, client, random } = operator;
   const deeds: Deed[] = [];
@@ -41,8 +43,9 @@ export async function meddle(operator: Operator, deliveryId: string): Promise<De
     const at = askedAt + Math.round(50 + random() * 400);
     const body = kind === 'reschedule' ? { at: new Date(at).toISOString() } : undefined;
     const { status, body: answer } = await api.call('POST', `/deliveries/${deliveryId}/${kind}`, body);
-    if (status === 202) deeds.push({ kind, askedAt, acknowledgedAt: Date.now(), recordedBefore, at });
-    else if (status !== REFUSED) throw new Error(`${kind}: ${status} ${JSON.stringify(answer)}`);
+    if (status === REFUSED) continue;
+    if (status !== 202 && status !== BUSY) throw new Error(`${kind}: ${status} ${JSON.stringify(answer)}`);
+    deeds.push({ acknowledged: status === 202, kind, askedAt, answeredAt: Date.now(), recordedBefore, at });
   }
   return deeds;
 }

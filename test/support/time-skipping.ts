@@ -43,10 +43,7 @@ export async function startSkippingInstallation(): Promise<SkippingInstallation>
     telemetryOptions: { logging: { filter: 'temporal_client=error,temporal_sdk_core=error', forward: {} } },
     shutdownSignals: [],
   });
-  const path = await timeSkippingServerPath();
-  const env = await TestWorkflowEnvironment.createTimeSkipping({
-    server: { executable: { type: 'existing-path', path } },
-  });
+  const env = await startServer();
   // Not `env.client`: eager starts need the workers' own connection.
   const client = new Client({ connection: env.nativeConnection });
   await registerSearchAttributes(client, 'default', createLog('silent'));
@@ -101,4 +98,21 @@ export async function startSkippingInstallation(): Promise<SkippingInstallation>
       await database.drop();
     },
   };
+}
+
+const STARTS = 5;
+
+/** The SDK gives the server 5 s to come up, which a JVM on a busy machine may need more than once. */
+async function startServer(): Promise<TestWorkflowEnvironment> {
+  const path = await timeSkippingServerPath();
+  process.env.JAVA_TOOL_OPTIONS ??= '-XX:TieredStopAtLevel=1 -XX:+UseSerialGC'; // up sooner
+  for (let start = 1; ; start++) {
+    try {
+      return await TestWorkflowEnvironment.createTimeSkipping({
+        server: { executable: { type: 'existing-path', path } },
+      });
+    } catch (error) {
+      if (start === STARTS) throw error;
+    }
+  }
 }

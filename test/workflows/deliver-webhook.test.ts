@@ -19,7 +19,7 @@ afterAll(() => posthorn?.stop());
 beforeEach(async () => {
   receiver = await startReceiver(() => ({ status: 500 }));
 });
-afterEach(() => receiver.close());
+afterEach(() => receiver?.close());
 
 /** Publishes to a webhook of its own and returns the delivery. */
 async function publish(settings: { active?: boolean; retry_policy?: object } = {}): Promise<string> {
