@@ -55,8 +55,12 @@ async function publishOne(type: string): Promise<string> {
 /** Its first attempt has taken so long that the workflow now waits for the worker's word. */
 async function untilHandedOver(deliveryId: string): Promise<void> {
   await until('the hand-over', async () => {
-    const { events } = await temporal.workflow.getHandle(deliveryId).fetchHistory();
-    return events?.some((event) => event.timerStartedEventAttributes);
+    // The relay may not have started it yet.
+    const history = await temporal.workflow
+      .getHandle(deliveryId)
+      .fetchHistory()
+      .catch(() => undefined);
+    return history?.events?.some((event) => event.timerStartedEventAttributes);
   });
 }
 
