@@ -1,7 +1,8 @@
 import type { Pool } from 'pg';
 import type { Trigger } from '../domain/delivery';
 
-export type ClaimedDelivery = {
+/** What starting a delivery's workflow needs to know. */
+export type QueuedDelivery = {
   deliveryId: string;
   tenantId: string;
   webhookId: string;
@@ -9,6 +10,9 @@ export type ClaimedDelivery = {
   host: string;
   /** Attempts made so far. */
   attempt: number;
+};
+
+export type ClaimedDelivery = QueuedDelivery & {
   trigger: Trigger;
   /** The API key behind a manual trigger. */
   askedBy: string | null;

@@ -1,6 +1,7 @@
 import { type Kysely, sql } from 'kysely';
 import type { EndState, Trigger } from '../domain/delivery';
 import { uuidFloor, uuidTimeMs } from '../domain/ids';
+import type { QueuedDelivery } from './claim';
 import type { Tables } from './tables';
 
 /**
@@ -34,10 +35,14 @@ export async function leaseForRetry(db: Db, deliveryId: string, leaseMs: number)
   return (numAffectedRows ?? 0n) > 0n;
 }
 
-/** Gives a claimed row back before its lease is over. */
+/** Gives a claimed row back before its lease is over, and with it the slot of an ordered webhook. */
 export async function releaseLease(db: Db, deliveryId: string): Promise<void> {
   await sql`
-    update delivery_queue set lease_until = 'epoch' where delivery_id = ${deliveryId} and not timed`.execute(db);
+    with q as (
+      update delivery_queue set lease_until = 'epoch' where delivery_id = ${deliveryId} and not timed
+      returning webhook_id)
+    update webhook_gates g set fifo_delivery_id = null, fifo_until = 'epoch'
+    from q where g.webhook_id = q.webhook_id and g.fifo_delivery_id = ${deliveryId}`.execute(db);
 }
 
 /**
@@ -131,7 +136,7 @@ export async function setNextAttempt(db: Db, deliveryId: string, at: Date): Prom
  * so that the next round takes others.
  */
 export async function takeOverdue(db: Db, overdueMs: number, limit: number) {
-  const { rows } = await sql<OverdueDelivery>`
+  const { rows } = await sql<QueuedDelivery>`
     with due as materialized (
       select delivery_id from delivery_queue
       where timed and next_attempt_at < now() - ${overdueMs}::int * interval '1 ms' and lease_until < now()
@@ -143,15 +148,6 @@ export async function takeOverdue(db: Db, overdueMs: number, limit: number) {
       q.event_type as "eventType", q.attempt, w.host`.execute(db);
   return rows;
 }
-
-export type OverdueDelivery = {
-  deliveryId: string;
-  tenantId: string;
-  webhookId: string;
-  eventType: string;
-  host: string;
-  attempt: number;
-};
 
 /**
  * Cancels live deliveries of deleted webhooks, `limit` at a time; returns those that wait for a timer, whose

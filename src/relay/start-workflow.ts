@@ -1,6 +1,6 @@
 import { type Client, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import { TypedSearchAttributes } from '@temporalio/common';
-import type { ClaimedDelivery } from '../db/claim';
+import type { ClaimedDelivery, QueuedDelivery } from '../db/claim';
 import { toPublicId } from '../domain/ids';
 import { taskQueues, WORKFLOW_TYPE, workflowId } from '../domain/names';
 import { type DeliverInput, PosthornEventType, PosthornTenant, PosthornWebhook } from '../workflows/contract';
@@ -11,9 +11,6 @@ export type StartSettings = {
   /** Above the longest possible attempt. */
   attemptTimeoutMs: number;
 };
-
-/** What a start needs to know of a delivery. */
-export type StartedDelivery = Omit<ClaimedDelivery, 'trigger' | 'askedBy'>;
 
 /** Where the first workflow task of a started delivery runs. */
 export type Started = 'here' | 'anywhere' | 'already_running';
@@ -55,7 +52,7 @@ export async function startClaimed(settings: StartSettings, claimed: ClaimedDeli
 }
 
 /** Starts the workflow of a delivery whose retry is overdue; nothing happens where one is running. */
-export async function startOverdue(settings: StartSettings, delivery: StartedDelivery): Promise<Started> {
+export async function startOverdue(settings: StartSettings, delivery: QueuedDelivery): Promise<Started> {
   try {
     await settings.client.workflow.start(WORKFLOW_TYPE, options(settings, delivery, 'due'));
     return 'anywhere';
@@ -67,7 +64,7 @@ export async function startOverdue(settings: StartSettings, delivery: StartedDel
 
 function options(
   { taskQueuePrefix, attemptTimeoutMs }: StartSettings,
-  d: StartedDelivery,
+  d: QueuedDelivery,
   cause: DeliverInput['cause'],
 ) {
   const queues = taskQueues(taskQueuePrefix);

@@ -1,5 +1,5 @@
 import { FIRST_CURSOR } from '../../src/db/claim';
-import { cancelDelivery, releaseToQueue, requeueDelivery } from '../../src/db/control';
+import { cancelDelivery, releaseLease, releaseToQueue, requeueDelivery } from '../../src/db/control';
 import { type Database, openDatabase } from '../../src/db/database';
 import { recordAttempts } from '../../src/db/record-attempts';
 import { newUuid } from '../../src/domain/ids';
@@ -185,6 +185,14 @@ describe('an ordered webhook', () => {
     await leave(head!.deliveryId);
     expect(ids(await claimAll(db.pool))).toEqual([published[next]]);
   });
+});
+
+test('a claimed row that is given back is claimable at once, that of an ordered webhook as well', async () => {
+  await addWebhook(db.pool, webhook(1), 2, { ordered: true });
+  const [head] = await claimAll(db.pool);
+  expect(await claimAll(db.pool)).toEqual([]);
+  await releaseLease(db.kysely, head!.deliveryId);
+  expect(ids(await claimAll(db.pool))).toEqual([head!.deliveryId]);
 });
 
 describe('a rate-limited webhook', () => {
