@@ -13,7 +13,7 @@ export class InFlight {
   readonly #perWebhook = new Map<string, number>();
   readonly #running = new Map<string, { number: number; result: Promise<AttemptResult> }>();
   readonly #handOvers = new Set<Promise<void>>();
-  #onRelease: () => void = () => undefined;
+  #onRoom: () => void = () => undefined;
 
   /**
    * @param capacity first attempts that may be under way at once
@@ -25,8 +25,8 @@ export class InFlight {
   ) {}
 
   /** Calls back whenever there may be room for more: a slot was freed, or an attempt began. */
-  onRelease(callback: () => void): void {
-    this.#onRelease = callback;
+  onRoom(callback: () => void): void {
+    this.#onRoom = callback;
   }
 
   get free(): number {
@@ -76,7 +76,7 @@ export class InFlight {
     const left = (this.#perWebhook.get(held.webhookId) ?? 1) - 1;
     if (left > 0) this.#perWebhook.set(held.webhookId, left);
     else this.#perWebhook.delete(held.webhookId);
-    this.#onRelease();
+    this.#onRoom();
   }
 
   /** Drops slots whose workflow ran in another process, or never ran, once their time is over. */
@@ -94,7 +94,7 @@ export class InFlight {
       this.release(deliveryId);
     });
     this.#running.set(deliveryId, { number, result });
-    this.#onRelease();
+    this.#onRoom();
     return result;
   }
 

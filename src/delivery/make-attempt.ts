@@ -68,6 +68,7 @@ export function createAttempts({ db, secretBox, sender, log }: AttemptDeps): Att
   async function send(facts: Live, request: AttemptRequest, onPost?: OnPost): Promise<AttemptResult> {
     const { deliveryId, number, cause } = request;
     const { webhook } = facts;
+    const policy = toRetryPolicy(webhook.retryPolicy);
     if (cause !== 'claimed') {
       const held = await leaseForRetry(db.kysely, deliveryId, webhook.timeoutMs + RETRY_LEASE_MARGIN_MS);
       if (!held) return attempt(request);
@@ -78,8 +79,7 @@ export function createAttempts({ db, secretBox, sender, log }: AttemptDeps): Att
       deliveryId: toPublicId('delivery', deliveryId),
       eventType: facts.eventType,
       attemptNumber: number,
-      retryable:
-        classify({ statusCode: 500 }, toRetryPolicy(webhook.retryPolicy), place(facts, request)).kind === 'retry',
+      retryable: classify({ statusCode: 500 }, policy, place(facts, request)).kind === 'retry',
       timestampSeconds: Math.floor(Date.now() / 1000),
       body: facts.body,
       secrets: webhook.sealedSecrets.map((secret) => secretBox.open(secret.sealed, owner)),
@@ -88,7 +88,7 @@ export function createAttempts({ db, secretBox, sender, log }: AttemptDeps): Att
     });
     onPost?.(webhook.timeoutMs);
     const result = await sender.send({ url: webhook.url, headers, body: facts.body, timeoutMs: webhook.timeoutMs });
-    const verdict = classify(toPostResult(result), toRetryPolicy(webhook.retryPolicy), place(facts, request));
+    const verdict = classify(toPostResult(result), policy, place(facts, request));
     const record = toRecord(facts, request, headers, result, toNext(verdict, facts, request));
     return recordPatiently(record, verdict, request);
   }

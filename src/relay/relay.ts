@@ -29,8 +29,6 @@ const POLL_MS = 250;
 const GATHER_MS = 10;
 /** Webhooks with work that one claim looks at. */
 const SCAN = 200;
-/** Rows per claim: large enough to amortise the statement, small enough to spread over several workers. */
-const BATCH = 50;
 /**
  * Starts under way, and started deliveries whose attempt has not begun here. More would only queue up in the SDK,
  * where eager first attempts overtake the tasks of retries that are due.
@@ -55,7 +53,7 @@ export function startRelay(settings: RelaySettings): Relay {
   let backOffUntil = 0;
   let stopping = false;
   // Freed slots come one by one; a claim for each would cost more than it brings.
-  inFlight.onRelease(() => wakeUp.wakeWithin(GATHER_MS));
+  inFlight.onRoom(() => wakeUp.wakeWithin(GATHER_MS));
 
   async function loop(): Promise<void> {
     while (!stopping) {
@@ -71,7 +69,7 @@ export function startRelay(settings: RelaySettings): Relay {
   /** One claim. True while this turn through the webhooks may find more. */
   async function claimAndStart(): Promise<boolean> {
     inFlight.expire();
-    const limit = Math.min(inFlight.free, BATCH, MAX_STARTING - starting.size - inFlight.queued);
+    const limit = Math.min(inFlight.free, MAX_STARTING - starting.size - inFlight.queued);
     if (limit <= 0) return false;
     if (cursor === FIRST_CURSOR) fullThisTurn = false;
     const held = inFlight.byWebhook;

@@ -3,12 +3,11 @@ import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { Client } from 'pg';
 import { migrations } from '../../migrations';
 import { openDatabase } from '../../src/db/database';
 import { assertMigrated, migrateToLatest, NewerDatabaseError } from '../../src/db/migrate';
 import { dumpSchema } from '../../src/db/schema-dump';
-import { createTestDatabase } from '../support/database';
+import { createTestDatabase, queryOnce } from '../support/database';
 
 const ROOT = path.join(__dirname, '..', '..');
 const POSTHORN = path.join(ROOT, 'dist', 'src', 'cli', 'main.js');
@@ -30,16 +29,6 @@ async function freshDatabase(): Promise<string> {
   return url.href;
 }
 
-async function query(url: string, sql: string) {
-  const client = new Client({ connectionString: url });
-  await client.connect();
-  try {
-    return (await client.query(sql)).rows;
-  } finally {
-    await client.end();
-  }
-}
-
 /** `posthorn migrate` in a process of its own, as several of them start beside each other in a deployment. */
 const migrateByCommand = (url: string) => run(process.execPath, [POSTHORN, 'migrate'], { env: { DATABASE_URL: url } });
 
@@ -52,7 +41,10 @@ test('runs every migration once, and nothing the second time', async () => {
   const url = await freshDatabase();
   expect(await migrateToLatest(url)).toEqual(ALL);
   expect(await migrateToLatest(url)).toEqual([]);
-  const [weeks] = await query(url, `select count(*)::int as n from pg_inherits where inhparent = 'events'::regclass`);
+  const [weeks] = await queryOnce(
+    url,
+    `select count(*)::int as n from pg_inherits where inhparent = 'events'::regclass`,
+  );
   expect(weeks.n).toBe(7); // last week, this week and five ahead
 });
 

@@ -3,10 +3,10 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { Client } from 'pg';
 import { temporaryDataDir } from '../../src/embedded/folders';
 import { type EmbeddedPostgres, startPostgres } from '../../src/embedded/postgres';
 import { postgresUser } from '../../src/embedded/postgres-user';
+import { queryOnce } from '../support/database';
 
 const folder = temporaryDataDir();
 const dataDir = join(folder, 'postgres');
@@ -17,16 +17,6 @@ async function start(options: Partial<Parameters<typeof startPostgres>[0]> = {})
   const server = await startPostgres({ dataDir, settings: quick, ...options });
   running.push(server);
   return server;
-}
-
-async function query(url: string, sql: string): Promise<unknown[]> {
-  const client = new Client({ connectionString: url });
-  await client.connect();
-  try {
-    return (await client.query(sql)).rows;
-  } finally {
-    await client.end();
-  }
 }
 
 /** A pid that no process has. */
@@ -43,21 +33,21 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 test('data and password are kept between starts', async () => {
   const first = await start();
-  await query(first.url, 'create table kept (n int)');
-  await query(first.url, 'insert into kept values (42)');
+  await queryOnce(first.url, 'create table kept (n int)');
+  await queryOnce(first.url, 'insert into kept values (42)');
   await first.stop();
-  await expect(query(first.url, 'select 1')).rejects.toThrow(/ECONNREFUSED/);
+  await expect(queryOnce(first.url, 'select 1')).rejects.toThrow(/ECONNREFUSED/);
 
   const second = await start();
-  expect(await query(second.url, 'select n from kept')).toEqual([{ n: 42 }]);
+  expect(await queryOnce(second.url, 'select n from kept')).toEqual([{ n: 42 }]);
 });
 
 test('listens on loopback only, asks for the password, and runs with the given settings', async () => {
   const server = await start({ settings: { ...quick, max_connections: '77' } });
   const wrong = new URL(server.url);
   wrong.password = 'wrong';
-  await expect(query(wrong.href, 'select 1')).rejects.toThrow(/password authentication failed/);
-  const shown = await query(
+  await expect(queryOnce(wrong.href, 'select 1')).rejects.toThrow(/password authentication failed/);
+  const shown = await queryOnce(
     server.url,
     `select current_setting('listen_addresses') as host, current_setting('max_connections') as connections,
             current_setting('autovacuum_naptime') as naptime`,
@@ -67,13 +57,13 @@ test('listens on loopback only, asks for the password, and runs with the given s
 
 test('starts again right after a crash', async () => {
   const first = await start();
-  await query(first.url, 'create table survived (n int)');
+  await queryOnce(first.url, 'create table survived (n int)');
   first.kill9();
   await first.exited;
   expect(existsSync(join(dataDir, 'postmaster.pid'))).toBe(true);
 
   const second = await start();
-  expect(await query(second.url, 'select n from survived')).toEqual([]);
+  expect(await queryOnce(second.url, 'select n from survived')).toEqual([]);
 });
 
 describe('postmaster.pid names a living process that is not this Postgres', () => {
@@ -93,7 +83,7 @@ describe('postmaster.pid names a living process that is not this Postgres', () =
     writeFileSync(file, [stranger.pid, ...rest].join('\n'));
 
     const second = await start();
-    expect(await query(second.url, 'select 1 as one')).toEqual([{ one: 1 }]);
+    expect(await queryOnce(second.url, 'select 1 as one')).toEqual([{ one: 1 }]);
     expect(stranger.exitCode).toBeNull();
     expect(stranger.signalCode).toBeNull();
   });
@@ -104,13 +94,13 @@ test('a server that a killed run left behind is stopped', async () => {
   writeFileSync(`${dataDir}.running`, JSON.stringify({ serverPid: first.pid, ownerPid: await deadPid() }));
   const second = await start();
   expect(await first.exited).toEqual({ code: 0, signal: null });
-  expect(await query(second.url, 'select 1 as one')).toEqual([{ one: 1 }]);
+  expect(await queryOnce(second.url, 'select 1 as one')).toEqual([{ one: 1 }]);
 });
 
 test('a server whose owner lives is an error that says so', async () => {
   const first = await start();
   await expect(start()).rejects.toThrow(`already runs on ${dataDir}, started by process ${process.pid}`);
-  expect(await query(first.url, 'select 1 as one')).toEqual([{ one: 1 }]);
+  expect(await queryOnce(first.url, 'select 1 as one')).toEqual([{ one: 1 }]);
 });
 
 test('a port in use is an error that names the port and the setting', async () => {
@@ -136,7 +126,7 @@ test('an ephemeral server leaves nothing behind', async () => {
   const place = join(folder, 'ephemeral');
   mkdirSync(place, { mode: 0o755 });
   const server = await start({ dataDir: join(place, 'postgres'), ephemeral: true });
-  expect(await query(server.url, 'show fsync')).toEqual([{ fsync: 'off' }]);
+  expect(await queryOnce(server.url, 'show fsync')).toEqual([{ fsync: 'off' }]);
   await server.stop();
   for (const rest of ['postgres', 'postgres.log', 'postgres.password', 'postgres.running']) {
     expect(existsSync(join(place, rest))).toBe(false);

@@ -1,6 +1,5 @@
-import { Client } from 'pg';
 import { TestApi } from '../support/api';
-import { createTestDatabase } from '../support/database';
+import { createTestDatabase, queryOnce } from '../support/database';
 import { type TestEnvironment, testEnvironment } from '../support/environment';
 import { type RoleProcess, startRole } from '../support/processes';
 import type { ReceivedRequest } from '../support/receiver';
@@ -34,16 +33,6 @@ export async function createSite(overrides: Record<string, string> = {}, databas
       await database.drop();
     },
   };
-}
-
-async function queryOnce(url: string, sql: string): Promise<any[]> {
-  const client = new Client({ connectionString: url });
-  await client.connect();
-  try {
-    return (await client.query(sql)).rows;
-  } finally {
-    await client.end();
-  }
 }
 
 /** What tells attempts apart: the event and the number of the attempt, as the endpoint sees them. */

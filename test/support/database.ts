@@ -5,17 +5,21 @@ import { Client } from 'pg';
 export async function createTestDatabase(): Promise<{ url: string; drop(): Promise<void> }> {
   const server = process.env.POSTHORN_TEST_DATABASE_URL!;
   const name = `test_${randomBytes(6).toString('hex')}`;
-  await run(server, `create database ${name} template posthorn_template`);
+  await queryOnce(server, `create database ${name} template posthorn_template`);
   const url = new URL(server);
   url.pathname = `/${name}`;
-  return { url: url.href, drop: () => run(server, `drop database ${name} with (force)`) };
+  return {
+    url: url.href,
+    drop: async () => void (await queryOnce(server, `drop database ${name} with (force)`)),
+  };
 }
 
-async function run(url: string, statement: string): Promise<void> {
+/** One statement over a connection of its own. */
+export async function queryOnce(url: string, statement: string): Promise<any[]> {
   const client = new Client({ connectionString: url });
   await client.connect();
   try {
-    await client.query(statement);
+    return (await client.query(statement)).rows;
   } finally {
     await client.end();
   }
