@@ -4,6 +4,10 @@ import * as createWebhooks from './0002_create_webhooks';
 import * as createEvents from './0003_create_events';
 import * as createDeliveryQueue from './0004_create_delivery_queue';
 import * as createAuditLog from './0005_create_audit_log';
+import * as addWebhookPolicies from './0006_add_webhook_policies';
+import * as addLanes from './0007_add_lanes';
+import * as createReplays from './0008_create_replays';
+import * as createOperationalOutbox from './0009_create_operational_outbox';
 
 /** Every migration in order. They only go forward; a new one is one more line. */
 export const migrations: Record<string, Migration> = {
@@ -12,4 +16,8 @@ export const migrations: Record<string, Migration> = {
   '0003_create_events': createEvents,
   '0004_create_delivery_queue': createDeliveryQueue,
   '0005_create_audit_log': createAuditLog,
+  '0006_add_webhook_policies': addWebhookPolicies,
+  '0007_add_lanes': addLanes,
+  '0008_create_replays': createReplays,
+  '0009_create_operational_outbox': createOperationalOutbox,
 };

@@ -30,6 +30,7 @@ create table attempts (
   response_headers jsonb,
   response_body bytea,
   remote_address text,
+  response_cut text,
   constraint attempts_pkey PRIMARY KEY (delivery_id, number)
 ) partition by RANGE (delivery_id);
 
@@ -82,14 +83,17 @@ create table delivery_queue (
   step integer not null default 0,
   trigger text not null default 'schedule'::text,
   asked_by uuid,
+  lane smallint not null default 1,
+  cycle_started_at timestamp with time zone,
+  constraint delivery_queue_lane_check CHECK (((lane >= 0) AND (lane <= 2))),
   constraint delivery_queue_pkey PRIMARY KEY (delivery_id)
 ) with (fillfactor=50, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000, autovacuum_vacuum_insert_scale_factor=0, autovacuum_vacuum_cost_delay=0);
 
 CREATE INDEX delivery_queue_due ON public.delivery_queue USING btree (next_attempt_at) WHERE timed;
 
-CREATE INDEX delivery_queue_ready ON public.delivery_queue USING btree (webhook_id, seq) WHERE (NOT timed);
+CREATE INDEX delivery_queue_lanes ON public.delivery_queue USING btree (lane, webhook_id, seq) WHERE (NOT timed);
 
-CREATE INDEX delivery_queue_timed_webhook ON public.delivery_queue USING btree (webhook_id) WHERE timed;
+CREATE INDEX delivery_queue_timed ON public.delivery_queue USING btree (webhook_id, seq) WHERE timed;
 
 create table events (
   id uuid not null,
@@ -111,6 +115,43 @@ create table idempotency_keys (
   constraint idempotency_keys_pkey PRIMARY KEY (tenant_id, kind, key)
 );
 
+create table operational_outbox (
+  id uuid not null default gen_random_uuid(),
+  tenant_id uuid not null,
+  type text not null,
+  webhook_id uuid not null,
+  delivery_id uuid,
+  details jsonb not null default '{}'::jsonb,
+  created_at timestamp with time zone not null default now(),
+  constraint operational_outbox_pkey PRIMARY KEY (id)
+);
+
+CREATE INDEX operational_outbox_age ON public.operational_outbox USING btree (created_at);
+
+create table replays (
+  id uuid not null,
+  tenant_id uuid not null,
+  webhook_id uuid,
+  filter jsonb not null,
+  rate_per_second real not null,
+  state text not null default 'running'::text,
+  total integer,
+  sent integer not null default 0,
+  skipped integer not null default 0,
+  position uuid,
+  asked_by uuid,
+  created_at timestamp with time zone not null default now(),
+  updated_at timestamp with time zone not null default now(),
+  ended_at timestamp with time zone,
+  constraint replays_pkey PRIMARY KEY (id),
+  constraint replays_rate_per_second_check CHECK ((rate_per_second > (0)::double precision)),
+  constraint replays_state_check CHECK ((state = ANY (ARRAY['running'::text, 'completed'::text, 'cancelled'::text])))
+);
+
+CREATE INDEX replays_running ON public.replays USING btree (updated_at) WHERE (state = 'running'::text);
+
+CREATE INDEX replays_tenant ON public.replays USING btree (tenant_id, id);
+
 create table subscriptions (
   tenant_id uuid not null,
   pattern text not null,
@@ -130,14 +171,34 @@ create table webhook_gates (
   webhook_id uuid not null,
   status text not null default 'active'::text,
   blocked_until timestamp with time zone not null default '1970-01-01 00:00:00+00'::timestamp with time zone,
-  max_in_flight integer not null default 20,
+  max_in_flight integer,
   ordered boolean not null default false,
   rate_per_second real,
   burst integer not null default 1,
   tat timestamp with time zone not null default '1970-01-01 00:00:00+00'::timestamp with time zone,
-  fifo_delivery_id uuid,
-  fifo_until timestamp with time zone not null default '1970-01-01 00:00:00+00'::timestamp with time zone,
+  slot_delivery_id uuid,
+  slot_until timestamp with time zone not null default '1970-01-01 00:00:00+00'::timestamp with time zone,
   serial boolean generated always as ((ordered OR (rate_per_second IS NOT NULL))) stored,
+  adaptive_cap integer,
+  status_reason text,
+  status_since timestamp with time zone not null default now(),
+  breaker_threshold integer default 10,
+  breaker_window_ms integer not null default 60000,
+  breaker_open_ms integer not null default 30000,
+  breaker_until timestamp with time zone,
+  failures integer not null default 0,
+  failures_since timestamp with time zone,
+  failing_since timestamp with time zone,
+  failed_in_a_row integer not null default 0,
+  disable_after_failed integer default 10,
+  disable_after_ms bigint default 432000000,
+  constraint webhook_gates_adaptive_cap_check CHECK ((adaptive_cap > 0)),
+  constraint webhook_gates_breaker_open_ms_check CHECK ((breaker_open_ms > 0)),
+  constraint webhook_gates_breaker_threshold_check CHECK ((breaker_threshold > 0)),
+  constraint webhook_gates_breaker_window_ms_check CHECK ((breaker_window_ms > 0)),
+  constraint webhook_gates_disable_after_failed_check CHECK ((disable_after_failed > 0)),
+  constraint webhook_gates_disable_after_ms_check CHECK ((disable_after_ms > 0)),
+  constraint webhook_gates_max_in_flight_check CHECK ((max_in_flight > 0)),
   constraint webhook_gates_pkey PRIMARY KEY (webhook_id),
   constraint webhook_gates_rate_per_second_check CHECK ((rate_per_second > (0)::double precision)),
   constraint webhook_gates_status_check CHECK ((status = ANY (ARRAY['active'::text, 'paused'::text, 'disabled'::text])))
@@ -170,6 +231,9 @@ create table webhooks (
   updated_at timestamp with time zone not null default now(),
   deleted_at timestamp with time zone,
   cleared_at timestamp with time zone,
+  signature_styles text[] not null default '{standard,x-webhook}'::text[],
+  sealed_headers text,
+  rate_limit text,
   constraint webhooks_pkey PRIMARY KEY (id),
   constraint webhooks_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id),
   constraint webhooks_timeout_ms_check CHECK (((timeout_ms >= 1000) AND (timeout_ms <= 30000)))

@@ -62,7 +62,7 @@ serial as materialized (
   select o.webhook_id, g.ordered, case when g.ordered then 1 else least(o.k, g.burst,
     floor(extract(epoch from least(now() - g.tat, interval '1 hour')) * g.rate_per_second))::int end k
   from open o join webhook_gates g using (webhook_id)
-  where o.serial and g.fifo_until < now()
+  where o.serial and g.slot_until < now()
     and (g.rate_per_second is null or g.tat <= now() - interval '1 s' / g.rate_per_second)
   for update of g skip locked),
 picked as materialized (
@@ -78,8 +78,8 @@ picked as materialized (
   limit $6::int),
 gate as (
   update webhook_gates g set
-    fifo_delivery_id = case when g.ordered then p.ids[1] end,
-    fifo_until = case when g.ordered then now() + $7::int * interval '1 ms' else g.fifo_until end,
+    slot_delivery_id = case when g.ordered then p.ids[1] end,
+    slot_until = case when g.ordered then now() + $7::int * interval '1 ms' else g.slot_until end,
     tat = case when g.rate_per_second is null then g.tat else
       greatest(g.tat, now() - g.burst * interval '1 s' / g.rate_per_second) + p.n * interval '1 s' / g.rate_per_second end
   from (select webhook_id, count(*) n, array_agg(delivery_id) ids from picked group by 1) p

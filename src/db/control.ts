@@ -23,8 +23,8 @@ export async function requeueDelivery(db: Db, deliveryId: string, trigger: Trigg
     with q as (
       update delivery_queue set timed = false, lease_until = 'epoch', next_attempt_at = null, trigger = ${trigger}
       where delivery_id = ${deliveryId} returning webhook_id)
-    update webhook_gates g set fifo_delivery_id = null, fifo_until = 'epoch'
-    from q where g.webhook_id = q.webhook_id and g.fifo_delivery_id = ${deliveryId}`.execute(db);
+    update webhook_gates g set slot_delivery_id = null, slot_until = 'epoch'
+    from q where g.webhook_id = q.webhook_id and g.slot_delivery_id = ${deliveryId}`.execute(db);
 }
 
 /** Holds a row while a later attempt runs, so that people see `in_progress`. False where the delivery has ended. */
@@ -41,8 +41,8 @@ export async function releaseLease(db: Db, deliveryId: string): Promise<void> {
     with q as (
       update delivery_queue set lease_until = 'epoch' where delivery_id = ${deliveryId} and not timed
       returning webhook_id)
-    update webhook_gates g set fifo_delivery_id = null, fifo_until = 'epoch'
-    from q where g.webhook_id = q.webhook_id and g.fifo_delivery_id = ${deliveryId}`.execute(db);
+    update webhook_gates g set slot_delivery_id = null, slot_until = 'epoch'
+    from q where g.webhook_id = q.webhook_id and g.slot_delivery_id = ${deliveryId}`.execute(db);
 }
 
 /**
@@ -55,8 +55,8 @@ export async function cancelDelivery(db: Db, deliveryId: string, mode: 'if_waiti
     with q as (
       delete from delivery_queue where delivery_id = ${deliveryId} ${waiting} returning webhook_id, attempt),
     g as (
-      update webhook_gates g set fifo_delivery_id = null, fifo_until = 'epoch'
-      from q where g.webhook_id = q.webhook_id and g.fifo_delivery_id = ${deliveryId})
+      update webhook_gates g set slot_delivery_id = null, slot_until = 'epoch'
+      from q where g.webhook_id = q.webhook_id and g.slot_delivery_id = ${deliveryId})
     update deliveries d set state = 'cancelled', ended_at = now(), attempt_count = q.attempt
     from q where d.id = ${deliveryId} and d.state = 'pending'`.execute(db);
   return (numAffectedRows ?? 0n) > 0n;
@@ -106,9 +106,9 @@ export async function reopenDelivery(
 export async function releaseToQueue(db: Db, deliveryId: string, trigger: Trigger, askedBy: string): Promise<boolean> {
   const { numAffectedRows } = await sql`
     with g as (
-      update webhook_gates g set fifo_until = q.lease_until
+      update webhook_gates g set slot_until = q.lease_until
       from delivery_queue q
-      where q.delivery_id = ${deliveryId} and g.webhook_id = q.webhook_id and g.fifo_delivery_id = q.delivery_id)
+      where q.delivery_id = ${deliveryId} and g.webhook_id = q.webhook_id and g.slot_delivery_id = q.delivery_id)
     update delivery_queue
     set timed = false, next_attempt_at = null, trigger = ${trigger}, asked_by = ${askedBy}::uuid
     where delivery_id = ${deliveryId}`.execute(db);

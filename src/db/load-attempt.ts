@@ -1,6 +1,7 @@
 import type { Pool } from 'pg';
 import type { EndState, Trigger, WebhookStatus } from '../domain/delivery';
 import type { StoredRetryPolicy } from '../domain/retry-schedule';
+import type { SignatureStyle } from '../domain/signature-styles';
 
 /** Everything one attempt needs, read at every attempt so that configuration changes count from the next one on. */
 export type AttemptFacts = {
@@ -10,7 +11,15 @@ export type AttemptFacts = {
   state: 'pending' | EndState;
   body: Buffer;
   /** The queue row; absent once the delivery has ended. */
-  queue?: { timed: boolean; remainingMs: number; attempt: number; step: number; trigger: Trigger };
+  queue?: {
+    timed: boolean;
+    remainingMs: number;
+    attempt: number;
+    step: number;
+    /** Since the first attempt of the schedule that runs now, milliseconds. */
+    elapsedMs: number;
+    trigger: Trigger;
+  };
   /** The outcome of this attempt number, where it was already made. */
   recorded?: { outcome: string; statusCode: number | null; errorCode: string | null };
   /** Absent where the webhook was deleted. */
@@ -19,10 +28,24 @@ export type AttemptFacts = {
     url: string;
     timeoutMs: number;
     retryPolicy: StoredRetryPolicy;
-    status: WebhookStatus;
-    throttled: boolean;
     sealedSecrets: { id: string; sealed: string }[];
+    signatureStyles: SignatureStyle[];
+    sealedHeaders: string | null;
+    gate: GateFacts;
   };
+};
+
+/** A webhook's gate, as an attempt finds it. */
+export type GateFacts = {
+  status: WebhookStatus;
+  throttled: boolean;
+  breakerClosed: boolean;
+  /** One at a time, or so many per time: an attempt has to take its slot or token first. */
+  serial: boolean;
+  /** This delivery is the one that may be under way. */
+  hasSlot: boolean;
+  /** The webhook's own cap of attempts under way, and a lower one found out by its timeouts. */
+  maxInFlight: number | null;
 };
 
 const LOAD = {
@@ -32,7 +55,10 @@ select d.tenant_id, d.event_id, d.event_type, d.state, d.webhook_id, e.body,
   q.delivery_id is not null as queued, q.timed, q.attempt, q.step, q.trigger,
   greatest(0, extract(epoch from q.next_attempt_at - now()) * 1000)::float8 as remaining_ms,
   a.outcome, a.status_code, a.error_code,
-  w.url, w.timeout_ms, w.retry_policy, g.status, g.blocked_until > now() as throttled,
+  greatest(0, extract(epoch from now() - q.cycle_started_at) * 1000)::float8 as elapsed_ms,
+  w.url, w.timeout_ms, w.retry_policy, w.signature_styles, w.sealed_headers,
+  g.status, g.blocked_until > now() as throttled, g.breaker_until is null as breaker_closed, g.serial,
+  coalesce(g.slot_delivery_id = $1, false) as has_slot, least(g.max_in_flight, g.adaptive_cap) as max_in_flight,
   (select json_agg(json_build_object('id', s.id, 'sealed', s.sealed) order by s.created_at desc)
    from webhook_secrets s where s.webhook_id = w.id and (s.expires_at is null or s.expires_at > now())) as secrets
 from deliveries d
@@ -57,14 +83,21 @@ type Row = {
   step: number;
   trigger: Trigger;
   remaining_ms: number | null;
+  elapsed_ms: number | null;
   outcome: string | null;
   status_code: number | null;
   error_code: string | null;
   url: string | null;
   timeout_ms: number;
   retry_policy: StoredRetryPolicy;
+  signature_styles: SignatureStyle[];
+  sealed_headers: string | null;
   status: WebhookStatus | null;
   throttled: boolean;
+  breaker_closed: boolean;
+  serial: boolean;
+  has_slot: boolean;
+  max_in_flight: number | null;
   secrets: { id: string; sealed: string }[] | null;
 };
 
@@ -87,6 +120,7 @@ function toFacts(row: Row): AttemptFacts {
         remainingMs: row.remaining_ms ?? 0,
         attempt: row.attempt,
         step: row.step,
+        elapsedMs: row.elapsed_ms ?? 0,
         trigger: row.trigger,
       },
     }),
@@ -100,9 +134,17 @@ function toFacts(row: Row): AttemptFacts {
           url: row.url,
           timeoutMs: row.timeout_ms,
           retryPolicy: row.retry_policy,
-          status: row.status,
-          throttled: row.throttled,
           sealedSecrets: row.secrets ?? [],
+          signatureStyles: row.signature_styles,
+          sealedHeaders: row.sealed_headers,
+          gate: {
+            status: row.status,
+            throttled: row.throttled,
+            breakerClosed: row.breaker_closed,
+            serial: row.serial,
+            hasSlot: row.has_slot,
+            maxInFlight: row.max_in_flight,
+          },
         },
       }),
   };

@@ -71,9 +71,9 @@ waiting as (
   from due where q.delivery_id = due.delivery_id and due.end_state is null),
 gates as (
   update webhook_gates g set
-    fifo_delivery_id = case when due.end_state is null then g.fifo_delivery_id end,
-    fifo_until = case when due.end_state is null then 'infinity'::timestamptz else 'epoch'::timestamptz end
-  from due where g.webhook_id = due.webhook_id and g.ordered and g.fifo_delivery_id = due.delivery_id),
+    slot_delivery_id = case when due.end_state is null then g.slot_delivery_id end,
+    slot_until = case when due.end_state is null then 'infinity'::timestamptz else 'epoch'::timestamptz end
+  from due where g.webhook_id = due.webhook_id and g.ordered and g.slot_delivery_id = due.delivery_id),
 gone as (
   delete from delivery_queue q using due
   where q.delivery_id = due.delivery_id and due.end_state is not null)

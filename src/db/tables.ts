@@ -1,6 +1,8 @@
 import type { ColumnType, Generated } from 'kysely';
-import type { EndState, Trigger, WebhookStatus } from '../domain/delivery';
+import type { DisabledBecause, EndState, Trigger, WebhookStatus } from '../domain/delivery';
+import type { ReplayFilter, ReplayState } from '../domain/replay';
 import type { StoredRetryPolicy } from '../domain/retry-schedule';
+import type { SignatureStyle } from '../domain/signature-styles';
 
 type CreatedAt = ColumnType<Date, Date | undefined, never>;
 type Json<T> = ColumnType<T, string, string>;
@@ -26,6 +28,9 @@ export type Tables = {
     metadata: Json<Record<string, string>>;
     retry_policy: Json<StoredRetryPolicy>;
     timeout_ms: number;
+    signature_styles: Generated<SignatureStyle[]>;
+    sealed_headers: string | null;
+    rate_limit: string | null;
     version: Generated<number>;
     created_at: CreatedAt;
     updated_at: ColumnType<Date, Date | undefined, Date>;
@@ -42,7 +47,26 @@ export type Tables = {
     webhook_id: string;
     status: Generated<WebhookStatus>;
     blocked_until: Generated<Date>;
-    max_in_flight: Generated<number>;
+    max_in_flight: number | null;
+    adaptive_cap: number | null;
+    ordered: Generated<boolean>;
+    rate_per_second: number | null;
+    burst: Generated<number>;
+    tat: Generated<Date>;
+    slot_delivery_id: string | null;
+    slot_until: Generated<Date>;
+    status_reason: DisabledBecause | null;
+    status_since: Generated<Date>;
+    breaker_threshold: Generated<number | null>;
+    breaker_window_ms: Generated<number>;
+    breaker_open_ms: Generated<number>;
+    breaker_until: Date | null;
+    failures: Generated<number>;
+    failures_since: Date | null;
+    failing_since: Date | null;
+    failed_in_a_row: Generated<number>;
+    disable_after_failed: Generated<number | null>;
+    disable_after_ms: Generated<number | null>;
   };
   subscriptions: { tenant_id: string; pattern: string; webhook_id: string };
   events: { id: string; tenant_id: string; type: string; body: Buffer; created_at: CreatedAt };
@@ -74,6 +98,7 @@ export type Tables = {
     request_headers: Json<Record<string, string>>;
     response_headers: Json<Record<string, string>> | null;
     response_body: Buffer | null;
+    response_cut: string | null;
     remote_address: string | null;
   };
   delivery_queue: {
@@ -90,6 +115,33 @@ export type Tables = {
     step: Generated<number>;
     trigger: Generated<Trigger>;
     asked_by: string | null;
+    lane: Generated<number>;
+    cycle_started_at: Date | null;
+  };
+  replays: {
+    id: string;
+    tenant_id: string;
+    webhook_id: string | null;
+    filter: Json<ReplayFilter>;
+    rate_per_second: number;
+    state: Generated<ReplayState>;
+    total: number | null;
+    sent: Generated<number>;
+    skipped: Generated<number>;
+    position: string | null;
+    asked_by: string | null;
+    created_at: CreatedAt;
+    updated_at: ColumnType<Date, Date | undefined, Date>;
+    ended_at: Date | null;
+  };
+  operational_outbox: {
+    id: Generated<string>;
+    tenant_id: string;
+    type: string;
+    webhook_id: string;
+    delivery_id: string | null;
+    details: Json<Record<string, unknown>>;
+    created_at: CreatedAt;
   };
   audit_log: {
     id: string;

@@ -38,7 +38,7 @@ export function decide(facts: AttemptFacts | undefined, { number, cause }: Attem
   if (recorded) return { do: 'answer', result: { ...waits, last } };
   if (queue.attempt !== number - 1) return { do: 'answer', result: waits };
   if (queue.timed && cause === 'claimed') return { do: 'answer', result: waits };
-  if (webhook.status !== 'active' || webhook.throttled) return { do: 'requeue' };
+  if (webhook.gate.status !== 'active' || webhook.gate.throttled) return { do: 'requeue' };
   return { do: 'send', facts: { ...facts, queue, webhook } };
 }
 

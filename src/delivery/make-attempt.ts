@@ -161,7 +161,12 @@ export function createAttempts({ db, secretBox, sender, log }: AttemptDeps): Att
 function place({ queue }: Live, { cause }: AttemptRequest) {
   return cause === 'manual' && queue.timed
     ? ({ kind: 'manual', remainingWaitMs: queue.remainingMs } as const)
-    : ({ kind: 'scheduled', attemptsMade: queue.step + 1, random: Math.random() } as const);
+    : ({
+        kind: 'scheduled',
+        attemptsMade: queue.step + 1,
+        elapsedMs: queue.elapsedMs,
+        random: Math.random(),
+      } as const);
 }
 
 function toPostResult(result: SendResult): PostResult {

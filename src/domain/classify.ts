@@ -2,18 +2,31 @@ import { nextWaitMs, type RetryPolicy } from './retry-schedule';
 
 /** What one POST brought back, as far as the rules need it. */
 export type PostResult =
-  | { statusCode: number }
+  | {
+      statusCode: number;
+      /** What the receiver asked for by Retry-After, milliseconds. */
+      retryAfterMs?: number | undefined;
+    }
   | { errorCode: string /** Our own rules forbade it. */; blocked: boolean };
+
+/** `client_error`: a 4xx of a webhook whose policy is not to repeat those. */
+export type FailedBecause = 'exhausted' | 'gone' | 'blocked' | 'client_error';
 
 /** What follows from an attempt. */
 export type Verdict =
   | { kind: 'delivered' }
-  | { kind: 'failed'; reason: 'exhausted' | 'gone' | 'blocked' }
+  | { kind: 'failed'; reason: FailedBecause }
   | { kind: 'retry'; waitMs: number };
 
 /** A scheduled attempt uses up one step of the schedule; one made by hand keeps the wait that was running. */
 export type AttemptPlace =
-  | { kind: 'scheduled'; attemptsMade: number; random: number }
+  | {
+      kind: 'scheduled';
+      attemptsMade: number;
+      /** Since the first attempt of this schedule, milliseconds. */
+      elapsedMs: number;
+      random: number;
+    }
   | { kind: 'manual'; remainingWaitMs: number };
 
 /** 2xx is success (Standard Webhooks 1.0.0); redirects are never followed and count as failures. */
@@ -29,7 +42,42 @@ export function classify(result: PostResult, policy: RetryPolicy, place: Attempt
   if (isSuccess(result)) return { kind: 'delivered' };
   if ('statusCode' in result && result.statusCode === 410) return { kind: 'failed', reason: 'gone' };
   if ('errorCode' in result && result.blocked) return { kind: 'failed', reason: 'blocked' };
+  if (policy.clientErrors === 'fail' && isClientError(result)) return { kind: 'failed', reason: 'client_error' };
   if (place.kind === 'manual') return { kind: 'retry', waitMs: place.remainingWaitMs };
-  const waitMs = nextWaitMs(policy, place.attemptsMade, place.random);
+  const retryAfterMs = 'statusCode' in result ? result.retryAfterMs : undefined;
+  const waitMs = nextWaitMs(policy, { ...place, retryAfterMs });
   return waitMs === undefined ? { kind: 'failed', reason: 'exhausted' } : { kind: 'retry', waitMs };
+}
+
+/** 4xx that will not change by itself; 408, 425 and 429 ask for another try (RFC 9110, RFC 8470, RFC 6585). */
+function isClientError(result: PostResult): boolean {
+  if (!('statusCode' in result)) return false;
+  const { statusCode } = result;
+  return statusCode >= 400 && statusCode <= 499 && ![408, 425, 429].includes(statusCode);
+}
+
+/** Errors that mean that the endpoint takes too long: it is sent less at once. */
+const TIMEOUTS = new Set(['headers_timeout', 'connect_timeout', 'tls_timeout', 'no_free_connection']);
+/** Overload, said by the receiver or a gateway before it (RFC 6585 4, RFC 9110 15.6.3 and 15.6.5). */
+const THROTTLING = new Set([429, 502, 504]);
+
+/** What an attempt says about its endpoint, as far as the gate of the webhook goes by it. */
+export type EndpointSign = {
+  /** `none`: nothing was sent. */
+  health: 'good' | 'bad' | 'none';
+  timedOut: boolean;
+  /** The whole webhook is to slow down: for this long where the receiver said so, else for as long as the gate sees fit. */
+  slowDown?: { retryAfterMs: number | undefined };
+  gone: boolean;
+};
+
+/** Reads an attempt as a sign of its endpoint's health. */
+export function readSign(result: PostResult): EndpointSign {
+  if ('errorCode' in result) {
+    return { health: result.blocked ? 'none' : 'bad', timedOut: TIMEOUTS.has(result.errorCode), gone: false };
+  }
+  const { statusCode, retryAfterMs } = result;
+  if (isSuccess(result)) return { health: 'good', timedOut: false, gone: false };
+  const slowDown = retryAfterMs !== undefined || THROTTLING.has(statusCode);
+  return { health: 'bad', timedOut: false, gone: statusCode === 410, ...(slowDown && { slowDown: { retryAfterMs } }) };
 }

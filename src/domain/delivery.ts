@@ -23,8 +23,20 @@ export type WebhookStatus = (typeof WEBHOOK_STATUSES)[number];
 
 /** What is known of a delivery's queue row; absent once the delivery has ended. */
 export type QueueFacts = { timed: boolean; leased: boolean };
-/** Why a gate is shut, or undefined where it is open. */
-export type HeldBecause = 'paused' | 'disabled' | 'throttled';
+
+/**
+ * Why a delivery waits in the queue although its time has come:
+ * - `paused`, `disabled`: the webhook's own state
+ * - `throttled`: the receiver asked for less (429, 502, 504 or Retry-After)
+ * - `circuit_open`: too many attempts failed in a row
+ * - `rate_limited`: the webhook's own rate limit
+ * - `ordered`: another delivery of an ordered webhook goes first
+ */
+export const HELD_BECAUSE = ['paused', 'disabled', 'throttled', 'circuit_open', 'rate_limited', 'ordered'] as const;
+export type HeldBecause = (typeof HELD_BECAUSE)[number];
+
+/** Why Posthorn disabled a webhook: it answered 410, its deliveries failed in a row, or nothing succeeded for too long. */
+export type DisabledBecause = 'gone' | 'failed_deliveries' | 'failing_too_long' | 'operator';
 
 /** The state a person sees, from the record, the queue row and the webhook's gate. */
 export function visibleState(

@@ -11,6 +11,7 @@ export const ID_PREFIXES = {
   event: 'evt',
   delivery: 'del',
   attempt: 'att',
+  replay: 'rpl',
   apiKey: 'key',
 } as const;
 

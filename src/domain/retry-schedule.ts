@@ -1,5 +1,5 @@
 /**
- * How long a delivery waits between scheduled attempts. Pure: the caller gives the random number.
+ * How long a delivery waits between scheduled attempts. Pure: the caller gives the clock and the random number.
  * Attempts made by hand do not use up the schedule; `attemptsMade` counts scheduled ones.
  */
 export type RetryPolicy = {
@@ -7,6 +7,10 @@ export type RetryPolicy = {
   readonly waitsMs: readonly number[];
   /** Fraction by which a wait may be longer, 0 to 1: spreads the retries of many deliveries. */
   readonly jitter: number;
+  /** No attempt is scheduled later than this after the first one; absent = only the schedule ends it. */
+  readonly maxDurationMs?: number;
+  /** `fail`: a 4xx that will not change by itself ends the delivery at once. */
+  readonly clientErrors: 'retry' | 'fail';
 };
 
 const S = 1_000;
@@ -23,28 +27,64 @@ export const RETRY_PRESETS = {
 
 export type RetryPreset = keyof typeof RETRY_PRESETS;
 
-/** How a webhook's policy is stored: a preset's name or its own waits, so that a better preset reaches everyone. */
-export type StoredRetryPolicy = { preset: RetryPreset; jitter?: number } | { schedule_ms: number[]; jitter?: number };
-
-export function toRetryPolicy(stored: StoredRetryPolicy): RetryPolicy {
-  return {
-    waitsMs: 'preset' in stored ? RETRY_PRESETS[stored.preset] : stored.schedule_ms,
-    jitter: stored.jitter ?? DEFAULT_JITTER,
-  };
-}
-
 export const DEFAULT_JITTER = 0.2;
 export const MAX_WAITS = 50;
 /** No wait is longer than a week, so that a typing error does not become a silent year. */
 export const MAX_WAIT_MS = 7 * 24 * H;
+export const MAX_DURATION_MS = 30 * 24 * H;
+
+type Exponential = { initial_ms: number; factor: number; max_interval_ms: number; max_attempts: number };
+
+/** A preset's name (so that a better preset reaches everyone), own waits, or the numbers of a growing interval. */
+export type StoredRetryWaits = { preset: RetryPreset } | { schedule_ms: number[] } | Exponential;
+
+/** How a webhook's policy is stored. */
+export type StoredRetryPolicy = StoredRetryWaits & {
+  jitter?: number | undefined;
+  max_duration_ms?: number | undefined;
+  client_errors?: 'retry' | 'fail' | undefined;
+};
+
+export function toRetryPolicy(stored: StoredRetryPolicy): RetryPolicy {
+  return {
+    waitsMs: waitsOf(stored),
+    jitter: stored.jitter ?? DEFAULT_JITTER,
+    ...(stored.max_duration_ms !== undefined && { maxDurationMs: stored.max_duration_ms }),
+    clientErrors: stored.client_errors ?? 'retry',
+  };
+}
+
+function waitsOf(stored: StoredRetryWaits): readonly number[] {
+  if ('preset' in stored) return RETRY_PRESETS[stored.preset];
+  if ('schedule_ms' in stored) return stored.schedule_ms;
+  return Array.from({ length: stored.max_attempts - 1 }, (_, i) =>
+    Math.round(Math.min(stored.initial_ms * stored.factor ** i, stored.max_interval_ms)),
+  );
+}
+
+export type RetryMoment = {
+  /** Scheduled attempts so far, at least 1. */
+  attemptsMade: number;
+  /** Since the first attempt of this cycle, milliseconds. */
+  elapsedMs: number;
+  /** In [0, 1). */
+  random: number;
+  /** What the receiver asked for by Retry-After, milliseconds. */
+  retryAfterMs?: number | undefined;
+};
+
+/** Receivers may ask for more time, within reason; a year asked for by mistake must not strand a delivery. */
+export const MAX_RETRY_AFTER_MS = 24 * H;
 
 /**
- * Milliseconds until the next attempt, or undefined when the schedule is used up.
- * @param attemptsMade scheduled attempts so far, at least 1
- * @param random a number in [0, 1)
+ * Milliseconds until the next attempt, or undefined when the schedule or its time is used up. A Retry-After lengthens
+ * the wait (never shortens it), up to {@link MAX_RETRY_AFTER_MS} and the policy's own end.
  */
-export function nextWaitMs(policy: RetryPolicy, attemptsMade: number, random: number): number | undefined {
-  const wait = policy.waitsMs[attemptsMade - 1];
+export function nextWaitMs(policy: RetryPolicy, moment: RetryMoment): number | undefined {
+  const wait = policy.waitsMs[moment.attemptsMade - 1];
   if (wait === undefined) return undefined;
-  return Math.round(wait * (1 + policy.jitter * random));
+  const asked = Math.min(Math.max(moment.retryAfterMs ?? 0, 0), MAX_RETRY_AFTER_MS);
+  const waitMs = Math.max(Math.round(wait * (1 + policy.jitter * moment.random)), asked);
+  if (policy.maxDurationMs === undefined || moment.elapsedMs + waitMs <= policy.maxDurationMs) return waitMs;
+  return undefined;
 }

@@ -1,10 +1,8 @@
 import { version } from '../../package.json';
+import type { SignatureStyle } from '../domain/signature-styles';
 import { signGitHub, signStandard, signStripe, signXWebhook } from './signatures';
 
 export { customHeaderProblem } from './custom-headers';
-
-/** Which signatures a webhook's deliveries carry; `standard` is always sent. */
-export type SignatureStyle = 'standard' | 'x-webhook' | 'github' | 'stripe';
 
 export interface HeadersInput {
   /** `evt_…`: the same on every attempt and replay, so that a receiver can drop what it already has. */

@@ -1,9 +1,10 @@
 import fc from 'fast-check';
-import { type AttemptPlace, classify, isSuccess, type PostResult } from '../../src/domain/classify';
+import { type AttemptPlace, classify, isSuccess, type PostResult, readSign } from '../../src/domain/classify';
+import type { RetryPolicy } from '../../src/domain/retry-schedule';
 
-const policy = { waitsMs: [1_000, 2_000], jitter: 0 };
-const first: AttemptPlace = { kind: 'scheduled', attemptsMade: 1, random: 0 };
-const last: AttemptPlace = { kind: 'scheduled', attemptsMade: 3, random: 0 };
+const policy: RetryPolicy = { waitsMs: [1_000, 2_000], jitter: 0, clientErrors: 'retry' };
+const first: AttemptPlace = { kind: 'scheduled', attemptsMade: 1, elapsedMs: 0, random: 0 };
+const last: AttemptPlace = { kind: 'scheduled', attemptsMade: 3, elapsedMs: 0, random: 0 };
 const byHand: AttemptPlace = { kind: 'manual', remainingWaitMs: 77 };
 const timeout: PostResult = { errorCode: 'headers_timeout', blocked: false };
 const blocked: PostResult = { errorCode: 'blocked_address', blocked: true };
@@ -26,6 +27,7 @@ test.each<[string, PostResult, AttemptPlace, object]>([
   ['503', { statusCode: 503 }, first, { kind: 'retry', waitMs: 1_000 }],
   ['503 to the last attempt', { statusCode: 503 }, last, { kind: 'failed', reason: 'exhausted' }],
   ['503 to an attempt by hand', { statusCode: 503 }, byHand, { kind: 'retry', waitMs: 77 }],
+  ['503 with Retry-After', { statusCode: 503, retryAfterMs: 60_000 }, first, { kind: 'retry', waitMs: 60_000 }],
   ['no answer', timeout, first, { kind: 'retry', waitMs: 1_000 }],
   ['no answer to the last attempt', timeout, last, { kind: 'failed', reason: 'exhausted' }],
   ['an address that is blocked', blocked, first, { kind: 'failed', reason: 'blocked' }],
@@ -44,11 +46,61 @@ test('scheduled attempts come to an end whatever the receiver says', () => {
       let attemptsMade = 0;
       for (const answer of results) {
         attemptsMade++;
-        const verdict = classify(answer, { waitsMs, jitter: 1 }, { kind: 'scheduled', attemptsMade, random: 0.5 });
+        const verdict = classify(answer, { ...policy, waitsMs, jitter: 1 }, { ...first, attemptsMade, random: 0.5 });
         if (verdict.kind !== 'retry') break;
         expect(attemptsMade).toBeLessThanOrEqual(waitsMs.length);
       }
       expect(attemptsMade).toBeLessThanOrEqual(waitsMs.length + 1);
     }),
   );
+});
+
+describe('client_errors: fail', () => {
+  const failing: RetryPolicy = { ...policy, clientErrors: 'fail' };
+
+  test.each([400, 401, 403, 404, 409, 413, 422, 451])('%i ends the delivery', (statusCode) => {
+    expect(classify({ statusCode }, failing, first)).toEqual({ kind: 'failed', reason: 'client_error' });
+    expect(classify({ statusCode }, failing, byHand)).toEqual({ kind: 'failed', reason: 'client_error' });
+  });
+
+  test.each([301, 408, 425, 429, 500, 503])('%i is tried again', (statusCode) => {
+    expect(classify({ statusCode }, failing, first)).toEqual({ kind: 'retry', waitMs: 1_000 });
+  });
+});
+
+test('no attempt is scheduled past max_duration', () => {
+  const limited: RetryPolicy = { ...policy, maxDurationMs: 2_500 };
+  expect(classify({ statusCode: 500 }, limited, { ...first, elapsedMs: 1_500 })).toEqual({
+    kind: 'retry',
+    waitMs: 1_000,
+  });
+  expect(classify({ statusCode: 500 }, limited, { ...first, elapsedMs: 1_501 })).toEqual({
+    kind: 'failed',
+    reason: 'exhausted',
+  });
+});
+
+test.each<[string, PostResult, object]>([
+  ['204', { statusCode: 204 }, { health: 'good', timedOut: false, gone: false }],
+  ['404', { statusCode: 404 }, { health: 'bad', timedOut: false, gone: false }],
+  ['410', { statusCode: 410 }, { health: 'bad', timedOut: false, gone: true }],
+  ['500', { statusCode: 500 }, { health: 'bad', timedOut: false, gone: false }],
+  ['429', { statusCode: 429 }, { health: 'bad', timedOut: false, gone: false, slowDown: { retryAfterMs: undefined } }],
+  ['502', { statusCode: 502 }, { health: 'bad', timedOut: false, gone: false, slowDown: { retryAfterMs: undefined } }],
+  ['504', { statusCode: 504 }, { health: 'bad', timedOut: false, gone: false, slowDown: { retryAfterMs: undefined } }],
+  [
+    '503 with Retry-After',
+    { statusCode: 503, retryAfterMs: 5_000 },
+    { health: 'bad', timedOut: false, gone: false, slowDown: { retryAfterMs: 5_000 } },
+  ],
+  ['200 with Retry-After', { statusCode: 200, retryAfterMs: 5_000 }, { health: 'good', timedOut: false, gone: false }],
+  ['no answer in time', timeout, { health: 'bad', timedOut: true, gone: false }],
+  [
+    'a refused connection',
+    { errorCode: 'connection_refused', blocked: false },
+    { health: 'bad', timedOut: false, gone: false },
+  ],
+  ['a blocked address', blocked, { health: 'none', timedOut: false, gone: false }],
+])('%s as a sign of the endpoint’s health', (_what, result, sign) => {
+  expect(readSign(result)).toEqual(sign);
 });

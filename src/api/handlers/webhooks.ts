@@ -11,7 +11,7 @@ import {
 } from '../../db/webhooks';
 import { formatDuration } from '../../domain/durations';
 import { newUuid, toPublicId } from '../../domain/ids';
-import type { StoredRetryPolicy } from '../../domain/retry-schedule';
+import type { StoredRetryPolicy, StoredRetryWaits } from '../../domain/retry-schedule';
 import { generateSecret } from '../../egress/signatures';
 import { ApiError, notFound } from '../errors';
 import { page } from '../page';
@@ -135,7 +135,22 @@ function toOut(webhook: Webhook) {
 }
 
 function toRetryOut(policy: StoredRetryPolicy) {
-  if ('preset' in policy) return policy;
-  const { schedule_ms, ...rest } = policy;
-  return { schedule: schedule_ms.map(formatDuration), ...rest };
+  const { jitter, max_duration_ms, client_errors, ...waits } = policy;
+  return {
+    ...toWaitsOut(waits),
+    ...(jitter !== undefined && { jitter }),
+    ...(max_duration_ms !== undefined && { max_duration: formatDuration(max_duration_ms) }),
+    ...(client_errors && { client_errors }),
+  };
+}
+
+function toWaitsOut(waits: StoredRetryWaits) {
+  if ('preset' in waits) return waits;
+  if ('schedule_ms' in waits) return { schedule: waits.schedule_ms.map(formatDuration) };
+  return {
+    initial: formatDuration(waits.initial_ms),
+    factor: waits.factor,
+    max_interval: formatDuration(waits.max_interval_ms),
+    max_attempts: waits.max_attempts,
+  };
 }
