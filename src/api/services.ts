@@ -13,4 +13,6 @@ export type Services = {
   notifyWork: () => void;
   /** http URLs may be registered. */
   allowHttp: boolean;
+  /** Why deliveries may not go to this URL, as far as can be told now. */
+  checkTarget: (url: URL) => Promise<'blocked_address' | undefined>;
 };

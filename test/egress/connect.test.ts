@@ -3,15 +3,23 @@ import { type AddressInfo, createServer } from 'node:net';
 import { createAddressPolicy } from '../../src/egress/address-policy';
 import type { Resolve } from '../../src/egress/lookup';
 import { startReceiver } from '../support/receiver';
-import { certificate, closeAll, closeLater, errorOf, loopbackSender, post, rawServer, responseOf } from './support';
+import {
+  certificate,
+  closeAll,
+  closeLater,
+  deafPort,
+  errorOf,
+  hanging,
+  loopbackSender,
+  post,
+  rawServer,
+  responseOf,
+  to,
+} from './support';
 
 afterEach(closeAll);
 
 const publicOnly = createAddressPolicy({ allowedCidrs: [] });
-const to = (...addresses: string[]): Resolve => {
-  const answer = addresses.map((address) => ({ address, family: address.includes(':') ? 6 : 4 }));
-  return async () => answer;
-};
 
 async function closedPort(): Promise<number> {
   const server = createServer();
@@ -117,17 +125,44 @@ describe('connecting', () => {
     const results = await Promise.all(Array.from({ length: 20 }, () => sender.send(post(url, { timeoutMs: 5_000 }))));
     for (const result of results) expect(errorOf(result).code).toBe('connection_refused');
   });
+});
 
-  test.each([
-    ['the connection’s own limit', { connectTimeoutMs: 300, timeoutMs: 20_000 }],
-    ['the whole limit', { connectTimeoutMs: 20_000, timeoutMs: 300 }],
-  ])('a handshake that never ends, within %s', async (_, { connectTimeoutMs, timeoutMs }) => {
-    const server = await rawServer(() => {}, 'eager');
-    const sender = loopbackSender({ connectTimeoutMs });
-    const result = await sender.send(post(`https://127.0.0.1:${server.port}/`, { timeoutMs }));
-    expect(errorOf(result)).toEqual({ stage: 'connect', code: 'connect_timeout' });
-    expect(result.durationMs).toBeLessThan(10_000);
+describe.each([
+  ['the connection’s own limit', { connectTimeoutMs: 300, timeoutMs: 20_000 }],
+  ['the whole limit', { connectTimeoutMs: 20_000, timeoutMs: 300 }],
+])('the phase in which %s runs out', (_, { connectTimeoutMs, timeoutMs }) => {
+  const sendTo = async (url: string, resolve?: Resolve) =>
+    errorOf(await loopbackSender({ connectTimeoutMs, dnsTimeoutMs: 20_000, resolve }).send(post(url, { timeoutMs })));
+
+  test.each(['http', 'https'])('DNS, over %s', async (scheme) => {
+    expect(await sendTo(`${scheme}://name.test/`, hanging())).toEqual({ stage: 'dns', code: 'dns_timeout' });
   });
+
+  test.each(['http', 'https'])('TCP, over %s', async (scheme) => {
+    const port = await deafPort();
+    const late = { stage: 'connect', code: 'connect_timeout' };
+    expect(await sendTo(`${scheme}://127.0.0.1:${port}/`)).toEqual(late);
+    expect(await sendTo(`${scheme}://name.test:${port}/`, to('127.0.0.1'))).toEqual(late);
+  });
+
+  test('TLS', async () => {
+    const server = await rawServer(() => {}, 'eager');
+    const late = { stage: 'tls', code: 'tls_timeout' };
+    expect(await sendTo(`https://127.0.0.1:${server.port}/`)).toEqual(late);
+    expect(await sendTo(`https://name.test:${server.port}/`, to('127.0.0.1', '::1'))).toEqual(late);
+    expect(server.connections()).toBe(2);
+  });
+});
+
+test('a slot that was in TLS begins again at DNS', async () => {
+  const server = await rawServer(() => {}, 'eager');
+  let lookups = 0;
+  const later = hanging();
+  const resolve: Resolve = (name) => (++lookups === 1 ? to('127.0.0.1') : later)(name);
+  const sender = loopbackSender({ connectTimeoutMs: 300, dnsTimeoutMs: 20_000, maxConnectionsPerOrigin: 1, resolve });
+  const url = `https://name.test:${server.port}/`;
+  expect(errorOf(await sender.send(post(url))).code).toBe('tls_timeout');
+  expect(errorOf(await sender.send(post(url))).code).toBe('dns_timeout');
 });
 
 describe('TLS', () => {

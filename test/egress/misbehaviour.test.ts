@@ -1,5 +1,6 @@
 import { gzipSync } from 'node:zlib';
 import { MAX_BODY_BYTES } from '../../src/egress/exchange';
+import type { BodyCut } from '../../src/egress/send';
 import { closeAll, errorOf, loopbackSender, post, rawServer, responseOf } from './support';
 
 afterEach(closeAll);
@@ -78,12 +79,12 @@ describe('without a whole status line and headers there is no answer', () => {
 });
 
 describe('once status and headers are in, the status counts and the body is cut', () => {
-  test.each<[string, string, boolean, (socket: import('node:net').Socket) => void]>([
-    ['no body after the headers', '', true, (socket) => socket.write(`${OK}content-length: 10\r\n\r\n`)],
+  test.each<[string, string, BodyCut | null, (socket: import('node:net').Socket) => void]>([
+    ['no body after the headers', '', 'total_timeout', (socket) => socket.write(`${OK}content-length: 10\r\n\r\n`)],
     [
       'a body by the byte',
       'a',
-      true,
+      'total_timeout',
       (socket) => {
         socket.write(`${OK}content-length: 100000\r\n\r\n`);
         drip(socket, 'a', 1);
@@ -92,37 +93,42 @@ describe('once status and headers are in, the status counts and the body is cut'
     [
       'reset in the body',
       'abc',
-      true,
+      'body_broken_off',
       (socket) => {
         socket.write(`${OK}content-length: 10\r\n\r\nabc`, () => setTimeout(() => socket.resetAndDestroy(), 50));
       },
     ],
-    ['closed before the length is reached', 'abc', true, (socket) => socket.end(`${OK}content-length: 10\r\n\r\nabc`)],
+    [
+      'closed before the length is reached',
+      'abc',
+      'body_broken_off',
+      (socket) => socket.end(`${OK}content-length: 10\r\n\r\nabc`),
+    ],
     [
       'closed without the last chunk',
       'abc',
-      true,
+      'body_broken_off',
       (socket) => socket.end(`${OK}transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n`),
     ],
     [
       'a broken chunk',
       'abc',
-      true,
+      'body_broken_off',
       (socket) => socket.write(`${OK}transfer-encoding: chunked\r\n\r\n3\r\nabc\r\nzz\r\n`),
     ],
-    ['more than the length said', 'abc', false, (socket) => socket.write(`${OK}content-length: 3\r\n\r\nabcdef`)],
-    ['no length, closed', 'abc', false, (socket) => socket.end(`${OK}\r\nabc`)],
-    ['HTTP/1.0', 'abc', false, (socket) => socket.end('HTTP/1.0 200 OK\r\n\r\nabc')],
+    ['more than the length said', 'abc', null, (socket) => socket.write(`${OK}content-length: 3\r\n\r\nabcdef`)],
+    ['no length, closed', 'abc', null, (socket) => socket.end(`${OK}\r\nabc`)],
+    ['HTTP/1.0', 'abc', null, (socket) => socket.end('HTTP/1.0 200 OK\r\n\r\nabc')],
     [
       '1xx first',
       'abc',
-      false,
+      null,
       (socket) => socket.write(`HTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\n${OK}content-length: 3\r\n\r\nabc`),
     ],
-  ])('%s', async (_, body, bodyTruncated, serve) => {
+  ])('%s', async (_, body, bodyCut, serve) => {
     const server = await rawServer(serve);
     const result = responseOf(await loopbackSender().send(post(server.url, { timeoutMs: 700 })));
-    expect(result).toMatchObject({ statusCode: 200, bodyTruncated });
+    expect(result).toMatchObject({ statusCode: 200, bodyCut });
     expect(result.body.subarray(0, 3).toString()).toMatch(new RegExp(`^${body}`));
     expect(result.durationMs).toBeLessThan(5_000);
   });
@@ -130,20 +136,20 @@ describe('once status and headers are in, the status counts and the body is cut'
   test('a stalled body is not waited for as long as the answer was', async () => {
     const server = await rawServer((socket) => socket.write(`${OK}content-length: 10\r\n\r\n`));
     const result = responseOf(await loopbackSender().send(post(server.url, { timeoutMs: 60_000 })));
-    expect(result).toMatchObject({ statusCode: 200, bodyTruncated: true });
+    expect(result).toMatchObject({ statusCode: 200, bodyCut: 'body_timeout' });
     expect(result.durationMs).toBeLessThan(20_000);
   }, 30_000);
 });
 
 describe('a body is kept up to 16 KiB', () => {
   test.each([
-    [MAX_BODY_BYTES - 1, false],
-    [MAX_BODY_BYTES, false],
-    [MAX_BODY_BYTES + 1, true],
-  ])('%i bytes, cut: %s', async (size, bodyTruncated) => {
+    [MAX_BODY_BYTES - 1, null],
+    [MAX_BODY_BYTES, null],
+    [MAX_BODY_BYTES + 1, 'body_too_large'],
+  ])('%i bytes, cut: %s', async (size, bodyCut) => {
     const server = await rawServer((socket) => socket.write(`${OK}content-length: ${size}\r\n\r\n${'a'.repeat(size)}`));
     const result = responseOf(await loopbackSender().send(post(server.url)));
-    expect(result.bodyTruncated).toBe(bodyTruncated);
+    expect(result.bodyCut).toBe(bodyCut);
     expect(result.body).toHaveLength(Math.min(size, MAX_BODY_BYTES));
   });
 
@@ -167,7 +173,7 @@ describe('a body is kept up to 16 KiB', () => {
       more();
     });
     const result = responseOf(await loopbackSender().send(post(server.url)));
-    expect(result).toMatchObject({ statusCode: 200, bodyTruncated: true });
+    expect(result).toMatchObject({ statusCode: 200, bodyCut: 'body_too_large' });
     expect(result.body).toHaveLength(MAX_BODY_BYTES);
     await connectionClosed;
     expect(written).toBeLessThan(64 * 1024 * 1024); // what the socket buffers took
@@ -192,7 +198,8 @@ test('after a bad answer the next request gets a good connection', async () => {
   });
   const sender = loopbackSender({ maxConnectionsPerOrigin: 1 });
   for (let n = 1; n <= 6; n++) {
-    expect(responseOf(await sender.send(post(server.url))).bodyTruncated).toBe(n % 2 === 1);
+    const { bodyCut } = responseOf(await sender.send(post(server.url)));
+    expect(bodyCut).toBe(n % 2 === 1 ? 'body_too_large' : null);
   }
 });
 

@@ -14,7 +14,7 @@ test('posts the bytes and headers as given, and brings back the whole answer', a
   expect(result).toMatchObject({
     statusCode: 201,
     headers: { 'retry-after': '7', 'x-a': 'b' },
-    bodyTruncated: false,
+    bodyCut: null,
     remoteAddress: '127.0.0.1',
     startedAt: expect.any(Date),
     durationMs: expect.any(Number),
