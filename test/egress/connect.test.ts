@@ -1,10 +1,8 @@
-import { createServer as createHttpsServer } from 'node:https';
 import { type AddressInfo, createServer } from 'node:net';
 import { createAddressPolicy } from '../../src/egress/address-policy';
 import type { Resolve } from '../../src/egress/lookup';
 import { startReceiver } from '../support/receiver';
 import {
-  certificate,
   closeAll,
   closeLater,
   deafPort,
@@ -163,63 +161,4 @@ test('a slot that was in TLS begins again at DNS', async () => {
   const url = `https://name.test:${server.port}/`;
   expect(errorOf(await sender.send(post(url))).code).toBe('tls_timeout');
   expect(errorOf(await sender.send(post(url))).code).toBe('dns_timeout');
-});
-
-describe('TLS', () => {
-  async function secureReceiver(): Promise<{ port: number; serverNames: unknown[]; hosts: unknown[] }> {
-    const seen = { serverNames: [] as unknown[], hosts: [] as unknown[] };
-    const server = createHttpsServer(certificate, (request, response) => {
-      seen.serverNames.push((request.socket as import('node:tls').TLSSocket & { servername?: unknown }).servername);
-      seen.hosts.push(request.headers.host);
-      response.writeHead(200).end('secure');
-    });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    closeLater({
-      close: () =>
-        new Promise((resolve) => {
-          server.close(resolve);
-          server.closeAllConnections();
-        }),
-    });
-    return { port: (server.address() as AddressInfo).port, ...seen };
-  }
-
-  test('a trusted certificate for the name in the URL; SNI and Host stay that name', async () => {
-    const { port, serverNames, hosts } = await secureReceiver();
-    const sender = loopbackSender({
-      certificateAuthorities: [certificate.cert],
-      allowHttp: false,
-      resolve: to('127.0.0.1'),
-    });
-    const result = responseOf(await sender.send(post(`https://localhost:${port}/`)));
-    expect(result.body.toString()).toBe('secure');
-    expect(result.remoteAddress).toBe('127.0.0.1');
-    expect(serverNames).toEqual(['localhost']);
-    expect(hosts).toEqual([`localhost:${port}`]);
-  });
-
-  test('signed by nobody, or for another host', async () => {
-    const { port, hosts } = await secureReceiver();
-    const url = `https://localhost:${port}/`;
-    const untrusting = loopbackSender({ resolve: to('127.0.0.1') });
-    expect(errorOf(await untrusting.send(post(url)))).toEqual({ stage: 'tls', code: 'tls_certificate_invalid' });
-    const trusting = loopbackSender({ certificateAuthorities: [certificate.cert], resolve: to('127.0.0.1') });
-    for (const host of ['127.0.0.1', 'other.test']) {
-      const result = await trusting.send(post(`https://${host}:${port}/`));
-      expect(errorOf(result)).toEqual({ stage: 'tls', code: 'tls_certificate_invalid' });
-    }
-    expect(hosts).toEqual([]);
-  });
-
-  test('no TLS on the other side, or closed in the handshake', async () => {
-    const plain = closeLater(await startReceiver());
-    const closing = await rawServer((socket) => socket.once('data', () => socket.resetAndDestroy()), 'eager');
-    const sender = loopbackSender();
-    for (const port of [new URL(plain.url).port, closing.port]) {
-      expect(errorOf(await sender.send(post(`https://127.0.0.1:${port}/`)))).toEqual({
-        stage: 'tls',
-        code: 'tls_failed',
-      });
-    }
-  });
 });

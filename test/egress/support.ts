@@ -11,6 +11,8 @@ import { createSender, type Sender, type SendRequest, type SendResult } from '..
 const fixture = (name: string) => readFileSync(join(__dirname, '../support/fixtures', name), 'utf8');
 /** For the name localhost only, signed by itself, valid for 100 years. */
 export const certificate = { key: fixture('self-signed-key.pem'), cert: fixture('self-signed-cert.pem') };
+/** Of the same key for the same name, valid on the first day of 2020. */
+export const expiredCertificate = { ...certificate, cert: fixture('expired-cert.pem') };
 
 const opened: { close(): Promise<unknown> }[] = [];
 
@@ -118,4 +120,14 @@ export async function deafPort(): Promise<number> {
 export function closeLater<T extends { close(): Promise<unknown> }>(one: T): T {
   opened.push(one);
   return one;
+}
+
+/** Sends `text` over and over, `size` characters each 20 ms, until the connection closes. */
+export function drip(socket: Socket, text: string, size = text.length): void {
+  let at = 0;
+  const timer = setInterval(() => {
+    socket.write(text.slice(at, at + size));
+    at = (at + size) % text.length;
+  }, 20);
+  socket.on('close', () => clearInterval(timer));
 }
