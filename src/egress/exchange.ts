@@ -6,6 +6,8 @@ import type { BodyCut, SendResult } from './send';
 
 /** Of a response body; enough for any error message, little enough to store with every attempt. */
 export const MAX_BODY_BYTES = 16 * 1024;
+/** 1xx answers before the real one; servers send one or two. */
+const MAX_INTERIM = 32;
 /** For the body, once the status has come: it decides nothing any more, and a delivery slot waits for it. */
 const BODY_TIMEOUT_MS = 5_000;
 
@@ -21,6 +23,7 @@ export class Exchange implements Dispatcher.DispatchHandler, PeerAware {
   readonly #startedMs = performance.now();
   readonly #chunks: Buffer[] = [];
   #bodyBytes = 0;
+  #interim = 0;
   /** What it is called if the time runs out in the body. */
   #bodyTimeoutCode: BodyCut = 'total_timeout';
   #answer: { statusCode: number; headers: Record<string, string> } | undefined;
@@ -41,7 +44,12 @@ export class Exchange implements Dispatcher.DispatchHandler, PeerAware {
   }
 
   onResponseStart(_: unknown, statusCode: number, headers: Record<string, string | string[] | undefined>): void {
-    if (this.settled || statusCode < 200) return; // 1xx: the answer is still to come (RFC 9110 15.2)
+    if (this.settled) return;
+    if (statusCode < 200) {
+      // The answer is still to come (RFC 9110 15.2). A storm of these would keep this process from its other work.
+      if (++this.#interim > MAX_INTERIM) this.#refuse('invalid_response');
+      return;
+    }
     this.#answer = { statusCode, headers: flatten(headers) };
     const leftMs = this.request.timeoutMs - (performance.now() - this.#startedMs);
     if (leftMs <= BODY_TIMEOUT_MS) return;
@@ -76,6 +84,11 @@ export class Exchange implements Dispatcher.DispatchHandler, PeerAware {
     });
     if (code !== undefined) this.#fail(code);
     else if (this.#settle()) this.reject(error);
+  }
+
+  #refuse(code: SendErrorCode): void {
+    this.#fail(code);
+    this.#abort();
   }
 
   #fail(code: SendErrorCode): void {

@@ -60,7 +60,7 @@ describe('without a whole status line and headers there is no answer', () => {
       'headers_too_large',
       (socket) => socket.write(`${OK}a: ${'b'.repeat(20_000)}\r\n\r\n`),
     ],
-    ['1xx for ever', 'timeout', 'headers_timeout', (socket) => drip(socket, 'HTTP/1.1 103 Early Hints\r\n\r\n')],
+    ['1xx for ever', 'response', 'invalid_response', (socket) => drip(socket, 'HTTP/1.1 103 Early Hints\r\n\r\n')],
     [
       'headers by the byte',
       'timeout',
@@ -178,11 +178,11 @@ describe('once status and headers are in, the status counts and the body is cut'
       (socket) => socket.write(`HTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\n${OK}content-length: 3\r\n\r\nabc`),
     ],
     [
-      'a thousand 1xx first',
+      'many 1xx first',
       'abc',
       null,
       (socket) => {
-        socket.write('HTTP/1.1 102 Processing\r\n\r\n'.repeat(1_000));
+        socket.write('HTTP/1.1 102 Processing\r\n\r\n'.repeat(32));
         socket.write(`${OK}content-length: 3\r\n\r\nabc`);
       },
     ],
