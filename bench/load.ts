@@ -54,10 +54,10 @@ export async function untilArrived(rig: Rig, events: number, label: string): Pro
  */
 export async function prove(rig: Rig, marks: readonly string[]): Promise<{ arrivals: Arrival[]; proof: Proof }> {
   const deadline = nowMs() + STALL_LIMIT_MS;
-  let unfinished = await rig.queued();
+  let unfinished = await rig.database.queued();
   while (unfinished > 0 && nowMs() < deadline) {
     await sleep(LOOK_EVERY_MS);
-    unfinished = await rig.queued();
+    unfinished = await rig.database.queued();
   }
   await sleep(AFTERMATH_MS);
   const { arrivals, verified, refused } = await rig.receiver('take');
