@@ -1,6 +1,5 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { nowMs } from './clock';
 import { serve } from './remote';
 
 /** A receiver that takes every request and never answers one: the sender ends it, by its timeout. */
@@ -17,7 +16,6 @@ const methods = {
     new Promise<string>((resolve) =>
       server.listen(0, '127.0.0.1', () => resolve(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)),
     ),
-  now: nowMs,
   /** Requests since the start. */
   count: () => requests,
 };

@@ -104,7 +104,7 @@ export async function startRig({ connections, cpuProf, say }: RigOptions): Promi
     const receiverUrl = await receiver('listen');
     await requireSameClock('the receiver', () => receiver('now'));
     const receive = async (path: string, type: string) => {
-      const { id, secret } = await target.registerWebhook(receiverUrl + path, type);
+      const { id, secret } = await target.registerWebhook(receiverUrl + path, [type]);
       await receiver('expectWebhook', path, secret);
       return id;
     };

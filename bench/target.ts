@@ -5,8 +5,8 @@ import { Pool as Connections } from 'undici';
  * this, so that another sender can take Posthorn's place.
  */
 export type Target = {
-  /** Subscribes `url` to one type of event; the secret is what it signs with. Every setting is the sender's default. */
-  registerWebhook(url: string, type: string): Promise<{ id: string; secret: string }>;
+  /** Subscribes `url` to these types; the secret is what it signs with. Every other setting is the sender's default. */
+  registerWebhook(url: string, types: readonly string[]): Promise<{ id: string; secret: string }>;
   /** Publishes one event; resolves when the sender has taken responsibility for it. @throws where it has not */
   publish(data: object, type?: string): Promise<void>;
   /** Events of a paused webhook are kept until it is resumed. */
@@ -29,8 +29,8 @@ export function createPosthornTarget(url: string, apiKey: string, connections: n
     return text;
   }
   return {
-    async registerWebhook(webhookUrl, type) {
-      const answer = await send('POST', '/webhooks', { url: webhookUrl, events: [type] });
+    async registerWebhook(webhookUrl, types) {
+      const answer = await send('POST', '/webhooks', { url: webhookUrl, events: types });
       return JSON.parse(answer) as { id: string; secret: string };
     },
     async publish(data, type = EVENT_TYPE) {
