@@ -7,9 +7,10 @@ import { startRig } from './rig';
 import { type BenchOptions, LANES, type Scenario } from './scenario';
 import { isolation } from './scenarios/isolation';
 import { latency } from './scenarios/latency';
+import { resume } from './scenarios/resume';
 import { throughput } from './scenarios/throughput';
 
-const SCENARIOS: Record<string, Scenario> = { latency, throughput, isolation };
+const SCENARIOS: Record<string, Scenario> = { latency, throughput, isolation, resume };
 /** Beyond this a stopping process is left to the guards that end it when the harness is gone. */
 const STOP_LIMIT_MS = 60_000;
 
