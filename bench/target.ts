@@ -22,25 +22,25 @@ export function createPosthornTarget(url: string, apiKey: string, connections: n
   const api = new Connections(url, { connections, pipelining: 1 });
   const headers = { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' };
 
-  async function send(method: 'POST' | 'PATCH', path: string, body: object): Promise<string> {
-    const response = await api.request({ method, path: `/api/v1${path}`, headers, body: JSON.stringify(body) });
+  async function post(path: string, body: object): Promise<string> {
+    const response = await api.request({ method: 'POST', path: `/api/v1${path}`, headers, body: JSON.stringify(body) });
     const text = await response.body.text();
-    if (response.statusCode >= 300) throw new Error(`${method} ${path} was answered ${response.statusCode}: ${text}`);
+    if (response.statusCode >= 300) throw new Error(`POST ${path} was answered ${response.statusCode}: ${text}`);
     return text;
   }
   return {
     async registerWebhook(webhookUrl, types) {
-      const answer = await send('POST', '/webhooks', { url: webhookUrl, events: types });
+      const answer = await post('/webhooks', { url: webhookUrl, events: types });
       return JSON.parse(answer) as { id: string; secret: string };
     },
     async publish(data, type = EVENT_TYPE) {
-      await send('POST', '/events', { type, data });
+      await post('/events', { type, data });
     },
     async pause(webhook) {
-      await send('PATCH', `/webhooks/${webhook}`, { active: false });
+      await post(`/webhooks/${webhook}/pause`, {});
     },
     async resume(webhook) {
-      await send('PATCH', `/webhooks/${webhook}`, { active: true });
+      await post(`/webhooks/${webhook}/resume`, {});
     },
     close: () => api.close(),
   };
