@@ -13,6 +13,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     alter table webhooks
       add column signature_styles text[] not null default '{standard,x-webhook}',
       add column sealed_headers text,
+      add column header_names text[] not null default '{}',
       add column rate_limit text`.execute(db);
   await sql`alter table webhook_gates rename column fifo_delivery_id to slot_delivery_id`.execute(db);
   await sql`alter table webhook_gates rename column fifo_until to slot_until`.execute(db);
@@ -30,6 +31,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       add column failures int not null default 0,
       add column failures_since timestamptz,
       add column failing_since timestamptz,
+      add column last_failure_at timestamptz,
       add column failed_in_a_row int not null default 0,
       add column disable_after_failed int default 10 check (disable_after_failed > 0),
       add column disable_after_ms bigint default 432000000 check (disable_after_ms > 0)`.execute(db);

@@ -3,13 +3,10 @@ import { formatDuration } from '../domain/durations';
 import { toPublicId } from '../domain/ids';
 import type { StoredRetryPolicy, StoredRetryWaits } from '../domain/retry-schedule';
 import { REDACTED_VALUE } from './schemas/webhook-policies';
-import type { Services } from './services';
 
 /** A webhook as the API shows it: its settings, and the health of its endpoint. Secrets and header values are not in it. */
-export function toWebhookOut({ secretBox }: Services, tenantId: string, webhook: Webhook) {
-  const { breaker, disableAfter, sealedHeaders } = webhook;
-  const owner = { tenantId, webhookId: webhook.id };
-  const headers = sealedHeaders === null ? {} : (JSON.parse(secretBox.open(sealedHeaders, owner)) as object);
+export function toWebhookOut(webhook: Webhook) {
+  const { breaker, disableAfter } = webhook;
   return {
     id: toPublicId('webhook', webhook.id),
     url: webhook.url,
@@ -20,7 +17,7 @@ export function toWebhookOut({ secretBox }: Services, tenantId: string, webhook:
     status_reason: webhook.statusReason,
     status_since: webhook.statusSince,
     metadata: webhook.metadata,
-    headers: Object.fromEntries(Object.keys(headers).map((name) => [name, REDACTED_VALUE])),
+    headers: Object.fromEntries(webhook.headerNames.map((name) => [name, REDACTED_VALUE])),
     signature_styles: webhook.signatureStyles,
     retry_policy: toRetryOut(webhook.retryPolicy),
     timeout: formatDuration(webhook.timeoutMs),
@@ -33,8 +30,8 @@ export function toWebhookOut({ secretBox }: Services, tenantId: string, webhook:
       open_for: formatDuration(breaker.openMs),
     },
     disable_after: {
-      failed_deliveries: disableAfter?.failedDeliveries ?? null,
-      failing_for: disableAfter?.failingForMs ? formatDuration(disableAfter.failingForMs) : null,
+      failed_deliveries: disableAfter.failedDeliveries,
+      failing_for: disableAfter.failingForMs === null ? null : formatDuration(disableAfter.failingForMs),
     },
     health: {
       circuit: webhook.breakerState,

@@ -1,6 +1,7 @@
 import { type Kysely, sql } from 'kysely';
 import type { EndState, Trigger } from '../domain/delivery';
 import { uuidFloor, uuidTimeMs } from '../domain/ids';
+import { LANES } from '../domain/lanes';
 import type { QueuedDelivery } from './claim';
 import type { Tables } from './tables';
 
@@ -47,7 +48,7 @@ export async function takeTurn(db: Db, deliveryId: string, webhookId: string, le
       slot_until = case when g.ordered then now() + ${leaseMs}::int * interval '1 ms' else g.slot_until end,
       tat = case when g.rate_per_second is null then g.tat else
         greatest(g.tat, now() - g.burst * interval '1 s' / g.rate_per_second) + interval '1 s' / g.rate_per_second end
-    where g.webhook_id = ${webhookId}
+    where g.webhook_id = ${webhookId} and exists (select from delivery_queue where delivery_id = ${deliveryId})
       and (g.rate_per_second is null or g.tat <= now() - interval '1 s' / g.rate_per_second)
       and (not g.ordered or g.slot_delivery_id = ${deliveryId} or (g.slot_until < now() and not exists (
         select from delivery_queue own, delivery_queue q
@@ -100,7 +101,7 @@ export async function findEnd(db: Db, deliveryId: string): Promise<Ended> {
 }
 
 /**
- * Starts an ended delivery anew with a fresh schedule; attempt numbers go on. With `leaseMs` the caller holds the row
+ * Starts an ended delivery anew with a fresh schedule, in the high lane because someone waits for it; attempt numbers go on. With `leaseMs` the caller holds the row
  * and makes the attempt itself. False where the delivery is not ended or its webhook is gone.
  */
 export async function reopenDelivery(
@@ -116,10 +117,10 @@ export async function reopenDelivery(
         and exists (select from webhooks w where w.id = d.webhook_id and w.deleted_at is null)
       returning d.*)
     insert into delivery_queue
-      (delivery_id, tenant_id, event_id, webhook_id, event_type, attempt, trigger, asked_by, lease_until)
+      (delivery_id, tenant_id, event_id, webhook_id, event_type, attempt, trigger, asked_by, lane, lease_until)
     select d.id, d.tenant_id, d.event_id, d.webhook_id, d.event_type,
       greatest(d.attempt_count, (select coalesce(max(a.number), 0) from attempts a where a.delivery_id = d.id)),
-      ${trigger}, ${askedBy}::uuid, case when ${leaseMs}::int > 0 then now() + ${leaseMs}::int * interval '1 ms' else 'epoch' end
+      ${trigger}, ${askedBy}::uuid, ${LANES.high}::smallint, case when ${leaseMs}::int > 0 then now() + ${leaseMs}::int * interval '1 ms' else 'epoch' end
     from d on conflict do nothing`.execute(db);
   return (numAffectedRows ?? 0n) > 0n;
 }

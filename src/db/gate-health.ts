@@ -5,6 +5,8 @@ const SLOW_DOWN_MS = 1_000;
 const SLOW_DOWN_DOUBLINGS = 6;
 /** A Retry-After holds the whole webhook up for this long at most: others of its deliveries may be welcome sooner. */
 const MAX_SLOW_DOWN_MS = 3_600_000;
+/** A failure so long ago says nothing about how the endpoint has been since: failing for long takes failures all along. */
+const FORGOTTEN_AFTER = '1 day';
 
 /**
  * The part of the recording statement that moves the gates, after `due` (the attempts that count, each with its sign).
@@ -23,13 +25,13 @@ const MAX_SLOW_DOWN_MS = 3_600_000;
 export const GATE_HEALTH = `
 signs as materialized (
   select webhook_id, (array_agg(tenant_id))[1] tenant_id, array_agg(delivery_id) ids, bool_or(ordinary) ordinary,
-    bool_or(health = 'good') good, (count(*) filter (where health = 'bad'))::int bad, bool_or(timed_out) timed_out,
+    bool_or(health = 'good') good, (count(*) filter (where health in ('bad', 'busy')))::int bad, bool_or(health = 'bad') broken, bool_or(timed_out) timed_out,
     bool_or(slow_down) slow_down, max(retry_after_ms) retry_after_ms, bool_or(gone) gone,
     (count(*) filter (where end_state = 'failed'))::int failed,
     coalesce(array_agg(delivery_id) filter (where end_state is null), '{}') waiting_ids
   from due group by webhook_id),
 gate as materialized (
-  select s.*, g.status, g.failures, g.failures_since, g.failing_since, g.failed_in_a_row, g.breaker_until,
+  select s.*, g.status, g.failures, g.failures_since, g.failing_since, g.last_failure_at, g.failed_in_a_row, g.breaker_until,
     g.breaker_threshold, g.breaker_open_ms, g.disable_after_failed, g.disable_after_ms,
     coalesce(g.max_in_flight, ${USUAL_CAP}) cap, g.failures_since < now() - g.breaker_window_ms * interval '1 ms' stale
   from signs s join webhook_gates g using (webhook_id)
@@ -42,7 +44,9 @@ counted as materialized (
     case when good then 0 when stale then bad else failures + bad end new_failures,
     case when good then null when bad = 0 then failures_since when failures = 0 or stale then now()
       else failures_since end new_failures_since,
-    case when good then null when bad = 0 then failing_since else coalesce(failing_since, now()) end new_failing_since,
+    case when good then null when bad = 0 then failing_since
+      when last_failure_at > now() - interval '${FORGOTTEN_AFTER}' then coalesce(failing_since, now())
+      else now() end new_failing_since,
     case when good then 0 else failed_in_a_row + failed end new_failed_in_a_row
   from gate),
 healed as materialized (
@@ -55,12 +59,13 @@ healed as materialized (
   from (select counted.*, case
       when good then null
       when bad = 0 or breaker_until > now() then breaker_until
-      when breaker_until is not null or new_failures >= breaker_threshold
+      when breaker_until is not null or (new_failures >= breaker_threshold and broken)
         then now() + breaker_open_ms * interval '1 ms' end new_breaker_until
     from counted) c),
 gates as (
   update webhook_gates g set
     failures = h.new_failures, failures_since = h.new_failures_since, failing_since = h.new_failing_since,
+    last_failure_at = case when h.bad > 0 then now() else g.last_failure_at end,
     failed_in_a_row = h.new_failed_in_a_row, breaker_until = h.new_breaker_until,
     blocked_until = case when h.slow_down then greatest(g.blocked_until, now() + interval '1 ms' *
       least(${MAX_SLOW_DOWN_MS}, coalesce(h.retry_after_ms,

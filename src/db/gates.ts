@@ -34,8 +34,7 @@ export function toGateColumns(settings: Partial<GateSettings>) {
   return {
     ...(rateLimit !== undefined && toRateColumns(rateLimit)),
     ...(maxInFlight !== undefined && { max_in_flight: maxInFlight, adaptive_cap: null }),
-    // A slot that was taken under the other rule would never be given back.
-    ...(ordered !== undefined && { ordered, slot_delivery_id: null, slot_until: sql<Date>`'epoch'` }),
+    ...(ordered !== undefined && { ordered }),
     ...(breaker === null && { breaker_threshold: null, breaker_until: null }),
     ...(breaker && {
       breaker_threshold: breaker.failures,
@@ -54,6 +53,16 @@ function toRateColumns(rateLimit: string | null) {
   if (!limit) return { rate_per_second: null, burst: 1 };
   const { ratePerSecond, burst } = toTokenBucket(limit);
   return { rate_per_second: ratePerSecond, burst };
+}
+
+/** A slot that was taken under the other rule would never be given back. */
+export async function clearSlotOfOtherRule(tx: Tx, webhookId: string, ordered: boolean): Promise<void> {
+  await tx
+    .updateTable('webhook_gates')
+    .set({ slot_delivery_id: null, slot_until: sql<Date>`'epoch'` })
+    .where('webhook_id', '=', webhookId)
+    .where('ordered', '<>', ordered)
+    .execute();
 }
 
 export type GateStatus = 'active' | 'paused' | 'disabled';
@@ -100,6 +109,7 @@ export async function setGateStatus(db: Queryable, webhookId: string, status: Ga
         failures: 0,
         failures_since: null,
         failing_since: null,
+        last_failure_at: null,
         failed_in_a_row: 0,
       }),
     })

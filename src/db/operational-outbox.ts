@@ -28,6 +28,8 @@ export async function publishOperational(pool: Pool, limit: number): Promise<num
        returning tenant_id, type, webhook_id, delivery_id, details, created_at`,
       [limit],
     );
+    // `returning` has no order.
+    rows.sort((a, b) => a.created_at.getTime() - b.created_at.getTime());
     for (const row of rows) await insertEvent(client, toEvent(row));
     await client.query('commit');
     return rows.length;

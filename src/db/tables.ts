@@ -30,6 +30,7 @@ export type Tables = {
     timeout_ms: number;
     signature_styles: Generated<SignatureStyle[]>;
     sealed_headers: string | null;
+    header_names: Generated<string[]>;
     rate_limit: string | null;
     version: Generated<number>;
     created_at: CreatedAt;
@@ -64,6 +65,7 @@ export type Tables = {
     failures: Generated<number>;
     failures_since: Date | null;
     failing_since: Date | null;
+    last_failure_at: Date | null;
     failed_in_a_row: Generated<number>;
     disable_after_failed: Generated<number | null>;
     disable_after_ms: Generated<number | null>;

@@ -22,6 +22,8 @@ export async function listSecrets(db: Queryable, webhookId: string): Promise<Sto
 
 /** Makes a secret the current one. Those before it sign for `graceMs` more, or until their own end if that is sooner. */
 export async function rotateSecret(tx: Tx, webhookId: string, sealed: string, graceMs: number): Promise<void> {
+  // One rotation after the other, so that the later one sees the earlier one's secret.
+  await sql`select from webhooks where id = ${webhookId} for update`.execute(tx);
   await sql`
     update webhook_secrets set expires_at = least(expires_at, now() + ${graceMs}::float8 * interval '1 ms')
     where webhook_id = ${webhookId}`.execute(tx);

@@ -3,7 +3,7 @@ import type { BreakerState, DisabledBecause, WebhookStatus } from '../domain/del
 import { newUuid } from '../domain/ids';
 import type { StoredRetryPolicy } from '../domain/retry-schedule';
 import type { SignatureStyle } from '../domain/signature-styles';
-import { type GateHealth, type GateSettings, setGateStatus, toGateColumns } from './gates';
+import { clearSlotOfOtherRule, type GateHealth, type GateSettings, setGateStatus, toGateColumns } from './gates';
 import type { Tables } from './tables';
 
 type Db = Kysely<Tables> | Transaction<Tables>;
@@ -19,6 +19,7 @@ export type WebhookSettings = {
   signatureStyles: SignatureStyle[];
   /** The webhook's own headers, sealed: they may hold credentials. */
   sealedHeaders: string | null;
+  headerNames: string[];
   status: WebhookStatus;
 } & GateSettings;
 
@@ -85,6 +86,7 @@ export async function updateWebhook(
     .executeTakeFirst();
   if (updated.numUpdatedRows === 0n) return undefined;
   const gate = toGateColumns(change);
+  if (change.ordered !== undefined) await clearSlotOfOtherRule(tx, id, change.ordered);
   if (Object.keys(gate).length > 0) {
     await tx.updateTable('webhook_gates').set(gate).where('webhook_id', '=', id).execute();
   }
@@ -151,6 +153,7 @@ function toWebhook(row: WebhookRow): Webhook {
     timeoutMs: row.timeout_ms,
     signatureStyles: row.signature_styles,
     sealedHeaders: row.sealed_headers,
+    headerNames: row.header_names,
     rateLimit: row.rate_limit,
     maxInFlight: row.max_in_flight,
     ordered: row.ordered,
@@ -185,6 +188,7 @@ type Columns = {
   timeout_ms: number;
   signature_styles: SignatureStyle[];
   sealed_headers: string | null;
+  header_names: string[];
   rate_limit: string | null;
 };
 
@@ -193,7 +197,7 @@ function toColumns(settings: WebhookSettings): Columns;
 function toColumns(settings: Partial<WebhookSettings>): Partial<Columns>;
 function toColumns(settings: Partial<WebhookSettings>): Partial<Columns> {
   const { url, host, patterns, description, metadata, retryPolicy, timeoutMs, ...more } = settings;
-  const { signatureStyles, sealedHeaders, rateLimit } = more;
+  const { signatureStyles, sealedHeaders, headerNames, rateLimit } = more;
   return {
     ...(url !== undefined && { url }),
     ...(host !== undefined && { host }),
@@ -204,6 +208,7 @@ function toColumns(settings: Partial<WebhookSettings>): Partial<Columns> {
     ...(timeoutMs !== undefined && { timeout_ms: timeoutMs }),
     ...(signatureStyles && { signature_styles: signatureStyles }),
     ...(sealedHeaders !== undefined && { sealed_headers: sealedHeaders }),
+    ...(headerNames && { header_names: headerNames }),
     ...(rateLimit !== undefined && { rate_limit: rateLimit }),
   };
 }

@@ -55,9 +55,10 @@ export function toPostResult(result: SendResult): PostResult {
     : { errorCode: result.code, blocked: result.stage === 'blocked' };
 }
 
-/** The same of an attempt that is yet to be written down. Nothing is made of one that our rules forbade. */
-export function madeResult({ statusCode, errorCode }: UnrecordedAttempt): PostResult {
-  return statusCode === undefined ? { errorCode: errorCode ?? 'unknown', blocked: false } : { statusCode };
+/** The same of an attempt that is yet to be written down. */
+export function madeResult({ statusCode, errorCode, blocked, retryAfterMs }: UnrecordedAttempt): PostResult {
+  if (statusCode !== undefined) return { statusCode, retryAfterMs };
+  return { errorCode: errorCode ?? 'unknown', blocked: blocked === true };
 }
 
 export function toUnrecorded(record: AttemptRecord, request: AttemptRequest): UnrecordedAttempt {
@@ -70,6 +71,8 @@ export function toUnrecorded(record: AttemptRecord, request: AttemptRequest): Un
     durationMs: record.durationMs,
     ...(record.statusCode !== null && { statusCode: record.statusCode }),
     ...(record.errorCode !== null && { errorCode: record.errorCode }),
+    ...(record.next.kind === 'end' && record.next.because === 'blocked' && { blocked: true }),
+    ...(record.sign.slowDown?.retryAfterMs !== undefined && { retryAfterMs: record.sign.slowDown.retryAfterMs }),
   };
 }
 

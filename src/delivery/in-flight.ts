@@ -1,6 +1,6 @@
 import type { AttemptResult } from './types';
 
-type Reservation = { webhookId: string; expiresAt: number; dueHere?: boolean };
+type Reservation = { webhookId: string; expiresAt: number; later: boolean; dueHere?: boolean };
 
 /**
  * What this process has in hand. Reservations are the slots of first attempts: taken when the relay claims a
@@ -11,6 +11,8 @@ type Reservation = { webhookId: string; expiresAt: number; dueHere?: boolean };
 export class InFlight {
   readonly #reserved = new Map<string, Reservation>();
   readonly #perWebhook = new Map<string, number>();
+  /** Slots held by later attempts, which have a limit of their own in the worker. */
+  #later = 0;
   readonly #running = new Map<string, { number: number; result: Promise<AttemptResult> }>();
   readonly #handOvers = new Set<Promise<void>>();
   #onRoom: () => void = () => undefined;
@@ -30,7 +32,7 @@ export class InFlight {
   }
 
   get free(): number {
-    return Math.max(0, this.capacity - this.#reserved.size);
+    return Math.max(0, this.capacity - (this.#reserved.size - this.#later));
   }
 
   /** Notes that this delivery's attempt was given to this process: its workflow task is queued here. */
@@ -52,21 +54,23 @@ export class InFlight {
   }
 
   /** Takes a slot, or holds one for its full time that was taken before. */
-  reserve(deliveryId: string, webhookId: string): void {
+  reserve(deliveryId: string, webhookId: string, attempt: 'first' | 'later' = 'first'): void {
     const known = this.#reserved.get(deliveryId);
     const expiresAt = performance.now() + this.leaseMs;
     if (known) {
       known.expiresAt = expiresAt;
       return;
     }
-    this.#reserved.set(deliveryId, { webhookId, expiresAt });
+    const later = attempt === 'later';
+    if (later) this.#later++;
+    this.#reserved.set(deliveryId, { webhookId, expiresAt, later });
     this.#perWebhook.set(webhookId, (this.#perWebhook.get(webhookId) ?? 0) + 1);
   }
 
-  /** Takes a slot where the webhook has less than `cap` under way here, or holds the one it has. False where it has not. */
+  /** Takes a slot for a later attempt where its webhook has less than `cap` under way here, or holds the one it has. */
   enter(deliveryId: string, webhookId: string, cap: number): boolean {
     if (!this.#reserved.has(deliveryId) && (this.#perWebhook.get(webhookId) ?? 0) >= cap) return false;
-    this.reserve(deliveryId, webhookId);
+    this.reserve(deliveryId, webhookId, 'later');
     return true;
   }
 
@@ -80,6 +84,7 @@ export class InFlight {
     const held = this.#reserved.get(deliveryId);
     if (!held) return;
     this.#reserved.delete(deliveryId);
+    if (held.later) this.#later--;
     const left = (this.#perWebhook.get(held.webhookId) ?? 1) - 1;
     if (left > 0) this.#perWebhook.set(held.webhookId, left);
     else this.#perWebhook.delete(held.webhookId);

@@ -68,7 +68,9 @@ export function createAttempts(deps: AttemptDeps): Attempts {
       case 'send': {
         const { webhook } = decision.facts;
         const leaseMs = webhook.timeoutMs + RETRY_LEASE_MARGIN_MS;
-        if (await mayGo(decision.facts, request, leaseMs)) return send(decision.facts, request, leaseMs, onPost);
+        const due = request.cause !== 'claimed';
+        if (due && !(await leaseForRetry(db.kysely, deliveryId, leaseMs))) return attempt(request);
+        if (await mayGo(decision.facts, request, leaseMs)) return send(decision.facts, request, onPost);
         await requeueDelivery(db.kysely, deliveryId, triggerOf(decision.facts, request));
         return { kind: 'requeued' };
       }
@@ -84,19 +86,17 @@ export function createAttempts(deps: AttemptDeps): Attempts {
     return takeTurn(db.kysely, deliveryId, webhook.id, leaseMs);
   }
 
-  async function send(facts: Live, request: AttemptRequest, leaseMs: number, onPost?: OnPost): Promise<AttemptResult> {
-    const { deliveryId, number, cause } = request;
+  async function send(facts: Live, request: AttemptRequest, onPost?: OnPost): Promise<AttemptResult> {
+    const { deliveryId, number } = request;
     const { webhook } = facts;
     const policy = toRetryPolicy(webhook.retryPolicy);
-    if (cause !== 'claimed' && !(await leaseForRetry(db.kysely, deliveryId, leaseMs))) return attempt(request);
     const owner = { tenantId: facts.tenantId, webhookId: webhook.id };
-    const place = placeOf(facts, request);
     const headers = buildHeaders({
       eventId: toPublicId('event', facts.eventId),
       deliveryId: toPublicId('delivery', deliveryId),
       eventType: facts.eventType,
       attemptNumber: number,
-      retryable: classify({ statusCode: 500 }, policy, place).kind === 'retry',
+      retryable: classify({ statusCode: 500 }, policy, placeOf(facts, request, 0)).kind === 'retry',
       timestampSeconds: Math.floor(Date.now() / 1000),
       body: facts.body,
       secrets: webhook.sealedSecrets.map((secret) => secretBox.open(secret.sealed, owner)),
@@ -105,6 +105,7 @@ export function createAttempts(deps: AttemptDeps): Attempts {
     });
     onPost?.(webhook.timeoutMs);
     const result = await sender.send({ url: webhook.url, headers, body: facts.body, timeoutMs: webhook.timeoutMs });
+    const place = placeOf(facts, request, result.durationMs);
     const verdict = classify(toPostResult(result), policy, place);
     const record = toRecord(facts, request, headers, result, toNext(verdict, place));
     return recorder.recordPatiently(record, verdict, request);

@@ -3,13 +3,16 @@ import type { AttemptPlace, Verdict } from '../domain/classify';
 import type { Live } from './decide';
 import type { AttemptRequest } from './types';
 
-/** An attempt made by hand while a timer runs leaves that timer alone; every other one uses up a step. */
-export function placeOf({ queue }: Live, { cause }: AttemptRequest): AttemptPlace {
+/**
+ * An attempt made by hand while a timer runs leaves that timer alone; every other one uses up a step. `postMs` is what
+ * the POST took, which the facts were loaded before.
+ */
+export function placeOf({ queue }: Live, { cause }: AttemptRequest, postMs: number): AttemptPlace {
   if (cause === 'manual' && queue.timed) return { kind: 'manual', remainingWaitMs: queue.remainingMs };
   return {
     kind: 'scheduled',
     attemptsMade: queue.step + 1,
-    elapsedMs: queue.elapsedMs,
+    elapsedMs: queue.elapsedMs + postMs,
     random: Math.random(),
   };
 }

@@ -45,4 +45,6 @@ export type UnrecordedAttempt = {
   durationMs: number;
   statusCode?: number;
   errorCode?: string;
+  blocked?: true;
+  retryAfterMs?: number;
 };

@@ -76,7 +76,7 @@ export function createRecorder(
       return decision.do === 'answer' ? decision.result : { kind: 'cancelled' };
     }
     const live = { ...facts, queue: facts.queue, webhook: facts.webhook };
-    const place = placeOf(live, request);
+    const place = placeOf(live, request, made.durationMs);
     const verdict = classify(madeResult(made), toRetryPolicy(live.webhook.retryPolicy), place);
     const key = `${made.deliveryId}/${made.number}`;
     const record = { ...(remembered.get(key) ?? fromUnrecorded(made, live)), next: toNext(verdict, place) };

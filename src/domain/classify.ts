@@ -57,14 +57,19 @@ function isClientError(result: PostResult): boolean {
 }
 
 /** Errors that mean that the endpoint takes too long: it is sent less at once. */
-const TIMEOUTS = new Set(['headers_timeout', 'connect_timeout', 'tls_timeout', 'no_free_connection']);
+const TIMEOUTS = new Set(['headers_timeout', 'connect_timeout', 'tls_timeout']);
+/** Ran out here, and says nothing about the endpoint. */
+const OUR_OWN = new Set(['no_free_connection']);
 /** Overload, said by the receiver or a gateway before it (RFC 6585 4, RFC 9110 15.6.3 and 15.6.5). */
 const THROTTLING = new Set([429, 502, 504]);
 
 /** What an attempt says about its endpoint, as far as the gate of the webhook goes by it. */
 export type EndpointSign = {
-  /** `none`: nothing was sent. */
-  health: 'good' | 'bad' | 'none';
+  /**
+   * `busy`: it asked for a pause, which it gets; that alone does not open its breaker.
+   * `none`: nothing was sent.
+   */
+  health: 'good' | 'bad' | 'busy' | 'none';
   timedOut: boolean;
   /** The whole webhook is to slow down: for this long where the receiver said so, else for as long as the gate sees fit. */
   slowDown?: { retryAfterMs: number | undefined };
@@ -74,10 +79,20 @@ export type EndpointSign = {
 /** Reads an attempt as a sign of its endpoint's health. */
 export function readSign(result: PostResult): EndpointSign {
   if ('errorCode' in result) {
-    return { health: result.blocked ? 'none' : 'bad', timedOut: TIMEOUTS.has(result.errorCode), gone: false };
+    const { errorCode, blocked } = result;
+    return {
+      health: blocked || OUR_OWN.has(errorCode) ? 'none' : 'bad',
+      timedOut: TIMEOUTS.has(errorCode),
+      gone: false,
+    };
   }
   const { statusCode, retryAfterMs } = result;
   if (isSuccess(result)) return { health: 'good', timedOut: false, gone: false };
   const slowDown = retryAfterMs !== undefined || THROTTLING.has(statusCode);
-  return { health: 'bad', timedOut: false, gone: statusCode === 410, ...(slowDown && { slowDown: { retryAfterMs } }) };
+  return {
+    health: retryAfterMs !== undefined || statusCode === 429 ? 'busy' : 'bad',
+    timedOut: false,
+    gone: statusCode === 410,
+    ...(slowDown && { slowDown: { retryAfterMs } }),
+  };
 }

@@ -85,13 +85,13 @@ test.each<[string, PostResult, object]>([
   ['404', { statusCode: 404 }, { health: 'bad', timedOut: false, gone: false }],
   ['410', { statusCode: 410 }, { health: 'bad', timedOut: false, gone: true }],
   ['500', { statusCode: 500 }, { health: 'bad', timedOut: false, gone: false }],
-  ['429', { statusCode: 429 }, { health: 'bad', timedOut: false, gone: false, slowDown: { retryAfterMs: undefined } }],
+  ['429', { statusCode: 429 }, { health: 'busy', timedOut: false, gone: false, slowDown: { retryAfterMs: undefined } }],
   ['502', { statusCode: 502 }, { health: 'bad', timedOut: false, gone: false, slowDown: { retryAfterMs: undefined } }],
   ['504', { statusCode: 504 }, { health: 'bad', timedOut: false, gone: false, slowDown: { retryAfterMs: undefined } }],
   [
     '503 with Retry-After',
     { statusCode: 503, retryAfterMs: 5_000 },
-    { health: 'bad', timedOut: false, gone: false, slowDown: { retryAfterMs: 5_000 } },
+    { health: 'busy', timedOut: false, gone: false, slowDown: { retryAfterMs: 5_000 } },
   ],
   ['200 with Retry-After', { statusCode: 200, retryAfterMs: 5_000 }, { health: 'good', timedOut: false, gone: false }],
   ['no answer in time', timeout, { health: 'bad', timedOut: true, gone: false }],
@@ -99,6 +99,11 @@ test.each<[string, PostResult, object]>([
     'a refused connection',
     { errorCode: 'connection_refused', blocked: false },
     { health: 'bad', timedOut: false, gone: false },
+  ],
+  [
+    'no connection of ours',
+    { errorCode: 'no_free_connection', blocked: false },
+    { health: 'none', timedOut: false, gone: false },
   ],
   ['a blocked address', blocked, { health: 'none', timedOut: false, gone: false }],
 ])('%s as a sign of the endpoint’s health', (_what, result, sign) => {

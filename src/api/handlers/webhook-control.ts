@@ -25,15 +25,17 @@ function move(name: string, gateMove: GateMove) {
   return async (context: Context<unknown, None>): Promise<Answer> => {
     const { services, tenantId, ids } = context;
     const id = ids.webhook!;
-    const before = await audited(context, `webhook.${name}`, id, (tx) => moveGate(tx, tenantId, id, gateMove));
-    if (!before) throw notFound('webhook');
-    if (!gateMove.from.includes(before)) {
-      throw new ApiError('state_conflict', `A webhook that is ${before} cannot be ${name}d. ${HINTS[before] ?? ''}`);
-    }
+    // Thrown in there, a refusal takes its line in the audit log back.
+    const moved = await audited(context, `webhook.${name}`, id, async (tx) => {
+      const before = await moveGate(tx, tenantId, id, gateMove);
+      if (before === undefined || gateMove.from.includes(before)) return before;
+      throw new ApiError('state_conflict', `A webhook that is ${before} does not ${name}. ${HINTS[before] ?? ''}`);
+    });
+    if (!moved) throw notFound('webhook');
     services.notifyWork();
     const webhook = await findWebhook(services.db.kysely, tenantId, id);
     if (!webhook) throw notFound('webhook');
-    return { status: 200, body: toWebhookOut(services, tenantId, webhook) };
+    return { status: 200, body: toWebhookOut(webhook) };
   };
 }
 

@@ -30,7 +30,7 @@ export async function create(context: Context<z.output<typeof createWebhookBody>
   const webhook = await audited(context, 'webhook.create', id, (tx) =>
     insertWebhook(tx, tenantId, id, settings, sealed),
   );
-  return { status: 201, body: { ...toWebhookOut(services, tenantId, webhook), secret } };
+  return { status: 201, body: { ...toWebhookOut(webhook), secret } };
 }
 
 export async function list({
@@ -39,13 +39,13 @@ export async function list({
   query,
 }: Context<None, z.output<typeof listWebhooksQuery>>): Promise<Answer> {
   const rows = await listWebhooks(services.db.kysely, tenantId, query.limit + 1, query.cursor);
-  return { status: 200, body: page('webhook', rows, query.limit, (row) => toWebhookOut(services, tenantId, row)) };
+  return { status: 200, body: page('webhook', rows, query.limit, toWebhookOut) };
 }
 
 export async function get({ services, tenantId, ids }: Context<None, None>): Promise<Answer> {
   const webhook = await findWebhook(services.db.kysely, tenantId, ids.webhook!);
   if (!webhook) throw notFound('webhook');
-  return { status: 200, body: toWebhookOut(services, tenantId, webhook) };
+  return { status: 200, body: toWebhookOut(webhook) };
 }
 
 export async function patch(context: Context<z.output<typeof patchWebhookBody>, None>): Promise<Answer> {
@@ -62,7 +62,7 @@ export async function patch(context: Context<z.output<typeof patchWebhookBody>, 
   if (!webhook) throw notFound('webhook');
   // An opened gate lets its backlog flow at once.
   services.notifyWork();
-  return { status: 200, body: toWebhookOut(services, tenantId, webhook) };
+  return { status: 200, body: toWebhookOut(webhook) };
 }
 
 export async function remove(context: Context<None, None>): Promise<Answer> {
@@ -93,7 +93,7 @@ function toSettings({ services, tenantId }: Owner, webhookId: string, body: z.ou
     ...(body.metadata && { metadata: body.metadata }),
     ...(body.retry_policy && { retryPolicy: body.retry_policy }),
     ...(body.timeout !== undefined && { timeoutMs: body.timeout }),
-    ...(body.headers && { sealedHeaders: sealHeaders(body.headers) }),
+    ...(body.headers && { sealedHeaders: sealHeaders(body.headers), headerNames: Object.keys(body.headers) }),
     ...(body.signature_styles && { signatureStyles: body.signature_styles }),
     ...(body.rate_limit !== undefined && { rateLimit: body.rate_limit }),
     ...(body.max_in_flight !== undefined && { maxInFlight: body.max_in_flight }),

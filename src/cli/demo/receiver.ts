@@ -34,6 +34,9 @@ export async function startReceiver() {
     down: () => {
       status = 503;
     },
+    answer: (code: number) => {
+      status = code;
+    },
     async close() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));

@@ -1,18 +1,23 @@
 import { randomBytes } from 'node:crypto';
 import { type ApiClient, createApiClient } from '../api-client';
 import { startStack } from '../stack';
+import { breakerOpensAndCloses, goneDisables, pauseAndResume } from './gate-steps';
 import { startReceiver } from './receiver';
-import {
-  DEMO_SCHEDULE,
-  type Demo,
-  failAndCancel,
-  failAndReplay,
-  failAndReschedule,
-  publishAndDeliver,
-  type Seen,
-} from './steps';
+import { bulkReplayAndCancel, deadLetterAndReplay } from './replay-steps';
+import { DEMO_SCHEDULE, failAndCancel, failAndReplay, failAndReschedule, publishAndDeliver } from './steps';
+import type { Demo, Seen } from './tools';
 
-const STEPS = [publishAndDeliver, failAndReplay, failAndCancel, failAndReschedule];
+const STEPS = [
+  publishAndDeliver,
+  failAndReplay,
+  failAndCancel,
+  failAndReschedule,
+  pauseAndResume,
+  breakerOpensAndCloses,
+  goneDisables,
+  deadLetterAndReplay,
+  bulkReplayAndCancel,
+];
 
 /**
  * `posthorn demo`: the main job, step by step, against a stack of its own or the running one that POSTHORN_URL and
@@ -33,7 +38,7 @@ export async function runDemo({ json }: { json?: boolean }): Promise<void> {
       description: 'posthorn demo',
     });
     receiver.expectSecret(webhook.secret);
-    const demo: Demo = { client, receiver, webhook: webhook.id, type };
+    const demo: Demo = { client, receiver, webhook: webhook.id, type, secret: webhook.secret, say };
     for (const step of STEPS) {
       seen.push(await step(demo));
       say(`  ✓ ${seen.at(-1)!.step}: ${seen.at(-1)!.seen}`);

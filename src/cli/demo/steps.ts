@@ -1,23 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import type { ApiClient } from '../api-client';
-import type { Receiver } from './receiver';
+import { type Demo, deliveryOf, publish, type Seen, until, untilStatus } from './tools';
 
-/** What one step of the demo showed. `seen` says it in words; a step that was not seen throws. */
-export type Seen = { step: string; seen: string };
-
-type Status = { status: string; attempt_count: number; next_attempt_at: string | null; source: string };
-
-const STEP_LIMIT_MS = 20_000;
-const POLL_MS = 50;
 /** Two short waits that the demo sits through, then one that only an operator ends. */
 export const DEMO_SCHEDULE = { schedule: ['1s', '2s', '1h'], jitter: 0 };
-
-export type Demo = {
-  client: ApiClient;
-  receiver: Receiver /** The demo's own webhook and event type. */;
-  webhook: string;
-  type: string;
-};
 
 export async function publishAndDeliver(demo: Demo): Promise<Seen> {
   demo.receiver.up();
@@ -75,34 +59,4 @@ async function failUntilTheLongWait(demo: Demo) {
     (s) => s.status === 'retrying' && s.attempt_count === 3 && s.source === 'workflow',
   );
   return { event, delivery, waiting };
-}
-
-async function publish({ client, type }: Demo): Promise<string> {
-  const event = await client<{ id: string }>('POST', '/events', { type, data: { demo: true } });
-  return event.id;
-}
-
-async function deliveryOf({ client, webhook }: Demo, event: string): Promise<string> {
-  const list = await client<{ data: { id: string; webhook_id: string }[] }>('GET', `/events/${event}/deliveries`);
-  // A running installation may have other webhooks that take everything; the demo's own is found by its id.
-  const own = list.data.find((d) => d.webhook_id === webhook);
-  if (!own) throw new Error('the event made no delivery for the demo');
-  return own.id;
-}
-
-function untilStatus({ client }: Demo, delivery: string, wanted: (status: Status) => boolean): Promise<Status> {
-  return until(async () => {
-    const status = await client<Status>('GET', `/deliveries/${delivery}/status`);
-    return wanted(status) ? status : undefined;
-  }, `delivery ${delivery} to get there`);
-}
-
-async function until<T>(look: () => T | undefined | Promise<T | undefined>, what: string): Promise<T> {
-  const deadline = performance.now() + STEP_LIMIT_MS;
-  for (;;) {
-    const found = await look();
-    if (found !== undefined) return found;
-    if (performance.now() > deadline) throw new Error(`waited ${STEP_LIMIT_MS / 1000} s for ${what}`);
-    await sleep(POLL_MS);
-  }
 }
