@@ -1,0 +1,29 @@
+import { formatDuration, parseDurationMs } from './durations';
+
+/** So many in so much time: `count` per `perMs` milliseconds. */
+export type RateLimit = { count: number; perMs: number };
+
+export const MAX_RATE_COUNT = 1_000_000;
+export const MIN_RATE_PERIOD_MS = 1_000;
+export const MAX_RATE_PERIOD_MS = 86_400_000;
+
+/** What a rate limit looks like, for the message of an error. */
+export const RATE_LIMIT_RULE = 'must be a count from 1 to 1000000 and a duration from 1s to 1d, such as "100/1s"';
+
+const RATE = /^(\d{1,7})\/(.+)$/;
+
+/** The rate limit that a text such as `"100/1m"` says; undefined where it is not one or is out of bounds. */
+export function parseRateLimit(text: string): RateLimit | undefined {
+  const [, digits, duration] = RATE.exec(text) ?? [];
+  if (!digits || !duration) return undefined;
+  const count = Number(digits);
+  const perMs = parseDurationMs(duration);
+  if (count < 1 || count > MAX_RATE_COUNT) return undefined;
+  if (perMs === undefined || perMs < MIN_RATE_PERIOD_MS || perMs > MAX_RATE_PERIOD_MS) return undefined;
+  return { count, perMs };
+}
+
+/** The text of a rate limit: `{ count: 100, perMs: 60000 }` → `"100/1m"`. */
+export function formatRateLimit({ count, perMs }: RateLimit): string {
+  return `${count}/${formatDuration(perMs)}`;
+}
