@@ -4,6 +4,7 @@ import type { Database } from '../db/database';
 import { ensurePartitions } from '../db/partitions';
 import { workflowId } from '../domain/names';
 import type { Log } from '../log';
+import { restartReplays } from './restart-replays';
 import { type StartSettings, startOverdue } from './start-workflow';
 
 export type ReconcileSettings = StartSettings & {
@@ -22,7 +23,8 @@ const CONCURRENCY = 16;
 
 /**
  * Sees to what no timer or request will: retries whose workflow is lost are started again from Postgres (nothing
- * happens where it lives), live deliveries of deleted webhooks are cancelled, and partitions are made ahead of time.
+ * happens where it lives), and so are bulk replays; live deliveries of deleted webhooks are cancelled, and partitions
+ * are made ahead of time.
  */
 export function startReconciler(settings: ReconcileSettings): { stop(): Promise<void> } {
   const { db, log, everyMs } = settings;
@@ -34,6 +36,7 @@ export function startReconciler(settings: ReconcileSettings): { stop(): Promise<
     await ensurePartitions(db.pool, Date.now());
     await restartOverdue(settings, () => stopped);
     await cancelDeleted(settings, () => stopped);
+    await restartReplays(settings);
   }
 
   function schedule(): void {
