@@ -24,8 +24,12 @@ const eventTypes = z
 
 type Window = { since?: Date | undefined; until?: Date | undefined };
 
-/** `until` absent means now, so a `since` in the future is refused as well. */
-const inOrder = ({ since, until }: Window) => !since || since.getTime() < (until?.getTime() ?? Date.now());
+/**
+ * `until` absent means now, so a `since` in the future is refused as well. A text that is no time comes here too: it is
+ * refused by its own rule.
+ */
+const inOrder = ({ since, until = new Date() }: Window) =>
+  !(since instanceof Date && until instanceof Date) || since.getTime() < until.getTime();
 const outOfOrder = { path: ['since'], error: 'must be before until' };
 
 export const replayBody = z
