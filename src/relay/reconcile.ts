@@ -5,6 +5,7 @@ import { ensurePartitions } from '../db/partitions';
 import { workflowId } from '../domain/names';
 import type { Log } from '../log';
 import { restartReplays } from './restart-replays';
+import { startAll } from './start-all';
 import { type StartSettings, startOverdue } from './start-workflow';
 
 export type ReconcileSettings = StartSettings & {
@@ -18,8 +19,6 @@ export type ReconcileSettings = StartSettings & {
 
 const OVERDUE_PER_ROUND = 500;
 const CANCEL_PER_BATCH = 500;
-/** Workflow starts at once. */
-const CONCURRENCY = 16;
 
 /**
  * Sees to what no timer or request will: retries whose workflow is lost are started again from Postgres (nothing
@@ -36,7 +35,7 @@ export function startReconciler(settings: ReconcileSettings): { stop(): Promise<
     await ensurePartitions(db.pool, Date.now());
     await restartOverdue(settings, () => stopped);
     await cancelDeleted(settings, () => stopped);
-    await restartReplays(settings);
+    await restartReplays(settings, () => stopped);
   }
 
   function schedule(): void {
@@ -62,14 +61,7 @@ export function startReconciler(settings: ReconcileSettings): { stop(): Promise<
 async function restartOverdue(settings: ReconcileSettings, stopped: () => boolean): Promise<void> {
   const { db, log, overdueMs } = settings;
   const overdue = await takeOverdue(db.kysely, overdueMs, OVERDUE_PER_ROUND);
-  let restarted = 0;
-  for (let i = 0; i < overdue.length && !stopped(); i += CONCURRENCY) {
-    const starts = overdue.slice(i, i + CONCURRENCY).map((delivery) => startOverdue(settings, delivery));
-    for (const outcome of await Promise.allSettled(starts)) {
-      if (outcome.status === 'fulfilled' && outcome.value !== 'already_running') restarted++;
-      if (outcome.status === 'rejected') log.warn({ event: 'restart_failed', err: String(outcome.reason) });
-    }
-  }
+  const restarted = await startAll(overdue, (delivery) => startOverdue(settings, delivery), { log, stopped });
   if (restarted > 0) log.info({ event: 'restarted_overdue', count: restarted });
 }
 

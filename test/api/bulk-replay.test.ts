@@ -9,10 +9,11 @@ import { type RunningWorker, startWorker } from '../../src/worker/start-worker';
 import type { ReplayInput } from '../../src/workflows/contract';
 import type { TestApi } from '../support/api';
 import { makeFailed } from '../support/failed';
+import { told } from '../support/history';
 import { type Installation, startInstallation } from '../support/installation';
 import { type Receiver, startReceiver } from '../support/receiver';
 import { connectTemporal } from '../support/temporal';
-import { arrived, SINCE, untilReplay, untilSent } from './replay-support';
+import { arrived, type ReplayOut, SINCE, untilReplay, untilSent } from './replay-support';
 import { expectBadField, expectProblem, sql } from './support';
 
 let posthorn: Installation;
@@ -90,12 +91,17 @@ test('a cancel in the middle ends the wait, and nothing more is put into the que
   const failed = await makeFailed(posthorn, receiver, 5);
   await failed.resume();
   const { id } = await replay(failed.webhook, { rate_limit: '1/1h' });
-  const live = await untilReplay(posthorn, id, 'waiting for its second page', ({ sent }) => sent === 1);
-  expect(live).toMatchObject({ state: 'running', total: 5, skipped: 0, source: 'workflow' });
+  const waiting = ({ sent, source }: ReplayOut) => sent === 1 && source === 'workflow';
+  const live = await untilReplay(posthorn, id, 'waiting for its second page', waiting);
+  expect(live).toMatchObject({ state: 'running', total: 5, skipped: 0 });
 
   const cancelled = { id, state: 'cancelled', total: 5, sent: 1, skipped: 0, ended_at: expect.any(String) };
   expect(await api.call('POST', `/replays/${id}/cancel`)).toMatchObject({ status: 202, body: cancelled });
   expect(await runOf(id).result()).toBe('cancelled');
+  const { timersMs } = await told(temporal.client, id);
+  expect(timersMs).toEqual([expect.any(Number)]);
+  expect(timersMs[0]).toBeGreaterThan(3_500_000);
+  expect(timersMs[0]).toBeLessThanOrEqual(3_600_000);
   expect(await api.call('POST', `/replays/${id}/cancel`)).toMatchObject({ status: 202, body: cancelled });
   expect(await api.ok('GET', `/replays/${id}`)).toMatchObject({ ...cancelled, source: 'database' });
   await untilSent(posthorn, failed.webhook);
