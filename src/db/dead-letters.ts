@@ -53,11 +53,10 @@ export async function discardDeadLetters(
 /** Discards those of the given deliveries that are dead letters, and returns how many were. */
 export async function discard(db: Db, tenantId: string, ids: readonly string[]): Promise<number> {
   const { numAffectedRows } = await sql`
-    with dead as materialized (
-      select id from deliveries
-      where id = any(${ids}::uuid[]) and tenant_id = ${tenantId} and failed_at is not null order by id for update)
     update deliveries set failed_at = null
-    where id = any(${ids}::uuid[]) and id in (select id from dead) and state = 'failed'`.execute(db);
+    where id = any(${ids}::uuid[]) and tenant_id = ${tenantId} and state = 'failed' and failed_at is not null`.execute(
+    db,
+  );
   return Number(numAffectedRows ?? 0n);
 }
 

@@ -195,7 +195,7 @@ test('what a paused webhook gets again waits until it is resumed', async () => {
   expect(arrived(receiver)).toEqual([...failed.events].sort());
 });
 
-test('live traffic of the same webhook is in the queue before what is replayed', async () => {
+test('what is replayed waits in the low lane, live traffic in its own', async () => {
   const failed = await makeFailed(posthorn, receiver, 1);
   await completed((await replay(failed.webhook)).id);
   await api.publish(failed.type);
