@@ -1,3 +1,6 @@
+/** Of what came first and last, which is ramp and tail. */
+const EDGE = 0.05;
+
 /** What a scenario measured: numbers by name, some of them by process. Null where it could not be measured. */
 export type Figures = { [name: string]: Figure };
 export type Figure = number | null | { [part: string]: number | null };
@@ -34,6 +37,14 @@ export function percentile(values: number[], percent: number): number {
   const below = sorted[Math.floor(rank)] ?? Number.NaN;
   const above = sorted[Math.ceil(rank)] ?? Number.NaN;
   return below + (above - below) * (rank - Math.floor(rank));
+}
+
+/** How many per second of what happened at these times, without ramp and tail. NaN of too few. */
+export function rate(timesMs: number[]): number {
+  const sorted = [...timesMs].sort((a, b) => a - b);
+  const edge = Math.floor(sorted.length * EDGE);
+  const window = sorted.slice(edge, sorted.length - edge);
+  return ((window.length - 1) * 1000) / (window.at(-1)! - window[0]!);
 }
 
 /** Three figures that mean something; a benchmark has no more. */

@@ -17,16 +17,18 @@ export function eventData(mark: string, bytes: number): object {
   return { mark, amount: 4200, currency: 'EUR', filler: 'x'.repeat(Math.max(0, bytes - mark.length - 60)) };
 }
 
+export type Burst = { round: string; type?: string; events: number; connections: number; bytes: number };
+
 /** Publishes `events` events, `connections` at once; when the first was sent and the last one acknowledged. */
 export async function publishAll(
   rig: Rig,
-  { round, events, connections, bytes }: { round: string; events: number; connections: number; bytes: number },
+  { round, type, events, connections, bytes }: Burst,
 ): Promise<{ marks: string[]; beganMs: number; endedMs: number }> {
   const marks = Array.from({ length: events }, () => nextMark(round));
   let next = 0;
   const beganMs = nowMs();
   const publisher = async () => {
-    for (let mark = marks[next++]; mark; mark = marks[next++]) await rig.target.publish(eventData(mark, bytes));
+    for (let mark = marks[next++]; mark; mark = marks[next++]) await rig.target.publish(eventData(mark, bytes), type);
   };
   await Promise.all(Array.from({ length: connections }, publisher));
   return { marks, beganMs, endedMs: nowMs() };
@@ -54,10 +56,10 @@ export async function untilArrived(rig: Rig, events: number, label: string): Pro
  */
 export async function prove(rig: Rig, marks: readonly string[]): Promise<{ arrivals: Arrival[]; proof: Proof }> {
   const deadline = nowMs() + STALL_LIMIT_MS;
-  let unfinished = await rig.queued();
+  let unfinished = await rig.database.queued();
   while (unfinished > 0 && nowMs() < deadline) {
     await sleep(LOOK_EVERY_MS);
-    unfinished = await rig.queued();
+    unfinished = await rig.database.queued();
   }
   await sleep(AFTERMATH_MS);
   const { arrivals, verified, refused } = await rig.receiver('take');

@@ -1,13 +1,16 @@
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { summarise } from './figures';
 import { machine } from './machine';
+import { numberOption } from './options';
 import { faults, toJson, toTable } from './report';
 import { startRig } from './rig';
 import { type BenchOptions, LANES, type Scenario } from './scenario';
+import { isolation } from './scenarios/isolation';
 import { latency } from './scenarios/latency';
+import { resume } from './scenarios/resume';
 import { throughput } from './scenarios/throughput';
 
-const SCENARIOS: Record<string, Scenario> = { latency, throughput };
+const SCENARIOS: Record<string, Scenario> = { latency, throughput, isolation, resume };
 /** Beyond this a stopping process is left to the guards that end it when the harness is gone. */
 const STOP_LIMIT_MS = 60_000;
 
@@ -47,27 +50,20 @@ async function bench(name: string, options: BenchOptions): Promise<void> {
   }
 }
 
-const wholeNumber = (min: number) => (text: string) => {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < min) throw new InvalidArgumentError(`must be a whole number from ${min} on`);
-  return value;
-};
-
 const program = new Command('bench').description('Measures Posthorn in real processes on this machine.');
-for (const [name, { about }] of Object.entries(SCENARIOS)) {
-  program
+for (const [name, { about, options }] of Object.entries(SCENARIOS)) {
+  const command = program
     .command(name)
     .description(about)
     .option('--json', 'print one line of JSON', false)
-    .addOption(new Option('--lane <lane>', 'how deliveries are sent').choices(LANES).default('workflow'))
-    .option('--repeats <n>', 'rounds; the median counts', wholeNumber(1), 3)
-    .option('--events <n>', 'events per round', wholeNumber(20))
-    .option('--warmup <n>', 'events before the first round', wholeNumber(1))
-    .option('--connections <n>', 'publishing connections', wholeNumber(1), 20)
-    .option('--payload-bytes <n>', 'size of an event’s data', wholeNumber(100), 1024)
+    .addOption(new Option('--lane <lane>', 'how deliveries are sent').choices(LANES).default('workflow'));
+  for (const option of options) command.addOption(option);
+  command
+    .addOption(numberOption('--connections <n>', 'publishing connections', { fallback: 20 }))
+    .addOption(numberOption('--payload-bytes <n>', 'size of an event’s data', { fallback: 1024, min: 100 }))
     .option('--cpu-prof <folder>', 'write a CPU profile of the worker there')
-    .option('--limit-minutes <n>', 'give up after this long', wholeNumber(1), 15)
-    .action((options: BenchOptions) => bench(name, options));
+    .addOption(numberOption('--limit-minutes <n>', 'give up after this long', { fallback: 15 }))
+    .action((given: BenchOptions) => bench(name, given));
 }
 program.parseAsync().catch((error: Error) => {
   console.error(`bench: ${error.message}`);

@@ -5,14 +5,16 @@ import { nowMs } from './clock';
 import { MARK } from './mark';
 import { serve } from './remote';
 
-/** One arrival in this many is verified as a receiver would (Standard Webhooks' own library), the first one included. */
+/** One arrival in this many is verified as a receiver would (Standard Webhooks' own library), a webhook's first one included. */
 const VERIFY_EVERY = 10;
 
-/** What arrived of one event: when its last byte first was here, and how often it came. */
-export type Arrival = { mark: string; atMs: number; times: number };
+/** What arrived of one event at one webhook: when its last byte first was here, and how often it came. */
+export type Arrival = { path: string; mark: string; atMs: number; times: number };
 
-let webhook: Webhook | undefined;
-let arrivals = new Map<string, Arrival>();
+/** Webhooks by the path of their URL. */
+const webhooks = new Map<string, Webhook>();
+/** What arrived there since the last `take`, by mark. */
+let arrivals = new Map<string, Map<string, Arrival>>();
 let verified = 0;
 let refused = 0;
 const waiting = new Map<string, (atMs: number) => void>();
@@ -23,24 +25,32 @@ const server = createServer((request, response) => {
   request.on('end', () => {
     const atMs = nowMs();
     response.writeHead(204).end();
-    arrive(Buffer.concat(chunks), request.headers as Record<string, string>, atMs);
+    arrive(request.url!, Buffer.concat(chunks), request.headers as Record<string, string>, atMs);
   });
 });
 // Senders keep connections; none of them should meet one that we are just closing.
 server.keepAliveTimeout = 60_000;
 
-function arrive(body: Buffer, headers: Record<string, string>, atMs: number): void {
+function arrive(path: string, body: Buffer, headers: Record<string, string>, atMs: number): void {
   const mark = MARK.exec(body.toString('latin1'))?.[0] ?? 'unmarked';
-  const known = arrivals.get(mark);
+  const here = arrivedAt(path);
+  const known = here.get(mark);
   if (known) known.times++;
-  else arrivals.set(mark, { mark, atMs, times: 1 });
-  if (webhook && (arrivals.size - 1) % VERIFY_EVERY === 0) verify(webhook, body, headers);
+  else here.set(mark, { path, mark, atMs, times: 1 });
+  if ((here.size - 1) % VERIFY_EVERY === 0) verify(path, body, headers);
   waiting.get(mark)?.(atMs);
 }
 
-function verify(by: Webhook, body: Buffer, headers: Record<string, string>): void {
+function arrivedAt(path: string): Map<string, Arrival> {
+  const here = arrivals.get(path) ?? new Map<string, Arrival>();
+  arrivals.set(path, here);
+  return here;
+}
+
+/** What comes to a path that nobody registered is refused as well. */
+function verify(path: string, body: Buffer, headers: Record<string, string>): void {
   try {
-    by.verify(body, headers);
+    webhooks.get(path)!.verify(body, headers);
     verified++;
   } catch {
     refused++;
@@ -48,19 +58,20 @@ function verify(by: Webhook, body: Buffer, headers: Record<string, string>): voi
 }
 
 const methods = {
-  /** Listens on loopback; the URL for deliveries. */
+  /** Listens on loopback; the URL that paths of webhooks are added to, without a slash at its end. */
   listen: () =>
     new Promise<string>((resolve) =>
-      server.listen(0, '127.0.0.1', () => resolve(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`)),
+      server.listen(0, '127.0.0.1', () => resolve(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)),
     ),
-  expectSecret: (secret: string) => {
-    webhook = new Webhook(secret);
+  now: nowMs,
+  /** One more webhook is received here: what comes to `path` is signed with `secret`. */
+  expectWebhook: (path: string, secret: string) => {
+    webhooks.set(path, new Webhook(secret));
   },
   /** When this event first arrived. @throws where it does not within the limit */
   waitFor: (mark: string, limitMs: number) =>
     new Promise<number>((resolve, reject) => {
-      const known = arrivals.get(mark);
-      if (known) return resolve(known.atMs);
+      for (const here of arrivals.values()) if (here.has(mark)) return resolve(here.get(mark)!.atMs);
       const timer = setTimeout(() => reject(new Error(`${mark} did not arrive in ${limitMs} ms`)), limitMs);
       waiting.set(mark, (atMs) => {
         clearTimeout(timer);
@@ -68,11 +79,14 @@ const methods = {
         resolve(atMs);
       });
     }),
-  /** How many different events have arrived since the last `take`. */
-  count: () => arrivals.size,
-  /** Everything since the last `take`, in order of arrival. */
+  /** How many different events have arrived since the last `take`, at one webhook or added up over all. */
+  count: (path?: string) =>
+    path === undefined
+      ? [...arrivals.values()].reduce((sum, here) => sum + here.size, 0)
+      : (arrivals.get(path)?.size ?? 0),
+  /** Everything since the last `take`; of each webhook in order of arrival. */
   take: () => {
-    const taken = { arrivals: [...arrivals.values()], verified, refused };
+    const taken = { arrivals: [...arrivals.values()].flatMap((here) => [...here.values()]), verified, refused };
     arrivals = new Map();
     verified = refused = 0;
     return taken;

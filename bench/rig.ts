@@ -2,18 +2,19 @@ import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { Connection } from '@temporalio/client';
-import { Pool } from 'pg';
 import { generateApiKey } from '../src/db/api-keys';
 import { migrateToLatest } from '../src/db/migrate';
 import { temporaryDataDir } from '../src/embedded/folders';
 import { startPostgres } from '../src/embedded/postgres';
 import { startTemporal } from '../src/embedded/temporal';
+import { requireSameClock } from './clock';
 import { cpuMs, memoryMb } from './cpu';
+import { type Database, openDatabase } from './database';
 import { ownVersions } from './machine';
 import { type BenchProcess, startProcess, startRole } from './processes';
 import type { ReceiverMethods } from './receiver';
 import { type Remote, remote } from './remote';
-import { createPosthornTarget, type Target } from './target';
+import { createPosthornTarget, EVENT_TYPE, type Target } from './target';
 
 /** A 202 means that the event is on disk: what an ephemeral Postgres leaves out is measured here. */
 const DURABLE = { fsync: 'on', full_page_writes: 'on', synchronous_commit: 'on' };
@@ -33,13 +34,14 @@ export type ByProcess = Record<'api' | 'worker' | 'temporal' | 'postgres' | 'rec
 export type Rig = {
   target: Target;
   receiver: Remote<ReceiverMethods>;
+  /** One more webhook that the receiver counts, at a path of its own; its id. The path `/` takes `EVENT_TYPE`. */
+  receive(path: string, type: string): Promise<string>;
+  database: Database;
   temporalAddress: string;
   say: (line: string) => void;
   /** CPU time used so far. */
   cpu(): ByProcess;
   memory(): ByProcess;
-  /** Deliveries that are not over yet, asked of the database. */
-  queued(): Promise<number>;
   /** One more Node process, stopped with the others. */
   start(name: string, env?: Record<string, string>): BenchProcess;
   /** Settings of Posthorn that the caller gave by its environment. */
@@ -75,8 +77,8 @@ export async function startRig({ connections, cpuProf, say }: RigOptions): Promi
     const temporal = await startTemporal({ logFile: file('temporal.log') });
     stops.push(temporal.stop);
     await migrateToLatest(postgres.url);
-    const pool = new Pool({ connectionString: postgres.url, max: 1 });
-    stops.push(() => pool.end());
+    const database = openDatabase(postgres.url);
+    stops.push(database.close);
 
     say('Starting api, worker and receiver');
     const apiKey = generateApiKey('bench');
@@ -99,7 +101,14 @@ export async function startRig({ connections, cpuProf, say }: RigOptions): Promi
     const receiver = remote<ReceiverMethods>(receiverProcess.child);
     const target = createPosthornTarget(api.url!, apiKey, connections);
     stops.push(() => target.close());
-    await receiver('expectSecret', await target.registerWebhook(await receiver('listen')));
+    const receiverUrl = await receiver('listen');
+    await requireSameClock('the receiver', () => receiver('now'));
+    const receive = async (path: string, type: string) => {
+      const { id, secret } = await target.registerWebhook(receiverUrl + path, [type]);
+      await receiver('expectWebhook', path, secret);
+      return id;
+    };
+    await receive('/', EVENT_TYPE);
 
     const pids = {
       api: api.pid,
@@ -113,11 +122,12 @@ export async function startRig({ connections, cpuProf, say }: RigOptions): Promi
     return {
       target,
       receiver,
+      receive,
+      database,
       temporalAddress: temporal.address,
       say,
       cpu: () => ({ ...each(cpuMs), harness: ownCpuMs() }),
       memory: () => ({ ...each(memoryMb), harness: process.memoryUsage.rss() / 2 ** 20 }),
-      queued: async () => (await pool.query<{ n: number }>('select count(*)::int as n from delivery_queue')).rows[0]!.n,
       start,
       environment: given,
       file,
@@ -128,7 +138,7 @@ export async function startRig({ connections, cpuProf, say }: RigOptions): Promi
         environment: given,
         ...(cpuProf && { cpu_prof: 'the worker ran under the profiler: figures are lower' }),
       },
-      versions: { ...ownVersions(), ...(await serverVersions(pool, temporal.address)) },
+      versions: { ...ownVersions(), ...(await serverVersions(database, temporal.address)) },
       stop,
     };
   } catch (error) {
@@ -149,12 +159,14 @@ function settingsFromOutside(): Record<string, string> {
   return Object.fromEntries(own) as Record<string, string>;
 }
 
-async function serverVersions(pool: Pool, temporalAddress: string): Promise<{ postgres: string; temporal: string }> {
-  const { rows } = await pool.query<{ server_version: string }>('show server_version');
+async function serverVersions(
+  database: Database,
+  temporalAddress: string,
+): Promise<{ postgres: string; temporal: string }> {
   const connection = await Connection.connect({ address: temporalAddress });
   try {
     const { serverVersion } = await connection.workflowService.getSystemInfo({});
-    return { postgres: rows[0]!.server_version, temporal: serverVersion ?? 'unknown' };
+    return { postgres: await database.version(), temporal: serverVersion ?? 'unknown' };
   } finally {
     await connection.close();
   }

@@ -1,17 +1,14 @@
+import type { Option } from 'commander';
 import type { Figures } from './figures';
 import type { Rig } from './rig';
 
 export type Lane = 'workflow';
 export const LANES: readonly Lane[] = ['workflow'];
 
-/** What can be given on the command line; a scenario uses what it needs. */
+/** What every scenario takes on the command line. */
 export type BenchOptions = {
   lane: Lane;
   json: boolean;
-  repeats: number;
-  /** Sizes; by default the scenario's own. */
-  events?: number;
-  warmup?: number;
   connections: number;
   payloadBytes: number;
   cpuProf?: string;
@@ -24,4 +21,5 @@ export type Proof = { lost: number; duplicates: number; unfinished: number; veri
 /** One entry per repeat, and the proof over all of them, warm-up included. */
 export type Outcome = { repeats: Figures[]; proof: Proof; settings: Record<string, unknown> };
 
-export type Scenario = { about: string; run(rig: Rig, options: BenchOptions): Promise<Outcome> };
+/** `options` are those that it takes besides; `run` gets them all. */
+export type Scenario = { about: string; options: Option[]; run(rig: Rig, options: BenchOptions): Promise<Outcome> };

@@ -1,14 +1,17 @@
 import { Pool as Connections } from 'undici';
 
 /**
- * What is under load: something that takes events over HTTP and sends them to a webhook. Scenarios know no more than
+ * What is under load: something that takes events over HTTP and sends them to webhooks. Scenarios know no more than
  * this, so that another sender can take Posthorn's place.
  */
 export type Target = {
-  /** Subscribes `url` to the benchmark's events; the secret that it signs with. */
-  registerWebhook(url: string): Promise<string>;
+  /** Subscribes `url` to these types; the secret is what it signs with. Every other setting is the sender's default. */
+  registerWebhook(url: string, types: readonly string[]): Promise<{ id: string; secret: string }>;
   /** Publishes one event; resolves when the sender has taken responsibility for it. @throws where it has not */
-  publish(data: object): Promise<void>;
+  publish(data: object, type?: string): Promise<void>;
+  /** Events of a paused webhook are kept until it is resumed. */
+  pause(webhook: string): Promise<void>;
+  resume(webhook: string): Promise<void>;
   close(): Promise<void>;
 };
 
@@ -20,18 +23,24 @@ export function createPosthornTarget(url: string, apiKey: string, connections: n
   const headers = { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' };
 
   async function post(path: string, body: object): Promise<string> {
-    const response = await api.request({ method: 'POST', path, headers, body: JSON.stringify(body) });
+    const response = await api.request({ method: 'POST', path: `/api/v1${path}`, headers, body: JSON.stringify(body) });
     const text = await response.body.text();
     if (response.statusCode >= 300) throw new Error(`POST ${path} was answered ${response.statusCode}: ${text}`);
     return text;
   }
   return {
-    async registerWebhook(webhookUrl) {
-      const answer = await post('/api/v1/webhooks', { url: webhookUrl, events: [EVENT_TYPE] });
-      return (JSON.parse(answer) as { secret: string }).secret;
+    async registerWebhook(webhookUrl, types) {
+      const answer = await post('/webhooks', { url: webhookUrl, events: types });
+      return JSON.parse(answer) as { id: string; secret: string };
     },
-    async publish(data) {
-      await post('/api/v1/events', { type: EVENT_TYPE, data });
+    async publish(data, type = EVENT_TYPE) {
+      await post('/events', { type, data });
+    },
+    async pause(webhook) {
+      await post(`/webhooks/${webhook}/pause`, {});
+    },
+    async resume(webhook) {
+      await post(`/webhooks/${webhook}/resume`, {});
     },
     close: () => api.close(),
   };

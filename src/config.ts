@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { parseEncryptionKeys } from './db/secret-box';
 import { parseDurationMs } from './domain/durations';
+import { LANE_NAMES } from './domain/lanes';
 import { parseRateLimit, RATE_LIMIT_RULE } from './domain/rate-limit';
 import { createAddressPolicy } from './egress/address-policy';
 
@@ -22,6 +23,12 @@ const list = z
   .string()
   .default('')
   .transform((text) => text.split(',').flatMap((item) => item.trim() || []));
+const lanes = z
+  .string()
+  .default(LANE_NAMES.join(','))
+  .transform((text) => text.split(',').map((name) => name.trim()))
+  .pipe(z.array(z.enum(LANE_NAMES)).min(1))
+  .transform((names) => LANE_NAMES.filter((lane) => names.includes(lane)));
 const cidrs = list.superRefine((allowedCidrs, context) => {
   try {
     createAddressPolicy({ allowedCidrs });
@@ -85,9 +92,11 @@ const settings = z.object({
    */
   POSTHORN_CONNECTIONS_PER_HOST: count(1_024),
 
+  /** Lanes whose deliveries this worker takes from the queue, by priority: high, normal, low. */
+  POSTHORN_LANES: lanes,
   /** First attempts that one worker may have under way: 25 endpoints that never answer, each at its cap, still leave room. */
   POSTHORN_MAX_IN_FLIGHT: count(512),
-  /** First attempts of one webhook that one worker may have under way. */
+  /** Attempts of one webhook that one worker may have under way; a webhook may ask for less. */
   POSTHORN_MAX_IN_FLIGHT_PER_WEBHOOK: count(20),
   /** Later attempts that one worker may have under way; they have their own slots. */
   POSTHORN_MAX_RETRIES_IN_FLIGHT: count(200),

@@ -46,6 +46,13 @@ describe('the reference pages agree with the code', () => {
     expect(listed.sort()).toEqual(codes.sort());
   });
 
+  test('docs/errors.md lists exactly the body cut codes', () => {
+    const [[union = ''] = []] = captures('src/egress/send.ts', /^export type BodyCut = (.+);$/gm);
+    const codes = [...union.matchAll(/'(\w+)'/g)].map(([, code]) => code);
+    expect(codes.length).toBeGreaterThan(0);
+    expect(names(section('docs/errors.md', 'Body cut codes')).sort()).toEqual(codes.sort());
+  });
+
   test('docs/operations.md names exactly the settings, in order, with their defaults', () => {
     const settings = captures('src/config.ts', /^ {2}([A-Z][A-Z0-9_]+):/gm).flat();
     const table = rows(section('docs/operations.md', 'Settings'));

@@ -2,6 +2,7 @@ import { nowMs } from '../clock';
 import { type Figures, percentile } from '../figures';
 import { addProofs, eventData, prove } from '../load';
 import { nextMark } from '../mark';
+import { type RoundOptions, roundOptions } from '../options';
 import type { Rig } from '../rig';
 import type { BenchOptions, Outcome, Proof } from '../scenario';
 
@@ -12,9 +13,9 @@ const ARRIVAL_LIMIT_MS = 30_000;
 type Sample = { publishMs: number; arrivalMs: number };
 
 /** One event at a time: from before its publish to its last byte at the receiver. */
-export const latency = { about: 'sequential publish → arrival, milliseconds', run };
+export const latency = { about: 'sequential publish → arrival, milliseconds', options: roundOptions, run };
 
-async function run(rig: Rig, options: BenchOptions): Promise<Outcome> {
+async function run(rig: Rig, options: BenchOptions & RoundOptions): Promise<Outcome> {
   const events = options.events ?? SAMPLES;
   const warmup = options.warmup ?? WARM_UP;
   const proofs: Proof[] = [];

@@ -1,10 +1,10 @@
 import { writeFile } from 'node:fs/promises';
 import { bundleWorkflowCode, DefaultLogger } from '@temporalio/worker';
 import { cpuMs } from '../cpu';
-import type { Figures } from '../figures';
+import { type Figures, rate } from '../figures';
 import { addProofs, prove, publishAll, untilArrived } from '../load';
 import type { NoopMethods, NoopRound } from '../noop-worker';
-import type { Arrival } from '../receiver';
+import { type RoundOptions, roundOptions } from '../options';
 import { remote } from '../remote';
 import type { ByProcess, Rig } from '../rig';
 import type { BenchOptions, Outcome, Proof } from '../scenario';
@@ -15,8 +15,6 @@ const WARM_UP = 300;
 const MAX_NOOPS = 1_000;
 /** As MAX_STARTING in src/relay/relay.ts. */
 const NOOP_CONCURRENCY = 32;
-/** Of the arrivals at either end, which are ramp and tail. */
-const EDGE = 0.05;
 
 type Ceiling = NoopRound & { workerMs: number; temporalMs: number };
 
@@ -25,9 +23,13 @@ type Ceiling = NoopRound & { workerMs: number; temporalMs: number };
  * and after the last) the same server runs no-op workflows: each repeat is held against the mean of its neighbours, so
  * that a machine that drifts is seen and does not count.
  */
-export const throughput = { about: 'deliveries/s and CPU per delivery, beside the no-op ceiling', run };
+export const throughput = {
+  about: 'deliveries/s and CPU per delivery, beside the no-op ceiling',
+  options: roundOptions,
+  run,
+};
 
-async function run(rig: Rig, options: BenchOptions): Promise<Outcome> {
+async function run(rig: Rig, options: BenchOptions & RoundOptions): Promise<Outcome> {
   const { connections, payloadBytes: bytes } = options;
   const events = options.events ?? EVENTS;
   const warmup = options.warmup ?? Math.min(WARM_UP, events);
@@ -44,7 +46,7 @@ async function run(rig: Rig, options: BenchOptions): Promise<Outcome> {
     const after = rig.cpu();
     proofs.push(proof);
     const cpu = (name: keyof ByProcess) => (after[name] - before[name]) / count;
-    return { arrivals, publishedPerSecond, publishEndedMs: published.endedMs, cpu };
+    return { times: arrivals.map(({ atMs }) => atMs), publishedPerSecond, publishEndedMs: published.endedMs, cpu };
   };
 
   await deliver('warm', warmup, 'warm-up');
@@ -56,13 +58,13 @@ async function run(rig: Rig, options: BenchOptions): Promise<Outcome> {
     const done = await deliver('throughput', events, label);
     const after = await measureCeiling(noops);
     const mean = (name: keyof Ceiling) => (before[name] + after[name]) / 2;
-    const perSecond = rate(done.arrivals);
+    const perSecond = rate(done.times);
     repeats.push({
       deliveries_per_s: perSecond,
       noop_workflows_per_s: mean('perSecond'),
       ratio_to_noop: perSecond / mean('perSecond'),
       published_per_s: done.publishedPerSecond,
-      deliveries_per_s_after_publishing: rate(done.arrivals.filter(({ atMs }) => atMs > done.publishEndedMs)),
+      deliveries_per_s_after_publishing: rate(done.times.filter((atMs) => atMs > done.publishEndedMs)),
       cpu_ms_per_delivery: {
         api: done.cpu('api'),
         worker: done.cpu('worker'),
@@ -99,14 +101,6 @@ async function startNoops(rig: Rig): Promise<(workflows: number) => Promise<Ceil
     rig.say(`no-op: ${Math.round(round.perSecond)} workflows/s`);
     return { ...round, workerMs: cpuMs(started.pid) - workerMs, temporalMs: rig.cpu().temporal - temporalMs };
   };
-}
-
-/** Arrivals per second from the first to the last one, without ramp and tail. */
-function rate(arrivals: Arrival[]): number {
-  const times = arrivals.map(({ atMs }) => atMs).sort((a, b) => a - b);
-  const edge = Math.floor(times.length * EDGE);
-  const window = times.slice(edge, times.length - edge);
-  return ((window.length - 1) * 1000) / (window.at(-1)! - window[0]!);
 }
 
 function withoutBench({ api, worker, temporal, postgres }: ByProcess) {

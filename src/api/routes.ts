@@ -3,6 +3,7 @@ import * as deliveries from './handlers/deliveries';
 import * as eventReplay from './handlers/event-replay';
 import * as events from './handlers/events';
 import * as replays from './handlers/replays';
+import * as control from './handlers/webhook-control';
 import * as webhooks from './handlers/webhooks';
 import { type Route, route } from './route';
 import { emptyBody, listDeliveriesQuery, listOwnDeliveriesQuery, rescheduleBody } from './schemas/deliveries';
@@ -15,7 +16,7 @@ import {
   replayDeadLettersBody,
   replayEventBody,
 } from './schemas/replays';
-import { createWebhookBody, listWebhooksQuery, patchWebhookBody } from './schemas/webhooks';
+import { createWebhookBody, listWebhooksQuery, patchWebhookBody, rotateSecretBody } from './schemas/webhooks';
 
 const delivery = { delivery: 'delivery' } as const;
 const event = { event: 'event' } as const;
@@ -24,6 +25,8 @@ const replay = { replay: 'replay' } as const;
 const both = { ...webhook, ...delivery };
 
 const retry = { method: 'post', scope: 'manage', body: emptyBody, handler: deliveries.retry } as const;
+
+const onWebhook = { method: 'post', scope: 'manage', ids: webhook, body: emptyBody } as const;
 
 /** The API. A new endpoint is one more row. The first row that matches a path wins. */
 export const routes: Route[] = [
@@ -59,6 +62,26 @@ export const routes: Route[] = [
     handler: webhooks.patch,
   }),
   route({ method: 'delete', path: '/webhooks/:webhook', scope: 'manage', ids: webhook, handler: webhooks.remove }),
+  route({ ...onWebhook, path: '/webhooks/:webhook/pause', handler: control.pause }),
+  route({ ...onWebhook, path: '/webhooks/:webhook/resume', handler: control.resume }),
+  route({ ...onWebhook, path: '/webhooks/:webhook/disable', handler: control.disable }),
+  route({ ...onWebhook, path: '/webhooks/:webhook/enable', handler: control.enable }),
+  route({ ...onWebhook, path: '/webhooks/:webhook/skip', handler: control.skipHead }),
+  route({
+    method: 'get',
+    path: '/webhooks/:webhook/secret',
+    scope: 'manage',
+    ids: webhook,
+    handler: control.getSecret,
+  }),
+  route({
+    method: 'post',
+    path: '/webhooks/:webhook/secret/rotate',
+    scope: 'manage',
+    ids: webhook,
+    body: rotateSecretBody,
+    handler: control.rotate,
+  }),
   route({
     method: 'get',
     path: '/webhooks/:webhook/deliveries',

@@ -18,4 +18,6 @@ export type Services = {
   allowHttp: boolean;
   /** The pace of a bulk replay that was asked for without one. */
   replayRate: RateLimit;
+  /** Why deliveries may not go to this URL, as far as can be told now. */
+  checkTarget: (url: URL) => Promise<'blocked_address' | undefined>;
 };

@@ -9,6 +9,8 @@ import { assertMigrated } from '../db/migrate';
 import { ensurePartitions } from '../db/partitions';
 import { createSecretBox } from '../db/secret-box';
 import { parseRateLimit } from '../domain/rate-limit';
+import { createAddressPolicy } from '../egress/address-policy';
+import { createTargetCheck } from '../egress/check-target';
 import type { Log } from '../log';
 import { connectionOptions } from '../temporal-options';
 import { createApp } from './app';
@@ -24,6 +26,8 @@ const REQUEST_LIMIT_MS = 30_000;
 const IDLE_LIMIT_MS = 65_000;
 /** Requests under way when the process is stopped get this long. */
 const CLOSE_LIMIT_MS = 10_000;
+/** A name that cannot be looked up in this time is taken as it is: every attempt looks again. */
+const REGISTRATION_DNS_LIMIT_MS = 2_000;
 /** The tenant of the bootstrap key. */
 const BOOTSTRAP_TENANT = 'default';
 
@@ -68,6 +72,10 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
       },
       allowHttp: config.POSTHORN_ALLOW_HTTP,
       replayRate: parseRateLimit(config.POSTHORN_REPLAY_RATE)!,
+      checkTarget: createTargetCheck({
+        policy: createAddressPolicy({ allowedCidrs: config.POSTHORN_ALLOWED_CIDRS }),
+        dnsTimeoutMs: REGISTRATION_DNS_LIMIT_MS,
+      }),
     };
     const server = await listen(createApp(services, extras.router), config);
     const { port } = server.address() as AddressInfo;

@@ -21,7 +21,8 @@ program
 program
   .command('worker')
   .description('relay, workflows and activities')
-  .action(async () => (await import('./roles.js')).runWorker());
+  .option('--lanes <lanes>', 'take only deliveries of these lanes from the queue: high,normal,low')
+  .action(async (options) => (await import('./roles.js')).runWorker(options));
 program
   .command('migrate')
   .description('bring the database to this version')

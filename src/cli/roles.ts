@@ -18,8 +18,8 @@ export async function runApi(): Promise<void> {
 }
 
 /** `posthorn worker`: delivers until it is told to stop, then finishes what is under way. */
-export async function runWorker(): Promise<void> {
-  const config = readConfig(process.env);
+export async function runWorker({ lanes }: { lanes?: string }): Promise<void> {
+  const config = readConfig({ ...process.env, ...(lanes !== undefined && { POSTHORN_LANES: lanes }) });
   const log = createLog(config.POSTHORN_LOG_LEVEL);
   const { startWorker } = await import('../worker/start-worker.js');
   const worker = await startWorker(config, log).catch(explainUnreachable(config));

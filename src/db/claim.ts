@@ -1,5 +1,6 @@
 import type { Pool } from 'pg';
 import type { Trigger } from '../domain/delivery';
+import { LANE_NAMES, LANES, type Lane } from '../domain/lanes';
 
 /** What starting a delivery's workflow needs to know. */
 export type QueuedDelivery = {
@@ -19,82 +20,128 @@ export type ClaimedDelivery = QueuedDelivery & {
 };
 
 export type ClaimRequest = {
-  /** Webhooks after this id are looked at; {@link FIRST_CURSOR} starts from the beginning. */
-  cursor: string;
-  /** How many webhooks with work to look at in one turn. */
+  /** The lanes to serve, the one that goes first at the front, and for each the webhook after which to look on. */
+  lanes: readonly Lane[];
+  cursors: Cursors;
+  /** How many webhooks with work to look at in one turn, per lane. */
   scan: number;
   /** Rows to take at most, in all. */
   limit: number;
-  /** Rows this process may hold of one webhook, at most; the webhook's own cap counts as well. */
+  /** Rows this process may hold of one webhook, at most; the webhook's own caps count as well. */
   perWebhook: number;
   /** Rows this process holds now, by webhook. */
   held: ReadonlyMap<string, number>;
   leaseMs: number;
 };
 
-/** `nextCursor` is {@link FIRST_CURSOR} once the last webhook with work was looked at. */
-export type Claim = { deliveries: ClaimedDelivery[]; nextCursor: string };
+/** Webhooks after this id are looked at; {@link FIRST_CURSOR} starts from the beginning. */
+export type Cursors = Readonly<Record<Lane, string>>;
+
+export type Claim = {
+  deliveries: ClaimedDelivery[];
+  /** {@link FIRST_CURSOR} for each lane whose last webhook with work was looked at. */
+  nextCursors: Cursors;
+  /** There was more work than room. */
+  full: boolean;
+  /** When a webhook that is at its rate limit may be sent more, milliseconds from now. */
+  waitMs: number | undefined;
+};
 
 export const FIRST_CURSOR = '00000000-0000-0000-0000-000000000000';
+export const FIRST_CURSORS: Cursors = { high: FIRST_CURSOR, normal: FIRST_CURSOR, low: FIRST_CURSOR };
 
 /**
- * Takes work in one statement: skip-scans the webhooks that have any, drops those whose gate is shut, then takes up
- * to k rows of each in publish order and leases them. Fair per webhook by construction, and a shut gate costs one
- * index probe. Ordered and rate-limited webhooks (`serial`) take their slot or tokens from the gate row, so that it
- * holds across processes. Tokens: GCRA, where `tat` is the theoretical arrival time. Webhooks are picked in id order,
- * because the next cursor is the last one picked: out of order, those it jumps over would starve behind full claims.
+ * Takes work in one statement: skip-scans the webhooks of each lane that have any, drops those whose gate is shut, then
+ * takes up to k rows of each in publish order and leases them. Fair per webhook by construction, and a shut gate costs
+ * one index probe. A webhook may be in several lanes: `picked` keeps to its k over all of them.
+ *
+ * Webhooks that are ordered, rate-limited or half-open (`serial`) take their slot or tokens from the gate row, so that
+ * it holds across processes. Tokens: GCRA, where `tat` is the theoretical arrival time. An ordered webhook gets its
+ * oldest row in any lane or none; a half-open breaker lets one probe through. Lanes go in the order they are given and
+ * webhooks in id order, because the next cursor is the last one served: out of order, those it jumps over would starve
+ * behind full claims.
  */
 const CLAIM = {
   name: 'claim',
   text: `
-with recursive ready(webhook_id, n) as (
-  (select webhook_id, 1 from delivery_queue where not timed and webhook_id > $1::uuid order by webhook_id limit 1)
+with recursive ready(lane, webhook_id, n) as (
+  select s.lane, (select q.webhook_id from delivery_queue q
+    where not q.timed and q.lane = s.lane and q.webhook_id > s.cursor order by q.webhook_id limit 1), 1
+  from unnest($1::smallint[], $2::uuid[]) s(lane, cursor)
   union all
-  select (select q.webhook_id from delivery_queue q where not q.timed and q.webhook_id > r.webhook_id
-          order by q.webhook_id limit 1), r.n + 1
-  from ready r where r.webhook_id is not null and r.n < $2::int),
-open as (
-  select r.webhook_id, g.serial, g.ordered, greatest(0, least($5::int, g.max_in_flight) - coalesce(m.held, 0)) k
+  select r.lane, (select q.webhook_id from delivery_queue q
+    where not q.timed and q.lane = r.lane and q.webhook_id > r.webhook_id order by q.webhook_id limit 1), r.n + 1
+  from ready r where r.webhook_id is not null and r.n < $3::int),
+open as materialized (
+  select r.webhook_id, r.lane, array_position($1::smallint[], r.lane) rank, g.ordered,
+    g.serial or g.breaker_until is not null serial,
+    greatest(0, least($6::int, g.max_in_flight, g.adaptive_cap) - coalesce(m.held, 0)) k
   from ready r join webhook_gates g using (webhook_id)
-  left join unnest($3::uuid[], $4::int[]) m(webhook_id, held) using (webhook_id)
-  where g.status = 'active' and g.blocked_until <= now()),
+  left join unnest($4::uuid[], $5::int[]) m(webhook_id, held) using (webhook_id)
+  where g.status = 'active' and g.blocked_until <= now() and coalesce(g.breaker_until <= now(), true)),
 serial as materialized (
-  select o.webhook_id, g.ordered, case when g.ordered then 1 else least(o.k, g.burst,
-    floor(extract(epoch from least(now() - g.tat, interval '1 hour')) * g.rate_per_second))::int end k
-  from open o join webhook_gates g using (webhook_id)
-  where o.serial and g.slot_until < now()
+  select g.webhook_id, least(o.k,
+    case when g.ordered or g.breaker_until is not null then 1 end,
+    case when g.rate_per_second is not null then least(g.burst,
+      floor(extract(epoch from least(now() - g.tat, interval '1 hour')) * g.rate_per_second)) end)::int k
+  from (select distinct webhook_id, k from open where serial) o join webhook_gates g using (webhook_id)
+  where (g.slot_until < now() or not (g.ordered or g.breaker_until is not null))
+    and coalesce(g.breaker_until <= now(), true)
     and (g.rate_per_second is null or g.tat <= now() - interval '1 s' / g.rate_per_second)
   for update of g skip locked),
-picked as materialized (
-  select p.delivery_id, o.webhook_id
-  from (select webhook_id, ordered, k from open where not serial
-        union all select webhook_id, ordered, k from serial order by webhook_id) o
+taken as materialized (
+  select p.delivery_id, p.seq, o.webhook_id, o.lane, o.rank, o.k
+  from (
+    select c.webhook_id, c.lane, c.rank, c.ordered, coalesce(s.k, c.k) k
+    from open c left join serial s using (webhook_id) where not c.serial or s.k is not null
+    order by c.rank, c.webhook_id) o
   cross join lateral (
     select delivery_id, seq from delivery_queue
-    where not timed and webhook_id = o.webhook_id and lease_until < now()
+    where not timed and lane = o.lane and webhook_id = o.webhook_id and lease_until < now()
     order by seq limit o.k for update skip locked) p
-  where not o.ordered or p.seq = (
-    select seq from delivery_queue where not timed and webhook_id = o.webhook_id order by seq limit 1)
-  limit $6::int),
+  where not o.ordered or p.seq = least(${oldest('not timed and lane = 0')}, ${oldest('not timed and lane = 1')},
+    ${oldest('not timed and lane = 2')}, ${oldest('timed')})
+  limit $7::int),
+picked as materialized (
+  select delivery_id, webhook_id from (
+    select *, row_number() over (partition by webhook_id order by rank, seq) nth from taken) t
+  where nth <= k),
 gate as (
   update webhook_gates g set
-    slot_delivery_id = case when g.ordered then p.ids[1] end,
-    slot_until = case when g.ordered then now() + $7::int * interval '1 ms' else g.slot_until end,
+    slot_delivery_id = case when g.ordered or g.breaker_until is not null then p.ids[1] else g.slot_delivery_id end,
+    slot_until = case when g.ordered or g.breaker_until is not null then now() + $8::int * interval '1 ms'
+      else g.slot_until end,
     tat = case when g.rate_per_second is null then g.tat else
       greatest(g.tat, now() - g.burst * interval '1 s' / g.rate_per_second) + p.n * interval '1 s' / g.rate_per_second end
-  from (select webhook_id, count(*) n, array_agg(delivery_id) ids from picked group by 1) p
-  where g.webhook_id = p.webhook_id and g.serial),
+  from (select webhook_id, count(*) n, array_agg(delivery_id) ids from picked
+    where webhook_id in (select webhook_id from serial) group by 1) p
+  where g.webhook_id = p.webhook_id
+  returning g.webhook_id, g.tat),
 claimed as (
-  update delivery_queue q set lease_until = now() + $7::int * interval '1 ms'
+  update delivery_queue q set lease_until = now() + $8::int * interval '1 ms'
   where q.delivery_id = any(array(select delivery_id from picked))
   returning q.delivery_id, q.tenant_id, q.webhook_id, q.event_type, q.attempt, q.trigger, q.asked_by)
-select c.*, (select w.host from webhooks w where w.id = c.webhook_id) as host from claimed c
+select c.*, (select w.host from webhooks w where w.id = c.webhook_id) host,
+  null::smallint lane, null::int scanned, null::uuid served, null::int taken, null::float8 wait_ms
+from claimed c
 union all
-(select null, null, webhook_id, null, n, null, null, null from ready where webhook_id is not null order by n desc limit 1)`,
+select null, null, s.webhook_id, null, null, null, null, null, s.lane, s.n,
+  (select t.webhook_id from taken t where t.lane = s.lane order by t.webhook_id desc limit 1),
+  (select count(*) from taken)::int,
+  (select min(extract(epoch from due_at - now()) * 1000) from (
+    select coalesce(t.tat, g.tat) + interval '1 s' / g.rate_per_second as due_at
+    from open o join webhook_gates g using (webhook_id) left join gate t using (webhook_id)
+    where g.rate_per_second is not null) due where due_at > now())::float8
+from (select distinct on (lane) * from ready where webhook_id is not null order by lane, n desc) s`,
 };
 
-type Row = {
-  delivery_id: string | null;
+/** The oldest row of an ordered webhook among those that the condition names. */
+function oldest(condition: string): string {
+  return `(select seq from delivery_queue where ${condition} and webhook_id = o.webhook_id order by seq limit 1)`;
+}
+
+type ClaimedRow = {
+  delivery_id: string;
   tenant_id: string;
   webhook_id: string;
   event_type: string;
@@ -103,13 +150,24 @@ type Row = {
   asked_by: string | null;
   host: string;
 };
+/** How far the claim came in a lane: the last webhook it looked at, and the last one it took rows of. */
+type LaneRow = {
+  delivery_id: null;
+  lane: number;
+  webhook_id: string;
+  scanned: number;
+  served: string | null;
+  taken: number;
+  wait_ms: number | null;
+};
 
-/** Leases up to `limit` deliveries. `nextCursor` is where the next claim of this turn goes on. */
+/** Leases up to `limit` deliveries. `nextCursors` is where the next claim of this turn goes on. */
 export async function claimDeliveries(pool: Pool, request: ClaimRequest): Promise<Claim> {
-  const { rows } = await pool.query<Row>({
+  const { rows } = await pool.query<ClaimedRow | LaneRow>({
     ...CLAIM,
     values: [
-      request.cursor,
+      request.lanes.map((lane) => LANES[lane]),
+      request.lanes.map((lane) => request.cursors[lane]),
       request.scan,
       [...request.held.keys()],
       [...request.held.values()],
@@ -118,32 +176,41 @@ export async function claimDeliveries(pool: Pool, request: ClaimRequest): Promis
       request.leaseMs,
     ],
   });
-  const deliveries = rows.flatMap((row) =>
-    row.delivery_id === null
-      ? []
-      : [
-          {
-            deliveryId: row.delivery_id,
-            tenantId: row.tenant_id,
-            webhookId: row.webhook_id,
-            eventType: row.event_type,
-            host: row.host,
-            attempt: row.attempt,
-            trigger: row.trigger,
-            askedBy: row.asked_by,
-          },
-        ],
-  );
-  return { deliveries, nextCursor: nextCursor(request, deliveries, rows.at(-1)) };
+  const lanes = rows.filter((row) => row.delivery_id === null);
+  const full = lanes[0]?.taken === request.limit;
+  return {
+    deliveries: rows.filter((row) => row.delivery_id !== null).map(toClaimed),
+    nextCursors: nextCursors(request, lanes, full),
+    full,
+    waitMs: lanes[0]?.wait_ms ?? undefined,
+  };
 }
 
-/** A full claim goes on after the last webhook it served; another after the last it looked at, or ends the turn. */
-function nextCursor({ limit, scan }: ClaimRequest, claimed: ClaimedDelivery[], last: Row | undefined): string {
-  if (claimed.length === limit)
-    return claimed
-      .map((d) => d.webhookId)
-      .sort()
-      .at(-1)!;
-  const scanned = last?.delivery_id === null ? last : undefined;
-  return scanned && scanned.attempt >= scan ? scanned.webhook_id : FIRST_CURSOR;
+/**
+ * A full claim came to its end in one lane: there it goes on after the last webhook it served, and the lanes behind it
+ * stay where they are. Every other lane goes on after the last webhook that was looked at, or is through.
+ */
+function nextCursors({ lanes, cursors, scan }: ClaimRequest, rows: LaneRow[], full: boolean): Cursors {
+  const byLane = new Map(rows.map((row) => [LANE_NAMES[row.lane]!, row]));
+  const last = full ? lanes.findLastIndex((lane) => byLane.get(lane)?.served) : lanes.length;
+  const next = lanes.map((lane, i) => {
+    const row = byLane.get(lane);
+    if (i > last) return [lane, cursors[lane]] as const;
+    if (i === last) return [lane, row!.served!] as const;
+    return [lane, row && row.scanned >= scan ? row.webhook_id : FIRST_CURSOR] as const;
+  });
+  return { ...FIRST_CURSORS, ...Object.fromEntries(next) };
+}
+
+function toClaimed(row: ClaimedRow): ClaimedDelivery {
+  return {
+    deliveryId: row.delivery_id,
+    tenantId: row.tenant_id,
+    webhookId: row.webhook_id,
+    eventType: row.event_type,
+    host: row.host,
+    attempt: row.attempt,
+    trigger: row.trigger,
+    askedBy: row.asked_by,
+  };
 }

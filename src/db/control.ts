@@ -35,6 +35,31 @@ export async function leaseForRetry(db: Db, deliveryId: string, leaseMs: number)
   return (numAffectedRows ?? 0n) > 0n;
 }
 
+/**
+ * Takes what an attempt needs that was not claimed (its timer fired, or an operator asked for it): the slot of an
+ * ordered webhook, which is the oldest delivery's, and a token of a rate-limited one. False where there is none; the
+ * claim then sees to the delivery in its turn.
+ */
+export async function takeTurn(db: Db, deliveryId: string, webhookId: string, leaseMs: number): Promise<boolean> {
+  const { numAffectedRows } = await sql`
+    update webhook_gates g set
+      slot_delivery_id = case when g.ordered then ${deliveryId}::uuid else g.slot_delivery_id end,
+      slot_until = case when g.ordered then now() + ${leaseMs}::int * interval '1 ms' else g.slot_until end,
+      tat = case when g.rate_per_second is null then g.tat else
+        greatest(g.tat, now() - g.burst * interval '1 s' / g.rate_per_second) + interval '1 s' / g.rate_per_second end
+    where g.webhook_id = ${webhookId}
+      and (g.rate_per_second is null or g.tat <= now() - interval '1 s' / g.rate_per_second)
+      and (not g.ordered or g.slot_delivery_id = ${deliveryId} or (g.slot_until < now() and not exists (
+        select from delivery_queue own, delivery_queue q
+        where own.delivery_id = ${deliveryId} and q.webhook_id = ${webhookId} and q.seq < own.seq
+          and not q.timed and q.lane = any('{0,1,2}')) and not exists (
+        select from delivery_queue own, delivery_queue q
+        where own.delivery_id = ${deliveryId} and q.webhook_id = ${webhookId} and q.seq < own.seq and q.timed)))`.execute(
+    db,
+  );
+  return (numAffectedRows ?? 0n) > 0n;
+}
+
 /** Gives a claimed row back before its lease is over, and with it the slot of an ordered webhook. */
 export async function releaseLease(db: Db, deliveryId: string): Promise<void> {
   await sql`
@@ -157,7 +182,8 @@ export async function cancelOfDeletedWebhooks(db: Db, limit: number): Promise<{ 
   const { rows } = await sql<{ id: string; timed: boolean }>`
     with dead as materialized (
       select q.delivery_id from webhooks w join lateral (
-        (select delivery_id from delivery_queue q where q.webhook_id = w.id and not q.timed limit ${limit}::int)
+        (select delivery_id from delivery_queue q
+          where q.lane = any('{0,1,2}') and q.webhook_id = w.id and not q.timed limit ${limit}::int)
         union all
         (select delivery_id from delivery_queue q where q.webhook_id = w.id and q.timed limit ${limit}::int)) q on true
       where w.deleted_at is not null and w.cleared_at is null limit ${limit}::int),

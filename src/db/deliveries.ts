@@ -59,7 +59,7 @@ export async function listDeliveries(db: Db, tenantId: string, filter: DeliveryF
 
 /** SQL for the rule of `visibleState`; the mapper below applies the same rule to each row. */
 function stateIs(state: DeliveryState) {
-  const shut = sql`coalesce(g.status <> 'active' or g.blocked_until > now(), false)`;
+  const shut = sql`coalesce(${heldBecause} is not null, false)`;
   switch (state) {
     case 'delivered':
     case 'failed':
@@ -75,6 +75,32 @@ function stateIs(state: DeliveryState) {
       return sql<boolean>`d.state = 'pending' and
         (q.delivery_id is null or (not q.timed and q.lease_until <= now() and not ${shut}))`;
   }
+}
+
+/**
+ * Why a waiting delivery is not sent, from its webhook's gate; null where nothing holds it. The claim goes by the same
+ * conditions. A half-open breaker holds all but its probe.
+ */
+const heldBecause = sql<HeldBecause | null>`
+  case when g.status in ('paused', 'disabled') then g.status
+    when g.blocked_until > now() then 'throttled'
+    when g.breaker_until > now() or (g.breaker_until is not null and g.slot_until > now()) then 'circuit_open'
+    when g.ordered and g.slot_until > now() then 'ordered'
+    when g.tat > now() - interval '1 s' / g.rate_per_second then 'rate_limited' end`;
+
+/** The delivery that goes first of an ordered webhook: the oldest that has not ended. */
+export async function findHead(db: Db, tenantId: string, webhookId: string): Promise<string | undefined> {
+  const { rows } = await sql<{ id: string }>`
+    select delivery_id as id from (
+      (select delivery_id, seq from delivery_queue where timed and webhook_id = ${webhookId} and tenant_id = ${tenantId}
+       order by seq limit 1)
+      union all
+      (select q.delivery_id, q.seq from unnest('{0,1,2}'::smallint[]) l(lane) cross join lateral (
+        select delivery_id, seq from delivery_queue
+        where not timed and lane = l.lane and webhook_id = ${webhookId} and tenant_id = ${tenantId}
+        order by seq limit 1) q)) q
+    order by seq limit 1`.execute(db);
+  return rows[0]?.id;
 }
 
 function selectDeliveries(db: Db, tenantId: string) {
@@ -107,10 +133,9 @@ function selectDeliveries(db: Db, tenantId: string) {
       'q.timed',
       'q.attempt',
       'q.next_attempt_at',
-      'g.status as gate_status',
+      heldBecause.as('held_because'),
       sql<boolean>`g.webhook_id is null`.as('webhook_deleted'),
       sql<boolean | null>`q.lease_until > now()`.as('leased'),
-      sql<boolean | null>`g.blocked_until > now()`.as('throttled'),
     ])
     .where('d.tenant_id', '=', tenantId);
 }
@@ -119,7 +144,7 @@ type DeliveryRow = Awaited<ReturnType<ReturnType<typeof selectDeliveries>['execu
 
 function toDelivery(row: DeliveryRow): Delivery {
   const queue = row.timed === null ? undefined : { timed: row.timed, leased: row.leased === true };
-  const shut = shutBecause(row.gate_status, row.throttled === true);
+  const shut = row.held_because ?? undefined;
   const state = visibleState(row.state as 'pending' | EndState, queue, shut);
   return {
     id: row.id,
@@ -136,9 +161,4 @@ function toDelivery(row: DeliveryRow): Delivery {
     failedBecause: row.failed_because,
     webhookDeleted: row.webhook_deleted,
   };
-}
-
-function shutBecause(status: string | null, throttled: boolean): HeldBecause | undefined {
-  if (status === 'paused' || status === 'disabled') return status;
-  return throttled ? 'throttled' : undefined;
 }

@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import type { EndState, Trigger, WebhookStatus } from '../domain/delivery';
+import type { BreakerState, EndState, Trigger, WebhookStatus } from '../domain/delivery';
 import type { StoredRetryPolicy } from '../domain/retry-schedule';
 import type { SignatureStyle } from '../domain/signature-styles';
 
@@ -39,7 +39,7 @@ export type AttemptFacts = {
 export type GateFacts = {
   status: WebhookStatus;
   throttled: boolean;
-  breakerClosed: boolean;
+  breaker: BreakerState;
   /** One at a time, or so many per time: an attempt has to take its slot or token first. */
   serial: boolean;
   /** This delivery is the one that may be under way. */
@@ -57,7 +57,8 @@ select d.tenant_id, d.event_id, d.event_type, d.state, d.webhook_id, e.body,
   a.outcome, a.status_code, a.error_code,
   greatest(0, extract(epoch from now() - q.cycle_started_at) * 1000)::float8 as elapsed_ms,
   w.url, w.timeout_ms, w.retry_policy, w.signature_styles, w.sealed_headers,
-  g.status, g.blocked_until > now() as throttled, g.breaker_until is null as breaker_closed, g.serial,
+  g.status, g.blocked_until > now() as throttled, g.serial,
+  case when g.breaker_until is null then 'closed' when g.breaker_until > now() then 'open' else 'half_open' end as breaker,
   coalesce(g.slot_delivery_id = $1, false) as has_slot, least(g.max_in_flight, g.adaptive_cap) as max_in_flight,
   (select json_agg(json_build_object('id', s.id, 'sealed', s.sealed) order by s.created_at desc)
    from webhook_secrets s where s.webhook_id = w.id and (s.expires_at is null or s.expires_at > now())) as secrets
@@ -94,7 +95,7 @@ type Row = {
   sealed_headers: string | null;
   status: WebhookStatus | null;
   throttled: boolean;
-  breaker_closed: boolean;
+  breaker: BreakerState;
   serial: boolean;
   has_slot: boolean;
   max_in_flight: number | null;
@@ -140,7 +141,7 @@ function toFacts(row: Row): AttemptFacts {
           gate: {
             status: row.status,
             throttled: row.throttled,
-            breakerClosed: row.breaker_closed,
+            breaker: row.breaker,
             serial: row.serial,
             hasSlot: row.has_slot,
             maxInFlight: row.max_in_flight,

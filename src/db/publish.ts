@@ -1,4 +1,5 @@
 import type { Pool } from 'pg';
+import { LANES, type Lane } from '../domain/lanes';
 import { ensurePartitions } from './partitions';
 
 export type NewEvent = {
@@ -12,6 +13,7 @@ export type NewEvent = {
   producerId?: string;
   /** Every subscription pattern that matches the type. */
   patterns: string[];
+  lane?: Lane;
 };
 
 export type Published = { eventId: string; type: string; createdAt: Date; deliveries: number; duplicate: boolean };
@@ -39,8 +41,8 @@ d as (
     select distinct webhook_id from subscriptions where tenant_id = $2 and pattern = any($7::text[])) s
   returning id, tenant_id, event_id, webhook_id, event_type),
 q as (
-  insert into delivery_queue (delivery_id, tenant_id, event_id, webhook_id, event_type)
-  select id, tenant_id, event_id, webhook_id, event_type from d returning 1)
+  insert into delivery_queue (delivery_id, tenant_id, event_id, webhook_id, event_type, lane)
+  select id, tenant_id, event_id, webhook_id, event_type, $8::smallint from d returning 1)
 select (select id from e) as event_id, (select count(*) from q)::int as deliveries`,
 };
 
@@ -57,7 +59,8 @@ export async function publishEvent(pool: Pool, event: NewEvent): Promise<Publish
   }
 }
 
-async function insertEvent(pool: Pool, event: NewEvent): Promise<Published> {
+/** The same over any connection, for who is in a transaction: its week must have a partition. */
+export async function insertEvent(pool: Pick<Pool, 'query'>, event: NewEvent): Promise<Published> {
   const { rows } = await pool.query<{ event_id: string | null; deliveries: number }>({
     ...PUBLISH,
     values: [
@@ -68,6 +71,7 @@ async function insertEvent(pool: Pool, event: NewEvent): Promise<Published> {
       event.createdAt,
       event.producerId ?? null,
       event.patterns,
+      LANES[event.lane ?? 'normal'],
     ],
   });
   const row = rows[0]!;
@@ -77,7 +81,7 @@ async function insertEvent(pool: Pool, event: NewEvent): Promise<Published> {
 }
 
 /** A second statement, because the first one's snapshot does not see a key that another publish just committed. */
-async function readDuplicate(pool: Pool, event: NewEvent): Promise<Published> {
+async function readDuplicate(pool: Pick<Pool, 'query'>, event: NewEvent): Promise<Published> {
   const { rows } = await pool.query<{ event_id: string; type: string; created_at: Date; deliveries: number }>(
     `select k.event_id, e.type, e.created_at, (select count(*) from deliveries d where d.event_id = k.event_id
         and d.id between (substr(k.event_id::text, 1, 13) || '-0000-0000-000000000000')::uuid

@@ -1,5 +1,8 @@
 import type { Pool } from 'pg';
-import type { EndState, Trigger } from '../domain/delivery';
+import type { EndpointSign } from '../domain/classify';
+import type { DisabledBecause, EndState, Trigger } from '../domain/delivery';
+import { OPERATIONAL_PREFIX } from '../domain/event-types';
+import { GATE_HEALTH } from './gate-health';
 
 /** One attempt as it is written down. Bytes travel as base64 inside the one JSON parameter. */
 export type AttemptRecord = {
@@ -17,7 +20,11 @@ export type AttemptRecord = {
   requestHeaders: Record<string, string>;
   responseHeaders: Record<string, string> | null;
   responseBody: Buffer | null;
+  /** Why not all of the answer's body was read. */
+  responseCut: string | null;
   remoteAddress: string | null;
+  /** What it says about the endpoint. */
+  sign: EndpointSign;
   /** What follows: the end, or a wait. */
   next: AttemptNext;
 };
@@ -35,9 +42,10 @@ export type AttemptNext =
  *   in_progress ──▶ delivered | failed | cancelled   (queue row deleted, delivery ended)
  *   in_progress ──▶ retrying                         (queue row timed, with its next time)
  *
- * Queue rows are locked first and in id order, and the log is written in that order: concurrent recorders cannot
- * deadlock, and one that comes late (its row gone, or its number already counted) changes nothing but the log.
- * Recording the same attempt again is harmless: an attempt's key is its delivery and number.
+ * Queue rows are locked first and in id order, then gates in theirs, and the log is written in that order: concurrent
+ * recorders cannot deadlock, and one that comes late (its row gone, or its number already counted) changes nothing but
+ * the log. Recording the same attempt again is harmless: an attempt's key is its delivery and number.
+ * What the attempts say about their webhooks is in ./gate-health.ts.
  */
 const RECORD = {
   name: 'record-attempts',
@@ -46,17 +54,21 @@ with r as materialized (
   select * from jsonb_to_recordset($1::jsonb) as x(
     delivery_id uuid, tenant_id uuid, webhook_id uuid, id uuid, number int, trigger text, started_at timestamptz,
     duration_ms int, outcome text, status_code int, error_code text, error_message text, request_headers jsonb,
-    response_headers jsonb, response_body text, remote_address text, end_state text, because text, wait_ms float8)),
+    response_headers jsonb, response_body text, response_cut text, remote_address text, end_state text, because text,
+    wait_ms float8, health text, timed_out boolean, slow_down boolean, retry_after_ms float8, gone boolean)),
 locked as materialized (
-  select q.delivery_id, q.attempt from delivery_queue q
+  select q.delivery_id, q.attempt, q.event_type, q.event_id from delivery_queue q
   where q.delivery_id = any(array(select delivery_id from r)) order by q.delivery_id for update),
 due as materialized (
-  select r.* from r join locked l on l.delivery_id = r.delivery_id and l.attempt < r.number),
+  select r.*, l.event_type, l.event_id, l.event_type not like '${OPERATIONAL_PREFIX}%' as ordinary
+  from r join locked l on l.delivery_id = r.delivery_id and l.attempt < r.number),
 logged as (
   insert into attempts (delivery_id, number, id, tenant_id, webhook_id, trigger, started_at, duration_ms, outcome,
-    status_code, error_code, error_message, request_headers, response_headers, response_body, remote_address)
+    status_code, error_code, error_message, request_headers, response_headers, response_body, response_cut,
+    remote_address)
   select delivery_id, number, id, tenant_id, webhook_id, trigger, started_at, duration_ms, outcome, status_code,
-    error_code, error_message, request_headers, response_headers, decode(response_body, 'base64'), remote_address
+    error_code, error_message, request_headers, response_headers, decode(response_body, 'base64'), response_cut,
+    remote_address
   from r order by delivery_id, number on conflict do nothing returning delivery_id),
 ended as (
   update deliveries d set state = due.end_state, attempt_count = due.number, ended_at = now(),
@@ -65,21 +77,18 @@ ended as (
   from due where d.id = due.delivery_id and d.id between $2::uuid and $3::uuid and due.end_state is not null),
 waiting as (
   update delivery_queue q set timed = true, attempt = due.number, lease_until = 'epoch', trigger = 'schedule', asked_by = null,
-    step = q.step + (due.wait_ms is not null)::int,
+    step = q.step + (due.wait_ms is not null)::int, cycle_started_at = coalesce(q.cycle_started_at, due.started_at),
     next_attempt_at = case when due.wait_ms is null then coalesce(q.next_attempt_at, now())
       else now() + due.wait_ms * interval '1 ms' end
   from due where q.delivery_id = due.delivery_id and due.end_state is null),
-gates as (
-  update webhook_gates g set
-    slot_delivery_id = case when due.end_state is null then g.slot_delivery_id end,
-    slot_until = case when due.end_state is null then 'infinity'::timestamptz else 'epoch'::timestamptz end
-  from due where g.webhook_id = due.webhook_id and g.ordered and g.slot_delivery_id = due.delivery_id),
+${GATE_HEALTH},
 gone as (
   delete from delivery_queue q using due
   where q.delivery_id = due.delivery_id and due.end_state is not null)
 select r.delivery_id, exists (select from due where due.delivery_id = r.delivery_id) as moved,
-  exists (select from logged where logged.delivery_id = r.delivery_id) as logged
-from r`,
+  exists (select from logged where logged.delivery_id = r.delivery_id) as logged,
+  h.disabled_because, h.change, exists (select from raised) as raised
+from r left join healed h using (webhook_id)`,
 };
 
 export type Recorded = {
@@ -87,21 +96,46 @@ export type Recorded = {
   moved: Set<string>;
   /** The deliveries whose attempt was not written down before. */
   logged: Set<string>;
+  /** Gates that these attempts moved. */
+  gates: GateChange[];
+  /** Something is in the outbox of operational events. */
+  raised: boolean;
 };
 
-/** Writes attempts down, one per delivery, and moves their deliveries on, all or none. */
+export type GateChange = {
+  webhookId: string;
+  disabledBecause: DisabledBecause | null;
+  breaker: 'opened' | 'closed' | null;
+};
+
+type Row = {
+  delivery_id: string;
+  moved: boolean;
+  logged: boolean;
+  disabled_because: DisabledBecause | null;
+  change: 'opened' | 'closed' | null;
+  raised: boolean;
+};
+
+/** Writes attempts down, one per delivery, and moves their deliveries and gates on, all or none. */
 export async function recordAttempts(pool: Pool, records: readonly AttemptRecord[]): Promise<Recorded> {
   const ids = records.map((record) => record.deliveryId).sort();
-  const { rows } = await pool.query<{ delivery_id: string; moved: boolean; logged: boolean }>({
+  const { rows } = await pool.query<Row>({
     ...RECORD,
     values: [JSON.stringify(records.map(toRow)), ids[0], ids.at(-1)],
   });
   const idsWhere = (what: 'moved' | 'logged') => new Set(rows.flatMap((row) => (row[what] ? row.delivery_id : [])));
-  return { moved: idsWhere('moved'), logged: idsWhere('logged') };
+  const webhookOf = new Map(records.map((record) => [record.deliveryId, record.webhookId]));
+  const gates = rows.flatMap(({ delivery_id, disabled_because, change }) =>
+    disabled_because || change
+      ? { webhookId: webhookOf.get(delivery_id)!, disabledBecause: disabled_because, breaker: change }
+      : [],
+  );
+  return { moved: idsWhere('moved'), logged: idsWhere('logged'), gates, raised: rows.some((row) => row.raised) };
 }
 
 function toRow(record: AttemptRecord) {
-  const { next } = record;
+  const { next, sign } = record;
   return {
     delivery_id: record.deliveryId,
     tenant_id: record.tenantId,
@@ -118,9 +152,15 @@ function toRow(record: AttemptRecord) {
     request_headers: record.requestHeaders,
     response_headers: record.responseHeaders,
     response_body: record.responseBody?.toString('base64') ?? null,
+    response_cut: record.responseCut,
     remote_address: record.remoteAddress,
     end_state: next.kind === 'end' ? next.state : null,
     because: next.kind === 'end' ? next.because : null,
     wait_ms: next.kind === 'wait' ? next.waitMs : null,
+    health: sign.health,
+    timed_out: sign.timedOut,
+    slow_down: sign.slowDown !== undefined,
+    retry_after_ms: sign.slowDown?.retryAfterMs ?? null,
+    gone: sign.gone,
   };
 }

@@ -1,7 +1,9 @@
 import { type Kysely, sql, type Transaction } from 'kysely';
-import type { WebhookStatus } from '../domain/delivery';
+import type { BreakerState, DisabledBecause, WebhookStatus } from '../domain/delivery';
 import { newUuid } from '../domain/ids';
 import type { StoredRetryPolicy } from '../domain/retry-schedule';
+import type { SignatureStyle } from '../domain/signature-styles';
+import { type GateHealth, type GateSettings, setGateStatus, toGateColumns } from './gates';
 import type { Tables } from './tables';
 
 type Db = Kysely<Tables> | Transaction<Tables>;
@@ -14,10 +16,22 @@ export type WebhookSettings = {
   metadata: Record<string, string>;
   retryPolicy: StoredRetryPolicy;
   timeoutMs: number;
+  signatureStyles: SignatureStyle[];
+  /** The webhook's own headers, sealed: they may hold credentials. */
+  sealedHeaders: string | null;
   status: WebhookStatus;
-};
+} & GateSettings;
 
-export type Webhook = WebhookSettings & { id: string; version: number; createdAt: Date; updatedAt: Date };
+export type Webhook = WebhookSettings &
+  GateHealth & {
+    id: string;
+    statusSince: Date;
+    statusReason: DisabledBecause | null;
+    breakerState: BreakerState;
+    version: number;
+    createdAt: Date;
+    updatedAt: Date;
+  };
 
 /** Registers a webhook with its gate, secret and subscriptions. */
 export async function insertWebhook(
@@ -31,7 +45,10 @@ export async function insertWebhook(
     .insertInto('webhooks')
     .values({ id, tenant_id: tenantId, ...toColumns(settings) })
     .execute();
-  await tx.insertInto('webhook_gates').values({ webhook_id: id, status: settings.status }).execute();
+  await tx
+    .insertInto('webhook_gates')
+    .values({ webhook_id: id, status: settings.status, ...toGateColumns(settings) })
+    .execute();
   await tx
     .insertInto('webhook_secrets')
     .values({ id: newUuid(), webhook_id: id, sealed: sealedSecret, expires_at: null })
@@ -67,9 +84,11 @@ export async function updateWebhook(
     .where('deleted_at', 'is', null)
     .executeTakeFirst();
   if (updated.numUpdatedRows === 0n) return undefined;
-  if (change.status) {
-    await tx.updateTable('webhook_gates').set({ status: change.status }).where('webhook_id', '=', id).execute();
+  const gate = toGateColumns(change);
+  if (Object.keys(gate).length > 0) {
+    await tx.updateTable('webhook_gates').set(gate).where('webhook_id', '=', id).execute();
   }
+  if (change.status) await setGateStatus(tx, id, change.status);
   if (change.patterns) await replaceSubscriptions(tx, tenantId, id, change.patterns);
   return findWebhook(tx, tenantId, id);
 }
@@ -94,7 +113,26 @@ function selectWebhooks(db: Db, tenantId: string) {
     .selectFrom('webhooks as w')
     .innerJoin('webhook_gates as g', 'g.webhook_id', 'w.id')
     .selectAll('w')
-    .select('g.status')
+    .select([
+      'g.status',
+      'g.status_reason',
+      'g.status_since',
+      'g.max_in_flight',
+      'g.adaptive_cap',
+      'g.ordered',
+      'g.breaker_threshold',
+      'g.breaker_window_ms',
+      'g.breaker_open_ms',
+      'g.breaker_until',
+      'g.failures',
+      'g.failing_since',
+      'g.failed_in_a_row',
+      'g.disable_after_failed',
+      'g.disable_after_ms',
+      sql<BreakerState>`case when g.breaker_until is null then 'closed' when g.breaker_until > now() then 'open'
+        else 'half_open' end`.as('breaker_state'),
+      sql<Date | null>`case when g.blocked_until > now() then g.blocked_until end`.as('throttled_until'),
+    ])
     .where('w.tenant_id', '=', tenantId)
     .where('w.deleted_at', 'is', null);
 }
@@ -111,24 +149,62 @@ function toWebhook(row: WebhookRow): Webhook {
     metadata: row.metadata,
     retryPolicy: row.retry_policy,
     timeoutMs: row.timeout_ms,
+    signatureStyles: row.signature_styles,
+    sealedHeaders: row.sealed_headers,
+    rateLimit: row.rate_limit,
+    maxInFlight: row.max_in_flight,
+    ordered: row.ordered,
+    breaker:
+      row.breaker_threshold === null
+        ? null
+        : { failures: row.breaker_threshold, windowMs: row.breaker_window_ms, openMs: row.breaker_open_ms },
+    disableAfter: { failedDeliveries: row.disable_after_failed, failingForMs: row.disable_after_ms },
     status: row.status,
+    statusSince: row.status_since,
+    statusReason: row.status_reason,
+    breakerState: row.breaker_state,
+    breakerUntil: row.breaker_until,
+    throttledUntil: row.throttled_until,
+    failuresInARow: row.failures,
+    failedDeliveriesInARow: row.failed_in_a_row,
+    failingSince: row.failing_since,
+    adaptiveMaxInFlight: row.adaptive_cap,
     version: row.version,
     createdAt: row.created_at,
     updatedAt: row.updated_at,
   };
 }
 
-function toColumns<T extends Partial<WebhookSettings>>(settings: T) {
-  const { metadata, retryPolicy, timeoutMs, status: _, ...rest } = settings;
+type Columns = {
+  url: string;
+  host: string;
+  patterns: string[];
+  description: string | null;
+  metadata: string;
+  retry_policy: string;
+  timeout_ms: number;
+  signature_styles: SignatureStyle[];
+  sealed_headers: string | null;
+  rate_limit: string | null;
+};
+
+/** The columns of `webhooks` that settings stand in; those of the gate are in ./gates.ts. */
+function toColumns(settings: WebhookSettings): Columns;
+function toColumns(settings: Partial<WebhookSettings>): Partial<Columns>;
+function toColumns(settings: Partial<WebhookSettings>): Partial<Columns> {
+  const { url, host, patterns, description, metadata, retryPolicy, timeoutMs, ...more } = settings;
+  const { signatureStyles, sealedHeaders, rateLimit } = more;
   return {
-    ...rest,
+    ...(url !== undefined && { url }),
+    ...(host !== undefined && { host }),
+    ...(patterns && { patterns }),
+    ...(description !== undefined && { description }),
     ...(metadata && { metadata: JSON.stringify(metadata) }),
     ...(retryPolicy && { retry_policy: JSON.stringify(retryPolicy) }),
     ...(timeoutMs !== undefined && { timeout_ms: timeoutMs }),
-  } as Omit<T, 'metadata' | 'retryPolicy' | 'timeoutMs' | 'status'> & {
-    metadata: string;
-    retry_policy: string;
-    timeout_ms: number;
+    ...(signatureStyles && { signature_styles: signatureStyles }),
+    ...(sealedHeaders !== undefined && { sealed_headers: sealedHeaders }),
+    ...(rateLimit !== undefined && { rate_limit: rateLimit }),
   };
 }
 

@@ -1,7 +1,9 @@
 import type { AttemptFacts } from '../db/load-attempt';
-import type { AttemptNext, AttemptRecord } from '../db/record-attempts';
+import type { AttemptNext, AttemptRecord, GateChange } from '../db/record-attempts';
+import { type PostResult, readSign } from '../domain/classify';
 import type { Trigger } from '../domain/delivery';
 import { newUuid, toPublicId } from '../domain/ids';
+import { retryAfterMs } from '../domain/retry-after';
 import { redactHeaders } from '../egress/headers';
 import type { SendResult } from '../egress/send';
 import type { Log } from '../log';
@@ -39,9 +41,23 @@ export function toRecord(
     requestHeaders: redactHeaders(headers),
     responseHeaders: response?.headers ?? null,
     responseBody: response?.body ?? null,
+    responseCut: response?.bodyCut ?? null,
     remoteAddress: result.remoteAddress,
+    sign: readSign(toPostResult(result)),
     next,
   };
+}
+
+/** What came back, as the rules read it. */
+export function toPostResult(result: SendResult): PostResult {
+  return result.kind === 'response'
+    ? { statusCode: result.statusCode, retryAfterMs: retryAfterMs(result.headers['retry-after'], Date.now()) }
+    : { errorCode: result.code, blocked: result.stage === 'blocked' };
+}
+
+/** The same of an attempt that is yet to be written down. Nothing is made of one that our rules forbade. */
+export function madeResult({ statusCode, errorCode }: UnrecordedAttempt): PostResult {
+  return statusCode === undefined ? { errorCode: errorCode ?? 'unknown', blocked: false } : { statusCode };
 }
 
 export function toUnrecorded(record: AttemptRecord, request: AttemptRequest): UnrecordedAttempt {
@@ -73,7 +89,9 @@ export function fromUnrecorded(made: UnrecordedAttempt, facts: Live): Omit<Attem
     requestHeaders: {},
     responseHeaders: null,
     responseBody: null,
+    responseCut: null,
     remoteAddress: null,
+    sign: readSign(madeResult(made)),
   };
 }
 
@@ -99,4 +117,11 @@ export function logAttempt(log: Log, record: AttemptRecord): void {
     duration_ms: record.durationMs,
     next: record.next.kind === 'end' ? record.next.state : 'retrying',
   });
+}
+
+/** A line for a gate that an attempt moved. */
+export function logGate(log: Log, { webhookId, disabledBecause, breaker }: GateChange): void {
+  const webhook_id = toPublicId('webhook', webhookId);
+  if (disabledBecause) log.warn({ event: 'webhook_disabled', webhook_id, reason: disabledBecause });
+  if (breaker) log.info({ event: `breaker_${breaker}`, webhook_id });
 }

@@ -1,5 +1,5 @@
-import type { AttemptFacts } from '../db/load-attempt';
-import type { AttemptFact, AttemptRequest, AttemptResult } from './types';
+import type { AttemptFacts, GateFacts } from '../db/load-attempt';
+import type { AttemptCause, AttemptFact, AttemptRequest, AttemptResult } from './types';
 
 /** A delivery that may be sent now. */
 export type Live = AttemptFacts & Required<Pick<AttemptFacts, 'queue' | 'webhook'>>;
@@ -38,8 +38,25 @@ export function decide(facts: AttemptFacts | undefined, { number, cause }: Attem
   if (recorded) return { do: 'answer', result: { ...waits, last } };
   if (queue.attempt !== number - 1) return { do: 'answer', result: waits };
   if (queue.timed && cause === 'claimed') return { do: 'answer', result: waits };
-  if (webhook.gate.status !== 'active' || webhook.gate.throttled) return { do: 'requeue' };
+  if (isShut(webhook.gate, cause)) return { do: 'requeue' };
   return { do: 'send', facts: { ...facts, queue, webhook } };
+}
+
+/**
+ * Whether the gate lets this attempt through, apart from turns and room that it has yet to take. Nobody's wish opens a
+ * gate: an attempt that an operator asks for waits in the queue with its reason shown.
+ */
+function isShut({ status, throttled, breaker, hasSlot }: GateFacts, cause: AttemptCause): boolean {
+  if (status !== 'active' || throttled) return true;
+  switch (breaker) {
+    case 'closed':
+      return false;
+    case 'open':
+      return true;
+    case 'half_open':
+      // The probe is whom the claim gave the slot.
+      return !(cause === 'claimed' && hasSlot);
+  }
 }
 
 function toFact(number: number, recorded: NonNullable<AttemptFacts['recorded']>): AttemptFact {

@@ -63,6 +63,13 @@ export class InFlight {
     this.#perWebhook.set(webhookId, (this.#perWebhook.get(webhookId) ?? 0) + 1);
   }
 
+  /** Takes a slot where the webhook has less than `cap` under way here, or holds the one it has. False where it has not. */
+  enter(deliveryId: string, webhookId: string, cap: number): boolean {
+    if (!this.#reserved.has(deliveryId) && (this.#perWebhook.get(webhookId) ?? 0) >= cap) return false;
+    this.reserve(deliveryId, webhookId);
+    return true;
+  }
+
   /** Holds a slot for less than its lease: the attempt may not run here. */
   shorten(deliveryId: string, holdMs: number): void {
     const held = this.#reserved.get(deliveryId);

@@ -21,6 +21,9 @@ export type Trigger = (typeof TRIGGERS)[number];
 export const WEBHOOK_STATUSES = ['active', 'paused', 'disabled'] as const;
 export type WebhookStatus = (typeof WEBHOOK_STATUSES)[number];
 
+/** `half_open`: one attempt may find out whether the endpoint is well again. */
+export type BreakerState = 'closed' | 'open' | 'half_open';
+
 /** What is known of a delivery's queue row; absent once the delivery has ended. */
 export type QueueFacts = { timed: boolean; leased: boolean };
 

@@ -2,6 +2,18 @@
 const TYPE = /^[a-z0-9_-]+(\.[a-z0-9_-]+)*$/;
 const MAX_LENGTH = 128;
 
+/** Types of Posthorn's own events; producers may not use it. */
+export const OPERATIONAL_PREFIX = 'posthorn.';
+
+/** What Posthorn tells a tenant that subscribes to it. */
+export const OPERATIONAL_EVENTS = [
+  'posthorn.delivery.failed',
+  'posthorn.webhook.disabled',
+  'posthorn.webhook.failing',
+  'posthorn.webhook.recovered',
+] as const;
+export type OperationalEvent = (typeof OPERATIONAL_EVENTS)[number];
+
 /** What is wrong with an event type, or undefined. */
 export function eventTypeProblem(type: string): string | undefined {
   if (type.length > MAX_LENGTH) return `must be at most ${MAX_LENGTH} characters`;
@@ -18,10 +30,11 @@ export function patternProblem(pattern: string): string | undefined {
 
 /**
  * Every pattern that matches the type, so that a subscription is found by equality on an index:
- * `order.item.added` → `*`, `order.*`, `order.item.*`, `order.item.added`.
+ * `order.item.added` → `*`, `order.*`, `order.item.*`, `order.item.added`. Operational events go to those only who ask
+ * for them by name: `*` stands for the producer's own.
  */
 export function matchingPatterns(type: string): string[] {
   const words = type.split('.');
   const prefixes = words.slice(0, -1).map((_, i) => `${words.slice(0, i + 1).join('.')}.*`);
-  return ['*', ...prefixes, type];
+  return type.startsWith(OPERATIONAL_PREFIX) ? [...prefixes, type] : ['*', ...prefixes, type];
 }

@@ -27,3 +27,15 @@ export function parseRateLimit(text: string): RateLimit | undefined {
 export function formatRateLimit({ count, perMs }: RateLimit): string {
   return `${count}/${formatDuration(perMs)}`;
 }
+
+/** A tenth of the limit may go at once; the rest is spread. */
+const BURST_SHARE = 10;
+
+/**
+ * The token bucket that keeps to a limit in every window of its length, wherever that window begins: a burst and what
+ * trickles in after it add up to the count, never to twice of it.
+ */
+export function toTokenBucket({ count, perMs }: RateLimit): { ratePerSecond: number; burst: number } {
+  const burst = Math.max(1, Math.floor(count / BURST_SHARE));
+  return { ratePerSecond: ((count - burst + 1) * 1_000) / perMs, burst };
+}

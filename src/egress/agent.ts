@@ -3,7 +3,7 @@ import { Agent, buildConnector, Pool } from 'undici';
 import type { AddressPolicy } from './address-policy';
 import { EgressError } from './errors';
 import { createCheckedLookup, type Resolve } from './lookup';
-import { PeerClient } from './peer-client';
+import { type Connector, PeerClient } from './peer-client';
 
 /** How long one address may take before the next one of the name is tried too (RFC 8305 5); Node's 250 ms is less than
  *  a slow round trip around the world. */
@@ -45,13 +45,14 @@ export function createEgressAgent(settings: EgressAgentSettings): Agent {
     autoSelectFamily: true,
     autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_AFTER_MS,
     ca: settings.certificateAuthorities,
-  });
-  const checkedConnect: buildConnector.connector = (options, callback) => {
+  }) as Connector;
+  const checkedConnect: Connector = (options, callback) => {
     // net.connect does not call the lookup for a literal address.
     const denyReason = isIP(options.hostname) === 0 ? undefined : policy.check(options.hostname);
-    if (denyReason === undefined) connect(options, callback);
+    if (denyReason === undefined) return connect(options, callback);
     // Later, as from any connector: undici is still in the middle of the dispatch.
-    else queueMicrotask(() => callback(new EgressError('blocked_address', { denyReason }), null));
+    queueMicrotask(() => callback(new EgressError('blocked_address', { denyReason }), null));
+    return undefined;
   };
   return new Agent({
     connect: checkedConnect,

@@ -1,12 +1,11 @@
 import { EgressError, type SendErrorCode } from './errors';
+import type { ConnectTimeoutCode } from './peer-client';
 
 /** Ran out in this process or on this machine, or the sender was closed: nothing the receiver did. */
 const OUR_OWN = new Set(['UND_ERR_DESTROYED', 'UND_ERR_CLOSED', 'EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']);
 
 const BY_CODE: Readonly<Record<string, SendErrorCode>> = {
   ECONNREFUSED: 'connection_refused',
-  ETIMEDOUT: 'connect_timeout',
-  UND_ERR_CONNECT_TIMEOUT: 'connect_timeout',
   ENETUNREACH: 'host_unreachable',
   EHOSTUNREACH: 'host_unreachable',
   ENETDOWN: 'host_unreachable',
@@ -21,6 +20,7 @@ const BY_CODE: Readonly<Record<string, SendErrorCode>> = {
 /** OpenSSL's X509_V_ERR_ names as Node gives them, and Node's own for a certificate of another host. */
 const CERTIFICATE = /^(CERT_|CRL_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|ERROR_IN_|INVALID_|PATH_LENGTH_|ERR_TLS_CERT_)/;
 const TLS = /^(ERR_SSL_|ERR_TLS_|EPROTO$)/;
+const TIMED_OUT = /^(ETIMEDOUT|UND_ERR_CONNECT_TIMEOUT)$/;
 const CLOSED = /^(ECONNRESET|EPIPE|ECONNABORTED|UND_ERR_SOCKET)$/;
 
 /**
@@ -28,12 +28,17 @@ const CLOSED = /^(ECONNRESET|EPIPE|ECONNABORTED|UND_ERR_SOCKET)$/;
  * error is ours, and the attempt may be made again).
  * @param at.sent whether the request was already written to a connection
  * @param at.secure whether the URL is https
+ * @param at.timeoutCode what it is called if the connection did not come about in time
  */
-export function classifyError(error: Error, at: { sent: boolean; secure: boolean }): SendErrorCode | undefined {
+export function classifyError(
+  error: Error,
+  at: { sent: boolean; secure: boolean; timeoutCode: ConnectTimeoutCode },
+): SendErrorCode | undefined {
   if (error instanceof EgressError) return error.sendErrorCode;
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
   if (OUR_OWN.has(code)) return undefined;
   if (at.sent) return codeAfterSending(code, error.message);
+  if (TIMED_OUT.test(code)) return at.timeoutCode;
   const known = BY_CODE[code];
   if (known !== undefined) return known;
   if (CERTIFICATE.test(code)) return 'tls_certificate_invalid';

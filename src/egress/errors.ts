@@ -20,6 +20,7 @@ const SEND_ERRORS = {
   host_unreachable: { stage: 'connect', message: 'The host cannot be reached over the network' },
   connect_failed: { stage: 'connect', message: 'The connection could not be established' },
   tls_certificate_invalid: { stage: 'tls', message: 'The certificate of the host is not valid for it' },
+  tls_timeout: { stage: 'tls', message: 'No secure connection was agreed on in time' },
   tls_failed: { stage: 'tls', message: 'No secure connection could be agreed on' },
   no_free_connection: { stage: 'timeout', message: 'All connections to the host stayed busy' },
   headers_timeout: { stage: 'timeout', message: 'The host did not answer in time' },

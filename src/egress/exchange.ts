@@ -2,10 +2,12 @@ import type { Dispatcher } from 'undici';
 import { classifyError } from './classify-error';
 import { type SendErrorCode, sendError } from './errors';
 import type { Peer, PeerAware } from './peer-client';
-import type { SendResult } from './send';
+import type { BodyCut, SendResult } from './send';
 
 /** Of a response body; enough for any error message, little enough to store with every attempt. */
 export const MAX_BODY_BYTES = 16 * 1024;
+/** 1xx answers before the real one; servers send one or two. */
+const MAX_INTERIM = 32;
 /** For the body, once the status has come: it decides nothing any more, and a delivery slot waits for it. */
 const BODY_TIMEOUT_MS = 5_000;
 
@@ -21,6 +23,9 @@ export class Exchange implements Dispatcher.DispatchHandler, PeerAware {
   readonly #startedMs = performance.now();
   readonly #chunks: Buffer[] = [];
   #bodyBytes = 0;
+  #interim = 0;
+  /** What it is called if the time runs out in the body. */
+  #bodyTimeoutCode: BodyCut = 'total_timeout';
   #answer: { statusCode: number; headers: Record<string, string> } | undefined;
   #controller: Dispatcher.DispatchController | undefined;
   #timer: NodeJS.Timeout;
@@ -39,11 +44,17 @@ export class Exchange implements Dispatcher.DispatchHandler, PeerAware {
   }
 
   onResponseStart(_: unknown, statusCode: number, headers: Record<string, string | string[] | undefined>): void {
-    if (this.settled || statusCode < 200) return; // 1xx: the answer is still to come (RFC 9110 15.2)
+    if (this.settled) return;
+    if (statusCode < 200) {
+      // The answer is still to come (RFC 9110 15.2). A storm of these would keep this process from its other work.
+      if (++this.#interim > MAX_INTERIM) this.#refuse('invalid_response');
+      return;
+    }
     this.#answer = { statusCode, headers: flatten(headers) };
     const leftMs = this.request.timeoutMs - (performance.now() - this.#startedMs);
     if (leftMs <= BODY_TIMEOUT_MS) return;
     clearTimeout(this.#timer);
+    this.#bodyTimeoutCode = 'body_timeout';
     this.#timer = this.#deadline(BODY_TIMEOUT_MS);
   }
 
@@ -53,22 +64,31 @@ export class Exchange implements Dispatcher.DispatchHandler, PeerAware {
     const kept = chunk.length <= room ? chunk : chunk.subarray(0, room);
     this.#chunks.push(kept);
     this.#bodyBytes += kept.length;
-    if (chunk.length > room) this.#finish({ bodyTruncated: true });
+    if (chunk.length > room) this.#finish('body_too_large');
   }
 
   onResponseEnd(): void {
-    this.#finish({ bodyTruncated: false });
+    this.#finish(null);
   }
 
   onResponseError(_: unknown, error: Error): void {
     if (this.settled) return;
     if (this.#answer) {
-      this.#finish({ bodyTruncated: true });
+      this.#finish('body_broken_off');
       return;
     }
-    const code = classifyError(error, { sent: this.#controller !== undefined, secure: this.request.secure });
+    const code = classifyError(error, {
+      sent: this.#controller !== undefined,
+      secure: this.request.secure,
+      timeoutCode: this.peer?.timeoutCode ?? 'connect_timeout',
+    });
     if (code !== undefined) this.#fail(code);
     else if (this.#settle()) this.reject(error);
+  }
+
+  #refuse(code: SendErrorCode): void {
+    this.#fail(code);
+    this.#abort();
   }
 
   #fail(code: SendErrorCode): void {
@@ -77,9 +97,9 @@ export class Exchange implements Dispatcher.DispatchHandler, PeerAware {
 
   #giveUp(): void {
     if (this.settled) return;
-    if (this.#answer) this.#finish({ bodyTruncated: true });
+    if (this.#answer) this.#finish(this.#bodyTimeoutCode);
     else if (this.#controller) this.#fail('headers_timeout');
-    else this.#fail(this.peer ? 'connect_timeout' : 'no_free_connection');
+    else this.#fail(this.peer?.timeoutCode ?? 'no_free_connection');
     this.#abort();
   }
 
@@ -88,12 +108,12 @@ export class Exchange implements Dispatcher.DispatchHandler, PeerAware {
     return setTimeout(() => setImmediate(() => this.#giveUp()), afterMs);
   }
 
-  #finish(end: { bodyTruncated: boolean }): void {
+  #finish(bodyCut: BodyCut | null): void {
     const answer = this.#answer;
     if (!answer || !this.#settle()) return;
     // A copy: the chunks are windows on the socket's read buffers, which would live as long as the result.
-    this.resolve({ ...this.#outcome(), kind: 'response', ...answer, body: Buffer.concat(this.#chunks), ...end });
-    if (end.bodyTruncated) this.#abort();
+    this.resolve({ ...this.#outcome(), kind: 'response', ...answer, body: Buffer.concat(this.#chunks), bodyCut });
+    if (bodyCut) this.#abort();
   }
 
   /** Closes the connection: what is left of the answer is not read. */

@@ -10,16 +10,19 @@ export type Resolve = (hostname: string) => Promise<LookupAddress[]>;
 /** The system's resolver, so that /etc/hosts and search domains count as they do for everything else on the host. */
 const systemResolve: Resolve = (hostname) => promisify(lookup)(hostname, { all: true, verbatim: true });
 
-/**
- * A lookup for `net.connect` that answers with all addresses of the name, or with an error if ANY of them is refused:
- * a name with one address inside and one outside is an attack or a mistake, and connecting to "the good one" would
- * leave the choice to chance. Nothing is cached between connections; the answer that was checked is the one used.
- */
-export function createCheckedLookup(settings: {
+export interface CheckedResolveSettings {
   policy: AddressPolicy;
   timeoutMs: number;
+  /** Instead of the system's resolver. */
   resolve?: Resolve;
-}): LookupFunction {
+}
+
+/**
+ * A resolver that answers with all addresses of the name, or with an error if ANY of them is refused: a name with one
+ * address inside and one outside is an attack or a mistake, and connecting to "the good one" would leave the choice to
+ * chance. Nothing is cached. It rejects with an EgressError only.
+ */
+export function createCheckedResolve(settings: CheckedResolveSettings): Resolve {
   const { policy, timeoutMs, resolve = systemResolve } = settings;
   // getaddrinfo blocks a thread of libuv's small pool and cannot be cancelled: a name that hangs may hold only one.
   const underWay = new Map<string, Promise<LookupAddress[]>>();
@@ -33,20 +36,26 @@ export function createCheckedLookup(settings: {
     return answer;
   }
 
-  async function resolveChecked(hostname: string): Promise<LookupAddress[]> {
-    const addresses = await within(timeoutMs, resolveShared(hostname));
+  return async (hostname) => {
+    const addresses = await within(timeoutMs, resolveShared(hostname)).catch((error) => {
+      throw error instanceof EgressError ? error : new EgressError(dnsCode(error), { cause: error });
+    });
     if (addresses.length === 0) throw new EgressError('dns_not_found');
     for (const { address } of addresses) {
       const denyReason = policy.check(address);
       if (denyReason !== undefined) throw new EgressError('blocked_address', { denyReason });
     }
     return addresses;
-  }
+  };
+}
 
+/** A lookup for `net.connect`: the addresses that were checked are the ones connected to. */
+export function createCheckedLookup(settings: CheckedResolveSettings): LookupFunction {
+  const resolveChecked = createCheckedResolve(settings);
   return (hostname, _options, callback) => {
     resolveChecked(hostname).then(
       (addresses) => callback(null, addresses),
-      (error) => callback(error instanceof EgressError ? error : new EgressError(dnsCode(error), { cause: error }), []),
+      (error) => callback(error, []),
     );
   };
 }

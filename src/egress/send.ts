@@ -12,6 +12,9 @@ export interface SendRequest {
   timeoutMs: number;
 }
 
+/** Why a body was kept only in part: its own limits of time and size, the receiver, or the limit of the attempt. */
+export type BodyCut = 'body_timeout' | 'body_too_large' | 'body_broken_off' | 'total_timeout';
+
 export type SendResult = {
   startedAt: Date;
   /** To the end of what was read of the answer. */
@@ -25,8 +28,8 @@ export type SendResult = {
       headers: Record<string, string>;
       /** As it came, never inflated; at most 16 KiB. */
       body: Buffer;
-      /** Whether the receiver sent more than was kept, or did not come to the end of its body. */
-      bodyTruncated: boolean;
+      /** Why this is not the whole body; null when it is. */
+      bodyCut: BodyCut | null;
     }
   | ({ kind: 'error' } & SendError)
 );
@@ -44,7 +47,7 @@ export interface Sender {
  * closed, the process is out of file descriptors), where nothing is known about the receiver.
  *
  * The receiver has answered once its status line and headers are in. A body that stalls (5 s), breaks off or goes past
- * 16 KiB is cut there, and `bodyTruncated` says so: the status still counts, because a receiver that said 2xx has the
+ * 16 KiB is cut there, and `bodyCut` says why: the status still counts, because a receiver that said 2xx has the
  * event, and sending it again would be a duplicate.
  */
 export function createSender(settings: { agent: Agent; allowHttp: boolean }): Sender {

@@ -1,7 +1,8 @@
-import { type ClaimedDelivery, claimDeliveries, FIRST_CURSOR } from '../db/claim';
+import { type ClaimedDelivery, claimDeliveries, FIRST_CURSOR, FIRST_CURSORS } from '../db/claim';
 import { releaseLease } from '../db/control';
 import type { Database } from '../db/database';
 import type { InFlight } from '../delivery/in-flight';
+import { type Lane, laneOrder } from '../domain/lanes';
 import type { Log } from '../log';
 import { type StartSettings, startClaimed } from './start-workflow';
 import { createWakeUp } from './wake-up';
@@ -14,6 +15,8 @@ export type RelaySettings = StartSettings & {
   leaseMs: number;
   /** First attempts of one webhook that this process may have under way. */
   perWebhook: number;
+  /** The lanes that this process serves. */
+  lanes: readonly Lane[];
 };
 
 export type Relay = {
@@ -25,6 +28,8 @@ export type Relay = {
 
 /** Without a nudge, the queue is looked at this often: it finds what no notification told of. */
 const POLL_MS = 250;
+/** The tokens of a rate-limited webhook may come faster than it is worth looking for them. */
+const MIN_WAIT_MS = 5;
 /** Slots freed within this time are filled by one claim. */
 const GATHER_MS = 10;
 /** Webhooks with work that one claim looks at. */
@@ -46,9 +51,10 @@ const BACK_OFF_MS = 1_000;
  */
 export function startRelay(settings: RelaySettings): Relay {
   const { db, inFlight, log, leaseMs, perWebhook } = settings;
-  const wakeUp = createWakeUp(POLL_MS);
+  const wakeUp = createWakeUp();
   const starting = new Set<Promise<void>>();
-  let cursor = FIRST_CURSOR;
+  let cursors = FIRST_CURSORS;
+  let turn = 0;
   let fullThisTurn = false;
   let backOffUntil = 0;
   let stopping = false;
@@ -57,28 +63,36 @@ export function startRelay(settings: RelaySettings): Relay {
 
   async function loop(): Promise<void> {
     while (!stopping) {
-      const more = await claimAndStart().catch((error: Error) => {
+      const next = await claimAndStart().catch((error: Error) => {
         log.warn({ event: 'claim_failed', err: error.message });
         return undefined;
       });
-      if (more === undefined || performance.now() < backOffUntil) await wakeUp.pause(BACK_OFF_MS);
-      else if (!more) await wakeUp.wait();
+      if (next === undefined || performance.now() < backOffUntil) await wakeUp.pause(BACK_OFF_MS);
+      else if (next !== 'more') await wakeUp.wait(next.waitMs);
     }
   }
 
-  /** One claim. True while this turn through the webhooks may find more. */
-  async function claimAndStart(): Promise<boolean> {
+  /** One claim. `more`: this turn through the webhooks may find more; else how long to wait at most. */
+  async function claimAndStart(): Promise<'more' | { waitMs: number }> {
     inFlight.expire();
     const limit = Math.min(inFlight.free, MAX_STARTING - starting.size - inFlight.queued);
-    if (limit <= 0) return false;
-    if (cursor === FIRST_CURSOR) fullThisTurn = false;
+    if (limit <= 0) return { waitMs: POLL_MS };
+    if (isTurnOver()) fullThisTurn = false;
+    const lanes = laneOrder(turn, settings.lanes);
     const held = inFlight.byWebhook;
-    const claim = await claimDeliveries(db.pool, { cursor, scan: SCAN, limit, perWebhook, held, leaseMs });
-    cursor = claim.nextCursor;
-    fullThisTurn ||= claim.deliveries.length === limit;
+    const claim = await claimDeliveries(db.pool, { lanes, cursors, scan: SCAN, limit, perWebhook, held, leaseMs });
+    cursors = claim.nextCursors;
+    // While there is more work than room, another lane goes first each time.
+    if (claim.full) turn++;
+    fullThisTurn ||= claim.full;
     for (const claimed of claim.deliveries) begin(claimed);
     // A turn without a full claim took all there was, but for webhooks at their cap: a freed slot wakes us for those.
-    return cursor !== FIRST_CURSOR || fullThisTurn;
+    if (!isTurnOver() || fullThisTurn) return 'more';
+    return { waitMs: Math.min(POLL_MS, Math.max(claim.waitMs ?? POLL_MS, MIN_WAIT_MS)) };
+  }
+
+  function isTurnOver(): boolean {
+    return settings.lanes.every((lane) => cursors[lane] === FIRST_CURSOR);
   }
 
   function begin(claimed: ClaimedDelivery): void {

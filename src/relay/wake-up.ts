@@ -1,5 +1,5 @@
 /** A wait that anyone may end, and that remembers having been ended while nobody waited. */
-export function createWakeUp(pollMs: number) {
+export function createWakeUp() {
   let woken = false;
   let end: (() => void) | undefined;
   let soon: NodeJS.Timeout | undefined;
@@ -8,7 +8,7 @@ export function createWakeUp(pollMs: number) {
     end?.();
   };
   /** Waits for `wake`, at most `limitMs`. */
-  const waitAtMost = (limitMs: number) =>
+  const wait = (limitMs: number) =>
     new Promise<void>((resolve) => {
       const timer = setTimeout(done, limitMs);
       function done() {
@@ -30,7 +30,7 @@ export function createWakeUp(pollMs: number) {
         wake();
       }, ms);
     },
-    wait: () => waitAtMost(pollMs),
+    wait,
     /** Waits whatever happens, to spare what is broken. */
     pause: (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms)),
   };

@@ -14,6 +14,7 @@ import { createEgressAgent } from '../egress/agent';
 import { createSender } from '../egress/send';
 import type { Log } from '../log';
 import { listenForWork } from '../relay/listen';
+import { startOperationalEvents } from '../relay/operational-events';
 import { startReconciler } from '../relay/reconcile';
 import { startRelay } from '../relay/relay';
 import { connectionOptions } from '../temporal-options';
@@ -64,7 +65,16 @@ export async function startWorker(config: Config, log: Log): Promise<RunningWork
   const sender = createSender({ agent, allowHttp: config.POSTHORN_ALLOW_HTTP });
   const leaseMs = MAX_TIMEOUT_MS + LEASE_MARGIN_MS;
   const inFlight = new InFlight(config.POSTHORN_MAX_IN_FLIGHT, leaseMs);
-  const attempts = createAttempts({ db, secretBox, sender, log });
+  const perWebhook = config.POSTHORN_MAX_IN_FLIGHT_PER_WEBHOOK;
+  const attempts = createAttempts({
+    db,
+    secretBox,
+    sender,
+    log,
+    takeRoom: (deliveryId, webhookId, cap) =>
+      inFlight.enter(deliveryId, webhookId, Math.min(perWebhook, cap ?? perWebhook)),
+    onRaised: () => operationalEvents.nudge(),
+  });
   const activities = createActivities({
     db,
     attempts,
@@ -91,8 +101,10 @@ export async function startWorker(config: Config, log: Log): Promise<RunningWork
     inFlight,
     log,
     leaseMs,
-    perWebhook: config.POSTHORN_MAX_IN_FLIGHT_PER_WEBHOOK,
+    perWebhook,
+    lanes: config.POSTHORN_LANES,
   });
+  const operationalEvents = startOperationalEvents(db, log, relay.nudge);
   const listener = listenForWork(databaseUrl, relay.nudge, log);
   const reconciler = startReconciler({
     ...start,
@@ -111,6 +123,7 @@ export async function startWorker(config: Config, log: Log): Promise<RunningWork
     const cut = setTimeout(() => void agent.destroy(), config.POSTHORN_SHUTDOWN_GRACE);
     await ended.catch(() => undefined);
     await inFlight.drained(config.POSTHORN_SHUTDOWN_GRACE);
+    await operationalEvents.stop();
     clearTimeout(cut);
     await agent.destroy();
     await connection.close();

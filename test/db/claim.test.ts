@@ -1,11 +1,11 @@
-import { FIRST_CURSOR } from '../../src/db/claim';
+import { FIRST_CURSORS } from '../../src/db/claim';
 import { cancelDelivery, releaseLease, releaseToQueue, requeueDelivery } from '../../src/db/control';
 import { type Database, openDatabase } from '../../src/db/database';
 import { recordAttempts } from '../../src/db/record-attempts';
 import { newUuid } from '../../src/domain/ids';
 import { createTestDatabase } from '../support/database';
 import { until } from '../support/until';
-import { addWebhook, attemptOf, claim, claimAll, claimTurn, DELIVERED, queueOf, webhook } from './support';
+import { addWebhook, attemptOf, claim, claimAll, claimTurn, DELIVERED, isFirst, queueOf, webhook } from './support';
 
 /** More than the machine has cores, so that claims truly overlap in the server. */
 const CLAIMERS = 6;
@@ -47,7 +47,7 @@ describe('fairness', () => {
     await addWebhook(db.pool, webhook(2), 1);
     const first = await claim(db.pool);
     expect(webhooks(first.deliveries)).toEqual(Array(50).fill(webhook(1)));
-    const second = await claim(db.pool, { cursor: first.nextCursor });
+    const second = await claim(db.pool, { cursors: first.nextCursors });
     expect(webhooks(second.deliveries)).toEqual([webhook(2)]);
   });
 
@@ -61,13 +61,13 @@ describe('fairness', () => {
     for (let n = 1; n <= 25; n++) await addWebhook(db.pool, webhook(n), 1);
     const sizes: number[] = [];
     const seen = new Set<string>();
-    let cursor = FIRST_CURSOR;
+    let cursors = FIRST_CURSORS;
     do {
-      const { deliveries, nextCursor } = await claim(db.pool, { scan: 10, cursor });
+      const { deliveries, nextCursors } = await claim(db.pool, { scan: 10, cursors });
       sizes.push(deliveries.length);
       for (const id of webhooks(deliveries)) seen.add(id);
-      cursor = nextCursor;
-    } while (cursor !== FIRST_CURSOR);
+      cursors = nextCursors;
+    } while (!isFirst(cursors));
     expect(sizes).toEqual([10, 10, 5]);
     expect(seen.size).toBe(25);
   });

@@ -1,8 +1,10 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Pool } from 'pg';
-import { type ClaimedDelivery, type ClaimRequest, claimDeliveries, FIRST_CURSOR } from '../../src/db/claim';
+import { type ClaimedDelivery, type ClaimRequest, claimDeliveries, FIRST_CURSORS } from '../../src/db/claim';
 import { publishEvent } from '../../src/db/publish';
 import type { AttemptNext, AttemptRecord } from '../../src/db/record-attempts';
 import { newUuid } from '../../src/domain/ids';
+import { LANE_NAMES, LANES, type Lane } from '../../src/domain/lanes';
 
 /** The nth webhook: ids sort as their numbers do, so that a test knows in which order a claim looks at them. */
 export const webhook = (n: number) => `00000000-0000-7000-8000-${String(n).padStart(12, '0')}`;
@@ -34,11 +36,11 @@ export async function addWebhook(pool: Pool, id: string, rows: number, gate: Gat
   await addRows(pool, id, rows);
 }
 
-export async function addRows(pool: Pool, webhookId: string, rows: number): Promise<void> {
+export async function addRows(pool: Pool, webhookId: string, rows: number, lane: Lane = 'normal'): Promise<void> {
   await pool.query(
-    `insert into delivery_queue (delivery_id, tenant_id, event_id, webhook_id, event_type)
-     select id, $1, id, $1, 'order.created' from unnest($2::uuid[]) id`,
-    [webhookId, Array.from({ length: rows }, () => newUuid())],
+    `insert into delivery_queue (delivery_id, tenant_id, event_id, webhook_id, event_type, lane)
+     select id, $1, id, $1, 'order.created', $3 from unnest($2::uuid[]) id`,
+    [webhookId, Array.from({ length: rows }, () => newUuid()), LANES[lane]],
   );
 }
 
@@ -52,7 +54,8 @@ export async function queueOf(pool: Pool, webhookId: string): Promise<string[]> 
 }
 
 const REQUEST: ClaimRequest = {
-  cursor: FIRST_CURSOR,
+  lanes: LANE_NAMES,
+  cursors: FIRST_CURSORS,
   scan: 200,
   limit: 50,
   perWebhook: 1_000,
@@ -63,15 +66,17 @@ const REQUEST: ClaimRequest = {
 export const claim = (pool: Pool, request: Partial<ClaimRequest> = {}) =>
   claimDeliveries(pool, { ...REQUEST, ...request });
 
+export const isFirst = (cursors: ClaimRequest['cursors']) => isDeepStrictEqual(cursors, FIRST_CURSORS);
+
 /** One turn: claims from the beginning until the last webhook was looked at, as the relay does. */
 export async function claimTurn(pool: Pool, request: Partial<ClaimRequest> = {}): Promise<ClaimedDelivery[]> {
   const taken: ClaimedDelivery[] = [];
-  let cursor = FIRST_CURSOR;
+  let cursors = FIRST_CURSORS;
   do {
-    const { deliveries, nextCursor } = await claim(pool, { ...request, cursor });
+    const { deliveries, nextCursors } = await claim(pool, { ...request, cursors });
     taken.push(...deliveries);
-    cursor = nextCursor;
-  } while (cursor !== FIRST_CURSOR);
+    cursors = nextCursors;
+  } while (!isFirst(cursors));
   return taken;
 }
 
@@ -124,6 +129,8 @@ export function attemptOf(claimed: ClaimedDelivery, number: number, next: Attemp
     requestHeaders: { 'webhook-id': 'evt_1' },
     responseHeaders: {},
     responseBody: Buffer.from('ok'),
+    responseCut: null,
+    sign: { health: next.kind === 'end' && next.state === 'delivered' ? 'good' : 'bad', timedOut: false, gone: false },
     remoteAddress: '127.0.0.1',
     next,
   };

@@ -1,17 +1,23 @@
-import { createServer as createHttpsServer } from 'node:https';
 import { type AddressInfo, createServer } from 'node:net';
 import { createAddressPolicy } from '../../src/egress/address-policy';
 import type { Resolve } from '../../src/egress/lookup';
 import { startReceiver } from '../support/receiver';
-import { certificate, closeAll, closeLater, errorOf, loopbackSender, post, rawServer, responseOf } from './support';
+import {
+  closeAll,
+  closeLater,
+  deafPort,
+  errorOf,
+  hanging,
+  loopbackSender,
+  post,
+  rawServer,
+  responseOf,
+  to,
+} from './support';
 
 afterEach(closeAll);
 
 const publicOnly = createAddressPolicy({ allowedCidrs: [] });
-const to = (...addresses: string[]): Resolve => {
-  const answer = addresses.map((address) => ({ address, family: address.includes(':') ? 6 : 4 }));
-  return async () => answer;
-};
 
 async function closedPort(): Promise<number> {
   const server = createServer();
@@ -117,74 +123,42 @@ describe('connecting', () => {
     const results = await Promise.all(Array.from({ length: 20 }, () => sender.send(post(url, { timeoutMs: 5_000 }))));
     for (const result of results) expect(errorOf(result).code).toBe('connection_refused');
   });
+});
 
-  test.each([
-    ['the connection’s own limit', { connectTimeoutMs: 300, timeoutMs: 20_000 }],
-    ['the whole limit', { connectTimeoutMs: 20_000, timeoutMs: 300 }],
-  ])('a handshake that never ends, within %s', async (_, { connectTimeoutMs, timeoutMs }) => {
+describe.each([
+  ['the connection’s own limit', { connectTimeoutMs: 300, timeoutMs: 20_000 }],
+  ['the whole limit', { connectTimeoutMs: 20_000, timeoutMs: 300 }],
+])('the phase in which %s runs out', (_, { connectTimeoutMs, timeoutMs }) => {
+  const sendTo = async (url: string, resolve?: Resolve) =>
+    errorOf(await loopbackSender({ connectTimeoutMs, dnsTimeoutMs: 20_000, resolve }).send(post(url, { timeoutMs })));
+
+  test.each(['http', 'https'])('DNS, over %s', async (scheme) => {
+    expect(await sendTo(`${scheme}://name.test/`, hanging())).toEqual({ stage: 'dns', code: 'dns_timeout' });
+  });
+
+  test.each(['http', 'https'])('TCP, over %s', async (scheme) => {
+    const port = await deafPort();
+    const late = { stage: 'connect', code: 'connect_timeout' };
+    expect(await sendTo(`${scheme}://127.0.0.1:${port}/`)).toEqual(late);
+    expect(await sendTo(`${scheme}://name.test:${port}/`, to('127.0.0.1'))).toEqual(late);
+  });
+
+  test('TLS', async () => {
     const server = await rawServer(() => {}, 'eager');
-    const sender = loopbackSender({ connectTimeoutMs });
-    const result = await sender.send(post(`https://127.0.0.1:${server.port}/`, { timeoutMs }));
-    expect(errorOf(result)).toEqual({ stage: 'connect', code: 'connect_timeout' });
-    expect(result.durationMs).toBeLessThan(10_000);
+    const late = { stage: 'tls', code: 'tls_timeout' };
+    expect(await sendTo(`https://127.0.0.1:${server.port}/`)).toEqual(late);
+    expect(await sendTo(`https://name.test:${server.port}/`, to('127.0.0.1', '::1'))).toEqual(late);
+    expect(server.connections()).toBe(2);
   });
 });
 
-describe('TLS', () => {
-  async function secureReceiver(): Promise<{ port: number; serverNames: unknown[]; hosts: unknown[] }> {
-    const seen = { serverNames: [] as unknown[], hosts: [] as unknown[] };
-    const server = createHttpsServer(certificate, (request, response) => {
-      seen.serverNames.push((request.socket as import('node:tls').TLSSocket & { servername?: unknown }).servername);
-      seen.hosts.push(request.headers.host);
-      response.writeHead(200).end('secure');
-    });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    closeLater({
-      close: () =>
-        new Promise((resolve) => {
-          server.close(resolve);
-          server.closeAllConnections();
-        }),
-    });
-    return { port: (server.address() as AddressInfo).port, ...seen };
-  }
-
-  test('a trusted certificate for the name in the URL; SNI and Host stay that name', async () => {
-    const { port, serverNames, hosts } = await secureReceiver();
-    const sender = loopbackSender({
-      certificateAuthorities: [certificate.cert],
-      allowHttp: false,
-      resolve: to('127.0.0.1'),
-    });
-    const result = responseOf(await sender.send(post(`https://localhost:${port}/`)));
-    expect(result.body.toString()).toBe('secure');
-    expect(result.remoteAddress).toBe('127.0.0.1');
-    expect(serverNames).toEqual(['localhost']);
-    expect(hosts).toEqual([`localhost:${port}`]);
-  });
-
-  test('signed by nobody, or for another host', async () => {
-    const { port, hosts } = await secureReceiver();
-    const url = `https://localhost:${port}/`;
-    const untrusting = loopbackSender({ resolve: to('127.0.0.1') });
-    expect(errorOf(await untrusting.send(post(url)))).toEqual({ stage: 'tls', code: 'tls_certificate_invalid' });
-    const trusting = loopbackSender({ certificateAuthorities: [certificate.cert], resolve: to('127.0.0.1') });
-    for (const host of ['127.0.0.1', 'other.test']) {
-      const result = await trusting.send(post(`https://${host}:${port}/`));
-      expect(errorOf(result)).toEqual({ stage: 'tls', code: 'tls_certificate_invalid' });
-    }
-    expect(hosts).toEqual([]);
-  });
-
-  test('no TLS on the other side, or closed in the handshake', async () => {
-    const plain = closeLater(await startReceiver());
-    const closing = await rawServer((socket) => socket.once('data', () => socket.resetAndDestroy()), 'eager');
-    const sender = loopbackSender();
-    for (const port of [new URL(plain.url).port, closing.port]) {
-      expect(errorOf(await sender.send(post(`https://127.0.0.1:${port}/`)))).toEqual({
-        stage: 'tls',
-        code: 'tls_failed',
-      });
-    }
-  });
+test('a slot that was in TLS begins again at DNS', async () => {
+  const server = await rawServer(() => {}, 'eager');
+  let lookups = 0;
+  const later = hanging();
+  const resolve: Resolve = (name) => (++lookups === 1 ? to('127.0.0.1') : later)(name);
+  const sender = loopbackSender({ connectTimeoutMs: 300, dnsTimeoutMs: 20_000, maxConnectionsPerOrigin: 1, resolve });
+  const url = `https://name.test:${server.port}/`;
+  expect(errorOf(await sender.send(post(url))).code).toBe('tls_timeout');
+  expect(errorOf(await sender.send(post(url))).code).toBe('dns_timeout');
 });

@@ -14,7 +14,7 @@ test('posts the bytes and headers as given, and brings back the whole answer', a
   expect(result).toMatchObject({
     statusCode: 201,
     headers: { 'retry-after': '7', 'x-a': 'b' },
-    bodyTruncated: false,
+    bodyCut: null,
     remoteAddress: '127.0.0.1',
     startedAt: expect.any(Date),
     durationMs: expect.any(Number),
@@ -44,21 +44,25 @@ test('connections are kept, and their address is known each time', async () => {
   expect(server.connections()).toBeLessThanOrEqual(2);
 });
 
-test('a redirect is not followed', async () => {
-  const inside = closeLater(await startReceiver());
-  const outside = closeLater(
-    await startReceiver((_, n) => ({
-      status: n === 1 ? 302 : 307,
-      headers: { location: n === 1 ? 'http://169.254.169.254/latest/meta-data' : inside.url },
-    })),
-  );
-  const sender = loopbackSender();
-  expect(responseOf(await sender.send(post(outside.url)))).toMatchObject({
-    statusCode: 302,
-    headers: { location: 'http://169.254.169.254/latest/meta-data' },
+describe('a redirect is an answer, and is not followed', () => {
+  test.each([300, 301, 302, 303, 307, 308])('%i', async (status) => {
+    const inside = closeLater(await startReceiver());
+    const outside = closeLater(
+      await startReceiver((_, n) => ({
+        status,
+        headers: { location: n === 1 ? 'http://169.254.169.254/latest/meta-data' : inside.url },
+      })),
+    );
+    const sender = loopbackSender();
+    expect(responseOf(await sender.send(post(outside.url)))).toMatchObject({
+      statusCode: status,
+      headers: { location: 'http://169.254.169.254/latest/meta-data' },
+      remoteAddress: '127.0.0.1',
+    });
+    expect(responseOf(await sender.send(post(outside.url))).statusCode).toBe(status);
+    expect(outside.requests).toHaveLength(2);
+    expect(inside.requests).toHaveLength(0);
   });
-  expect(responseOf(await sender.send(post(outside.url))).statusCode).toBe(307);
-  expect(inside.requests).toHaveLength(0);
 });
 
 describe('what is never sent', () => {

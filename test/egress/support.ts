@@ -1,13 +1,18 @@
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import { createAddressPolicy } from '../../src/egress/address-policy';
 import { createEgressAgent, type EgressAgentSettings } from '../../src/egress/agent';
+import type { Resolve } from '../../src/egress/lookup';
 import { createSender, type Sender, type SendRequest, type SendResult } from '../../src/egress/send';
 
 const fixture = (name: string) => readFileSync(join(__dirname, '../support/fixtures', name), 'utf8');
 /** For the name localhost only, signed by itself, valid for 100 years. */
 export const certificate = { key: fixture('self-signed-key.pem'), cert: fixture('self-signed-cert.pem') };
+/** Of the same key for the same name, valid on the first day of 2020. */
+export const expiredCertificate = { ...certificate, cert: fixture('expired-cert.pem') };
 
 const opened: { close(): Promise<unknown> }[] = [];
 
@@ -77,8 +82,52 @@ export async function rawServer(
   return { url: `http://127.0.0.1:${port}/`, port, connections: () => connections };
 }
 
+/** A resolver that gives these addresses for any name. */
+export function to(...addresses: string[]): Resolve {
+  const answer = addresses.map((address) => ({ address, family: address.includes(':') ? 6 : 4 }));
+  return async () => answer;
+}
+
+/** A resolver that does not answer before the test is over. */
+export function hanging(): Resolve {
+  const answer = new Promise<[]>((resolve) => closeLater({ close: async () => resolve([]) }));
+  return () => answer;
+}
+
+/** A port on loopback that takes no connection and refuses none: its queue is full, and nobody accepts. */
+export async function deafPort(): Promise<number> {
+  // In a thread of its own, which stands still once it listens. The system then answers for it until the queue is full.
+  const listener = `
+    const server = require('node:net').createServer();
+    server.listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => {
+      require('node:worker_threads').parentPort.postMessage(server.address().port);
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+    });`;
+  const worker = new Worker(listener, { eval: true });
+  const port = await new Promise<number>((resolve) => worker.once('message', resolve));
+  const fillers = Array.from({ length: 8 }, () => connect(port, '127.0.0.1').on('error', () => {}));
+  opened.push({
+    close: () => {
+      for (const socket of fillers) socket.destroy();
+      return worker.terminate();
+    },
+  });
+  await Promise.any(fillers.map((socket) => once(socket, 'connect')));
+  return port;
+}
+
 /** For servers of other kinds and receivers. */
 export function closeLater<T extends { close(): Promise<unknown> }>(one: T): T {
   opened.push(one);
   return one;
+}
+
+/** Sends `text` over and over, `size` characters each 20 ms, until the connection closes. */
+export function drip(socket: Socket, text: string, size = text.length): void {
+  let at = 0;
+  const timer = setInterval(() => {
+    socket.write(text.slice(at, at + size));
+    at = (at + size) % text.length;
+  }, 20);
+  socket.on('close', () => clearInterval(timer));
 }

@@ -2,7 +2,7 @@ import { Pool } from 'pg';
 import { type Installation, startInstallation } from '../support/installation';
 import { type Receiver, startReceiver } from '../support/receiver';
 
-const BLACK_HOLES = 20;
+const BLACK_HOLES = 10;
 const EVENTS = 30;
 /** What a worker sends to one webhook at once, by default: each black hole holds as much as it can. */
 const PER_WEBHOOK = 20;

@@ -63,7 +63,14 @@ export async function startSkippingInstallation(): Promise<SkippingInstallation>
   const inFlight = new InFlight(config.POSTHORN_MAX_IN_FLIGHT, LEASE_MS);
   const activities = createActivities({
     db,
-    attempts: createAttempts({ db, secretBox: createSecretBox(config.POSTHORN_ENCRYPTION_KEYS!), sender, log }),
+    attempts: createAttempts({
+      db,
+      secretBox: createSecretBox(config.POSTHORN_ENCRYPTION_KEYS!),
+      sender,
+      log,
+      takeRoom: () => true,
+      onRaised: () => undefined,
+    }),
     inFlight,
     maxPostMs: MAX_TIMEOUT_MS,
     signalDone: (deliveryId, number, result) =>
@@ -81,6 +88,7 @@ export async function startSkippingInstallation(): Promise<SkippingInstallation>
     attemptTimeoutMs: LEASE_MS,
     leaseMs: LEASE_MS,
     perWebhook: config.POSTHORN_MAX_IN_FLIGHT_PER_WEBHOOK,
+    lanes: config.POSTHORN_LANES,
   });
   const api = await startApi(config, log, { onWork: relay.nudge });
 

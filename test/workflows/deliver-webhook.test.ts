@@ -204,7 +204,7 @@ describe.each([
   /** A delivery whose attempt `held` waits for its answer. */
   async function underWay() {
     const answer = holdAnswer(held);
-    const id = await publish({ retry_policy: { schedule, jitter: 0 } });
+    const id = await publish({ retry_policy: { schedule, jitter: 0, client_errors: 'fail' } });
     await receiver.waitFor(held);
     return { id, answer };
   }
@@ -230,7 +230,7 @@ describe.each([
   test('replay starts the delivery anew where that attempt is its last', async () => {
     const { id, answer } = await underWay();
     await post(id, 'retry');
-    answer(410);
+    answer(400);
     await receiver.waitFor(held + 1);
     expect(await result(id)).toBe('failed');
     const { attempts } = await posthorn.api.delivery(id);

@@ -147,7 +147,11 @@ function toAttemptOut(attempt: Attempt, body: string) {
     error: attempt.error_code ? { code: attempt.error_code, message: attempt.error_message } : null,
     request: { headers: attempt.request_headers, body },
     response: attempt.status_code
-      ? { headers: attempt.response_headers ?? {}, body: attempt.response_body?.toString('utf8') ?? '' }
+      ? {
+          headers: attempt.response_headers ?? {},
+          body: attempt.response_body?.toString('utf8') ?? '',
+          cut: attempt.response_cut,
+        }
       : null,
     remote_address: attempt.remote_address,
   };

@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { type EventFilter, findEvent, listEvents } from '../../db/events';
 import { publishEvent } from '../../db/publish';
+import { envelope } from '../../domain/envelope';
 import { matchingPatterns } from '../../domain/event-types';
 import { newUuid, toPublicId } from '../../domain/ids';
 import { ApiError, notFound } from '../errors';
@@ -33,6 +34,7 @@ export async function publish(context: Context<z.output<typeof publishBody>, Non
     createdAt,
     ...(body.id !== undefined && { producerId: body.id }),
     patterns: matchingPatterns(body.type),
+    lane: body.priority,
   });
   if (!published.duplicate) services.notifyWork();
   return {
@@ -45,17 +47,6 @@ export async function publish(context: Context<z.output<typeof publishBody>, Non
       ...(published.duplicate && { duplicate: true }),
     },
   };
-}
-
-/** The bytes that are signed and sent, with the producer's data as it was written. */
-function envelope(event: { id: string; type: string; version: string; createdAt: Date; data: string }): Buffer {
-  const head = JSON.stringify({
-    id: toPublicId('event', event.id),
-    type: event.type,
-    timestamp: event.createdAt,
-    version: event.version,
-  });
-  return Buffer.from(`${head.slice(0, -1)},"data":${event.data}}`);
 }
 
 export async function get({ services, tenantId, ids }: Context<None, None>): Promise<Answer> {

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { END_STATES } from '../../domain/delivery';
-import { parseRateLimit, RATE_LIMIT_RULE } from '../../domain/rate-limit';
+import { parseRateLimit } from '../../domain/rate-limit';
 import { eventType, idOf, pageOf, timestamp } from './common';
+import { rateLimit } from './webhook-policies';
 
 const MAX_EVENT_TYPES = 100;
 const MAX_WEBHOOKS = 100;
@@ -9,12 +10,8 @@ const MAX_DELIVERIES = 1_000;
 /** Failed deliveries wait for someone to look at them: further back than what other lists show. */
 const DEAD_LETTERS_WINDOW_MS = 90 * 24 * 3_600_000;
 
-const rateLimit = z.string().transform((text, context) => {
-  const rate = parseRateLimit(text);
-  if (rate) return rate;
-  context.addIssue(RATE_LIMIT_RULE);
-  return z.NEVER;
-});
+/** Comes out as count and milliseconds. */
+const pace = rateLimit.transform((text) => parseRateLimit(text)!);
 
 const eventTypes = z
   .array(eventType)
@@ -42,7 +39,7 @@ export const replayBody = z
       .default(['failed'])
       .transform((states) => [...new Set(states)]),
     event_types: eventTypes.optional(),
-    rate_limit: rateLimit.optional(),
+    rate_limit: pace.optional(),
   })
   .refine(inOrder, outOfOrder);
 
@@ -64,7 +61,7 @@ const deadLetters = {
 };
 
 export const replayDeadLettersBody = z
-  .strictObject({ ...deadLetters, rate_limit: rateLimit.optional() })
+  .strictObject({ ...deadLetters, rate_limit: pace.optional() })
   .refine(inOrder, outOfOrder);
 
 export const discardDeadLettersBody = z

@@ -1,15 +1,11 @@
 import { z } from 'zod';
 import { patternProblem } from '../../domain/event-types';
 import { DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS, MIN_TIMEOUT_MS } from '../../domain/limits';
-import {
-  MAX_WAIT_MS,
-  MAX_WAITS,
-  RETRY_PRESETS,
-  type RetryPreset,
-  type StoredRetryPolicy,
-} from '../../domain/retry-schedule';
+import type { StoredRetryPolicy } from '../../domain/retry-schedule';
 import { isValidSecret } from '../../egress/signatures';
 import { durationBetween, pageOf, storableText } from './common';
+import { retryPolicy } from './retry-policy';
+import { circuitBreaker, disableAfter, headers, maxInFlight, rateLimit, signatureStyles } from './webhook-policies';
 
 const MAX_PATTERNS = 100;
 const MAX_URL_LENGTH = 2_048;
@@ -32,21 +28,6 @@ const url = z
     if (parsed.username || parsed.password) context.addIssue('must not hold a user name or password');
   });
 
-const jitter = z.number().min(0).max(1).optional();
-const presets = Object.keys(RETRY_PRESETS) as [RetryPreset, ...RetryPreset[]];
-
-const retryPolicy = z.union(
-  [
-    z.strictObject({ preset: z.enum(presets), jitter }),
-    z
-      .strictObject({ schedule: z.array(durationBetween(0, MAX_WAIT_MS)).max(MAX_WAITS), jitter })
-      .transform(({ schedule, ...rest }) => ({ schedule_ms: schedule, ...rest })),
-  ],
-  {
-    error: `must be {"preset": one of ${presets.join(', ')}} or {"schedule": up to ${MAX_WAITS} durations of at most 7d}, each with an optional "jitter" from 0 to 1`,
-  },
-);
-
 const settings = {
   url,
   events: z
@@ -61,16 +42,38 @@ const settings = {
     .refine((record) => Object.keys(record).length <= 50, 'must have at most 50 entries'),
   retry_policy: retryPolicy,
   timeout: durationBetween(MIN_TIMEOUT_MS, MAX_TIMEOUT_MS),
+  headers,
+  signature_styles: signatureStyles,
+  rate_limit: rateLimit.nullable(),
+  max_in_flight: maxInFlight.nullable(),
+  ordered: z.boolean(),
+  circuit_breaker: circuitBreaker.nullable(),
+  disable_after: disableAfter.nullable(),
 };
+
+const secret = z.string().refine(isValidSecret, 'must be whsec_ and 24 to 64 bytes in base64');
+const DEFAULT_GRACE_MS = 24 * 3_600_000;
+const MAX_GRACE_MS = 30 * DEFAULT_GRACE_MS;
+
+export const rotateSecretBody = z
+  .strictObject({ secret: secret.optional(), grace: durationBetween(0, MAX_GRACE_MS).default(DEFAULT_GRACE_MS) })
+  .prefault({});
 
 export const createWebhookBody = z.strictObject({
   ...settings,
-  secret: z.string().refine(isValidSecret, 'must be whsec_ and 24 to 64 bytes in base64').optional(),
+  secret: secret.optional(),
   description: settings.description.default(null),
   active: settings.active.default(true),
   metadata: settings.metadata.default({}),
   retry_policy: retryPolicy.default({ preset: 'standard' } satisfies StoredRetryPolicy),
   timeout: settings.timeout.default(DEFAULT_TIMEOUT_MS),
+  headers: headers.default({}),
+  signature_styles: signatureStyles.default(['standard', 'x-webhook']),
+  rate_limit: settings.rate_limit.default(null),
+  max_in_flight: settings.max_in_flight.default(null),
+  ordered: settings.ordered.default(false),
+  circuit_breaker: settings.circuit_breaker.prefault({}),
+  disable_after: settings.disable_after.prefault({}),
 });
 
 export const patchWebhookBody = z

@@ -1,0 +1,58 @@
+import { z } from 'zod';
+import { parseRateLimit, RATE_LIMIT_RULE } from '../../domain/rate-limit';
+import { SIGNATURE_STYLES } from '../../domain/signature-styles';
+import { customHeaderProblem } from '../../egress/custom-headers';
+import { durationBetween } from './common';
+
+/** What a webhook asks for beyond its URL and events. */
+
+const MAX_HEADERS = 20;
+const MAX_CAP = 1_000;
+const DAY_MS = 86_400_000;
+
+/** Stands for a header's value where webhooks are shown. */
+export const REDACTED_VALUE = '[redacted]';
+
+/** Own headers of the deliveries; names that differ in case only are the same header (RFC 9110 5.1). */
+export const headers = z
+  .record(z.string(), z.string())
+  .superRefine((given, context) => {
+    const seen = new Set<string>();
+    for (const [name, value] of Object.entries(given)) {
+      const problem =
+        value === REDACTED_VALUE ? `the value of "${name}" is a placeholder` : customHeaderProblem(name, value);
+      if (problem) context.addIssue(problem);
+      else if (seen.has(name.toLowerCase())) context.addIssue(`the header "${name}" is given twice`);
+      seen.add(name.toLowerCase());
+    }
+  })
+  .refine((given) => Object.keys(given).length <= MAX_HEADERS, `must have at most ${MAX_HEADERS} headers`);
+
+/** `standard` goes with every delivery, asked for or not. */
+export const signatureStyles = z
+  .array(z.enum(SIGNATURE_STYLES))
+  .max(SIGNATURE_STYLES.length)
+  .transform((asked) => SIGNATURE_STYLES.filter((style) => style === 'standard' || asked.includes(style)));
+
+export const rateLimit = z.string().refine((text) => parseRateLimit(text) !== undefined, RATE_LIMIT_RULE);
+
+export const maxInFlight = z.number().int().min(1).max(MAX_CAP);
+
+/** Opens after so many failed attempts in a row within the window, for the given time. */
+export const circuitBreaker = z
+  .strictObject({
+    failures: z.number().int().min(1).max(1_000).default(10),
+    window: durationBetween(1_000, DAY_MS).default(60_000),
+    open_for: durationBetween(1_000, DAY_MS).default(30_000),
+  })
+  .transform(({ failures, window, open_for }) => ({ failures, windowMs: window, openMs: open_for }));
+
+/** What disables a webhook besides a 410; null = not for that reason. */
+export const disableAfter = z
+  .strictObject({
+    failed_deliveries: z.number().int().min(1).max(100_000).nullable().default(10),
+    failing_for: durationBetween(60_000, 30 * DAY_MS)
+      .nullable()
+      .default(5 * DAY_MS),
+  })
+  .transform((given) => ({ failedDeliveries: given.failed_deliveries, failingForMs: given.failing_for }));

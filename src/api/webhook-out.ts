@@ -1,0 +1,73 @@
+import type { Webhook } from '../db/webhooks';
+import { formatDuration } from '../domain/durations';
+import { toPublicId } from '../domain/ids';
+import type { StoredRetryPolicy, StoredRetryWaits } from '../domain/retry-schedule';
+import { REDACTED_VALUE } from './schemas/webhook-policies';
+import type { Services } from './services';
+
+/** A webhook as the API shows it: its settings, and the health of its endpoint. Secrets and header values are not in it. */
+export function toWebhookOut({ secretBox }: Services, tenantId: string, webhook: Webhook) {
+  const { breaker, disableAfter, sealedHeaders } = webhook;
+  const owner = { tenantId, webhookId: webhook.id };
+  const headers = sealedHeaders === null ? {} : (JSON.parse(secretBox.open(sealedHeaders, owner)) as object);
+  return {
+    id: toPublicId('webhook', webhook.id),
+    url: webhook.url,
+    events: webhook.patterns,
+    description: webhook.description,
+    active: webhook.status === 'active',
+    status: webhook.status,
+    status_reason: webhook.statusReason,
+    status_since: webhook.statusSince,
+    metadata: webhook.metadata,
+    headers: Object.fromEntries(Object.keys(headers).map((name) => [name, REDACTED_VALUE])),
+    signature_styles: webhook.signatureStyles,
+    retry_policy: toRetryOut(webhook.retryPolicy),
+    timeout: formatDuration(webhook.timeoutMs),
+    rate_limit: webhook.rateLimit,
+    max_in_flight: webhook.maxInFlight,
+    ordered: webhook.ordered,
+    circuit_breaker: breaker && {
+      failures: breaker.failures,
+      window: formatDuration(breaker.windowMs),
+      open_for: formatDuration(breaker.openMs),
+    },
+    disable_after: {
+      failed_deliveries: disableAfter?.failedDeliveries ?? null,
+      failing_for: disableAfter?.failingForMs ? formatDuration(disableAfter.failingForMs) : null,
+    },
+    health: {
+      circuit: webhook.breakerState,
+      circuit_open_until: webhook.breakerState === 'open' ? webhook.breakerUntil : null,
+      throttled_until: webhook.throttledUntil,
+      failures_in_a_row: webhook.failuresInARow,
+      failed_deliveries_in_a_row: webhook.failedDeliveriesInARow,
+      failing_since: webhook.failingSince,
+      adaptive_max_in_flight: webhook.adaptiveMaxInFlight,
+    },
+    version: webhook.version,
+    created_at: webhook.createdAt,
+    updated_at: webhook.updatedAt,
+  };
+}
+
+function toRetryOut(policy: StoredRetryPolicy) {
+  const { jitter, max_duration_ms, client_errors, ...waits } = policy;
+  return {
+    ...toWaitsOut(waits),
+    ...(jitter !== undefined && { jitter }),
+    ...(max_duration_ms !== undefined && { max_duration: formatDuration(max_duration_ms) }),
+    ...(client_errors && { client_errors }),
+  };
+}
+
+function toWaitsOut(waits: StoredRetryWaits) {
+  if ('preset' in waits) return waits;
+  if ('schedule_ms' in waits) return { schedule: waits.schedule_ms.map(formatDuration) };
+  return {
+    initial: formatDuration(waits.initial_ms),
+    factor: waits.factor,
+    max_interval: formatDuration(waits.max_interval_ms),
+    max_attempts: waits.max_attempts,
+  };
+}

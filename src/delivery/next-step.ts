@@ -1,0 +1,27 @@
+import type { AttemptNext } from '../db/record-attempts';
+import type { AttemptPlace, Verdict } from '../domain/classify';
+import type { Live } from './decide';
+import type { AttemptRequest } from './types';
+
+/** An attempt made by hand while a timer runs leaves that timer alone; every other one uses up a step. */
+export function placeOf({ queue }: Live, { cause }: AttemptRequest): AttemptPlace {
+  if (cause === 'manual' && queue.timed) return { kind: 'manual', remainingWaitMs: queue.remainingMs };
+  return {
+    kind: 'scheduled',
+    attemptsMade: queue.step + 1,
+    elapsedMs: queue.elapsedMs,
+    random: Math.random(),
+  };
+}
+
+/** What a verdict means for the record. */
+export function toNext(verdict: Verdict, place: AttemptPlace): AttemptNext {
+  switch (verdict.kind) {
+    case 'delivered':
+      return { kind: 'end', state: 'delivered', because: null };
+    case 'failed':
+      return { kind: 'end', state: 'failed', because: verdict.reason };
+    case 'retry':
+      return place.kind === 'manual' ? { kind: 'keep_waiting' } : { kind: 'wait', waitMs: verdict.waitMs };
+  }
+}

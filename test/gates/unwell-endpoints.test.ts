@@ -1,0 +1,193 @@
+import { type Installation, startInstallation } from '../support/installation';
+import { type ReceivedRequest, type Receiver, startReceiver } from '../support/receiver';
+import { until } from '../support/until';
+
+let posthorn: Installation;
+let receiver: Receiver;
+beforeAll(async () => {
+  posthorn = await startInstallation();
+});
+beforeEach(async () => {
+  receiver = await startReceiver();
+});
+afterEach(() => receiver.close());
+afterAll(() => posthorn?.stop());
+
+const NO_DISABLING = { disable_after: null };
+let types = 0;
+
+/** A webhook with a type of its own, and `count` events for it. */
+async function webhookWith(
+  count: number,
+  settings: object,
+): Promise<{ id: string; deliveries: string[]; type: string }> {
+  const { api } = posthorn;
+  const type = `unwell.t${types++}`;
+  const { id } = await api.createWebhook(receiver, { events: [type], ...settings });
+  return { id, deliveries: await publish(type, count), type };
+}
+
+async function publish(type: string, count: number): Promise<string[]> {
+  const { api } = posthorn;
+  const ids: string[] = [];
+  for (let n = 0; n < count; n++) ids.push(await api.onlyDelivery((await api.publish(type, { n })).id));
+  return ids;
+}
+
+const health = async (id: string) => (await posthorn.api.ok<{ health: Health }>('GET', `/webhooks/${id}`)).health;
+type Health = { circuit: string; throttled_until: string | null; adaptive_max_in_flight: number | null };
+const attemptsOf = (requests: ReceivedRequest[]) =>
+  requests.map(({ headers }) => `${headers['x-webhook-delivery']} ${headers['x-webhook-attempt']}`);
+
+describe('the circuit breaker', () => {
+  test('opens after failures in a row, holds what waits, tries once, and lets all through when that succeeds', async () => {
+    const { api } = posthorn;
+    receiver.setHandler(() => ({ status: 500 }));
+    const { id, deliveries, type } = await webhookWith(4, {
+      ...NO_DISABLING,
+      retry_policy: { schedule: ['1h'] },
+      circuit_breaker: { failures: 4, window: '1m', open_for: '2s' },
+    });
+    await until('the breaker to open', async () => (await health(id)).circuit === 'open');
+    const later = await publish(type, 10);
+    const heldThen = await Promise.all(later.map((delivery) => api.delivery(delivery)));
+    expect(heldThen.filter(({ status }) => status === 'held')).toEqual(
+      expect.arrayContaining([expect.objectContaining({ held_because: 'circuit_open', attempt_count: 0 })]),
+    );
+    // A probe that fails: one POST and no more, and the breaker is open again.
+    await receiver.waitFor(5);
+    await until('the breaker to open again', async () => (await health(id)).circuit === 'open');
+    expect(receiver.requests).toHaveLength(5);
+
+    receiver.setHandler(() => ({ status: 204 }));
+    await until('the breaker to close', async () => (await health(id)).circuit === 'closed');
+    const probed = later.find((delivery) => attemptsOf(receiver.requests.slice(4, 5))[0]?.startsWith(delivery));
+    for (const delivery of later) if (delivery !== probed) await api.untilStatus(delivery, 'delivered');
+    // Those that had failed wait for their own time: the breaker used up none of their attempts.
+    for (const delivery of deliveries) {
+      expect(await api.delivery(delivery)).toMatchObject({ status: 'retrying', attempt_count: 1 });
+    }
+    const attempts = attemptsOf(receiver.requests);
+    expect(new Set(attempts).size).toBe(attempts.length);
+  }, 60_000);
+
+  test('a retry whose time comes behind an open breaker is held with its attempts, and resume lets it go', async () => {
+    const { api } = posthorn;
+    receiver.setHandler(() => ({ status: 503 }));
+    const { id, deliveries } = await webhookWith(2, {
+      ...NO_DISABLING,
+      retry_policy: { schedule: ['1s', '1h'], jitter: 0 },
+      circuit_breaker: { failures: 2, open_for: '1h' },
+    });
+    for (const delivery of deliveries) {
+      expect(await api.untilStatus(delivery, 'held')).toMatchObject({ held_because: 'circuit_open', attempt_count: 1 });
+    }
+    expect(receiver.requests).toHaveLength(2);
+    receiver.setHandler(() => ({ status: 204 }));
+    await api.ok('POST', `/webhooks/${id}/resume`);
+    for (const delivery of deliveries) {
+      expect(await api.untilStatus(delivery, 'delivered')).toMatchObject({ attempt_count: 2 });
+    }
+    expect(await health(id)).toMatchObject({ circuit: 'closed', failures_in_a_row: 0 });
+  }, 60_000);
+});
+
+describe('a receiver that asks for less', () => {
+  test.each([
+    ['seconds', () => '3'],
+    ['a date', () => new Date(Date.now() + 4_000).toUTCString()],
+  ])('Retry-After as %s holds the whole webhook up, not one delivery', async (_, retryAfter) => {
+    const { api } = posthorn;
+    let refusedAt = 0;
+    receiver.setHandler(() => {
+      if (refusedAt > 0) return { status: 204 };
+      refusedAt = Date.now();
+      return { status: 503, headers: { 'retry-after': retryAfter() } };
+    });
+    const { id, deliveries, type } = await webhookWith(1, { retry_policy: { schedule: ['100ms'], jitter: 0 } });
+    await until('the webhook to be throttled', async () => (await health(id)).throttled_until !== null);
+    const [other] = await publish(type, 1);
+    expect(await api.delivery(other!)).toMatchObject({ status: 'held', held_because: 'throttled' });
+    for (const delivery of [...deliveries, other!]) await api.untilStatus(delivery, 'delivered');
+    const [, ...later] = receiver.requests;
+    expect(later).toHaveLength(2);
+    for (const { at } of later) expect(at - refusedAt).toBeGreaterThanOrEqual(2_900);
+  });
+
+  test('429 without Retry-After slows it down as well', async () => {
+    receiver.setHandler(() => ({ status: 429 }));
+    const { id, deliveries } = await webhookWith(1, { retry_policy: { schedule: ['1h'] } });
+    await posthorn.api.untilStatus(deliveries[0]!, 'retrying');
+    expect((await health(id)).throttled_until).not.toBeNull();
+  });
+
+  test('Retry-After: 99999999 is honoured within bounds: a day for the delivery, an hour for the webhook', async () => {
+    receiver.setHandler(() => ({ status: 429, headers: { 'retry-after': '99999999' } }));
+    const { id, deliveries } = await webhookWith(1, { retry_policy: { schedule: ['1s'], jitter: 0 } });
+    const { next_attempt_at } = await posthorn.api.untilStatus(deliveries[0]!, 'retrying');
+    const hours = (at: string | null) => (Date.parse(at!) - Date.now()) / 3_600_000;
+    expect(hours(next_attempt_at)).toBeGreaterThan(23.9);
+    expect(hours(next_attempt_at)).toBeLessThanOrEqual(24);
+    expect(hours((await health(id)).throttled_until)).toBeGreaterThan(0.9);
+    expect(hours((await health(id)).throttled_until)).toBeLessThanOrEqual(1);
+  });
+});
+
+test('an endpoint that times out is sent less at once, and more again when it answers', async () => {
+  const { api } = posthorn;
+  receiver.setHandler(() => 'hang');
+  const { id, deliveries, type } = await webhookWith(3, {
+    ...NO_DISABLING,
+    timeout: '1s',
+    max_in_flight: 8,
+    retry_policy: { schedule: ['1h'] },
+    circuit_breaker: null,
+  });
+  for (const delivery of deliveries) {
+    const { attempts } = await api.untilStatus(delivery, 'retrying');
+    expect(attempts[0]!.error).toMatchObject({ code: 'headers_timeout' });
+  }
+  expect((await health(id)).adaptive_max_in_flight).toBe(1);
+  receiver.setHandler(() => ({ status: 204 }));
+  for (const delivery of await publish(type, 10)) await api.untilStatus(delivery, 'delivered');
+  expect((await health(id)).adaptive_max_in_flight).toBeNull();
+}, 60_000);
+
+test('a webhook with its own cap has no more than that under way, retries included', async () => {
+  const { api } = posthorn;
+  let underWay = 0;
+  let most = 0;
+  receiver.setHandler(async ({ headers }) => {
+    most = Math.max(most, ++underWay);
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    underWay--;
+    return { status: headers['x-webhook-attempt'] === '1' ? 500 : 204 };
+  });
+  const { deliveries } = await webhookWith(12, {
+    ...NO_DISABLING,
+    max_in_flight: 2,
+    circuit_breaker: null,
+    retry_policy: { schedule: ['300ms'], jitter: 0 },
+  });
+  for (const delivery of deliveries)
+    expect(await api.untilStatus(delivery, 'delivered')).toMatchObject({ attempt_count: 2 });
+  expect(most).toBe(2);
+}, 60_000);
+
+test('a rate limit holds for first attempts and retries together, and says so', async () => {
+  const { api } = posthorn;
+  receiver.setHandler(({ headers }) => ({ status: headers['x-webhook-attempt'] === '1' ? 500 : 204 }));
+  const { deliveries } = await webhookWith(6, {
+    ...NO_DISABLING,
+    rate_limit: '4/1s',
+    circuit_breaker: null,
+    retry_policy: { schedule: ['100ms'], jitter: 0 },
+  });
+  const waiting = await Promise.all(deliveries.map((delivery) => api.delivery(delivery)));
+  expect(waiting).toContainEqual(expect.objectContaining({ status: 'held', held_because: 'rate_limited' }));
+  for (const delivery of deliveries) await api.untilStatus(delivery, 'delivered');
+  const times = receiver.requests.map(({ at }) => at);
+  expect(times).toHaveLength(12);
+  // Twelve at four a second take 2.75 s from the first to the last; the start of a workflow may shift either a little.
+  expect(times.at(-1)! - times[0]!).toBeGreaterThan(2_250);
+}, 60_000);
