@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { parseEncryptionKeys } from './db/secret-box';
 import { parseDurationMs } from './domain/durations';
 import { LANE_NAMES } from './domain/lanes';
+import { parseRateLimit, RATE_LIMIT_RULE } from './domain/rate-limit';
 import { createAddressPolicy } from './egress/address-policy';
 
 const duration = (fallback: string) =>
@@ -101,6 +102,11 @@ const settings = z.object({
   POSTHORN_MAX_RETRIES_IN_FLIGHT: count(200),
   /** Workflows kept in memory: about 0.3 MB each; one that was evicted costs a replay at its next step. */
   POSTHORN_MAX_CACHED_WORKFLOWS: count(500, 0),
+  /** How fast a bulk replay puts deliveries back into the queue, unless it is asked for with a rate of its own. */
+  POSTHORN_REPLAY_RATE: z
+    .string()
+    .default('100/1s')
+    .refine((text) => parseRateLimit(text) !== undefined, RATE_LIMIT_RULE),
   /** Time between rounds that look for retries without a workflow. */
   POSTHORN_RECONCILE_EVERY: duration('30s'),
   /** A retry this late may have lost its workflow. */

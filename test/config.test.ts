@@ -34,6 +34,7 @@ test.each([
   ['POSTHORN_CONNECT_TIMEOUT', VALUE],
   ['POSTHORN_SHUTDOWN_GRACE', '5'],
   ['POSTHORN_MAX_IN_FLIGHT', '0'],
+  ['POSTHORN_REPLAY_RATE', VALUE],
   ['POSTHORN_LOG_LEVEL', VALUE],
 ])('%s=%s is named, and its value is not repeated', (name, value) => {
   const message = problemOf({ [name]: value });

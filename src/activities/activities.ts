@@ -5,6 +5,7 @@ import type { Attempts } from '../delivery/make-attempt';
 import type { AttemptRequest, AttemptResult, UnrecordedAttempt } from '../delivery/types';
 import type { Log } from '../log';
 import { heartbeating } from './heartbeating';
+import { createReplayActivities } from './replay-activities';
 
 export type ActivityDeps = {
   db: Database;
@@ -27,12 +28,14 @@ const HAND_OVER_MARGIN_MS = 3_000;
 
 export type Activities = ReturnType<typeof createActivities>;
 
-/** Everything a delivery's workflow may call. */
+/** Everything that workflows may call. */
 export function createActivities({ db, attempts, inFlight, maxPostMs, signalDone, log }: ActivityDeps) {
   const run = (request: AttemptRequest, onPost?: (timeoutMs: number) => void) =>
     inFlight.run(request.deliveryId, request.number, () => attempts.attempt(request, onPost));
 
   return {
+    ...createReplayActivities(db),
+
     /** A first attempt, as a local activity: its outcome, or `in_flight` once it takes longer than 2 s. */
     async attemptFirst(request: AttemptRequest, webhookId: string): Promise<AttemptResult> {
       inFlight.reserve(request.deliveryId, webhookId);

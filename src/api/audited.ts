@@ -1,20 +1,21 @@
 import { writeAudit } from '../db/audit-log';
 import type { Tx } from '../db/database';
-import { toPublicId } from '../domain/ids';
 import type { Context } from './route';
 
 /** A change and its line in the audit log, both or neither; no line where nothing was changed. */
 export function audited<T>(
-  { services, tenantId, actor }: Context<unknown, unknown>,
+  { services, tenantId, actor }: Pick<Context<unknown, unknown>, 'services' | 'tenantId' | 'actor'>,
   action: string,
-  webhookId: string,
+  /** A public id, or what the change is about. */
+  target: string,
   change: (tx: Tx) => Promise<T>,
-  details?: Record<string, unknown>,
+  details?: (changed: T) => Record<string, unknown>,
 ): Promise<T> {
   return services.db.kysely.transaction().execute(async (tx) => {
     const changed = await change(tx);
-    const entry = { tenantId, actor, action, target: toPublicId('webhook', webhookId), ...(details && { details }) };
-    if (changed) await writeAudit(tx, entry);
+    if (changed) {
+      await writeAudit(tx, { tenantId, actor, action, target, ...(details && { details: details(changed) }) });
+    }
     return changed;
   });
 }

@@ -1,7 +1,8 @@
 import { type AuditEntry, writeAudit } from '../db/audit-log';
-import { cancelDelivery, markTrigger, releaseToQueue, reopenDelivery, setNextAttempt } from '../db/control';
+import { cancelDelivery, markTrigger, releaseToQueue, setNextAttempt } from '../db/control';
 import type { Queryable } from '../db/database';
 import { type Delivery, findDelivery } from '../db/deliveries';
+import { reopenEnded } from '../db/reopen';
 import { toPublicId } from '../domain/ids';
 import type { OperatorSignal } from './engine';
 import { ApiError } from './errors';
@@ -31,6 +32,7 @@ const ROUNDS = 5;
 /** An attempt now, whatever the schedule says; an ended delivery starts anew. */
 export function retryNow(services: Services, delivery: Delivery, who: Who): Promise<void> {
   const signal = { name: 'replay', by: toPublicId('apiKey', who.actor) } as const;
+  const byHand = { tenantId: who.tenantId, trigger: 'manual', askedBy: who.actor } as const;
   return act(services, delivery, who, 'delivery.retry', ({ id, state, webhookDeleted }) => {
     switch (state) {
       case 'pending':
@@ -46,7 +48,8 @@ export function retryNow(services: Services, delivery: Delivery, who: Who): Prom
         return {
           owner: 'record',
           signal: { ...signal, anew: true },
-          change: (db) => reopenDelivery(db, id, 'manual', { askedBy: who.actor }),
+          // Someone waits for it: ahead of what was published meanwhile.
+          change: async (db) => (await reopenEnded(db, [id], { ...byHand, lane: 'high' })).length > 0,
         };
     }
   });

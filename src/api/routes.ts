@@ -1,15 +1,27 @@
+import * as deadLetters from './handlers/dead-letters';
 import * as deliveries from './handlers/deliveries';
+import * as eventReplay from './handlers/event-replay';
 import * as events from './handlers/events';
+import * as replays from './handlers/replays';
 import * as control from './handlers/webhook-control';
 import * as webhooks from './handlers/webhooks';
 import { type Route, route } from './route';
 import { emptyBody, listDeliveriesQuery, listOwnDeliveriesQuery, rescheduleBody } from './schemas/deliveries';
 import { listEventsQuery, publishBody } from './schemas/events';
+import {
+  discardDeadLettersBody,
+  listDeadLettersQuery,
+  listReplaysQuery,
+  replayBody,
+  replayDeadLettersBody,
+  replayEventBody,
+} from './schemas/replays';
 import { createWebhookBody, listWebhooksQuery, patchWebhookBody, rotateSecretBody } from './schemas/webhooks';
 
 const delivery = { delivery: 'delivery' } as const;
 const event = { event: 'event' } as const;
 const webhook = { webhook: 'webhook' } as const;
+const replay = { replay: 'replay' } as const;
 const both = { ...webhook, ...delivery };
 
 const retry = { method: 'post', scope: 'manage', body: emptyBody, handler: deliveries.retry } as const;
@@ -112,5 +124,53 @@ export const routes: Route[] = [
     ids: delivery,
     body: rescheduleBody,
     handler: deliveries.reschedule,
+  }),
+
+  route({
+    method: 'post',
+    path: '/events/:event/replay',
+    scope: 'manage',
+    ids: event,
+    body: replayEventBody,
+    handler: eventReplay.replay,
+  }),
+  route({
+    method: 'post',
+    path: '/webhooks/:webhook/replay',
+    scope: 'manage',
+    ids: webhook,
+    body: replayBody,
+    handler: replays.create,
+  }),
+  route({ method: 'get', path: '/replays', scope: 'read', query: listReplaysQuery, handler: replays.list }),
+  route({ method: 'get', path: '/replays/:replay', scope: 'read', ids: replay, handler: replays.get }),
+  route({
+    method: 'post',
+    path: '/replays/:replay/cancel',
+    scope: 'manage',
+    ids: replay,
+    body: emptyBody,
+    handler: replays.cancel,
+  }),
+  route({
+    method: 'get',
+    path: '/dead-letters',
+    scope: 'read',
+    query: listDeadLettersQuery,
+    handler: deadLetters.list,
+  }),
+  route({
+    method: 'post',
+    path: '/dead-letters/replay',
+    scope: 'manage',
+    body: replayDeadLettersBody,
+    handler: deadLetters.replay,
+  }),
+  route({
+    method: 'post',
+    path: '/dead-letters/discard',
+    scope: 'manage',
+    body: discardDeadLettersBody,
+    handler: deadLetters.discard,
   }),
 ];

@@ -1,18 +1,23 @@
 import type { Database } from '../db/database';
 import type { SecretBox } from '../db/secret-box';
+import type { RateLimit } from '../domain/rate-limit';
 import type { Log } from '../log';
 import type { Engine } from './engine';
+import type { ReplayEngine } from './replay-engine';
 
 /** What handlers work with; built once per process. */
 export type Services = {
   db: Database;
   secretBox: SecretBox;
   engine: Engine;
+  replays: ReplayEngine;
   log: Log;
   /** Tells the relays that there is work; returns at once. */
   notifyWork: () => void;
   /** http URLs may be registered. */
   allowHttp: boolean;
+  /** The pace of a bulk replay that was asked for without one. */
+  replayRate: RateLimit;
   /** Why deliveries may not go to this URL, as far as can be told now. */
   checkTarget: (url: URL) => Promise<'blocked_address' | undefined>;
 };

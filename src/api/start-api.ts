@@ -8,6 +8,7 @@ import { type Database, openDatabase } from '../db/database';
 import { assertMigrated } from '../db/migrate';
 import { ensurePartitions } from '../db/partitions';
 import { createSecretBox } from '../db/secret-box';
+import { parseRateLimit } from '../domain/rate-limit';
 import { createAddressPolicy } from '../egress/address-policy';
 import { createTargetCheck } from '../egress/check-target';
 import type { Log } from '../log';
@@ -15,6 +16,7 @@ import { connectionOptions } from '../temporal-options';
 import { createApp } from './app';
 import { createEngine } from './engine';
 import { createNotifier } from './notify';
+import { createReplayEngine } from './replay-engine';
 
 export type RunningApi = { url: string; stop(): Promise<void> };
 
@@ -62,12 +64,14 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
       db,
       secretBox,
       engine: createEngine(client, config.TEMPORAL_NAMESPACE, config.TEMPORAL_UI_URL),
+      replays: createReplayEngine(client, config.POSTHORN_TASK_QUEUE),
       log,
       notifyWork: () => {
         extras.onWork?.();
         notify();
       },
       allowHttp: config.POSTHORN_ALLOW_HTTP,
+      replayRate: parseRateLimit(config.POSTHORN_REPLAY_RATE)!,
       checkTarget: createTargetCheck({
         policy: createAddressPolicy({ allowedCidrs: config.POSTHORN_ALLOWED_CIDRS }),
         dnsTimeoutMs: REGISTRATION_DNS_LIMIT_MS,

@@ -17,6 +17,8 @@ export type ClaimedDelivery = QueuedDelivery & {
   trigger: Trigger;
   /** The API key behind a manual trigger. */
   askedBy: string | null;
+  /** How many of its webhook's attempts this process may have under way. */
+  cap: number;
 };
 
 export type ClaimRequest = {
@@ -75,6 +77,7 @@ with recursive ready(lane, webhook_id, n) as (
 open as materialized (
   select r.webhook_id, r.lane, array_position($1::smallint[], r.lane) rank, g.ordered,
     g.serial or g.breaker_until is not null serial,
+    least($6::int, g.max_in_flight, g.adaptive_cap) cap,
     greatest(0, least($6::int, g.max_in_flight, g.adaptive_cap) - coalesce(m.held, 0)) k
   from ready r join webhook_gates g using (webhook_id)
   left join unnest($4::uuid[], $5::int[]) m(webhook_id, held) using (webhook_id)
@@ -122,10 +125,11 @@ claimed as (
   where q.delivery_id = any(array(select delivery_id from picked))
   returning q.delivery_id, q.tenant_id, q.webhook_id, q.event_type, q.attempt, q.trigger, q.asked_by)
 select c.*, (select w.host from webhooks w where w.id = c.webhook_id) host,
+  (select o.cap from open o where o.webhook_id = c.webhook_id limit 1) cap,
   null::smallint lane, null::int scanned, null::uuid served, null::int taken, null::float8 wait_ms
 from claimed c
 union all
-select null, null, s.webhook_id, null, null, null, null, null, s.lane, s.n,
+select null, null, s.webhook_id, null, null, null, null, null, null, s.lane, s.n,
   (select t.webhook_id from taken t where t.lane = s.lane order by t.webhook_id desc limit 1),
   (select count(*) from taken)::int,
   (select min(extract(epoch from due_at - now()) * 1000) from (
@@ -149,6 +153,7 @@ type ClaimedRow = {
   trigger: Trigger;
   asked_by: string | null;
   host: string;
+  cap: number;
 };
 /** How far the claim came in a lane: the last webhook it looked at, and the last one it took rows of. */
 type LaneRow = {
@@ -212,5 +217,6 @@ function toClaimed(row: ClaimedRow): ClaimedDelivery {
     attempt: row.attempt,
     trigger: row.trigger,
     askedBy: row.asked_by,
+    cap: row.cap,
   };
 }

@@ -1,7 +1,6 @@
 import { type Kysely, sql } from 'kysely';
 import type { EndState, Trigger } from '../domain/delivery';
 import { uuidFloor, uuidTimeMs } from '../domain/ids';
-import { LANES } from '../domain/lanes';
 import type { QueuedDelivery } from './claim';
 import type { Tables } from './tables';
 
@@ -10,7 +9,6 @@ import type { Tables } from './tables';
  *
  *   in_progress | retrying ──▶ pending      requeue (gate shut when its time came)
  *   pending | in_progress | retrying ──▶ cancelled
- *   delivered | failed | cancelled ──▶ pending   reopen (a manual replay)
  *   retrying ──▶ retrying at another time        reschedule
  *
  * Every one names the state it expects, so that a late or repeated call changes nothing.
@@ -98,31 +96,6 @@ export async function findEnd(db: Db, deliveryId: string): Promise<Ended> {
     from deliveries d where d.id = ${deliveryId}`.execute(db);
   const { state, attempts } = rows[0] ?? { state: 'cancelled', attempts: 0 };
   return { kind: state === 'pending' ? 'cancelled' : state, attempts };
-}
-
-/**
- * Starts an ended delivery anew with a fresh schedule, in the high lane because someone waits for it; attempt numbers go on. With `leaseMs` the caller holds the row
- * and makes the attempt itself. False where the delivery is not ended or its webhook is gone.
- */
-export async function reopenDelivery(
-  db: Db,
-  deliveryId: string,
-  trigger: Trigger,
-  { askedBy = null, leaseMs = 0 }: { askedBy?: string | null; leaseMs?: number },
-): Promise<boolean> {
-  const { numAffectedRows } = await sql`
-    with d as (
-      update deliveries d set state = 'pending', ended_at = null, failed_at = null, failed_because = null
-      where d.id = ${deliveryId} and d.state <> 'pending'
-        and exists (select from webhooks w where w.id = d.webhook_id and w.deleted_at is null)
-      returning d.*)
-    insert into delivery_queue
-      (delivery_id, tenant_id, event_id, webhook_id, event_type, attempt, trigger, asked_by, lane, lease_until)
-    select d.id, d.tenant_id, d.event_id, d.webhook_id, d.event_type,
-      greatest(d.attempt_count, (select coalesce(max(a.number), 0) from attempts a where a.delivery_id = d.id)),
-      ${trigger}, ${askedBy}::uuid, ${LANES.high}::smallint, case when ${leaseMs}::int > 0 then now() + ${leaseMs}::int * interval '1 ms' else 'epoch' end
-    from d on conflict do nothing`.execute(db);
-  return (numAffectedRows ?? 0n) > 0n;
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { ColumnType, Generated } from 'kysely';
 import type { DisabledBecause, EndState, Trigger, WebhookStatus } from '../domain/delivery';
-import type { ReplayFilter, ReplayState } from '../domain/replay';
+import type { ReplayState, StoredReplayFilter } from '../domain/replay';
 import type { StoredRetryPolicy } from '../domain/retry-schedule';
 import type { SignatureStyle } from '../domain/signature-styles';
 
@@ -124,7 +124,7 @@ export type Tables = {
     id: string;
     tenant_id: string;
     webhook_id: string | null;
-    filter: Json<ReplayFilter>;
+    filter: Json<StoredReplayFilter>;
     rate_per_second: number;
     state: Generated<ReplayState>;
     total: number | null;

@@ -67,10 +67,10 @@ export class InFlight {
     this.#perWebhook.set(webhookId, (this.#perWebhook.get(webhookId) ?? 0) + 1);
   }
 
-  /** Takes a slot for a later attempt where its webhook has less than `cap` under way here, or holds the one it has. */
-  enter(deliveryId: string, webhookId: string, cap: number): boolean {
+  /** Takes a slot where its webhook has less than `cap` under way here, or holds the one it has. */
+  enter(deliveryId: string, webhookId: string, cap: number, attempt: 'first' | 'later'): boolean {
     if (!this.#reserved.has(deliveryId) && (this.#perWebhook.get(webhookId) ?? 0) >= cap) return false;
-    this.reserve(deliveryId, webhookId, 'later');
+    this.reserve(deliveryId, webhookId, attempt);
     return true;
   }
 

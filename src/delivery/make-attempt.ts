@@ -1,6 +1,7 @@
-import { cancelDelivery, leaseForRetry, reopenDelivery, requeueDelivery, takeTurn } from '../db/control';
+import { cancelDelivery, leaseForRetry, requeueDelivery, takeTurn } from '../db/control';
 import type { Database } from '../db/database';
 import { loadAttempt } from '../db/load-attempt';
+import { reopenEnded } from '../db/reopen';
 import type { SecretBox } from '../db/secret-box';
 import { classify } from '../domain/classify';
 import { toPublicId } from '../domain/ids';
@@ -61,7 +62,13 @@ export function createAttempts(deps: AttemptDeps): Attempts {
         await requeueDelivery(db.kysely, deliveryId, triggerOf(facts!, request));
         return { kind: 'requeued' };
       case 'reopen': {
-        const reopened = await reopenDelivery(db.kysely, deliveryId, 'manual', { leaseMs: RETRY_LEASE_MARGIN_MS });
+        const [reopened] = await reopenEnded(db.kysely, [deliveryId], {
+          tenantId: facts!.tenantId,
+          trigger: 'manual',
+          askedBy: null,
+          lane: 'high',
+          leaseMs: RETRY_LEASE_MARGIN_MS,
+        });
         // Its webhook was deleted, or someone else reopened it: the record says which.
         return reopened ? attempt(request) : attempt({ ...request, cause: 'claimed' });
       }

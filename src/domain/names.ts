@@ -14,6 +14,13 @@ export function workflowId(deliveryUuid: string): string {
 
 export const WORKFLOW_TYPE = 'deliverWebhook';
 
+/** The workflow id is the replay id: one bulk replay, one workflow. */
+export function replayWorkflowId(replayUuid: string): string {
+  return toPublicId('replay', replayUuid);
+}
+
+export const REPLAY_WORKFLOW_TYPE = 'bulkReplay';
+
 /** Search attributes of a delivery's workflow; all of type Keyword. */
 export const SEARCH_ATTRIBUTES = ['PosthornTenant', 'PosthornWebhook', 'PosthornEventType', 'PosthornState'] as const;
 

@@ -4,6 +4,8 @@ import type { Database } from '../db/database';
 import { ensurePartitions } from '../db/partitions';
 import { workflowId } from '../domain/names';
 import type { Log } from '../log';
+import { restartReplays } from './restart-replays';
+import { startAll } from './start-all';
 import { type StartSettings, startOverdue } from './start-workflow';
 
 export type ReconcileSettings = StartSettings & {
@@ -17,12 +19,11 @@ export type ReconcileSettings = StartSettings & {
 
 const OVERDUE_PER_ROUND = 500;
 const CANCEL_PER_BATCH = 500;
-/** Workflow starts at once. */
-const CONCURRENCY = 16;
 
 /**
  * Sees to what no timer or request will: retries whose workflow is lost are started again from Postgres (nothing
- * happens where it lives), live deliveries of deleted webhooks are cancelled, and partitions are made ahead of time.
+ * happens where it lives), and so are bulk replays; live deliveries of deleted webhooks are cancelled, and partitions
+ * are made ahead of time.
  */
 export function startReconciler(settings: ReconcileSettings): { stop(): Promise<void> } {
   const { db, log, everyMs } = settings;
@@ -34,6 +35,7 @@ export function startReconciler(settings: ReconcileSettings): { stop(): Promise<
     await ensurePartitions(db.pool, Date.now());
     await restartOverdue(settings, () => stopped);
     await cancelDeleted(settings, () => stopped);
+    await restartReplays(settings, () => stopped);
   }
 
   function schedule(): void {
@@ -59,14 +61,7 @@ export function startReconciler(settings: ReconcileSettings): { stop(): Promise<
 async function restartOverdue(settings: ReconcileSettings, stopped: () => boolean): Promise<void> {
   const { db, log, overdueMs } = settings;
   const overdue = await takeOverdue(db.kysely, overdueMs, OVERDUE_PER_ROUND);
-  let restarted = 0;
-  for (let i = 0; i < overdue.length && !stopped(); i += CONCURRENCY) {
-    const starts = overdue.slice(i, i + CONCURRENCY).map((delivery) => startOverdue(settings, delivery));
-    for (const outcome of await Promise.allSettled(starts)) {
-      if (outcome.status === 'fulfilled' && outcome.value !== 'already_running') restarted++;
-      if (outcome.status === 'rejected') log.warn({ event: 'restart_failed', err: String(outcome.reason) });
-    }
-  }
+  const restarted = await startAll(overdue, (delivery) => startOverdue(settings, delivery), { log, stopped });
   if (restarted > 0) log.info({ event: 'restarted_overdue', count: restarted });
 }
 

@@ -96,7 +96,11 @@ export function startRelay(settings: RelaySettings): Relay {
   }
 
   function begin(claimed: ClaimedDelivery): void {
-    inFlight.reserve(claimed.deliveryId, claimed.webhookId);
+    // A timer that fired while the claim was made may have taken the last place.
+    if (!inFlight.enter(claimed.deliveryId, claimed.webhookId, claimed.cap, 'first')) {
+      void releaseLease(db.kysely, claimed.deliveryId).catch(() => undefined);
+      return;
+    }
     const started = startClaimed(settings, claimed)
       .then((where) => {
         if (where === 'here' && claimed.attempt === 0) inFlight.expectHere(claimed.deliveryId);

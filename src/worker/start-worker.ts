@@ -72,7 +72,7 @@ export async function startWorker(config: Config, log: Log): Promise<RunningWork
     sender,
     log,
     takeRoom: (deliveryId, webhookId, cap) =>
-      inFlight.enter(deliveryId, webhookId, Math.min(perWebhook, cap ?? perWebhook)),
+      inFlight.enter(deliveryId, webhookId, Math.min(perWebhook, cap ?? perWebhook), 'later'),
     onRaised: () => operationalEvents.nudge(),
   });
   const activities = createActivities({

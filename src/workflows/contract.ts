@@ -1,5 +1,7 @@
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
 import type { AttemptCause, AttemptFact } from '../delivery/types';
+import type { RateLimit } from '../domain/rate-limit';
+import type { ReplayProgress } from '../domain/replay';
 
 /** What relay, api and workflow agree on. Only ids, numbers and names: everything here is kept in Temporal. */
 export type DeliverInput = {
@@ -21,6 +23,21 @@ export type WorkflowStatus = {
   attempts: number;
   nextAttemptAtMs?: number;
   last?: AttemptFact;
+};
+
+/** The input of a bulk replay; its filter stays in Postgres. */
+export type ReplayInput = {
+  /** uuid */
+  replayId: string;
+  /** How fast it puts deliveries back into the queue. */
+  rate: RateLimit;
+  /** Deliveries per page. */
+  pageSize: number;
+  /** After so many pages the run goes on under a new history. */
+  pagesPerRun: number;
+  /** The task queue of its activities. */
+  retriesQueue: string;
+  progress: ReplayProgress;
 };
 
 export const PosthornTenant = defineSearchAttributeKey('PosthornTenant', SearchAttributeType.KEYWORD);

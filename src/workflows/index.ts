@@ -1,1 +1,2 @@
+export { bulkReplay } from './bulk-replay';
 export { deliverWebhook } from './deliver-webhook';

@@ -18,15 +18,18 @@ beforeAll(async () => {
   own.webhook = (await api.createWebhook({ url: 'http://127.0.0.1:9' })).id;
   own.event = (await api.publish()).id;
   own.delivery = await api.onlyDelivery(own.event!);
+  own.replay = (await api.ok('POST', `/webhooks/${own.webhook}/replay`, REPLAY)).id;
 });
 afterAll(() => posthorn?.stop());
 
 const rows = routes.map((row) => [`${row.method.toUpperCase()} ${row.path}`, row] as const);
 const withIds = rows.filter(([, row]) => row.ids);
 
+const REPLAY = { since: new Date(Date.now() - 3_600_000) };
 /** Where ids are looked at after the body, the body must be good: a 422 would hide a missing check. */
 const BODIES: Record<string, unknown> = {
   'PATCH /webhooks/:webhook': { description: 'taken over' },
+  'POST /webhooks/:webhook/replay': REPLAY,
   'POST /deliveries/:delivery/reschedule': { at: new Date(Date.now() + 3_600_000) },
 };
 
@@ -89,7 +92,8 @@ test('a delivery is not found under another webhook of the same tenant', async (
 });
 
 test('lists show another tenant nothing, whatever they are filtered by', async () => {
-  for (const path of ['/webhooks', '/events', '/deliveries', `/deliveries?webhook_id=${own.webhook}`]) {
+  const lists = ['/webhooks', '/events', '/deliveries', '/replays', '/dead-letters'];
+  for (const path of [...lists, `/deliveries?webhook_id=${own.webhook}`]) {
     expect(await other.ok('GET', path)).toEqual({ data: [], next_cursor: null });
   }
 });
@@ -102,4 +106,5 @@ test('the first tenant’s things are as they were', async () => {
   const { api } = posthorn;
   expect(await api.ok('GET', `/webhooks/${own.webhook}`)).toMatchObject({ description: null, version: 1 });
   expect(await api.delivery(own.delivery!)).toMatchObject({ status: 'pending', attempt_count: 0 });
+  expect(await api.ok('GET', `/replays/${own.replay}`)).toMatchObject({ state: 'running', total: null, sent: 0 });
 });

@@ -19,6 +19,7 @@ const ALLOWED = [
   /^kept\.[a-z-]+ → 127\.0\.0\.1:\d+$/, // summary of a workflow: event type and host
   /^attempt \d+$/, // summaries of timers
   /^answer to attempt \d+$/,
+  /^page \d+$/,
 ];
 
 /** Everything in a history (as JSON) that is neither id nor number nor name, or holds what was planted. */

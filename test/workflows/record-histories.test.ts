@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils';
+import { makeFailed } from '../support/failed';
 import { HISTORIES, leaks, PLANTED, PLANTED_SECRET } from '../support/histories';
 import { type Installation, startInstallation } from '../support/installation';
 import { type Receiver, type ReceiverHandler, startReceiver } from '../support/receiver';
@@ -134,10 +135,29 @@ test.each(KINDS)('nothing but ids, numbers and names is in the history of one $n
   const run = temporal.client.workflow.getHandle(id);
   await until('its run to close', async () => (await run.describe()).status.name === 'COMPLETED');
 
-  const json = historyToJSON(await run.fetchHistory());
+  await lookThrough(kind.name, id);
+});
+
+test.each(['completed', 'cancelled'])('nor in that of a bulk replay that is %s', async (end) => {
+  const { webhook, resume } = await makeFailed(posthorn, receiver, 3);
+  await resume();
+  const { id } = await posthorn.api.ok('POST', `/webhooks/${webhook}/replay`, {
+    since: new Date(Date.now() - 3_600_000),
+    rate_limit: end === 'completed' ? '2/1s' : '2/1d',
+  });
+  if (end === 'cancelled') {
+    await receiver.waitFor(1);
+    await posthorn.api.ok('POST', `/replays/${id}/cancel`);
+  }
+  expect(await temporal.client.workflow.getHandle(id).result()).toBe(end);
+  await lookThrough(`bulk-replay-${end}`, id);
+});
+
+async function lookThrough(name: string, workflowId: string): Promise<void> {
+  const json = historyToJSON(await temporal.client.workflow.getHandle(workflowId).fetchHistory());
   expect(leaks(JSON.parse(json))).toEqual([]);
   if (process.env.RECORD_HISTORIES) {
     mkdirSync(HISTORIES, { recursive: true });
-    writeFileSync(path.join(HISTORIES, `${kind.name}.json`), `${json}\n`);
+    writeFileSync(path.join(HISTORIES, `${name}.json`), `${json}\n`);
   }
-});
+}

@@ -26,7 +26,7 @@ function move(name: string, gateMove: GateMove) {
     const { services, tenantId, ids } = context;
     const id = ids.webhook!;
     // Thrown in there, a refusal takes its line in the audit log back.
-    const moved = await audited(context, `webhook.${name}`, id, async (tx) => {
+    const moved = await audited(context, `webhook.${name}`, toPublicId('webhook', id), async (tx) => {
       const before = await moveGate(tx, tenantId, id, gateMove);
       if (before === undefined || gateMove.from.includes(before)) return before;
       throw new ApiError('state_conflict', `A webhook that is ${before} does not ${name}. ${HINTS[before] ?? ''}`);
@@ -61,7 +61,7 @@ export async function skipHead({ services, tenantId, actor, ids }: Context<unkno
 export async function getSecret(context: Context<None, None>): Promise<Answer> {
   const { services, tenantId, ids } = context;
   const webhookId = ids.webhook!;
-  const secrets = await audited(context, 'webhook.secret.read', webhookId, async (tx) =>
+  const secrets = await audited(context, 'webhook.secret.read', toPublicId('webhook', webhookId), async (tx) =>
     (await findWebhook(tx, tenantId, webhookId)) ? listSecrets(tx, webhookId) : undefined,
   );
   const [current, ...previous] = secrets ?? [];
@@ -83,7 +83,7 @@ export async function rotate(context: Context<z.output<typeof rotateSecretBody>,
   const webhookId = ids.webhook!;
   const secret = body.secret ?? generateSecret();
   const sealed = services.secretBox.seal(secret, { tenantId, webhookId });
-  const rotated = await audited(context, 'webhook.secret.rotate', webhookId, async (tx) => {
+  const rotated = await audited(context, 'webhook.secret.rotate', toPublicId('webhook', webhookId), async (tx) => {
     if (!(await findWebhook(tx, tenantId, webhookId))) return false;
     await rotateSecret(tx, webhookId, sealed, body.grace);
     return true;

@@ -7,7 +7,7 @@ import {
   updateWebhook,
   type WebhookSettings,
 } from '../../db/webhooks';
-import { newUuid } from '../../domain/ids';
+import { newUuid, toPublicId } from '../../domain/ids';
 import { generateSecret } from '../../egress/signatures';
 import { audited } from '../audited';
 import { ApiError, notFound } from '../errors';
@@ -27,7 +27,7 @@ export async function create(context: Context<z.output<typeof createWebhookBody>
   // Every field of a new webhook has its default, so that nothing is missing here.
   const settings = toSettings(context, id, body) as WebhookSettings;
   const sealed = services.secretBox.seal(secret, { tenantId, webhookId: id });
-  const webhook = await audited(context, 'webhook.create', id, (tx) =>
+  const webhook = await audited(context, 'webhook.create', toPublicId('webhook', id), (tx) =>
     insertWebhook(tx, tenantId, id, settings, sealed),
   );
   return { status: 201, body: { ...toWebhookOut(webhook), secret } };
@@ -55,9 +55,9 @@ export async function patch(context: Context<z.output<typeof patchWebhookBody>, 
   const webhook = await audited(
     context,
     'webhook.update',
-    ids.webhook!,
+    toPublicId('webhook', ids.webhook!),
     (tx) => updateWebhook(tx, tenantId, ids.webhook!, change),
-    { fields: Object.keys(body) },
+    () => ({ fields: Object.keys(body) }),
   );
   if (!webhook) throw notFound('webhook');
   // An opened gate lets its backlog flow at once.
@@ -67,7 +67,9 @@ export async function patch(context: Context<z.output<typeof patchWebhookBody>, 
 
 export async function remove(context: Context<None, None>): Promise<Answer> {
   const id = context.ids.webhook!;
-  const removed = await audited(context, 'webhook.delete', id, (tx) => deleteWebhook(tx, context.tenantId, id));
+  const removed = await audited(context, 'webhook.delete', toPublicId('webhook', id), (tx) =>
+    deleteWebhook(tx, context.tenantId, id),
+  );
   if (!removed) throw notFound('webhook');
   return { status: 204 };
 }

@@ -1,0 +1,103 @@
+import type { z } from 'zod';
+import {
+  type DeadLetter,
+  type DeadLetterFilter,
+  discard as discardById,
+  discardDeadLetters,
+  listDeadLetters,
+} from '../../db/dead-letters';
+import { findWebhook } from '../../db/webhooks';
+import { toPublicId, uuidTimeMs } from '../../domain/ids';
+import { audited } from '../audited';
+import { ApiError } from '../errors';
+import { page } from '../page';
+import type { Answer, Context } from '../route';
+import {
+  deadLettersWindow,
+  type discardDeadLettersBody,
+  type listDeadLettersQuery,
+  type replayDeadLettersBody,
+} from '../schemas/replays';
+import { begin } from './replays';
+
+/** One statement's time; the caller asks again while there is more. */
+const MAX_DISCARDED = 10_000;
+/** What the audit log names where an action is not about one thing. */
+const TARGET = 'dead-letters';
+
+type None = undefined;
+
+export async function list({
+  services,
+  tenantId,
+  query,
+}: Context<None, z.output<typeof listDeadLettersQuery>>): Promise<Answer> {
+  const rows = await listDeadLetters(services.db.kysely, tenantId, {
+    ...deadLettersWindow(query),
+    limit: query.limit + 1,
+    ...(query.cursor && { beforeId: query.cursor }),
+    ...(query.webhook_id && { webhookId: query.webhook_id }),
+    ...(query.event_type && { eventTypes: [query.event_type] }),
+  });
+  return { status: 200, body: page('delivery', rows, query.limit, toOut) };
+}
+
+/** A bulk replay of what the filter matches, whosever webhooks of the tenant these are. */
+export async function replay(context: Context<z.output<typeof replayDeadLettersBody>, None>): Promise<Answer> {
+  const { services, tenantId, body } = context;
+  if (body.webhook_id && !(await findWebhook(services.db.kysely, tenantId, body.webhook_id))) {
+    throw new ApiError('validation_failed', 'There is no such webhook.', [
+      { field: 'webhook_id', rule: 'must be the id of a webhook' },
+    ]);
+  }
+  const { since, until } = deadLettersWindow(body);
+  const filter = {
+    since: since.toISOString(),
+    until: until.toISOString(),
+    states: ['failed' as const],
+    ...(body.event_types && { event_types: body.event_types }),
+    dead_letters: true as const,
+  };
+  return begin(context, body.webhook_id ?? null, filter, body.rate_limit);
+}
+
+export async function discard(context: Context<z.output<typeof discardDeadLettersBody>, None>): Promise<Answer> {
+  const { tenantId, body } = context;
+  const { delivery_ids: ids } = body;
+  const filter: DeadLetterFilter = {
+    ...deadLettersWindow(body),
+    ...(body.webhook_id && { webhookId: body.webhook_id }),
+    ...(body.event_types && { eventTypes: body.event_types }),
+  };
+  const done = await audited(
+    context,
+    'dead_letters.discard',
+    TARGET,
+    async (tx) =>
+      ids
+        ? { discarded: await discardById(tx, tenantId, ids), more: false }
+        : discardDeadLetters(tx, tenantId, filter, MAX_DISCARDED),
+    ({ discarded }) => ({
+      discarded,
+      ...(ids
+        ? { delivery_ids: ids.map((id) => toPublicId('delivery', id)) }
+        : { ...filter, ...(filter.webhookId && { webhookId: toPublicId('webhook', filter.webhookId) }) }),
+    }),
+  );
+  return { status: 200, body: done };
+}
+
+function toOut(row: DeadLetter) {
+  return {
+    id: toPublicId('delivery', row.id),
+    event_id: toPublicId('event', row.event_id),
+    event_type: row.event_type,
+    webhook_id: toPublicId('webhook', row.webhook_id),
+    failed_because: row.failed_because,
+    last_status_code: row.status_code,
+    last_error: row.error_code ? { code: row.error_code, message: row.error_message } : null,
+    attempt_count: row.attempt_count,
+    created_at: new Date(uuidTimeMs(row.id)),
+    failed_at: row.failed_at,
+  };
+}

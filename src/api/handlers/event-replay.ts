@@ -1,0 +1,42 @@
+import type { z } from 'zod';
+import { type EventReplayResult, ownWebhooks, replayEvent, webhooksOfEvent } from '../../db/event-replay';
+import { findEvent } from '../../db/events';
+import { toPublicId } from '../../domain/ids';
+import { audited } from '../audited';
+import { ApiError, notFound } from '../errors';
+import type { Answer, Context } from '../route';
+import type { replayEventBody } from '../schemas/replays';
+import type { Services } from '../services';
+
+/** Sends one event again, to the given webhooks or to all that it is for. */
+export async function replay(context: Context<z.output<typeof replayEventBody>, undefined>): Promise<Answer> {
+  const { services, tenantId, actor, ids, body } = context;
+  const event = await findEvent(services.db.kysely, tenantId, ids.event!);
+  if (!event) throw notFound('event');
+  const webhookIds = body?.webhook_ids
+    ? await requireOwn(services, tenantId, [...new Set(body.webhook_ids)])
+    : await webhooksOfEvent(services.db.kysely, tenantId, event);
+  if (webhookIds.length === 0) return { status: 202, body: { data: [] } };
+  const results = await audited(
+    context,
+    'event.replay',
+    toPublicId('event', event.id),
+    (tx) => replayEvent(tx, { tenantId, event, webhookIds, askedBy: actor }),
+    () => ({ webhook_ids: webhookIds.map((id) => toPublicId('webhook', id)) }),
+  );
+  services.notifyWork();
+  return { status: 202, body: { data: results.map(toOut) } };
+}
+
+async function requireOwn({ db }: Services, tenantId: string, given: string[]): Promise<string[]> {
+  const own = new Set(await ownWebhooks(db.kysely, tenantId, given));
+  const unknown = given.filter((id) => !own.has(id)).map((id) => toPublicId('webhook', id));
+  if (unknown.length === 0) return given;
+  throw new ApiError('validation_failed', 'There are no such webhooks.', [
+    { field: 'webhook_ids', rule: `must be ids of webhooks; these are not: ${unknown.join(', ')}` },
+  ]);
+}
+
+function toOut({ webhookId, deliveryId, result }: EventReplayResult) {
+  return { webhook_id: toPublicId('webhook', webhookId), delivery_id: toPublicId('delivery', deliveryId), result };
+}

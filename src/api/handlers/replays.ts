@@ -1,0 +1,104 @@
+import type { z } from 'zod';
+import { cancelReplay, findReplay, insertReplay, listReplays, type Replay } from '../../db/replays';
+import { findWebhook } from '../../db/webhooks';
+import { newUuid, toPublicId } from '../../domain/ids';
+import { formatRateLimit, type RateLimit } from '../../domain/rate-limit';
+import type { ReplayFilter } from '../../domain/replay';
+import { audited } from '../audited';
+import { ApiError, notFound } from '../errors';
+import { page } from '../page';
+import type { Answer, Context } from '../route';
+import type { listReplaysQuery, replayBody } from '../schemas/replays';
+
+type None = undefined;
+type Asker = Pick<Context<unknown, unknown>, 'services' | 'tenantId' | 'actor'>;
+
+/** `POST /webhooks/{webhook}/replay` */
+export async function create(context: Context<z.output<typeof replayBody>, None>): Promise<Answer> {
+  const { services, tenantId, ids, body } = context;
+  if (!(await findWebhook(services.db.kysely, tenantId, ids.webhook!))) throw notFound('webhook');
+  const filter: ReplayFilter = {
+    since: body.since.toISOString(),
+    until: (body.until ?? new Date()).toISOString(),
+    states: body.states,
+    ...(body.event_types && { event_types: body.event_types }),
+  };
+  return begin(context, ids.webhook!, filter, body.rate_limit);
+}
+
+/** Writes a replay down and starts its workflow; where that cannot be reached, the reconciler starts it later. */
+export async function begin(
+  asker: Asker,
+  webhookId: string | null,
+  filter: ReplayFilter,
+  rate: RateLimit | undefined,
+): Promise<Answer> {
+  const { services, tenantId, actor } = asker;
+  const id = newUuid();
+  const order = { id, tenantId, webhookId, filter, rate: rate ?? services.replayRate, askedBy: actor };
+  const replay = await audited(
+    asker,
+    'replay.create',
+    toPublicId('replay', id),
+    (tx) => insertReplay(tx, order),
+    () => ({ ...filter, ...(webhookId && { webhook_id: toPublicId('webhook', webhookId) }) }),
+  );
+  const started = await services.replays.start(replay);
+  if (!started) services.log.warn({ event: 'replay_not_started', replay_id: toPublicId('replay', id) });
+  return { status: 202, body: toOut(replay) };
+}
+
+/** Asks the running workflow; the record answers in every other case. */
+export async function get({ services, tenantId, ids }: Context<None, None>): Promise<Answer> {
+  const replay = await findReplay(services.db.kysely, tenantId, ids.replay!);
+  if (!replay) throw notFound('replay');
+  const live = replay.state === 'running' ? await services.replays.progress(replay.id) : undefined;
+  // One that has just ended says when, which only the record knows.
+  return live?.state === 'running'
+    ? { status: 200, body: { ...toOut({ ...replay, ...live }), source: 'workflow' } }
+    : { status: 200, body: { ...toOut(replay), source: 'database' } };
+}
+
+export async function list({
+  services,
+  tenantId,
+  query,
+}: Context<None, z.output<typeof listReplaysQuery>>): Promise<Answer> {
+  const rows = await listReplays(services.db.kysely, tenantId, query.limit + 1, query.cursor);
+  return { status: 200, body: page('replay', rows, query.limit, toOut) };
+}
+
+/** The record is cancelled first: no page is made after that, with or without an engine that hears of it. */
+export async function cancel(context: Context<unknown, None>): Promise<Answer> {
+  const { services, tenantId, ids } = context;
+  const { kysely } = services.db;
+  const replay = await findReplay(kysely, tenantId, ids.replay!);
+  if (!replay) throw notFound('replay');
+  await audited(context, 'replay.cancel', toPublicId('replay', replay.id), async (tx) => {
+    const { state } = await cancelReplay(tx, replay.id);
+    if (state === 'completed') throw new ApiError('state_conflict', 'The replay is already completed.');
+    return replay.state === 'running';
+  });
+  await services.replays.cancel(replay.id);
+  return { status: 202, body: toOut((await findReplay(kysely, tenantId, replay.id))!) };
+}
+
+function toOut(replay: Replay) {
+  const { filter } = replay;
+  return {
+    id: toPublicId('replay', replay.id),
+    webhook_id: replay.webhookId && toPublicId('webhook', replay.webhookId),
+    since: filter.since,
+    until: filter.until,
+    states: filter.states,
+    event_types: filter.event_types ?? null,
+    dead_letters: filter.dead_letters ?? false,
+    state: replay.state,
+    total: replay.total,
+    sent: replay.sent,
+    skipped: replay.skipped,
+    rate_limit: formatRateLimit(replay.rate),
+    created_at: replay.createdAt,
+    ended_at: replay.endedAt,
+  };
+}

@@ -1,0 +1,83 @@
+import { z } from 'zod';
+import { END_STATES } from '../../domain/delivery';
+import { parseRateLimit } from '../../domain/rate-limit';
+import { eventType, idOf, pageOf, timestamp } from './common';
+import { rateLimit } from './webhook-policies';
+
+const MAX_EVENT_TYPES = 100;
+const MAX_WEBHOOKS = 100;
+const MAX_DELIVERIES = 1_000;
+/** Failed deliveries wait for someone to look at them: further back than what other lists show. */
+const DEAD_LETTERS_WINDOW_MS = 90 * 24 * 3_600_000;
+
+/** Comes out as count and milliseconds. */
+const pace = rateLimit.transform((text) => parseRateLimit(text)!);
+
+const eventTypes = z
+  .array(eventType)
+  .min(1)
+  .max(MAX_EVENT_TYPES)
+  .transform((types) => [...new Set(types)]);
+
+type Window = { since?: Date | undefined; until?: Date | undefined };
+
+/**
+ * `until` absent means now, so a `since` in the future is refused as well. A text that is no time comes here too: it is
+ * refused by its own rule.
+ */
+const inOrder = ({ since, until = new Date() }: Window) =>
+  !(since instanceof Date && until instanceof Date) || since.getTime() < until.getTime();
+const outOfOrder = { path: ['since'], error: 'must be before until' };
+
+export const replayBody = z
+  .strictObject({
+    since: timestamp,
+    until: timestamp.optional(),
+    states: z
+      .array(z.enum(END_STATES))
+      .min(1)
+      .default(['failed'])
+      .transform((states) => [...new Set(states)]),
+    event_types: eventTypes.optional(),
+    rate_limit: pace.optional(),
+  })
+  .refine(inOrder, outOfOrder);
+
+export const listReplaysQuery = z.strictObject(pageOf('replay'));
+
+export const listDeadLettersQuery = z.strictObject({
+  ...pageOf('delivery'),
+  since: timestamp.optional(),
+  until: timestamp.optional(),
+  webhook_id: idOf('webhook').optional(),
+  event_type: eventType.optional(),
+});
+
+const deadLetters = {
+  webhook_id: idOf('webhook').optional(),
+  event_types: eventTypes.optional(),
+  since: timestamp.optional(),
+  until: timestamp.optional(),
+};
+
+export const replayDeadLettersBody = z
+  .strictObject({ ...deadLetters, rate_limit: pace.optional() })
+  .refine(inOrder, outOfOrder);
+
+export const discardDeadLettersBody = z
+  .strictObject({ ...deadLetters, delivery_ids: z.array(idOf('delivery')).min(1).max(MAX_DELIVERIES).optional() })
+  .refine(inOrder, outOfOrder)
+  .refine((body) => !body.delivery_ids || Object.keys(body).length === 1, {
+    path: ['delivery_ids'],
+    error: 'must not be given together with a filter',
+  });
+
+export const replayEventBody = z
+  .strictObject({ webhook_ids: z.array(idOf('webhook')).min(1).max(MAX_WEBHOOKS).optional() })
+  .optional();
+
+/** The bounds of a filter of dead letters: 90 days back from now unless asked otherwise. */
+export function deadLettersWindow({ since, until }: Window): { since: Date; until: Date } {
+  const end = until ?? new Date();
+  return { since: since ?? new Date(end.getTime() - DEAD_LETTERS_WINDOW_MS), until: end };
+}
