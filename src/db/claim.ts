@@ -83,7 +83,7 @@ serial as materialized (
   select g.webhook_id, least(o.k,
     case when g.ordered or g.breaker_until is not null then 1 end,
     case when g.rate_per_second is not null then least(g.burst,
-      floor(extract(epoch from least(now() - g.tat, interval '1 hour')) * g.rate_per_second)) end)::int k
+      floor(extract(epoch from now() - g.tat) * g.rate_per_second)) end)::int k
   from (select distinct webhook_id, k from open where serial) o join webhook_gates g using (webhook_id)
   where (g.slot_until < now() or not (g.ordered or g.breaker_until is not null))
     and coalesce(g.breaker_until <= now(), true)
