@@ -100,7 +100,7 @@ export async function setGateStatus(db: Queryable, webhookId: string, status: Ga
     .updateTable('webhook_gates')
     .set({
       status,
-      status_reason: reason,
+      status_reason: sql`case when status = ${status} then status_reason else ${reason}::text end`,
       status_since: sql`case when status = ${status} then status_since else now() end`,
       ...(status === 'active' && {
         blocked_until: sql`'epoch'`,

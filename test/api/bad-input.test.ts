@@ -93,6 +93,15 @@ describe('an event', () => {
     ['with a long id', event({ id: 'x'.repeat(257) }), 'id', /<=256/],
     ['with a NUL in its id', event({ id: 'a\0b' }), 'id', /without NUL/],
     ['with half a character in its id', '{"type":"a","data":{},"id":"\\ud800"}', 'id', /broken Unicode/],
+    ['with an unknown priority', event({ priority: 'urgent' }), 'priority', /"high"\|"normal"\|"low"/],
+    ['with a priority in numbers', event({ priority: 0 }), 'priority', /"high"\|"normal"\|"low"/],
+    ['with a type of Posthorn’s own', event({ type: 'posthorn.x' }), 'type', /must not begin with posthorn\./],
+    [
+      'that Posthorn itself would publish',
+      event({ type: 'posthorn.webhook.failing' }),
+      'type',
+      /must not begin with posthorn\./,
+    ],
     ['with more than 256 kB of data', event({ data: { x: 'x'.repeat(256 * 1024) } }), 'data', /at most 262144 bytes/],
   ])('%s', async (_what, body, field, rule) => {
     expectBadField(await posthorn.api.call('POST', '/events', body), field, rule);
@@ -143,12 +152,111 @@ describe('a webhook', () => {
       /must be/,
     ],
     ['with jitter above 1', hook({ retry_policy: { preset: 'quick', jitter: 2 } }), 'retry_policy.jitter', /<=1/],
+    ['with an empty signature style', hook({ signature_styles: [''] }), 'signature_styles.0', /"standard"/],
+    [
+      'with an unknown signature style',
+      hook({ signature_styles: ['standard', 'slack'] }),
+      'signature_styles.1',
+      /"github"/,
+    ],
+    [
+      'with a signature style that is no list',
+      hook({ signature_styles: 'github' }),
+      'signature_styles',
+      /expected array/,
+    ],
+    [
+      'with signature styles again and again',
+      hook({ signature_styles: Array(5).fill('github') }),
+      'signature_styles',
+      /<=4/,
+    ],
+    ['with a rate limit without time', hook({ rate_limit: '100' }), 'rate_limit', /such as "100\/1s"/],
+    ['with a rate limit of nothing', hook({ rate_limit: '0/1s' }), 'rate_limit', /count from 1 to 1000000/],
+    ['with a rate limit per millisecond', hook({ rate_limit: '5/1ms' }), 'rate_limit', /duration from 1s to 1d/],
+    ['with a rate limit per week', hook({ rate_limit: '5/7d' }), 'rate_limit', /duration from 1s to 1d/],
+    ['with a rate limit in numbers', hook({ rate_limit: 100 }), 'rate_limit', /expected string/],
+    ['with a cap of nothing', hook({ max_in_flight: 0 }), 'max_in_flight', />=1/],
+    ['with a very high cap', hook({ max_in_flight: 1_001 }), 'max_in_flight', /<=1000/],
+    ['with half a cap', hook({ max_in_flight: 1.5 }), 'max_in_flight', /expected int/],
+    ['with a cap as text', hook({ max_in_flight: '5' }), 'max_in_flight', /expected number/],
+    ['with text for its order', hook({ ordered: 'yes' }), 'ordered', /expected boolean/],
+    ['with nothing for its order', hook({ ordered: null }), 'ordered', /expected boolean/],
+    ['with a breaker that is a flag', hook({ circuit_breaker: false }), 'circuit_breaker', /expected object/],
+    ['with a breaker after nothing', hook({ circuit_breaker: { failures: 0 } }), 'circuit_breaker.failures', />=1/],
+    [
+      'with a breaker after 1,001',
+      hook({ circuit_breaker: { failures: 1_001 } }),
+      'circuit_breaker.failures',
+      /<=1000/,
+    ],
+    ['with a short window', hook({ circuit_breaker: { window: '999ms' } }), 'circuit_breaker.window', /from 1s to 1d/],
+    ['with a long opening', hook({ circuit_breaker: { open_for: '2d' } }), 'circuit_breaker.open_for', /from 1s to 1d/],
+    ['with more in its breaker', hook({ circuit_breaker: { after: 5 } }), 'circuit_breaker.after', /is not known here/],
+    [
+      'disabled after no failed delivery',
+      hook({ disable_after: { failed_deliveries: 0 } }),
+      'disable_after.failed_deliveries',
+      />=1/,
+    ],
+    [
+      'disabled within seconds',
+      hook({ disable_after: { failing_for: '59s' } }),
+      'disable_after.failing_for',
+      /from 1m to 30d/,
+    ],
+    [
+      'disabled after a year',
+      hook({ disable_after: { failing_for: '365d' } }),
+      'disable_after.failing_for',
+      /from 1m to 30d/,
+    ],
+    ['disabled after something else', hook({ disable_after: { days: 5 } }), 'disable_after.days', /is not known here/],
+    ['disabled after a number', hook({ disable_after: 5 }), 'disable_after', /expected object/],
+    ['with health of its own', hook({ health: {} }), 'health', /is not known here/],
     ['with a status', hook({ status: 'disabled' }), 'status', /is not known here/],
     ['with a tenant', hook({ tenant_id: 'ten_x' }), 'tenant_id', /is not known here/],
   ])('%s', async (_what, body, field, rule) => {
     const answer = await posthorn.api.call('POST', '/webhooks', body);
     expectBadField(answer, field, rule);
     expect(JSON.stringify(answer.body)).not.toMatch(/hunter2|:secret@/);
+  });
+
+  test.each<[string, unknown]>([
+    ['none of its forms', {}],
+    ['no object', 'quick'],
+    ['a list', ['1s']],
+    ['a preset of another kind', { preset: 1 }],
+    ['a preset and more', { preset: 'quick', factor: 2 }],
+    ['a schedule in numbers', { schedule: [1, 2] }],
+    ['a schedule that is one wait', { schedule: '1s' }],
+    ['a wait below nothing', { schedule: ['-1s'] }],
+    ['a growing wait without attempts', { initial: '1s' }],
+    ['attempts without a wait', { max_attempts: 5 }],
+    ['no attempt', { initial: '1s', max_attempts: 0 }],
+    ['52 attempts', { initial: '1s', max_attempts: 52 }],
+    ['half an attempt', { initial: '1s', max_attempts: 2.5 }],
+    ['a shrinking wait', { initial: '1s', max_attempts: 5, factor: 0.5 }],
+    ['a factor of 11', { initial: '1s', max_attempts: 5, factor: 11 }],
+    ['a first wait of two weeks', { initial: '14d', max_attempts: 5 }],
+    ['a longest wait of two weeks', { initial: '1s', max_attempts: 5, max_interval: '14d' }],
+    ['a schedule and a growing wait', { schedule: ['1s'], initial: '1s', max_attempts: 5 }],
+    ['a jitter below nothing', { preset: 'quick', jitter: -0.1 }],
+    ['a jitter as text', { schedule: [], jitter: '0.1' }],
+    ['an end within a second', { preset: 'quick', max_duration: '999ms' }],
+    ['an end after 31 days', { schedule: [], max_duration: '31d' }],
+    ['an end in numbers', { initial: '1s', max_attempts: 5, max_duration: 60 }],
+    ['another way with client errors', { preset: 'quick', client_errors: 'ignore' }],
+    ['an unknown member', { preset: 'quick', retries: 5 }],
+  ])('whose retry policy holds %s', async (_what, retry_policy) => {
+    for (const [method, path, body] of [
+      ['POST', '/webhooks', hook({ retry_policy })],
+      ['PATCH', `/webhooks/${webhook}`, { retry_policy }],
+    ] as const) {
+      const answer = await posthorn.api.call(method, path, body);
+      expectProblem(answer, { status: 422, code: 'validation_failed' });
+      for (const { field } of answer.body.errors) expect(field).toMatch(/^retry_policy\b/);
+    }
   });
 
   test('cannot be changed to what it could not be made as, nor to nothing', async () => {

@@ -10,6 +10,15 @@ beforeAll(async () => {
 afterAll(() => posthorn?.stop());
 
 const url = 'https://example.com/hook';
+const HEALTHY = {
+  circuit: 'closed',
+  circuit_open_until: null,
+  throttled_until: null,
+  failures_in_a_row: 0,
+  failed_deliveries_in_a_row: 0,
+  failing_since: null,
+  adaptive_max_in_flight: null,
+};
 
 test('a webhook is made with defaults, and its secret is shown this once', async () => {
   const { api } = posthorn;
@@ -24,9 +33,19 @@ test('a webhook is made with defaults, and its secret is shown this once', async
     description: null,
     active: true,
     status: 'active',
+    status_reason: null,
+    status_since: expect.any(String),
     metadata: {},
+    headers: {},
+    signature_styles: ['standard', 'x-webhook'],
     retry_policy: { preset: 'standard' },
     timeout: '10s',
+    rate_limit: null,
+    max_in_flight: null,
+    ordered: false,
+    circuit_breaker: { failures: 10, window: '1m', open_for: '30s' },
+    disable_after: { failed_deliveries: 10, failing_for: '5d' },
+    health: HEALTHY,
     version: 1,
     created_at: expect.any(String),
     updated_at: expect.any(String),
@@ -62,8 +81,14 @@ test('everything that can be set is set, by either path', async () => {
     description: 'Über 💡',
     active: false,
     metadata: { team: 'billing' },
-    retry_policy: { schedule: ['1s', '90s', '2h'], jitter: 0 },
+    retry_policy: { schedule: ['1s', '90s', '2h'], jitter: 0, max_duration: '1d', client_errors: 'fail' },
     timeout: '30s',
+    signature_styles: ['standard', 'github', 'stripe'],
+    rate_limit: '100/1m',
+    max_in_flight: 7,
+    ordered: true,
+    circuit_breaker: { failures: 3, window: '2m', open_for: '5m' },
+    disable_after: { failed_deliveries: null, failing_for: '2d' },
   };
   const { id, secret: _, ...made } = await posthorn.api.ok('POST', '/webhooks/subscribe', settings);
   expect(made).toMatchObject({ ...settings, status: 'paused' });
@@ -78,8 +103,19 @@ test('PATCH changes what it names and leaves the rest', async () => {
     { retry_policy: { preset: 'quick', jitter: 0.5 } },
     { retry_policy: { schedule: [] } },
     { timeout: '2s' },
+    { retry_policy: { initial: '1s', factor: 3, max_interval: '1h', max_attempts: 6 } },
     { active: false },
     { active: true },
+    { signature_styles: ['standard'] },
+    { rate_limit: '5/1.5s' },
+    { rate_limit: null },
+    { max_in_flight: 3 },
+    { max_in_flight: null },
+    { ordered: true },
+    { circuit_breaker: { failures: 1, window: '1s', open_for: '1d' } },
+    { circuit_breaker: null },
+    { disable_after: { failed_deliveries: 1, failing_for: '1m' } },
+    { disable_after: { failed_deliveries: null, failing_for: null } },
     { metadata: {} },
     { description: null },
     { events: ['b', 'c.*'] },
@@ -87,9 +123,13 @@ test('PATCH changes what it names and leaves the rest', async () => {
   ];
   let expected = before;
   for (const [i, step] of steps.entries()) {
-    const status = 'active' in step && { status: step.active ? 'active' : 'paused' };
-    expected = { ...expected, ...step, ...status, version: i + 2, updated_at: expect.any(String) };
-    expect(await api.ok('PATCH', `/webhooks/${id}`, step)).toEqual(expected);
+    const answer = await api.ok('PATCH', `/webhooks/${id}`, step);
+    if ('active' in step) {
+      expect(answer.status_since).not.toBe(expected.status_since);
+      expected = { ...expected, status: step.active ? 'active' : 'paused', status_since: answer.status_since };
+    }
+    expected = { ...expected, ...step, version: i + 2, updated_at: expect.any(String) };
+    expect(answer).toEqual(expected);
     expect(await api.ok('GET', `/webhooks/${id}`)).toEqual(expected);
   }
   const { updated_at } = await api.ok('GET', `/webhooks/${id}`);

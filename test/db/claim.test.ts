@@ -3,6 +3,7 @@ import { cancelDelivery, releaseLease, releaseToQueue, requeueDelivery } from '.
 import { type Database, openDatabase } from '../../src/db/database';
 import { recordAttempts } from '../../src/db/record-attempts';
 import { newUuid } from '../../src/domain/ids';
+import { toTokenBucket } from '../../src/domain/rate-limit';
 import { createTestDatabase } from '../support/database';
 import { until } from '../support/until';
 import { addWebhook, attemptOf, claim, claimAll, claimTurn, DELIVERED, isFirst, queueOf, webhook } from './support';
@@ -200,6 +201,17 @@ describe('a rate-limited webhook', () => {
     await addWebhook(db.pool, webhook(1), 100, { ratePerSecond: 0.01, burst: 5 });
     const taken = await together(() => claimAll(db.pool));
     expect(taken.flat()).toHaveLength(5);
+  });
+
+  test.each([
+    [{ count: 1, perMs: 86_400_000 }, 1],
+    [{ count: 20, perMs: 86_400_000 }, 2],
+    [{ count: 2, perMs: 5_400_000 }, 1],
+  ])('gets its tokens however seldom they come: %j', async (limit, burst) => {
+    await addWebhook(db.pool, webhook(1), 10, toTokenBucket(limit));
+    expect(await claimAll(db.pool)).toHaveLength(burst);
+    await db.pool.query(`update webhook_gates set tat = now() - 1.01 * interval '1 s' / rate_per_second`);
+    expect(await claimAll(db.pool)).toHaveLength(1);
   });
 
   test('gets no more than its rate from all claimers together, and no less over time', async () => {

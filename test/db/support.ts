@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Pool } from 'pg';
 import { type ClaimedDelivery, type ClaimRequest, claimDeliveries, FIRST_CURSORS } from '../../src/db/claim';
 import { publishEvent } from '../../src/db/publish';
-import type { AttemptNext, AttemptRecord } from '../../src/db/record-attempts';
+import { type AttemptNext, type AttemptRecord, type Recorded, recordAttempts } from '../../src/db/record-attempts';
 import { newUuid } from '../../src/domain/ids';
 import { LANE_NAMES, LANES, type Lane } from '../../src/domain/lanes';
 
@@ -137,3 +137,41 @@ export function attemptOf(claimed: ClaimedDelivery, number: number, next: Attemp
 }
 
 export const DELIVERED: AttemptNext = { kind: 'end', state: 'delivered', because: null };
+
+export const WAIT: AttemptNext = { kind: 'wait', waitMs: 3_600_000 };
+export const FAILED: AttemptNext = { kind: 'end', state: 'failed', because: 'exhausted' };
+
+/** A new delivery that some worker has under way: leased, so that no claim takes it. */
+export async function underWay(pool: Pool, webhookId: string, eventType = 'order.created'): Promise<ClaimedDelivery> {
+  const deliveryId = newUuid();
+  await pool.query(
+    `insert into delivery_queue (delivery_id, tenant_id, event_id, webhook_id, event_type, lease_until)
+     values ($1, $2, $1, $2, $3, 'infinity')`,
+    [deliveryId, webhookId, eventType],
+  );
+  const trigger = 'schedule' as const;
+  const host = 'example.com';
+  return { deliveryId, tenantId: webhookId, webhookId, eventType, host, attempt: 0, trigger, askedBy: null };
+}
+
+/** So many attempts of a webhook, one after the other, each the first of a new delivery. Returns what the last one moved. */
+export async function attempts(
+  pool: Pool,
+  webhookId: string,
+  count: number,
+  next: AttemptNext,
+  { eventType, ...sign }: Partial<AttemptRecord['sign']> & { eventType?: string } = {},
+): Promise<Recorded> {
+  let recorded: Recorded | undefined;
+  for (let i = 0; i < count; i++) {
+    const attempt = attemptOf(await underWay(pool, webhookId, eventType), 1, next);
+    recorded = await recordAttempts(pool, [{ ...attempt, sign: { ...attempt.sign, ...sign } }]);
+  }
+  return recorded!;
+}
+
+/** The row of a webhook's gate, as it stands. */
+export async function gateOf(pool: Pool, webhookId: string) {
+  const { rows } = await pool.query('select *, xmin::text from webhook_gates where webhook_id = $1', [webhookId]);
+  return rows[0];
+}
