@@ -151,7 +151,7 @@ export async function underWay(pool: Pool, webhookId: string, eventType = 'order
   );
   const trigger = 'schedule' as const;
   const host = 'example.com';
-  return { deliveryId, tenantId: webhookId, webhookId, eventType, host, attempt: 0, trigger, askedBy: null };
+  return { deliveryId, tenantId: webhookId, webhookId, eventType, host, attempt: 0, trigger, askedBy: null, cap: 20 };
 }
 
 /** So many attempts of a webhook, one after the other, each the first of a new delivery. Returns what the last one moved. */

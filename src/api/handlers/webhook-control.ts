@@ -29,7 +29,7 @@ function move(name: string, gateMove: GateMove) {
     const moved = await audited(context, `webhook.${name}`, toPublicId('webhook', id), async (tx) => {
       const before = await moveGate(tx, tenantId, id, gateMove);
       if (before === undefined || gateMove.from.includes(before)) return before;
-      throw new ApiError('state_conflict', `A webhook that is ${before} does not ${name}. ${HINTS[before] ?? ''}`);
+      throw new ApiError('state_conflict', `A webhook that is ${before} cannot be ${name}d. ${HINTS[before] ?? ''}`);
     });
     if (!moved) throw notFound('webhook');
     services.notifyWork();
