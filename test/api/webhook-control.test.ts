@@ -71,7 +71,6 @@ describe('a webhook', () => {
     expect(await read(id)).toEqual(before);
   });
 
-  // The line is written before the answer is known to be 409.
   test.each(REFUSED)('that is %s has no line in the audit log of what was refused: %s', async (from, action) => {
     const { id } = await webhookThatIs(from);
     const before = await auditOf(id);
