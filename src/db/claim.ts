@@ -36,7 +36,7 @@ export type ClaimRequest = {
   leaseMs: number;
 };
 
-/** Webhooks after this id are looked at; {@link FIRST_CURSOR} starts from the beginning. */
+/** Webhooks after this id are looked at, in each lane. */
 export type Cursors = Readonly<Record<Lane, string>>;
 
 export type Claim = {
@@ -193,7 +193,7 @@ export async function claimDeliveries(pool: Pool, request: ClaimRequest): Promis
 
 /**
  * A full claim came to its end in one lane: there it goes on after the last webhook it served, and the lanes behind it
- * stay where they are. Every other lane goes on after the last webhook that was looked at, or is through.
+ * stay where they are. Every other lane goes on after the last webhook that was looked at, or begins anew.
  */
 function nextCursors({ lanes, cursors, scan }: ClaimRequest, rows: LaneRow[], full: boolean): Cursors {
   const byLane = new Map(rows.map((row) => [LANE_NAMES[row.lane]!, row]));

@@ -93,7 +93,7 @@ export async function moveGate(
   return row?.status;
 }
 
-/** Opens or shuts a gate by an operator's word. */
+/** Opens or shuts a gate by an operator's word. One that is disabled is not paused: it would lose why. */
 export async function setGateStatus(db: Queryable, webhookId: string, status: GateStatus): Promise<void> {
   const reason: DisabledBecause | null = status === 'disabled' ? 'operator' : null;
   await db
@@ -114,5 +114,6 @@ export async function setGateStatus(db: Queryable, webhookId: string, status: Ga
       }),
     })
     .where('webhook_id', '=', webhookId)
+    .$if(status === 'paused', (update) => update.where('status', '<>', 'disabled'))
     .execute();
 }

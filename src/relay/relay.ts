@@ -54,6 +54,8 @@ export function startRelay(settings: RelaySettings): Relay {
   const wakeUp = createWakeUp();
   const starting = new Set<Promise<void>>();
   let cursors = FIRST_CURSORS;
+  /** Lanes that this turn has not yet gone through; those it has are looked at again while it goes on. */
+  let ahead = new Set(settings.lanes);
   let turn = 0;
   let fullThisTurn = false;
   let backOffUntil = 0;
@@ -77,7 +79,6 @@ export function startRelay(settings: RelaySettings): Relay {
     inFlight.expire();
     const limit = Math.min(inFlight.free, MAX_STARTING - starting.size - inFlight.queued);
     if (limit <= 0) return { waitMs: POLL_MS };
-    if (isTurnOver()) fullThisTurn = false;
     const lanes = laneOrder(turn, settings.lanes);
     const held = inFlight.byWebhook;
     const claim = await claimDeliveries(db.pool, { lanes, cursors, scan: SCAN, limit, perWebhook, held, leaseMs });
@@ -86,13 +87,14 @@ export function startRelay(settings: RelaySettings): Relay {
     if (claim.full) turn++;
     fullThisTurn ||= claim.full;
     for (const claimed of claim.deliveries) begin(claimed);
+    for (const lane of lanes) if (cursors[lane] === FIRST_CURSOR) ahead.delete(lane);
+    if (ahead.size > 0) return 'more';
+    ahead = new Set(settings.lanes);
+    const wasFull = fullThisTurn;
+    fullThisTurn = false;
     // A turn without a full claim took all there was, but for webhooks at their cap: a freed slot wakes us for those.
-    if (!isTurnOver() || fullThisTurn) return 'more';
+    if (wasFull) return 'more';
     return { waitMs: Math.min(POLL_MS, Math.max(claim.waitMs ?? POLL_MS, MIN_WAIT_MS)) };
-  }
-
-  function isTurnOver(): boolean {
-    return settings.lanes.every((lane) => cursors[lane] === FIRST_CURSOR);
   }
 
   function begin(claimed: ClaimedDelivery): void {
