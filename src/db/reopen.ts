@@ -24,14 +24,17 @@ export async function reopenEnded(db: Kysely<Tables>, ids: readonly string[], ho
   if (ids.length === 0) return [];
   const endedBefore = how.endedBefore ? sql`and d.ended_at < ${how.endedBefore}::timestamptz` : sql``;
   const leaseUntil = how.leaseMs ? sql`now() + ${how.leaseMs}::int * interval '1 ms'` : sql`'epoch'`;
+  // Bounds, so that only the partitions of these deliveries are looked into.
+  const sorted = [...ids].sort();
+  const within = sql`d.id = any(${ids}::uuid[]) and d.id between ${sorted[0]}::uuid and ${sorted.at(-1)}::uuid`;
   const { rows } = await sql<{ delivery_id: string }>`
     with ended as materialized (
       select d.id from deliveries d
-      where d.id = any(${ids}::uuid[]) and d.tenant_id = ${how.tenantId} and d.state <> 'pending' ${endedBefore}
+      where ${within} and d.tenant_id = ${how.tenantId} and d.state <> 'pending' ${endedBefore}
       order by d.id for update),
     reopened as (
       update deliveries d set state = 'pending', ended_at = null, failed_at = null, failed_because = null
-      where d.id = any(${ids}::uuid[]) and d.id in (select id from ended) and d.state <> 'pending'
+      where ${within} and d.id in (select id from ended) and d.state <> 'pending'
         and exists (select from webhooks w where w.id = d.webhook_id and w.deleted_at is null)
       returning d.*)
     insert into delivery_queue
