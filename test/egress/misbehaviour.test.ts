@@ -60,7 +60,6 @@ describe('without a whole status line and headers there is no answer', () => {
       'headers_too_large',
       (socket) => socket.write(`${OK}a: ${'b'.repeat(20_000)}\r\n\r\n`),
     ],
-    ['1xx for ever', 'response', 'invalid_response', (socket) => drip(socket, 'HTTP/1.1 103 Early Hints\r\n\r\n')],
     [
       'headers by the byte',
       'timeout',
