@@ -16,12 +16,7 @@ afterAll(() => posthorn?.stop());
 const numberOf = (body: Buffer) => (JSON.parse(body.toString()) as { data: { n: number } }).data.n;
 const numbers = () => receiver.requests.map(({ body }) => numberOf(body));
 
-async function publish(type: string, count: number): Promise<string[]> {
-  const { api } = posthorn;
-  const ids: string[] = [];
-  for (let n = 0; n < count; n++) ids.push(await api.onlyDelivery((await api.publish(type, { n })).id));
-  return ids;
-}
+const publish = (type: string, count: number) => posthorn.api.publishDeliveries(type, count);
 
 test('an ordered webhook gets one at a time in publish order, and its head is tried again first', async () => {
   const { api } = posthorn;

@@ -27,12 +27,7 @@ async function webhookWith(
   return { id, deliveries: await publish(type, count), type };
 }
 
-async function publish(type: string, count: number): Promise<string[]> {
-  const { api } = posthorn;
-  const ids: string[] = [];
-  for (let n = 0; n < count; n++) ids.push(await api.onlyDelivery((await api.publish(type, { n })).id));
-  return ids;
-}
+const publish = (type: string, count: number) => posthorn.api.publishDeliveries(type, count);
 
 const health = async (id: string) => (await posthorn.api.ok<{ health: Health }>('GET', `/webhooks/${id}`)).health;
 type Health = { circuit: string; throttled_until: string | null; adaptive_max_in_flight: number | null };

@@ -57,6 +57,13 @@ export class TestApi {
     return this.ok('POST', '/events', { type, data });
   }
 
+  /** Publishes events numbered from 0, of a type that a single webhook takes; their deliveries. */
+  async publishDeliveries(type: string, count: number): Promise<string[]> {
+    const ids: string[] = [];
+    for (let n = 0; n < count; n++) ids.push(await this.onlyDelivery((await this.publish(type, { n })).id));
+    return ids;
+  }
+
   delivery(id: string): Promise<DeliveryOut> {
     return this.ok('GET', `/deliveries/${id}`);
   }
