@@ -50,7 +50,8 @@ export function createApp(services: Services, extra?: Router): Express {
       bodyText: sent?.text ?? '',
     });
     res.status(answer.status).set(answer.headers ?? {});
-    if (answer.body === undefined) res.end();
+    if (answer.html !== undefined) res.type('html').send(answer.html);
+    else if (answer.body === undefined) res.end();
     else res.json(answer.body);
   }
 }

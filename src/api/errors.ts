@@ -51,6 +51,8 @@ export class ApiError extends Error {
 
 export const notFound = (what: string) => new ApiError('not_found', `There is no ${what} with this id.`);
 
+export const noSuchEventType = () => new ApiError('not_found', 'There is no event type of this name.');
+
 /** Seconds after which a 503 is worth another try. */
 export const RETRY_AFTER_SECONDS = 5;
 

@@ -1,17 +1,23 @@
 import type { ZodError } from 'zod';
+import { eventTypeProblem } from '../domain/event-types';
 import { parsePublicId } from '../domain/ids';
-import { ApiError, type FieldProblem, notFound } from './errors';
-import type { Route } from './route';
+import { ApiError, type FieldProblem, noSuchEventType, notFound } from './errors';
+import type { ParamKind, Route } from './route';
 
-/** The ids of a path as uuids. One that cannot exist is answered like one that does not. */
+/** The ids of a path as uuids, and names where they can be some. One that cannot exist is answered like one that does not. */
 export function parseIds(row: Route, params: Record<string, string>): Record<string, string> {
   return Object.fromEntries(
     Object.entries(row.ids ?? {}).map(([name, kind]) => {
-      const uuid = parsePublicId(kind, params[name] ?? '');
-      if (!uuid) throw notFound(kind);
-      return [name, uuid];
+      const value = parseParam(kind, params[name] ?? '');
+      if (value === undefined) throw kind === 'eventTypeName' ? noSuchEventType() : notFound(kind);
+      return [name, value];
     }),
   );
+}
+
+function parseParam(kind: ParamKind, text: string): string | undefined {
+  if (kind === 'eventTypeName') return eventTypeProblem(text) ? undefined : text;
+  return parsePublicId(kind, text);
 }
 
 /** @throws ApiError validation_failed, naming every field that breaks a rule */

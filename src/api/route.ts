@@ -3,7 +3,11 @@ import type { IdKind } from '../domain/ids';
 import type { Scope } from './auth';
 import type { Services } from './services';
 
-export type Answer = { status: number; body?: unknown; headers?: Record<string, string> };
+/** `html` instead of `body`: a page for people. */
+export type Answer = { status: number; body?: unknown; html?: string; headers?: Record<string, string> };
+
+/** What a `:name` of a path may be: a public id, or the name of an event type. */
+export type ParamKind = IdKind | 'eventTypeName';
 
 /** What a handler gets: who asks, and input that its schemas have passed. */
 export type Context<Body, Query> = {
@@ -11,7 +15,7 @@ export type Context<Body, Query> = {
   tenantId: string;
   /** The uuid of the API key, for the audit log. */
   actor: string;
-  /** Ids of the path, as uuids. */
+  /** Ids of the path, as uuids; names as they are. */
   ids: Record<string, string>;
   body: Body;
   query: Query;
@@ -22,10 +26,10 @@ export type Context<Body, Query> = {
 /** One row of the API. Everything about an endpoint stands here; ./app.ts does the rest. */
 export type Route<Body = unknown, Query = unknown> = {
   method: 'get' | 'post' | 'patch' | 'delete';
-  /** Express path below /api/v1; each `:name` is a public id of the kind that `ids` gives. */
+  /** Express path below /api/v1; each `:name` is of the kind that `ids` gives. */
   path: string;
   scope: Scope;
-  ids?: Record<string, IdKind>;
+  ids?: Record<string, ParamKind>;
   body?: z.ZodType<Body>;
   query?: z.ZodType<Query>;
   handler: (context: Context<Body, Query>) => Promise<Answer>;

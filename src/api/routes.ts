@@ -1,12 +1,21 @@
 import * as deadLetters from './handlers/dead-letters';
 import * as deliveries from './handlers/deliveries';
 import * as eventReplay from './handlers/event-replay';
+import * as eventTypes from './handlers/event-types';
 import * as events from './handlers/events';
 import * as replays from './handlers/replays';
+import * as settings from './handlers/settings';
 import * as control from './handlers/webhook-control';
 import * as webhooks from './handlers/webhooks';
 import { type Route, route } from './route';
 import { emptyBody, listDeliveriesQuery, listOwnDeliveriesQuery, rescheduleBody } from './schemas/deliveries';
+import {
+  addVersionBody,
+  createEventTypeBody,
+  listEventTypesQuery,
+  patchEventTypeBody,
+  patchSettingsBody,
+} from './schemas/event-types';
 import { listEventsQuery, publishBody } from './schemas/events';
 import {
   discardDeadLettersBody,
@@ -22,6 +31,7 @@ const delivery = { delivery: 'delivery' } as const;
 const event = { event: 'event' } as const;
 const webhook = { webhook: 'webhook' } as const;
 const replay = { replay: 'replay' } as const;
+const eventType = { name: 'eventTypeName' } as const;
 const both = { ...webhook, ...delivery };
 
 const retry = { method: 'post', scope: 'manage', body: emptyBody, handler: deliveries.retry } as const;
@@ -173,4 +183,36 @@ export const routes: Route[] = [
     body: discardDeadLettersBody,
     handler: deadLetters.discard,
   }),
+
+  route({
+    method: 'post',
+    path: '/event-types',
+    scope: 'manage',
+    body: createEventTypeBody,
+    handler: eventTypes.create,
+  }),
+  route({ method: 'get', path: '/event-types', scope: 'read', query: listEventTypesQuery, handler: eventTypes.list }),
+  route({ method: 'post', path: '/event-types/seed', scope: 'manage', body: emptyBody, handler: eventTypes.seed }),
+  route({ method: 'get', path: '/event-types/:name', scope: 'read', ids: eventType, handler: eventTypes.get }),
+  route({
+    method: 'patch',
+    path: '/event-types/:name',
+    scope: 'manage',
+    ids: eventType,
+    body: patchEventTypeBody,
+    handler: eventTypes.patch,
+  }),
+  route({ method: 'delete', path: '/event-types/:name', scope: 'manage', ids: eventType, handler: eventTypes.remove }),
+  route({
+    method: 'post',
+    path: '/event-types/:name/versions',
+    scope: 'manage',
+    ids: eventType,
+    body: addVersionBody,
+    handler: eventTypes.addVersion,
+  }),
+  route({ method: 'get', path: '/event-types/:name/docs', scope: 'read', ids: eventType, handler: eventTypes.docs }),
+
+  route({ method: 'get', path: '/settings', scope: 'manage', handler: settings.get }),
+  route({ method: 'patch', path: '/settings', scope: 'manage', body: patchSettingsBody, handler: settings.patch }),
 ];

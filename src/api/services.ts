@@ -3,6 +3,7 @@ import type { SecretBox } from '../db/secret-box';
 import type { RateLimit } from '../domain/rate-limit';
 import type { Log } from '../log';
 import type { Engine } from './engine';
+import type { PublishRules } from './publish-rules';
 import type { ReplayEngine } from './replay-engine';
 
 /** What handlers work with; built once per process. */
@@ -11,6 +12,7 @@ export type Services = {
   secretBox: SecretBox;
   engine: Engine;
   replays: ReplayEngine;
+  publishRules: PublishRules;
   log: Log;
   /** Tells the relays that there is work; returns at once. */
   notifyWork: () => void;

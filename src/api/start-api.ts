@@ -16,6 +16,7 @@ import { connectionOptions } from '../temporal-options';
 import { createApp } from './app';
 import { createEngine } from './engine';
 import { createNotifier } from './notify';
+import { createPublishRules } from './publish-rules';
 import { createReplayEngine } from './replay-engine';
 
 export type RunningApi = { url: string; stop(): Promise<void> };
@@ -65,6 +66,7 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
       secretBox,
       engine: createEngine(client, config.TEMPORAL_NAMESPACE, config.TEMPORAL_UI_URL),
       replays: createReplayEngine(client, config.POSTHORN_TASK_QUEUE),
+      publishRules: createPublishRules(db),
       log,
       notifyWork: () => {
         extras.onWork?.();

@@ -33,6 +33,9 @@ export function toWebhookOut(webhook: Webhook) {
       failed_deliveries: disableAfter.failedDeliveries,
       failing_for: disableAfter.failingForMs === null ? null : formatDuration(disableAfter.failingForMs),
     },
+    payload: webhook.payload,
+    payload_version: webhook.payloadVersion,
+    filter: webhook.filter,
     health: {
       circuit: webhook.breakerState,
       circuit_open_until: webhook.breakerState === 'open' ? webhook.breakerUntil : null,

@@ -19,6 +19,8 @@ export type Delivery = {
   lastStatus: number | null;
   lastError: string | null;
   failedBecause: string | null;
+  /** Its webhook gets the key fields of the data only. */
+  minimal: boolean;
   webhookDeleted: boolean;
 };
 
@@ -128,6 +130,7 @@ function selectDeliveries(db: Db, tenantId: string) {
       'd.attempt_count',
       'd.ended_at',
       'd.failed_because',
+      'd.minimal',
       'a.status_code',
       'a.error_code',
       'q.timed',
@@ -159,6 +162,7 @@ function toDelivery(row: DeliveryRow): Delivery {
     lastStatus: row.status_code,
     lastError: row.error_code,
     failedBecause: row.failed_because,
+    minimal: row.minimal,
     webhookDeleted: row.webhook_deleted,
   };
 }

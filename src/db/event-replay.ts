@@ -37,8 +37,15 @@ export async function ownWebhooks(db: Db, tenantId: string, ids: readonly string
   return rows.map(({ id }) => id);
 }
 
-/** The webhooks that an event is for: those that had a delivery of it, and those that want its type now. */
-export async function webhooksOfEvent(db: Db, tenantId: string, event: EventReplay['event']): Promise<string[]> {
+/**
+ * The webhooks that an event is for: those that had a delivery of it, and those that want its type and version now.
+ * `excluded` have a filter that it does not pass.
+ */
+export async function webhooksOfEvent(
+  db: Db,
+  tenantId: string,
+  event: EventReplay['event'] & { version: string; excluded: string[] },
+): Promise<string[]> {
   const { from, to } = sameTimeBounds(event.id);
   const { rows } = await sql<{ id: string }>`
     select w.id from webhooks w
@@ -46,7 +53,9 @@ export async function webhooksOfEvent(db: Db, tenantId: string, event: EventRepl
       select d.webhook_id from deliveries d where d.event_id = ${event.id} and d.id >= ${from} and d.id < ${to}
       union
       select s.webhook_id from subscriptions s
-      where s.tenant_id = ${tenantId} and s.pattern = any(${matchingPatterns(event.type)}::text[]))
+      where s.tenant_id = ${tenantId} and s.pattern = any(${matchingPatterns(event.type)}::text[])
+        and (s.payload_version is null or s.payload_version = ${event.version})
+        and s.webhook_id <> all(${event.excluded}::uuid[]))
     order by w.id`.execute(db);
   return rows.map(({ id }) => id);
 }
@@ -84,10 +93,10 @@ export async function replayEvent(tx: Db, { tenantId, event, webhookIds, askedBy
 async function createDeliveries(tx: Db, { tenantId, event, webhookIds, askedBy }: EventReplay) {
   const { rows } = await sql<{ webhook_id: string; delivery_id: string }>`
     with d as (
-      insert into deliveries (id, tenant_id, event_id, webhook_id, event_type)
+      insert into deliveries (id, tenant_id, event_id, webhook_id, event_type, minimal)
       select (substr(${event.id}::uuid::text, 1, 14) || '7' || substr(gen_random_uuid()::text, 16))::uuid,
-        ${tenantId}::uuid, ${event.id}::uuid, webhook_id, ${event.type}
-      from unnest(${webhookIds}::uuid[]) webhook_id
+        ${tenantId}::uuid, ${event.id}::uuid, w.id, ${event.type}, w.payload = 'minimal'
+      from webhooks w where w.tenant_id = ${tenantId} and w.id = any(${webhookIds}::uuid[])
       returning id, tenant_id, event_id, webhook_id, event_type)
     insert into delivery_queue (delivery_id, tenant_id, event_id, webhook_id, event_type, trigger, asked_by)
     select id, tenant_id, event_id, webhook_id, event_type, 'replay', ${askedBy}::uuid from d

@@ -2,7 +2,14 @@ import type { Kysely } from 'kysely';
 import { uuidFloor } from '../domain/ids';
 import type { Tables } from './tables';
 
-export type StoredEvent = { id: string; type: string; body: Buffer; createdAt: Date };
+export type StoredEvent = {
+  id: string;
+  type: string;
+  body: Buffer;
+  /** Those of its type when it was published. */
+  keyFields: string[];
+  createdAt: Date;
+};
 
 export async function findEvent(db: Kysely<Tables>, tenantId: string, id: string): Promise<StoredEvent | undefined> {
   const row = await db
@@ -11,7 +18,9 @@ export async function findEvent(db: Kysely<Tables>, tenantId: string, id: string
     .where('id', '=', id)
     .where('tenant_id', '=', tenantId)
     .executeTakeFirst();
-  return row && { id: row.id, type: row.type, body: row.body, createdAt: row.created_at };
+  return (
+    row && { id: row.id, type: row.type, body: row.body, keyFields: row.key_fields ?? [], createdAt: row.created_at }
+  );
 }
 
 export type EventFilter = { type?: string; since: Date; until: Date; beforeId?: string; limit: number };

@@ -1,5 +1,6 @@
 import type { Pool } from 'pg';
 import type { BreakerState, EndState, Trigger, WebhookStatus } from '../domain/delivery';
+import { minimalBody } from '../domain/minimal-payload';
 import type { StoredRetryPolicy } from '../domain/retry-schedule';
 import type { SignatureStyle } from '../domain/signature-styles';
 
@@ -52,6 +53,7 @@ const LOAD = {
   name: 'load-attempt',
   text: `
 select d.tenant_id, d.event_id, d.event_type, d.state, d.webhook_id, e.body,
+  d.minimal, e.key_fields,
   q.delivery_id is not null as queued, q.timed, q.attempt, q.step, q.trigger,
   greatest(0, extract(epoch from q.next_attempt_at - now()) * 1000)::float8 as remaining_ms,
   a.outcome, a.status_code, a.error_code,
@@ -78,6 +80,8 @@ type Row = {
   state: 'pending' | EndState;
   webhook_id: string;
   body: Buffer;
+  minimal: boolean;
+  key_fields: string[] | null;
   queued: boolean;
   timed: boolean;
   attempt: number;
@@ -114,7 +118,7 @@ function toFacts(row: Row): AttemptFacts {
     eventId: row.event_id,
     eventType: row.event_type,
     state: row.state,
-    body: row.body,
+    body: row.minimal ? minimalBody(row.body, row.key_fields ?? []) : row.body,
     ...(row.queued && {
       queue: {
         timed: row.timed,

@@ -14,6 +14,12 @@ export type NewEvent = {
   /** Every subscription pattern that matches the type. */
   patterns: string[];
   lane?: Lane;
+  /** Webhooks that want one version get only that; without it, all get the event. */
+  version?: string;
+  /** Webhooks whose filter the event does not pass. */
+  excluded?: string[];
+  /** What `data` is cut to for webhooks in minimal mode; none: nothing of it is left. */
+  keyFields?: string[];
 };
 
 export type Published = { eventId: string; type: string; createdAt: Date; deliveries: number; duplicate: boolean };
@@ -31,14 +37,16 @@ with k as (
   select $2, 'event', $6, $1 where $6::text is not null
   on conflict do nothing returning event_id),
 e as (
-  insert into events (id, tenant_id, type, body, created_at)
-  select $1, $2, $3, $4, $5 where $6::text is null or exists (select from k)
+  insert into events (id, tenant_id, type, body, created_at, key_fields)
+  select $1, $2, $3, $4, $5, $11::text[] where $6::text is null or exists (select from k)
   returning id),
 d as (
-  insert into deliveries (id, tenant_id, event_id, webhook_id, event_type)
-  select (substr($1::uuid::text, 1, 14) || '7' || substr(gen_random_uuid()::text, 16))::uuid, $2, e.id, s.webhook_id, $3
+  insert into deliveries (id, tenant_id, event_id, webhook_id, event_type, minimal)
+  select (substr($1::uuid::text, 1, 14) || '7' || substr(gen_random_uuid()::text, 16))::uuid, $2, e.id, s.webhook_id, $3,
+    s.minimal
   from e cross join (
-    select distinct webhook_id from subscriptions where tenant_id = $2 and pattern = any($7::text[])) s
+    select distinct webhook_id, minimal from subscriptions where tenant_id = $2 and pattern = any($7::text[])
+      and ($9::text is null or payload_version is null or payload_version = $9) and webhook_id <> all($10::uuid[])) s
   returning id, tenant_id, event_id, webhook_id, event_type),
 q as (
   insert into delivery_queue (delivery_id, tenant_id, event_id, webhook_id, event_type, lane)
@@ -72,6 +80,9 @@ export async function insertEvent(pool: Pick<Pool, 'query'>, event: NewEvent): P
       event.producerId ?? null,
       event.patterns,
       LANES[event.lane ?? 'normal'],
+      event.version ?? null,
+      event.excluded ?? [],
+      event.keyFields ?? null,
     ],
   });
   const row = rows[0]!;

@@ -1,5 +1,8 @@
 import type { ColumnType, Generated } from 'kysely';
 import type { DisabledBecause, EndState, Trigger, WebhookStatus } from '../domain/delivery';
+import type { JsonObject, OnUnknown } from '../domain/event-types';
+import type { Filter } from '../domain/filter';
+import type { PayloadMode } from '../domain/minimal-payload';
 import type { ReplayState, StoredReplayFilter } from '../domain/replay';
 import type { StoredRetryPolicy } from '../domain/retry-schedule';
 import type { SignatureStyle } from '../domain/signature-styles';
@@ -8,7 +11,13 @@ type CreatedAt = ColumnType<Date, Date | undefined, never>;
 type Json<T> = ColumnType<T, string, string>;
 
 export type Tables = {
-  tenants: { id: string; name: string; created_at: CreatedAt };
+  tenants: {
+    id: string;
+    name: string;
+    unknown_event_types: Generated<OnUnknown>;
+    unknown_event_versions: Generated<OnUnknown>;
+    created_at: CreatedAt;
+  };
   api_keys: {
     id: string;
     tenant_id: string;
@@ -32,6 +41,9 @@ export type Tables = {
     sealed_headers: string | null;
     header_names: Generated<string[]>;
     rate_limit: string | null;
+    payload: Generated<PayloadMode>;
+    payload_version: string | null;
+    filter: ColumnType<Filter | null, string | null | undefined, string | null>;
     version: Generated<number>;
     created_at: CreatedAt;
     updated_at: ColumnType<Date, Date | undefined, Date>;
@@ -70,8 +82,39 @@ export type Tables = {
     disable_after_failed: Generated<number | null>;
     disable_after_ms: Generated<number | null>;
   };
-  subscriptions: { tenant_id: string; pattern: string; webhook_id: string };
-  events: { id: string; tenant_id: string; type: string; body: Buffer; created_at: CreatedAt };
+  subscriptions: {
+    tenant_id: string;
+    pattern: string;
+    webhook_id: string;
+    minimal: Generated<boolean>;
+    payload_version: string | null;
+  };
+  event_types: {
+    tenant_id: string;
+    name: string;
+    description: string | null;
+    deprecated: Generated<boolean>;
+    key_fields: Generated<string[]>;
+    created_at: CreatedAt;
+    updated_at: ColumnType<Date, Date | undefined, Date>;
+  };
+  event_type_versions: {
+    id: string;
+    tenant_id: string;
+    name: string;
+    version: string;
+    schema: ColumnType<JsonObject | null, string | null, never>;
+    example: ColumnType<JsonObject | null, string | null, never>;
+    created_at: CreatedAt;
+  };
+  events: {
+    id: string;
+    tenant_id: string;
+    type: string;
+    body: Buffer;
+    key_fields: string[] | null;
+    created_at: CreatedAt;
+  };
   deliveries: {
     id: string;
     tenant_id: string;
@@ -79,6 +122,7 @@ export type Tables = {
     webhook_id: string;
     event_type: string;
     state: Generated<'pending' | EndState>;
+    minimal: Generated<boolean>;
     attempt_count: Generated<number>;
     failed_because: string | null;
     failed_at: Date | null;

@@ -1,6 +1,8 @@
 import { type Kysely, sql, type Transaction } from 'kysely';
 import type { BreakerState, DisabledBecause, WebhookStatus } from '../domain/delivery';
+import type { Filter } from '../domain/filter';
 import { newUuid } from '../domain/ids';
+import type { PayloadMode } from '../domain/minimal-payload';
 import type { StoredRetryPolicy } from '../domain/retry-schedule';
 import type { SignatureStyle } from '../domain/signature-styles';
 import { clearSlotOfOtherRule, type GateHealth, type GateSettings, setGateStatus, toGateColumns } from './gates';
@@ -20,6 +22,11 @@ export type WebhookSettings = {
   /** The webhook's own headers, sealed: they may hold credentials. */
   sealedHeaders: string | null;
   headerNames: string[];
+  payload: PayloadMode;
+  /** Only events of this version; null: of every one. */
+  payloadVersion: string | null;
+  /** Only events that pass it; null: all. */
+  filter: Filter | null;
   status: WebhookStatus;
 } & GateSettings;
 
@@ -54,7 +61,7 @@ export async function insertWebhook(
     .insertInto('webhook_secrets')
     .values({ id: newUuid(), webhook_id: id, sealed: sealedSecret, expires_at: null })
     .execute();
-  await replaceSubscriptions(tx, tenantId, id, settings.patterns);
+  await replaceSubscriptions(tx, tenantId, id);
   return (await findWebhook(tx, tenantId, id))!;
 }
 
@@ -91,7 +98,8 @@ export async function updateWebhook(
     await tx.updateTable('webhook_gates').set(gate).where('webhook_id', '=', id).execute();
   }
   if (change.status) await setGateStatus(tx, id, change.status);
-  if (change.patterns) await replaceSubscriptions(tx, tenantId, id, change.patterns);
+  const { patterns, payload, payloadVersion } = change;
+  if (patterns || payload || payloadVersion !== undefined) await replaceSubscriptions(tx, tenantId, id);
   return findWebhook(tx, tenantId, id);
 }
 
@@ -155,6 +163,9 @@ function toWebhook(row: WebhookRow): Webhook {
     sealedHeaders: row.sealed_headers,
     headerNames: row.header_names,
     rateLimit: row.rate_limit,
+    payload: row.payload,
+    payloadVersion: row.payload_version,
+    filter: row.filter,
     maxInFlight: row.max_in_flight,
     ordered: row.ordered,
     breaker:
@@ -190,6 +201,9 @@ type Columns = {
   sealed_headers: string | null;
   header_names: string[];
   rate_limit: string | null;
+  payload: PayloadMode;
+  payload_version: string | null;
+  filter: string | null;
 };
 
 /** The columns of `webhooks` that settings stand in; those of the gate are in ./gates.ts. */
@@ -197,7 +211,7 @@ function toColumns(settings: WebhookSettings): Columns;
 function toColumns(settings: Partial<WebhookSettings>): Partial<Columns>;
 function toColumns(settings: Partial<WebhookSettings>): Partial<Columns> {
   const { url, host, patterns, description, metadata, retryPolicy, timeoutMs, ...more } = settings;
-  const { signatureStyles, sealedHeaders, headerNames, rateLimit } = more;
+  const { signatureStyles, sealedHeaders, headerNames, rateLimit, payload, payloadVersion, filter } = more;
   return {
     ...(url !== undefined && { url }),
     ...(host !== undefined && { host }),
@@ -210,13 +224,17 @@ function toColumns(settings: Partial<WebhookSettings>): Partial<Columns> {
     ...(sealedHeaders !== undefined && { sealed_headers: sealedHeaders }),
     ...(headerNames && { header_names: headerNames }),
     ...(rateLimit !== undefined && { rate_limit: rateLimit }),
+    ...(payload && { payload }),
+    ...(payloadVersion !== undefined && { payload_version: payloadVersion }),
+    ...(filter !== undefined && { filter: filter && JSON.stringify(filter) }),
   };
 }
 
-async function replaceSubscriptions(tx: Transaction<Tables>, tenantId: string, webhookId: string, patterns: string[]) {
+/** What the publish asks of a webhook, from the webhook's own row. */
+async function replaceSubscriptions(tx: Transaction<Tables>, tenantId: string, webhookId: string) {
   await tx.deleteFrom('subscriptions').where('tenant_id', '=', tenantId).where('webhook_id', '=', webhookId).execute();
-  await tx
-    .insertInto('subscriptions')
-    .values(patterns.map((pattern) => ({ tenant_id: tenantId, pattern, webhook_id: webhookId })))
-    .execute();
+  await sql`
+    insert into subscriptions (tenant_id, pattern, webhook_id, minimal, payload_version)
+    select tenant_id, unnest(patterns), id, payload = 'minimal', payload_version from webhooks
+    where tenant_id = ${tenantId} and id = ${webhookId}`.execute(tx);
 }

@@ -14,6 +14,12 @@ export const OPERATIONAL_EVENTS = [
 ] as const;
 export type OperationalEvent = (typeof OPERATIONAL_EVENTS)[number];
 
+/** What becomes of an event whose type, or the version of it, nobody has described. */
+export const ON_UNKNOWN = ['accept', 'refuse'] as const;
+export type OnUnknown = (typeof ON_UNKNOWN)[number];
+
+export type JsonObject = Record<string, unknown>;
+
 /** What is wrong with an event type, or undefined. */
 export function eventTypeProblem(type: string): string | undefined {
   if (type.length > MAX_LENGTH) return `must be at most ${MAX_LENGTH} characters`;

@@ -1,5 +1,6 @@
+import type { ParamKind } from '../../src/api/route';
 import { routes } from '../../src/api/routes';
-import { type IdKind, newUuid, toPublicId } from '../../src/domain/ids';
+import { newUuid, toPublicId } from '../../src/domain/ids';
 import type { TestApi } from '../support/api';
 import { type Installation, startInstallation } from '../support/installation';
 import { expectProblem, otherTenant, send, sql } from './support';
@@ -9,7 +10,7 @@ import { expectProblem, otherTenant, send, sql } from './support';
 let posthorn: Installation;
 let other: TestApi;
 /** One thing of each kind, of the first tenant. */
-const own: Partial<Record<IdKind, string>> = {};
+const own: Partial<Record<ParamKind, string>> = { eventTypeName: 'routes.own' };
 
 beforeAll(async () => {
   posthorn = await startInstallation({}, { worker: false });
@@ -18,6 +19,7 @@ beforeAll(async () => {
   own.webhook = (await api.createWebhook({ url: 'http://127.0.0.1:9' })).id;
   own.event = (await api.publish()).id;
   own.delivery = await api.onlyDelivery(own.event!);
+  await api.ok('POST', '/event-types', { name: own.eventTypeName });
   own.replay = (await api.ok('POST', `/webhooks/${own.webhook}/replay`, REPLAY)).id;
 });
 afterAll(() => posthorn?.stop());
@@ -30,12 +32,16 @@ const REPLAY = { since: new Date(Date.now() - 3_600_000) };
 const BODIES: Record<string, unknown> = {
   'PATCH /webhooks/:webhook': { description: 'taken over' },
   'POST /webhooks/:webhook/replay': REPLAY,
+  'PATCH /event-types/:name': { description: 'taken over' },
+  'POST /event-types/:name/versions': { version: '1.0' },
   'POST /deliveries/:delivery/reschedule': { at: new Date(Date.now() + 3_600_000) },
 };
 
-function pathOf(row: (typeof routes)[number], ids: (kind: IdKind) => string): string {
+function pathOf(row: (typeof routes)[number], ids: (kind: ParamKind) => string): string {
   return row.path.replace(/:([a-z]+)/g, (_, name: string) => ids(row.ids![name]!));
 }
+
+const nothing = (kind: ParamKind) => (kind === 'eventTypeName' ? 'routes.nothing' : toPublicId(kind, newUuid()));
 
 function bodyOf(name: string): Parameters<typeof send>[3] {
   const body = BODIES[name];
@@ -74,7 +80,7 @@ test.each(withIds)('%s with ids of another tenant is answered 404', async (name,
 });
 
 test.each(withIds)('%s with ids of nothing is answered 404', async (name, row) => {
-  const path = `/api/v1${pathOf(row, (kind) => toPublicId(kind, newUuid()))}`;
+  const path = `/api/v1${pathOf(row, nothing)}`;
   const answer = await send(posthorn.api, row.method.toUpperCase(), path, bodyOf(name));
   expectProblem(answer, { status: 404, code: 'not_found' });
 });
@@ -92,7 +98,7 @@ test('a delivery is not found under another webhook of the same tenant', async (
 });
 
 test('lists show another tenant nothing, whatever they are filtered by', async () => {
-  const lists = ['/webhooks', '/events', '/deliveries', '/replays', '/dead-letters'];
+  const lists = ['/webhooks', '/events', '/deliveries', '/replays', '/dead-letters', '/event-types'];
   for (const path of [...lists, `/deliveries?webhook_id=${own.webhook}`]) {
     expect(await other.ok('GET', path)).toEqual({ data: [], next_cursor: null });
   }
@@ -105,6 +111,7 @@ test('an event goes to the webhooks of its own tenant only', async () => {
 test('the first tenant’s things are as they were', async () => {
   const { api } = posthorn;
   expect(await api.ok('GET', `/webhooks/${own.webhook}`)).toMatchObject({ description: null, version: 1 });
+  expect(await api.ok('GET', `/event-types/${own.eventTypeName}`)).toMatchObject({ description: null, versions: [] });
   expect(await api.delivery(own.delivery!)).toMatchObject({ status: 'pending', attempt_count: 0 });
   expect(await api.ok('GET', `/replays/${own.replay}`)).toMatchObject({ state: 'running', total: null, sent: 0 });
 });

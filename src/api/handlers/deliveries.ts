@@ -4,6 +4,7 @@ import { type Delivery, findDelivery, listDeliveries } from '../../db/deliveries
 import { findEvent } from '../../db/events';
 import { findWebhook } from '../../db/webhooks';
 import { toPublicId, uuidTimeMs } from '../../domain/ids';
+import { minimalBody } from '../../domain/minimal-payload';
 import { cancelNow, rescheduleTo, retryNow } from '../control-delivery';
 import { notFound } from '../errors';
 import { page } from '../page';
@@ -44,7 +45,8 @@ export async function get({ services, tenantId, ids }: Context<None, None>): Pro
   const { kysely } = services.db;
   const attempts = await listAttempts(kysely, tenantId, delivery.id);
   const event = attempts.length > 0 ? await findEvent(kysely, tenantId, delivery.eventId) : undefined;
-  const body = event?.body.toString('utf8') ?? '';
+  const sent = event && (delivery.minimal ? minimalBody(event.body, event.keyFields) : event.body);
+  const body = sent?.toString('utf8') ?? '';
   const uiUrl = services.engine.uiUrl(delivery.id);
   return {
     status: 200,

@@ -1,9 +1,10 @@
 import type { z } from 'zod';
 import { type EventReplayResult, ownWebhooks, replayEvent, webhooksOfEvent } from '../../db/event-replay';
-import { findEvent } from '../../db/events';
+import { findEvent, type StoredEvent } from '../../db/events';
 import { toPublicId } from '../../domain/ids';
 import { audited } from '../audited';
 import { ApiError, notFound } from '../errors';
+import { excludedBy } from '../prepare-event';
 import type { Answer, Context } from '../route';
 import type { replayEventBody } from '../schemas/replays';
 import type { Services } from '../services';
@@ -15,7 +16,7 @@ export async function replay(context: Context<z.output<typeof replayEventBody>, 
   if (!event) throw notFound('event');
   const webhookIds = body?.webhook_ids
     ? await requireOwn(services, tenantId, [...new Set(body.webhook_ids)])
-    : await webhooksOfEvent(services.db.kysely, tenantId, event);
+    : await wantedBy(services, tenantId, event);
   if (webhookIds.length === 0) return { status: 202, body: { data: [] } };
   const results = await audited(
     context,
@@ -26,6 +27,13 @@ export async function replay(context: Context<z.output<typeof replayEventBody>, 
   );
   services.notifyWork();
   return { status: 202, body: { data: results.map(toOut) } };
+}
+
+/** Who has had it, and who would get it were it published now. */
+async function wantedBy(services: Services, tenantId: string, event: StoredEvent): Promise<string[]> {
+  const { version, data } = JSON.parse(event.body.toString('utf8'));
+  const excluded = excludedBy(await services.publishRules.of(tenantId), { type: event.type, version, data });
+  return webhooksOfEvent(services.db.kysely, tenantId, { ...event, version, excluded });
 }
 
 async function requireOwn({ db }: Services, tenantId: string, given: string[]): Promise<string[]> {

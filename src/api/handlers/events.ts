@@ -6,6 +6,7 @@ import { matchingPatterns } from '../../domain/event-types';
 import { newUuid, toPublicId } from '../../domain/ids';
 import { ApiError, notFound } from '../errors';
 import { page } from '../page';
+import { prepareEvent } from '../prepare-event';
 import { rawMember } from '../raw-member';
 import type { Answer, Context } from '../route';
 import { windowBounds } from '../schemas/common';
@@ -24,17 +25,21 @@ export async function publish(context: Context<z.output<typeof publishBody>, Non
       { field: 'data', rule: `must have at most ${MAX_DATA_BYTES} bytes` },
     ]);
   }
+  const prepared = await prepareEvent(services, tenantId, body, data);
   const createdAt = new Date();
   const id = newUuid(createdAt.getTime());
   const published = await publishEvent(services.db.pool, {
     id,
     tenantId,
     type: body.type,
-    body: envelope({ id, type: body.type, version: body.version, createdAt, data }),
+    body: envelope({ id, type: body.type, version: body.version, createdAt, data: prepared.data }),
     createdAt,
     ...(body.id !== undefined && { producerId: body.id }),
     patterns: matchingPatterns(body.type),
     lane: body.priority,
+    version: body.version,
+    excluded: prepared.excluded,
+    ...(prepared.keyFields.length > 0 && { keyFields: prepared.keyFields }),
   });
   if (!published.duplicate) services.notifyWork();
   return {

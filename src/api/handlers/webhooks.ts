@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { countFiltered } from '../../db/publish-rules';
 import {
   deleteWebhook,
   findWebhook,
@@ -23,6 +24,7 @@ export async function create(context: Context<z.output<typeof createWebhookBody>
   const { services, tenantId, body } = context;
   await requireTarget(services, body.url);
   const id = newUuid();
+  if (body.filter) await requireRoom(services, tenantId, id);
   const secret = body.secret ?? generateSecret();
   // Every field of a new webhook has its default, so that nothing is missing here.
   const settings = toSettings(context, id, body) as WebhookSettings;
@@ -30,6 +32,7 @@ export async function create(context: Context<z.output<typeof createWebhookBody>
   const webhook = await audited(context, 'webhook.create', toPublicId('webhook', id), (tx) =>
     insertWebhook(tx, tenantId, id, settings, sealed),
   );
+  if (body.filter) services.publishRules.forget(tenantId);
   return { status: 201, body: { ...toWebhookOut(webhook), secret } };
 }
 
@@ -51,6 +54,7 @@ export async function get({ services, tenantId, ids }: Context<None, None>): Pro
 export async function patch(context: Context<z.output<typeof patchWebhookBody>, None>): Promise<Answer> {
   const { services, tenantId, ids, body } = context;
   if (body.url) await requireTarget(services, body.url);
+  if (body.filter) await requireRoom(services, tenantId, ids.webhook!);
   const change = toSettings(context, ids.webhook!, body);
   const webhook = await audited(
     context,
@@ -60,6 +64,8 @@ export async function patch(context: Context<z.output<typeof patchWebhookBody>, 
     () => ({ fields: Object.keys(body) }),
   );
   if (!webhook) throw notFound('webhook');
+  // Patterns as well: the rules hold those of every webhook with a filter.
+  if (body.filter !== undefined || body.events) services.publishRules.forget(tenantId);
   // An opened gate lets its backlog flow at once.
   services.notifyWork();
   return { status: 200, body: toWebhookOut(webhook) };
@@ -82,6 +88,16 @@ async function requireTarget({ allowHttp, checkTarget }: Services, url: URL): Pr
   if (problem) throw refuse(`${problem}: the host is not at an address that deliveries may reach`);
 }
 
+/** Every publish goes through the filters of its tenant. */
+const MAX_FILTERED = 200;
+
+/** @throws ApiError validation_failed where the tenant's other webhooks have as many filters as there may be */
+async function requireRoom({ db }: Services, tenantId: string, webhookId: string): Promise<void> {
+  if ((await countFiltered(db.pool, tenantId, webhookId)) < MAX_FILTERED) return;
+  const rule = `must be null: ${MAX_FILTERED} webhooks have a filter, which is the most there may be`;
+  throw new ApiError('validation_failed', 'There are too many filters.', [{ field: 'filter', rule }]);
+}
+
 /** The gate and delivery settings that a body holds, as they are stored. */
 function toSettings({ services, tenantId }: Owner, webhookId: string, body: z.output<typeof patchWebhookBody>) {
   const sealHeaders = (headers: Record<string, string>) =>
@@ -102,6 +118,9 @@ function toSettings({ services, tenantId }: Owner, webhookId: string, body: z.ou
     ...(body.ordered !== undefined && { ordered: body.ordered }),
     ...(body.circuit_breaker !== undefined && { breaker: body.circuit_breaker }),
     ...(body.disable_after !== undefined && { disableAfter: body.disable_after ?? NEVER_DISABLE }),
+    ...(body.payload && { payload: body.payload }),
+    ...(body.payload_version !== undefined && { payloadVersion: body.payload_version }),
+    ...(body.filter !== undefined && { filter: body.filter }),
     ...(body.active !== undefined && { status: body.active ? ('active' as const) : ('paused' as const) }),
   };
 }

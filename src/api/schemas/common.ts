@@ -41,12 +41,18 @@ export const eventType = z.string().superRefine((text, context) => {
   if (problem) context.addIssue(problem);
 });
 
+export const eventVersion = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/, 'must be 1-32 letters, digits, dots, dashes or underscores');
+
 const DEFAULT_LIMIT = 50;
 const MAX_LIMIT = 200;
 
+export const pageLimit = z.coerce.number().int().min(1).max(MAX_LIMIT).default(DEFAULT_LIMIT);
+
 /** `limit` and `cursor` of every list; a cursor is the id of the last item of the page before. */
 export const pageOf = (kind: IdKind) => ({
-  limit: z.coerce.number().int().min(1).max(MAX_LIMIT).default(DEFAULT_LIMIT),
+  limit: pageLimit,
   cursor: idOf(kind).optional(),
 });
 

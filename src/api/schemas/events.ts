@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { OPERATIONAL_PREFIX } from '../../domain/event-types';
 import { LANE_NAMES } from '../../domain/lanes';
-import { eventType, pageOf, storableText, timeWindow } from './common';
+import { PAYLOAD_MODES } from '../../domain/minimal-payload';
+import { eventType, eventVersion, pageOf, storableText, timeWindow } from './common';
 
 export const publishBody = z.strictObject({
   type: eventType.refine((type) => !type.startsWith(OPERATIONAL_PREFIX), `must not begin with ${OPERATIONAL_PREFIX}`),
@@ -10,12 +11,11 @@ export const publishBody = z.strictObject({
     (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
     'must be an object',
   ),
-  version: z
-    .string()
-    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/, 'must be 1-32 letters, digits, dots, dashes or underscores')
-    .default('1.0'),
+  version: eventVersion.default('1.0'),
   /** The producer's own id for this event: publishing it again sends nothing. */
   id: storableText(1, 256).optional(),
+  /** `minimal`: for every webhook, whatever its own mode. */
+  payload: z.enum(PAYLOAD_MODES).default('full'),
   priority: z.enum(LANE_NAMES).default('normal'),
 });
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { type Filter, filterProblem } from '../../domain/filter';
 import { parseRateLimit, RATE_LIMIT_RULE } from '../../domain/rate-limit';
 import { SIGNATURE_STYLES } from '../../domain/signature-styles';
 import { customHeaderProblem } from '../../egress/custom-headers';
@@ -27,6 +28,12 @@ export const headers = z
     }
   })
   .refine((given) => Object.keys(given).length <= MAX_HEADERS, `must have at most ${MAX_HEADERS} headers`);
+
+/** Only events that pass it; kept as it was written. */
+export const filter = z.custom<Filter>().superRefine((given, context) => {
+  const problem = filterProblem(given);
+  if (problem) context.addIssue({ code: 'custom', path: problem.path, message: problem.rule });
+});
 
 /** `standard` goes with every delivery, asked for or not. */
 export const signatureStyles = z

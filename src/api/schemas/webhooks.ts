@@ -1,11 +1,20 @@
 import { z } from 'zod';
 import { patternProblem } from '../../domain/event-types';
 import { DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS, MIN_TIMEOUT_MS } from '../../domain/limits';
+import { PAYLOAD_MODES } from '../../domain/minimal-payload';
 import type { StoredRetryPolicy } from '../../domain/retry-schedule';
 import { isValidSecret } from '../../egress/signatures';
-import { durationBetween, pageOf, storableText } from './common';
+import { durationBetween, eventVersion, pageOf, storableText } from './common';
 import { retryPolicy } from './retry-policy';
-import { circuitBreaker, disableAfter, headers, maxInFlight, rateLimit, signatureStyles } from './webhook-policies';
+import {
+  circuitBreaker,
+  disableAfter,
+  filter,
+  headers,
+  maxInFlight,
+  rateLimit,
+  signatureStyles,
+} from './webhook-policies';
 
 const MAX_PATTERNS = 100;
 const MAX_URL_LENGTH = 2_048;
@@ -49,6 +58,9 @@ const settings = {
   ordered: z.boolean(),
   circuit_breaker: circuitBreaker.nullable(),
   disable_after: disableAfter.nullable(),
+  payload: z.enum(PAYLOAD_MODES),
+  payload_version: eventVersion.nullable(),
+  filter: filter.nullable(),
 };
 
 const secret = z.string().refine(isValidSecret, 'must be whsec_ and 24 to 64 bytes in base64');
@@ -74,6 +86,9 @@ export const createWebhookBody = z.strictObject({
   ordered: settings.ordered.default(false),
   circuit_breaker: settings.circuit_breaker.prefault({}),
   disable_after: settings.disable_after.prefault({}),
+  payload: settings.payload.default('full'),
+  payload_version: settings.payload_version.default(null),
+  filter: settings.filter.default(null),
 });
 
 export const patchWebhookBody = z

@@ -1,0 +1,199 @@
+import type { z } from 'zod';
+import {
+  countEventTypes,
+  countVersions,
+  deleteEventType,
+  type EventType,
+  type EventTypeSettings,
+  type EventTypeVersion,
+  findEventType,
+  insertEventType,
+  insertVersion,
+  listEventTypes,
+  listVersions,
+  updateEventType,
+} from '../../db/event-types';
+import { STANDARD_EVENT_TYPES, STANDARD_VERSION } from '../../domain/standard-event-types';
+import { audited } from '../audited';
+import { BadSchemaError, compileSchema } from '../data-validator';
+import { ApiError, noSuchEventType } from '../errors';
+import { EVENT_TYPE_PAGE_HEADERS, eventTypePage } from '../event-type-page';
+import type { Answer, Context } from '../route';
+import type {
+  addVersionBody,
+  createEventTypeBody,
+  listEventTypesQuery,
+  patchEventTypeBody,
+} from '../schemas/event-types';
+
+type None = undefined;
+
+const MAX_TYPES = 1_000;
+const MAX_VERSIONS = 20;
+
+export async function create(context: Context<z.output<typeof createEventTypeBody>, None>): Promise<Answer> {
+  const { services, tenantId, body } = context;
+  await audited(context, 'event_type.create', body.name, async (tx) => {
+    if ((await countEventTypes(tx, tenantId)) >= MAX_TYPES) throw tooMany(`${MAX_TYPES} event types`);
+    if (await insertEventType(tx, tenantId, body.name, toSettings(body) as EventTypeSettings)) return true;
+    throw new ApiError('state_conflict', 'There is an event type of this name.');
+  });
+  services.publishRules.forget(tenantId);
+  return { status: 201, body: await show(context, body.name) };
+}
+
+/** The ten types that many systems share; those whose names the tenant has already are left as they are. */
+export async function seed(context: Context<unknown, None>): Promise<Answer> {
+  const { services, tenantId } = context;
+  const created: string[] = [];
+  await audited(
+    context,
+    'event_type.seed',
+    'standard',
+    async (tx) => {
+      const room = MAX_TYPES - (await countEventTypes(tx, tenantId));
+      for (const { name, schema, example, ...settings } of STANDARD_EVENT_TYPES) {
+        if (!(await insertEventType(tx, tenantId, name, { ...settings, deprecated: false }))) continue;
+        await insertVersion(tx, tenantId, name, { version: STANDARD_VERSION, schema, example });
+        created.push(name);
+      }
+      if (created.length > room) throw tooMany(`${MAX_TYPES} event types`);
+      return created.length > 0;
+    },
+    () => ({ created }),
+  );
+  services.publishRules.forget(tenantId);
+  const existing = STANDARD_EVENT_TYPES.map(({ name }) => name).filter((name) => !created.includes(name));
+  return { status: 200, body: { created, existing } };
+}
+
+export async function list({
+  services,
+  tenantId,
+  query,
+}: Context<None, z.output<typeof listEventTypesQuery>>): Promise<Answer> {
+  const rows = await listEventTypes(services.db.kysely, tenantId, query.limit + 1, query.cursor);
+  const shown = rows.slice(0, query.limit);
+  const next = rows.length > query.limit ? shown.at(-1)!.name : null;
+  return { status: 200, body: { data: shown.map(toOut), next_cursor: next } };
+}
+
+export async function get(context: Context<None, None>): Promise<Answer> {
+  return { status: 200, body: await show(context, context.ids.name!) };
+}
+
+export async function patch(context: Context<z.output<typeof patchEventTypeBody>, None>): Promise<Answer> {
+  const { services, tenantId, body } = context;
+  const name = context.ids.name!;
+  const updated = await audited(
+    context,
+    'event_type.update',
+    name,
+    (tx) => updateEventType(tx, tenantId, name, toSettings(body)),
+    () => ({ fields: Object.keys(body) }),
+  );
+  if (!updated) throw noSuchEventType();
+  services.publishRules.forget(tenantId);
+  return { status: 200, body: await show(context, name) };
+}
+
+export async function remove(context: Context<None, None>): Promise<Answer> {
+  const { services, tenantId } = context;
+  const name = context.ids.name!;
+  const removed = await audited(context, 'event_type.delete', name, (tx) => deleteEventType(tx, tenantId, name));
+  if (!removed) throw noSuchEventType();
+  services.publishRules.forget(tenantId);
+  return { status: 204 };
+}
+
+/** A version never changes: what was valid once stays valid. */
+export async function addVersion(context: Context<z.output<typeof addVersionBody>, None>): Promise<Answer> {
+  const { services, tenantId, body } = context;
+  const name = context.ids.name!;
+  requireGood(body);
+  await audited(
+    context,
+    'event_type.version.create',
+    name,
+    async (tx) => {
+      const count = await countVersions(tx, tenantId, name);
+      if (count === undefined) throw noSuchEventType();
+      if (count >= MAX_VERSIONS) throw tooMany(`${MAX_VERSIONS} versions of this event type`);
+      if (await insertVersion(tx, tenantId, name, body)) return true;
+      throw new ApiError('state_conflict', 'There is such a version already; a version never changes.');
+    },
+    () => ({ version: body.version }),
+  );
+  services.publishRules.forget(tenantId);
+  return { status: 201, body: await show(context, name) };
+}
+
+export async function docs({ services, tenantId, ids }: Context<None, None>): Promise<Answer> {
+  const { type, versions } = await find(services, tenantId, ids.name!);
+  return { status: 200, html: eventTypePage(type, versions), headers: EVENT_TYPE_PAGE_HEADERS };
+}
+
+/** @throws ApiError validation_failed, naming what is wrong with the schema, or with the example under it */
+function requireGood({ schema, example }: z.output<typeof addVersionBody>): void {
+  if (!schema) return;
+  const validate = compiled(schema);
+  const problems = example ? validate(example, JSON.stringify(example).length) : [];
+  if (problems.length === 0) return;
+  const fields = problems.map(({ field, rule }) => ({ field: field.replace(/^data/, 'example'), rule }));
+  throw new ApiError('validation_failed', 'The example does not match the schema.', fields);
+}
+
+function compiled(schema: object) {
+  try {
+    return compileSchema(schema);
+  } catch (error) {
+    if (!(error instanceof BadSchemaError)) throw error;
+    throw new ApiError('validation_failed', 'The schema cannot be used.', error.fields);
+  }
+}
+
+const tooMany = (what: string) => new ApiError('state_conflict', `There are ${what}, which is the most there may be.`);
+
+type Asked = Pick<Context<unknown, unknown>, 'services' | 'tenantId'>;
+
+async function show({ services, tenantId }: Asked, name: string) {
+  const { type, versions } = await find(services, tenantId, name);
+  return {
+    ...toOut(type),
+    versions: versions.map(({ version, schema, example, createdAt }) => ({
+      version,
+      schema,
+      example,
+      created_at: createdAt,
+    })),
+  };
+}
+
+async function find(
+  { db }: Asked['services'],
+  tenantId: string,
+  name: string,
+): Promise<{ type: EventType; versions: EventTypeVersion[] }> {
+  const type = await findEventType(db.kysely, tenantId, name);
+  if (!type) throw noSuchEventType();
+  return { type, versions: await listVersions(db.kysely, tenantId, name) };
+}
+
+function toSettings({ description, deprecated, key_fields }: z.output<typeof patchEventTypeBody>) {
+  return {
+    ...(description !== undefined && { description }),
+    ...(deprecated !== undefined && { deprecated }),
+    ...(key_fields && { keyFields: key_fields }),
+  };
+}
+
+function toOut({ name, description, deprecated, keyFields, createdAt, updatedAt }: EventType) {
+  return {
+    name,
+    description,
+    deprecated,
+    key_fields: keyFields,
+    created_at: createdAt,
+    updated_at: updatedAt,
+  };
+}

@@ -1,0 +1,33 @@
+import type { z } from 'zod';
+import { readSettings, type TenantSettings, updateSettings } from '../../db/tenant-settings';
+import { toPublicId } from '../../domain/ids';
+import { audited } from '../audited';
+import type { Answer, Context } from '../route';
+import type { patchSettingsBody } from '../schemas/event-types';
+
+type None = undefined;
+
+export async function get({ services, tenantId }: Context<None, None>): Promise<Answer> {
+  return { status: 200, body: toOut(await readSettings(services.db.kysely, tenantId)) };
+}
+
+export async function patch(context: Context<z.output<typeof patchSettingsBody>, None>): Promise<Answer> {
+  const { services, tenantId, body } = context;
+  const change = {
+    ...(body.unknown_event_types && { unknownEventTypes: body.unknown_event_types }),
+    ...(body.unknown_event_versions && { unknownEventVersions: body.unknown_event_versions }),
+  };
+  const settings = await audited(
+    context,
+    'settings.update',
+    toPublicId('tenant', tenantId),
+    (tx) => updateSettings(tx, tenantId, change),
+    () => body,
+  );
+  services.publishRules.forget(tenantId);
+  return { status: 200, body: toOut(settings) };
+}
+
+function toOut({ unknownEventTypes, unknownEventVersions }: TenantSettings) {
+  return { unknown_event_types: unknownEventTypes, unknown_event_versions: unknownEventVersions };
+}

@@ -1,0 +1,71 @@
+import { z } from 'zod';
+import { type JsonObject, ON_UNKNOWN, OPERATIONAL_PREFIX } from '../../domain/event-types';
+import { keyFieldProblem } from '../../domain/minimal-payload';
+import { eventType, eventVersion, pageLimit, storableText } from './common';
+
+const MAX_KEY_FIELDS = 20;
+const MAX_EXAMPLE_CHARACTERS = 16 * 1024;
+
+/** Types that producers may publish. */
+export const ownEventType = eventType.refine(
+  (type) => !type.startsWith(OPERATIONAL_PREFIX),
+  `must not begin with ${OPERATIONAL_PREFIX}`,
+);
+
+const keyField = storableText(1, 256).superRefine((text, context) => {
+  const problem = keyFieldProblem(text);
+  if (problem) context.addIssue(problem);
+});
+
+const jsonObject = z.custom<JsonObject>(
+  (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
+  'must be an object',
+);
+
+const settings = {
+  description: storableText(0, 2_000).nullable(),
+  deprecated: z.boolean(),
+  key_fields: z
+    .array(keyField)
+    .max(MAX_KEY_FIELDS)
+    .transform((fields) => [...new Set(fields)]),
+};
+
+export const createEventTypeBody = z.strictObject({
+  name: ownEventType,
+  description: settings.description.default(null),
+  deprecated: settings.deprecated.default(false),
+  key_fields: settings.key_fields.default([]),
+});
+
+export const patchEventTypeBody = z
+  .strictObject(settings)
+  .partial()
+  .refine((change) => Object.keys(change).length > 0, 'must change something');
+
+/** Names sort types, so the last name of a page is its cursor. */
+export const listEventTypesQuery = z.strictObject({ limit: pageLimit, cursor: eventType.optional() });
+
+export const addVersionBody = z.strictObject({
+  version: eventVersion,
+  /** Looked at by ../data-validator.ts. */
+  schema: jsonObject.nullable().default(null),
+  example: jsonObject
+    .refine((value) => isShort(value), `must have at most ${MAX_EXAMPLE_CHARACTERS} characters, and not be too deep`)
+    .nullable()
+    .default(null),
+});
+
+/** What is too deep cannot be written. */
+function isShort(value: JsonObject): boolean {
+  try {
+    return JSON.stringify(value).length <= MAX_EXAMPLE_CHARACTERS;
+  } catch {
+    return false;
+  }
+}
+
+export const patchSettingsBody = z
+  .strictObject({ unknown_event_types: z.enum(ON_UNKNOWN), unknown_event_versions: z.enum(ON_UNKNOWN) })
+  .partial()
+  .refine((change) => Object.keys(change).length > 0, 'must change something');

@@ -1,0 +1,66 @@
+/**
+ * The source text of members of a JSON object, exactly as they were written.
+ *
+ * Parsing and printing again changes data: 64-bit integers lose their last digits, 1.0 becomes 1. What a producer
+ * publishes is what receivers get, so its bytes are cut out of the request instead.
+ *
+ * @param json text that JSON.parse has accepted and that holds an object
+ * @returns the text of each named member's value that is there; of the last one where a name is repeated, as JSON.parse
+ * takes it
+ */
+export function rawMembers(json: string, names: { has(name: string): boolean }): Map<string, string> {
+  const found = new Map<string, string>();
+  let at = skipSpace(json, skipSpace(json, 0) + 1);
+  while (json[at] === '"') {
+    const keyEnd = endOfString(json, at);
+    const key = JSON.parse(json.slice(at, keyEnd)) as string;
+    const start = skipSpace(json, skipSpace(json, keyEnd) + 1);
+    const end = endOfValue(json, start);
+    if (names.has(key)) found.set(key, json.slice(start, end));
+    at = skipSpace(json, end);
+    if (json[at] === ',') at = skipSpace(json, at + 1);
+  }
+  return found;
+}
+
+/** The text of one member's value, or undefined. */
+export function rawMember(json: string, name: string): string | undefined {
+  return rawMembers(json, new Set([name])).get(name);
+}
+
+function skipSpace(json: string, at: number): number {
+  let i = at;
+  while (json[i] === ' ' || json[i] === '\n' || json[i] === '\r' || json[i] === '\t') i++;
+  return i;
+}
+
+function endOfString(json: string, start: number): number {
+  for (let i = start + 1; ; i++) {
+    if (json[i] === '\\') i++;
+    else if (json[i] === '"') return i + 1;
+  }
+}
+
+function endOfValue(json: string, start: number): number {
+  let depth = 0;
+  for (let i = start; i < json.length; ) {
+    const c = json[i];
+    if (c === '"') {
+      i = endOfString(json, i);
+      if (depth === 0) return i;
+      continue;
+    }
+    if (c === '{' || c === '[') depth++;
+    else if (c === '}' || c === ']') {
+      if (depth === 0) return trimEnd(json, start, i);
+      if (--depth === 0) return i + 1;
+    } else if (c === ',' && depth === 0) return trimEnd(json, start, i);
+    i++;
+  }
+  return json.length;
+}
+
+/** A number or word ends before the white space that follows it. */
+function trimEnd(json: string, start: number, end: number): number {
+  return start + json.slice(start, end).trimEnd().length;
+}
