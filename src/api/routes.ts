@@ -30,7 +30,14 @@ const onWebhook = { method: 'post', scope: 'manage', ids: webhook, body: emptyBo
 
 /** The API. A new endpoint is one more row. The first row that matches a path wins. */
 export const routes: Route[] = [
-  route({ method: 'post', path: '/events', scope: 'publish', body: publishBody, handler: events.publish }),
+  route({
+    method: 'post',
+    path: '/events',
+    scope: 'publish',
+    body: publishBody,
+    idempotency: 'own',
+    handler: events.publish,
+  }),
   route({ method: 'get', path: '/events', scope: 'read', query: listEventsQuery, handler: events.list }),
   route({ method: 'get', path: '/events/:event', scope: 'read', ids: event, handler: events.get }),
   route({
