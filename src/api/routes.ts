@@ -2,12 +2,13 @@ import * as deadLetters from './handlers/dead-letters';
 import * as deliveries from './handlers/deliveries';
 import * as eventReplay from './handlers/event-replay';
 import * as events from './handlers/events';
+import * as publishBatch from './handlers/publish-batch';
 import * as replays from './handlers/replays';
 import * as control from './handlers/webhook-control';
 import * as webhooks from './handlers/webhooks';
 import { type Route, route } from './route';
 import { emptyBody, listDeliveriesQuery, listOwnDeliveriesQuery, rescheduleBody } from './schemas/deliveries';
-import { listEventsQuery, publishBody } from './schemas/events';
+import { listEventsQuery, publishBatchBody, publishBody } from './schemas/events';
 import {
   discardDeadLettersBody,
   listDeadLettersQuery,
@@ -37,6 +38,13 @@ export const routes: Route[] = [
     body: publishBody,
     idempotency: 'own',
     handler: events.publish,
+  }),
+  route({
+    method: 'post',
+    path: '/events/batch',
+    scope: 'publish',
+    body: publishBatchBody,
+    handler: publishBatch.publish,
   }),
   route({ method: 'get', path: '/events', scope: 'read', query: listEventsQuery, handler: events.list }),
   route({ method: 'get', path: '/events/:event', scope: 'read', ids: event, handler: events.get }),
