@@ -58,6 +58,7 @@ create table deliveries (
   failed_because text,
   failed_at timestamp with time zone,
   ended_at timestamp with time zone,
+  minimal boolean not null default false,
   constraint deliveries_pkey PRIMARY KEY (id)
 ) partition by RANGE (id);
 
@@ -95,12 +96,38 @@ CREATE INDEX delivery_queue_lanes ON public.delivery_queue USING btree (lane, we
 
 CREATE INDEX delivery_queue_timed ON public.delivery_queue USING btree (webhook_id, seq) WHERE timed;
 
+create table event_type_versions (
+  id uuid not null,
+  tenant_id uuid not null,
+  name text not null,
+  version text not null,
+  schema json,
+  example json,
+  created_at timestamp with time zone not null default now(),
+  constraint event_type_versions_pkey PRIMARY KEY (id),
+  constraint event_type_versions_tenant_id_name_fkey FOREIGN KEY (tenant_id, name) REFERENCES event_types(tenant_id, name) ON DELETE CASCADE,
+  constraint event_type_versions_tenant_id_name_version_key UNIQUE (tenant_id, name, version)
+);
+
+create table event_types (
+  tenant_id uuid not null,
+  name text not null,
+  description text,
+  deprecated boolean not null default false,
+  key_fields text[] not null default '{}'::text[],
+  created_at timestamp with time zone not null default now(),
+  updated_at timestamp with time zone not null default now(),
+  constraint event_types_pkey PRIMARY KEY (tenant_id, name),
+  constraint event_types_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id)
+);
+
 create table events (
   id uuid not null,
   tenant_id uuid not null,
   type text not null,
   body bytea not null,
   created_at timestamp with time zone not null default now(),
+  key_fields text[],
   constraint events_pkey PRIMARY KEY (id)
 ) partition by RANGE (id);
 
@@ -114,6 +141,26 @@ create table idempotency_keys (
   created_at timestamp with time zone not null default now(),
   constraint idempotency_keys_pkey PRIMARY KEY (tenant_id, kind, key)
 );
+
+CREATE INDEX idempotency_keys_age ON public.idempotency_keys USING btree (kind, created_at);
+
+create table idempotent_requests (
+  tenant_id uuid not null,
+  key text not null,
+  id uuid not null,
+  request_hash bytea not null,
+  state text not null default 'running'::text,
+  claims integer not null default 1,
+  lease_until timestamp with time zone,
+  status integer,
+  answer text,
+  sealed boolean not null default true,
+  created_at timestamp with time zone not null default now(),
+  constraint idempotent_requests_pkey PRIMARY KEY (tenant_id, key),
+  constraint idempotent_requests_state_check CHECK ((state = ANY (ARRAY['running'::text, 'done'::text])))
+);
+
+CREATE INDEX idempotent_requests_age ON public.idempotent_requests USING btree (created_at);
 
 create table operational_outbox (
   id uuid not null default gen_random_uuid(),
@@ -156,15 +203,21 @@ create table subscriptions (
   tenant_id uuid not null,
   pattern text not null,
   webhook_id uuid not null,
-  constraint subscriptions_pkey PRIMARY KEY (tenant_id, pattern, webhook_id)
+  minimal boolean not null default false,
+  payload_version text,
+  constraint subscriptions_pkey PRIMARY KEY (tenant_id, pattern, webhook_id) INCLUDE (minimal, payload_version)
 );
 
 create table tenants (
   id uuid not null,
   name text not null,
   created_at timestamp with time zone not null default now(),
+  unknown_event_types text not null default 'accept'::text,
+  unknown_event_versions text not null default 'accept'::text,
   constraint tenants_name_key UNIQUE (name),
-  constraint tenants_pkey PRIMARY KEY (id)
+  constraint tenants_pkey PRIMARY KEY (id),
+  constraint tenants_unknown_event_types_check CHECK ((unknown_event_types = ANY (ARRAY['accept'::text, 'refuse'::text]))),
+  constraint tenants_unknown_event_versions_check CHECK ((unknown_event_versions = ANY (ARRAY['accept'::text, 'refuse'::text])))
 );
 
 create table webhook_gates (
@@ -236,10 +289,16 @@ create table webhooks (
   sealed_headers text,
   header_names text[] not null default '{}'::text[],
   rate_limit text,
+  payload text not null default 'full'::text,
+  payload_version text,
+  filter json,
+  constraint webhooks_payload_check CHECK ((payload = ANY (ARRAY['full'::text, 'minimal'::text]))),
   constraint webhooks_pkey PRIMARY KEY (id),
   constraint webhooks_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id),
   constraint webhooks_timeout_ms_check CHECK (((timeout_ms >= 1000) AND (timeout_ms <= 30000)))
 );
+
+CREATE INDEX webhooks_filtered ON public.webhooks USING btree (tenant_id) WHERE ((filter IS NOT NULL) AND (deleted_at IS NULL));
 
 CREATE INDEX webhooks_tenant ON public.webhooks USING btree (tenant_id, id) WHERE (deleted_at IS NULL);
 

@@ -1,10 +1,11 @@
 import express, { type Express, type Request, type Response, type Router } from 'express';
 import { createAuthenticator } from './auth';
+import { answerOnce, readOnce } from './idempotency';
 import { createBodyReader } from './read-body';
 import { parseIds, parseInput } from './read-input';
 import { readiness } from './readiness';
 import { beginRequest, type Locals } from './request-log';
-import type { Route } from './route';
+import type { Context, Route } from './route';
 import { routes } from './routes';
 import { sendProblem } from './send-problem';
 import type { Services } from './services';
@@ -40,7 +41,7 @@ export function createApp(services: Services, extra?: Router): Express {
     const query = parseInput(row.query, req.query, 'query');
     // Bodies are read only once the key is known to be good.
     const sent = row.body ? await readBody(req, res) : undefined;
-    const answer = await row.handler({
+    const context: Context<unknown, unknown> = {
       services,
       tenantId: key.tenantId,
       actor: key.id,
@@ -48,7 +49,10 @@ export function createApp(services: Services, extra?: Router): Express {
       query,
       body: parseInput(row.body, sent?.value, 'body'),
       bodyText: sent?.text ?? '',
-    });
+      requestId: locals.requestId,
+      once: row.method === 'post' ? readOnce(req, sent?.bytes) : undefined,
+    };
+    const answer = await (row.idempotency === 'own' ? row.handler(context) : answerOnce(context, row.handler));
     res.status(answer.status).set(answer.headers ?? {});
     if (answer.html !== undefined) res.type('html').send(answer.html);
     else if (answer.body === undefined) res.end();

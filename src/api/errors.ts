@@ -6,9 +6,11 @@ const PROBLEMS = {
   not_found: { status: 404, title: 'There is no such thing' },
   method_not_allowed: { status: 405, title: 'The path exists, the method does not' },
   state_conflict: { status: 409, title: 'The state does not allow this' },
+  idempotency_in_progress: { status: 409, title: 'The request with this key is still being served' },
   body_too_large: { status: 413, title: 'The body is over the limit' },
   unsupported_media_type: { status: 415, title: 'The body must be application/json' },
   validation_failed: { status: 422, title: 'The request breaks a rule' },
+  idempotency_mismatch: { status: 422, title: 'This idempotency key stands for another request' },
   internal_error: { status: 500, title: 'Something went wrong here' },
   database_unavailable: { status: 503, title: 'The database cannot be reached' },
   engine_unavailable: { status: 503, title: 'The workflow engine cannot be reached' },
@@ -55,6 +57,9 @@ export const noSuchEventType = () => new ApiError('not_found', 'There is no even
 
 /** Seconds after which a 503 is worth another try. */
 export const RETRY_AFTER_SECONDS = 5;
+
+/** The same of a request that is being served for someone else: most take milliseconds. */
+export const IN_PROGRESS_RETRY_AFTER_SECONDS = 1;
 
 /** SQLSTATE classes of a server that is away or going away: connection, resources, operator intervention. */
 const AWAY_SQLSTATE = /^(08|53|57)/;

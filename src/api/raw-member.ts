@@ -1,1 +1,1 @@
-export { rawMember } from '../domain/raw-member';
+export { rawItems, rawMember } from '../domain/raw-member';

@@ -4,7 +4,7 @@ import { ApiError } from './errors';
 const MAX_BODY = '1mb';
 
 /** A body as it was written, and what it says. */
-export type SentBody = { text: string; value: unknown };
+export type SentBody = { bytes: Buffer; text: string; value: unknown };
 
 /**
  * Returns a function that reads a request's JSON body; undefined where there is none.
@@ -26,7 +26,7 @@ export function createBodyReader() {
     if (!isUtf8(req)) throw new ApiError('unsupported_media_type', 'The body must be JSON in UTF-8, not compressed.');
     try {
       const text = utf8.decode(bytes);
-      return { text, value: JSON.parse(text) };
+      return { bytes, text, value: JSON.parse(text) };
     } catch {
       throw new ApiError('malformed_json', 'The body could not be parsed as JSON in UTF-8.');
     }

@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import type { Once } from '../db/idempotent-requests';
 import type { IdKind } from '../domain/ids';
 import type { Scope } from './auth';
 import type { Services } from './services';
@@ -21,6 +22,12 @@ export type Context<Body, Query> = {
   query: Query;
   /** The body as it was written. */
   bodyText: string;
+  /** Public, as the caller sees it. */
+  requestId: string;
+  /** Of a POST with an `Idempotency-Key`. */
+  once?: Once | undefined;
+  /** A uuid that names this use of the key: the same where the request was cut short and is served again. */
+  onceId?: string;
 };
 
 /** One row of the API. Everything about an endpoint stands here; ./app.ts does the rest. */
@@ -32,6 +39,8 @@ export type Route<Body = unknown, Query = unknown> = {
   ids?: Record<string, ParamKind>;
   body?: z.ZodType<Body>;
   query?: z.ZodType<Query>;
+  /** `own`: the handler sees to the `Idempotency-Key` itself, for less than {@link answerOnce} costs. */
+  idempotency?: 'own';
   handler: (context: Context<Body, Query>) => Promise<Answer>;
 };
 

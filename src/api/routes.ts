@@ -3,6 +3,7 @@ import * as deliveries from './handlers/deliveries';
 import * as eventReplay from './handlers/event-replay';
 import * as eventTypes from './handlers/event-types';
 import * as events from './handlers/events';
+import * as publishBatch from './handlers/publish-batch';
 import * as replays from './handlers/replays';
 import * as settings from './handlers/settings';
 import * as control from './handlers/webhook-control';
@@ -16,7 +17,7 @@ import {
   patchEventTypeBody,
   patchSettingsBody,
 } from './schemas/event-types';
-import { listEventsQuery, publishBody } from './schemas/events';
+import { listEventsQuery, publishBatchBody, publishBody } from './schemas/events';
 import {
   discardDeadLettersBody,
   listDeadLettersQuery,
@@ -40,7 +41,21 @@ const onWebhook = { method: 'post', scope: 'manage', ids: webhook, body: emptyBo
 
 /** The API. A new endpoint is one more row. The first row that matches a path wins. */
 export const routes: Route[] = [
-  route({ method: 'post', path: '/events', scope: 'publish', body: publishBody, handler: events.publish }),
+  route({
+    method: 'post',
+    path: '/events',
+    scope: 'publish',
+    body: publishBody,
+    idempotency: 'own',
+    handler: events.publish,
+  }),
+  route({
+    method: 'post',
+    path: '/events/batch',
+    scope: 'publish',
+    body: publishBatchBody,
+    handler: publishBatch.publish,
+  }),
   route({ method: 'get', path: '/events', scope: 'read', query: listEventsQuery, handler: events.list }),
   route({ method: 'get', path: '/events/:event', scope: 'read', ids: event, handler: events.get }),
   route({

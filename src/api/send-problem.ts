@@ -1,6 +1,6 @@
 import type { NextFunction, Request, Response } from 'express';
 import type { Log } from '../log';
-import { RETRY_AFTER_SECONDS, toApiError } from './errors';
+import { IN_PROGRESS_RETRY_AFTER_SECONDS, RETRY_AFTER_SECONDS, toApiError } from './errors';
 import type { Locals } from './request-log';
 
 /** The one place that answers with an error: problem details, and the stack of what was not expected to the log. */
@@ -18,6 +18,9 @@ export function sendProblem(log: Log) {
       return;
     }
     if (problem.status === 503) res.set('retry-after', String(RETRY_AFTER_SECONDS));
+    if (problem.code === 'idempotency_in_progress') {
+      res.set('retry-after', String(IN_PROGRESS_RETRY_AFTER_SECONDS));
+    }
     if (problem.status === 401) res.set('www-authenticate', 'Bearer');
     res.status(problem.status).type('application/problem+json').json(problem.toProblem(locals.requestId));
   };

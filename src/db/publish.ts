@@ -1,5 +1,6 @@
 import type { Pool } from 'pg';
 import { LANES, type Lane } from '../domain/lanes';
+import { type Earlier, EXPIRED, findRequest, type Once } from './idempotent-requests';
 import { ensurePartitions } from './partitions';
 
 export type NewEvent = {
@@ -54,17 +55,87 @@ q as (
 select (select id from e) as event_id, (select count(*) from q)::int as deliveries`,
 };
 
-const NO_PARTITION = '23514';
+/**
+ * The same with an `Idempotency-Key` in place of the producer's id: claims the key and keeps the answer as well. There
+ * is no moment at which only a part of it is done, and no more round trips than without. `event_id` is null where the
+ * key is taken.
+ */
+const PUBLISH_ONCE = {
+  name: 'publish_once',
+  text: `
+with s as materialized (
+  select distinct webhook_id, minimal from subscriptions where tenant_id = $2 and pattern = any($7::text[])
+    and ($11::text is null or payload_version is null or payload_version = $11) and webhook_id <> all($12::uuid[])),
+k as (
+  insert into idempotent_requests as r (tenant_id, key, id, request_hash, state, status, answer, sealed)
+  select $2, $6, $1, $9, 'done', 202, $10 || (select count(*) from s) || '}', false
+  on conflict (tenant_id, key) do update set
+    id = excluded.id, request_hash = excluded.request_hash, state = excluded.state, claims = 1, lease_until = null,
+    status = excluded.status, answer = excluded.answer, sealed = excluded.sealed, created_at = excluded.created_at
+  where ${EXPIRED}
+  returning 1),
+e as (
+  insert into events (id, tenant_id, type, body, created_at, key_fields)
+  select $1, $2, $3, $4, $5, $13::text[] where exists (select from k)
+  returning id),
+d as (
+  insert into deliveries (id, tenant_id, event_id, webhook_id, event_type, minimal)
+  select (substr($1::uuid::text, 1, 14) || '7' || substr(gen_random_uuid()::text, 16))::uuid, $2, e.id, s.webhook_id, $3,
+    s.minimal
+  from e cross join s
+  returning id, tenant_id, event_id, webhook_id, event_type),
+q as (
+  insert into delivery_queue (delivery_id, tenant_id, event_id, webhook_id, event_type, lane)
+  select id, tenant_id, event_id, webhook_id, event_type, $8::smallint from d returning 1)
+select (select id from e) as event_id, (select count(*) from q)::int as deliveries`,
+};
 
-/** Stores an event and queues its deliveries. Where its week has no partition yet, makes it and tries once more. */
-export async function publishEvent(pool: Pool, event: NewEvent): Promise<Published> {
+const NO_PARTITION = '23514';
+/** A key may expire between being found taken and being looked at. */
+const ROUNDS = 3;
+
+/** Stores an event and queues its deliveries. */
+export function publishEvent(pool: Pool, event: NewEvent): Promise<Published> {
+  return withPartition(pool, event.createdAt, () => insertEvent(pool, event));
+}
+
+/** Runs a publish. Where its week has no partition yet, makes it and tries once more. */
+export async function withPartition<T>(pool: Pool, createdAt: Date, publish: () => Promise<T>): Promise<T> {
   try {
-    return await insertEvent(pool, event);
+    return await publish();
   } catch (error) {
     if ((error as { code?: string }).code !== NO_PARTITION) throw error;
-    await ensurePartitions(pool, event.createdAt.getTime());
-    return insertEvent(pool, event);
+    await ensurePartitions(pool, createdAt.getTime());
+    return publish();
   }
+}
+
+/**
+ * Publishes an event once for its `Idempotency-Key`, or says what an earlier request with this key has come to.
+ *
+ * @param answerHead the answer as JSON, up to where the number of deliveries and the closing brace follow
+ */
+export async function publishOnce(
+  pool: Pool,
+  event: Omit<NewEvent, 'producerId'>,
+  once: Once,
+  answerHead: string,
+): Promise<{ state: 'published'; deliveries: number } | Earlier> {
+  const { id, tenantId, type, body, createdAt, patterns, lane = 'normal' } = event;
+  const values = [
+    ...[id, tenantId, type, body, createdAt, once.key, patterns, LANES[lane], once.requestHash, answerHead],
+    ...[event.version ?? null, event.excluded ?? [], event.keyFields ?? null],
+  ];
+  for (let round = 0; round < ROUNDS; round++) {
+    const { rows } = await withPartition(pool, createdAt, () =>
+      pool.query<{ event_id: string | null; deliveries: number }>({ ...PUBLISH_ONCE, values }),
+    );
+    const { event_id: published, deliveries } = rows[0]!;
+    if (published) return { state: 'published', deliveries };
+    const earlier = await findRequest(pool, tenantId, once);
+    if (earlier) return earlier;
+  }
+  return { state: 'running' };
 }
 
 /** The same over any connection, for who is in a transaction: its week must have a partition. */

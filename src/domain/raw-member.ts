@@ -28,6 +28,23 @@ export function rawMember(json: string, name: string): string | undefined {
   return rawMembers(json, new Set([name])).get(name);
 }
 
+/**
+ * The source texts of the items of a JSON array, exactly as they were written.
+ *
+ * @param json text that JSON.parse has accepted and that holds an array
+ */
+export function rawItems(json: string): string[] {
+  const items: string[] = [];
+  let at = skipSpace(json, skipSpace(json, 0) + 1);
+  while (json[at] !== ']') {
+    const end = endOfValue(json, at);
+    items.push(json.slice(at, end));
+    at = skipSpace(json, end);
+    if (json[at] === ',') at = skipSpace(json, at + 1);
+  }
+  return items;
+}
+
 function skipSpace(json: string, at: number): number {
   let i = at;
   while (json[i] === ' ' || json[i] === '\n' || json[i] === '\r' || json[i] === '\t') i++;

@@ -4,6 +4,7 @@ import type { Database } from '../db/database';
 import { ensurePartitions } from '../db/partitions';
 import { workflowId } from '../domain/names';
 import type { Log } from '../log';
+import { forgetExpiredKeys } from './forget-expired';
 import { restartReplays } from './restart-replays';
 import { startAll } from './start-all';
 import { type StartSettings, startOverdue } from './start-workflow';
@@ -22,8 +23,8 @@ const CANCEL_PER_BATCH = 500;
 
 /**
  * Sees to what no timer or request will: retries whose workflow is lost are started again from Postgres (nothing
- * happens where it lives), and so are bulk replays; live deliveries of deleted webhooks are cancelled, and partitions
- * are made ahead of time.
+ * happens where it lives), and so are bulk replays; live deliveries of deleted webhooks are cancelled, partitions are
+ * made ahead of time, and idempotency keys forgotten when their time is over.
  */
 export function startReconciler(settings: ReconcileSettings): { stop(): Promise<void> } {
   const { db, log, everyMs } = settings;
@@ -36,6 +37,7 @@ export function startReconciler(settings: ReconcileSettings): { stop(): Promise<
     await restartOverdue(settings, () => stopped);
     await cancelDeleted(settings, () => stopped);
     await restartReplays(settings, () => stopped);
+    await forgetExpiredKeys(settings, () => stopped);
   }
 
   function schedule(): void {

@@ -384,6 +384,6 @@ test('nothing of all this was written', async () => {
 
 async function countRows(): Promise<unknown> {
   const tables = ['webhooks', 'webhook_gates', 'webhook_secrets', 'subscriptions', 'events', 'deliveries'];
-  tables.push('delivery_queue', 'idempotency_keys', 'audit_log');
+  tables.push('delivery_queue', 'idempotency_keys', 'idempotent_requests', 'audit_log');
   return sql(posthorn, `select ${tables.map((name) => `(select count(*) from ${name}) as ${name}`).join(', ')}`);
 }

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { rawMember } from '../../src/api/raw-member';
+import { rawItems, rawMember } from '../../src/api/raw-member';
 
 const space = fc.stringMatching(/^[ \t\r\n]{0,3}$/);
 /** Keys that repeat often, and such as look like JSON themselves. */
@@ -44,6 +44,27 @@ function escapeAll(text: string): string {
   const units = Array.from({ length: text.length }, (_, i) => text.charCodeAt(i).toString(16).padStart(4, '0'));
   return `"${units.map((hex) => `\\u${hex}`).join('')}"`;
 }
+
+const list = fc
+  .tuple(space, space, fc.array(fc.tuple(space, value, space), { maxLength: 5 }), space)
+  .map(
+    ([before, inside, items, after]) =>
+      `${before}[${items.map((parts) => parts.join('')).join(',') || inside}]${after}`,
+  );
+
+test('the texts of an array’s items parse to what JSON.parse finds', () => {
+  fc.assert(
+    fc.property(list, (json) => {
+      const raw = rawItems(json);
+      expect(raw.map((text) => JSON.parse(text))).toEqual(JSON.parse(json));
+      for (const text of raw) {
+        expect(text).toBe(text.trim());
+        expect(json).toContain(text);
+      }
+    }),
+    { numRuns: 1_000 },
+  );
+});
 
 const document = fc.tuple(space, objectOf(value), space).map((parts) => parts.join(''));
 

@@ -1,56 +1,92 @@
 import type { z } from 'zod';
 import { type EventFilter, findEvent, listEvents } from '../../db/events';
-import { publishEvent } from '../../db/publish';
+import { type NewEvent, publishEvent, publishOnce } from '../../db/publish';
 import { envelope } from '../../domain/envelope';
 import { matchingPatterns } from '../../domain/event-types';
 import { newUuid, toPublicId } from '../../domain/ids';
 import { ApiError, notFound } from '../errors';
+import { answerAgain, answerOnce } from '../idempotency';
 import { page } from '../page';
 import { prepareEvent } from '../prepare-event';
 import { rawMember } from '../raw-member';
 import type { Answer, Context } from '../route';
 import { windowBounds } from '../schemas/common';
 import type { listEventsQuery, publishBody } from '../schemas/events';
+import type { Services } from '../services';
 
 /** Receivers are often behind gateways that refuse more. */
 const MAX_DATA_BYTES = 256 * 1024;
 
 type None = undefined;
 
-export async function publish(context: Context<z.output<typeof publishBody>, None>): Promise<Answer> {
-  const { services, tenantId, body } = context;
-  const data = rawMember(context.bodyText, 'data')!;
-  if (Buffer.byteLength(data) > MAX_DATA_BYTES) {
+type Body = z.output<typeof publishBody>;
+
+/** `POST /events`. An `Idempotency-Key` takes the place of the producer's own id: one statement either way. */
+export async function publish(context: Context<Body, None>): Promise<Answer> {
+  const { services, tenantId, body, once } = context;
+  const event = await toNewEvent(services, tenantId, body, rawMember(context.bodyText, 'data')!);
+  if (!once || event.producerId !== undefined) return answerOnce(context, () => publishNow(services, event));
+  const head = answerHead(event);
+  const published = await publishOnce(
+    services.db.pool,
+    event,
+    once,
+    `${JSON.stringify(head).slice(0, -1)},"deliveries":`,
+  );
+  if (published.state !== 'published') return answerAgain(context, published);
+  services.notifyWork();
+  return { status: 202, body: { ...head, deliveries: published.deliveries } };
+}
+
+async function publishNow(services: Services, event: NewEvent): Promise<Answer> {
+  const published = await publishEvent(services.db.pool, event);
+  if (!published.duplicate) services.notifyWork();
+  return {
+    status: published.duplicate ? 200 : 202,
+    body: {
+      ...answerHead({ ...published, id: published.eventId }),
+      deliveries: published.deliveries,
+      ...(published.duplicate && { duplicate: true }),
+    },
+  };
+}
+
+const answerHead = ({ id, type, createdAt }: Pick<NewEvent, 'id' | 'type' | 'createdAt'>) => ({
+  id: toPublicId('event', id),
+  type,
+  timestamp: createdAt,
+});
+
+/**
+ * An event as it is stored. `dataText` is its data as it was written.
+ * @throws ApiError validation_failed where that is too long, or not what its type's schema asks for
+ */
+export async function toNewEvent(
+  services: Services,
+  tenantId: string,
+  body: Body,
+  dataText: string,
+  createdAt = new Date(),
+): Promise<NewEvent> {
+  if (Buffer.byteLength(dataText) > MAX_DATA_BYTES) {
     throw new ApiError('validation_failed', 'The data of an event is over its limit.', [
       { field: 'data', rule: `must have at most ${MAX_DATA_BYTES} bytes` },
     ]);
   }
-  const prepared = await prepareEvent(services, tenantId, body, data);
-  const createdAt = new Date();
+  const { data, excluded, keyFields } = await prepareEvent(services, tenantId, body, dataText);
   const id = newUuid(createdAt.getTime());
-  const published = await publishEvent(services.db.pool, {
+  return {
     id,
     tenantId,
     type: body.type,
-    body: envelope({ id, type: body.type, version: body.version, createdAt, data: prepared.data }),
+    body: envelope({ id, type: body.type, version: body.version, createdAt, data }),
     createdAt,
     ...(body.id !== undefined && { producerId: body.id }),
     patterns: matchingPatterns(body.type),
     lane: body.priority,
     version: body.version,
-    excluded: prepared.excluded,
-    ...(prepared.keyFields.length > 0 && { keyFields: prepared.keyFields }),
-  });
-  if (!published.duplicate) services.notifyWork();
-  return {
-    status: published.duplicate ? 200 : 202,
-    body: {
-      id: toPublicId('event', published.eventId),
-      type: published.type,
-      timestamp: published.createdAt,
-      deliveries: published.deliveries,
-      ...(published.duplicate && { duplicate: true }),
-    },
+    excluded,
+    ...(keyFields.length > 0 && { keyFields }),
   };
 }
 

@@ -19,4 +19,9 @@ export const publishBody = z.strictObject({
   priority: z.enum(LANE_NAMES).default('normal'),
 });
 
+const MAX_BATCH = 1_000;
+
+/** Events are looked at one by one, so that a bad one fails alone. */
+export const publishBatchBody = z.strictObject({ events: z.array(z.unknown()).min(1).max(MAX_BATCH) });
+
 export const listEventsQuery = z.strictObject({ ...pageOf('event'), ...timeWindow, type: eventType.optional() });

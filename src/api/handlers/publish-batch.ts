@@ -1,0 +1,54 @@
+import type { z } from 'zod';
+import { type BatchEvent, type BatchResult, publishBatch } from '../../db/publish-batch';
+import { toPublicId } from '../../domain/ids';
+import { ApiError, type FieldProblem } from '../errors';
+import { rawItems, rawMember } from '../raw-member';
+import { parseInput } from '../read-input';
+import type { Answer, Context } from '../route';
+import { type publishBatchBody, publishBody } from '../schemas/events';
+import { toNewEvent } from './events';
+
+type Refused = { status: 422; error: { code: 'validation_failed'; errors: FieldProblem[] } };
+
+/** `POST /events/batch`: each event is looked at and answered for itself. */
+export async function publish(context: Context<z.output<typeof publishBatchBody>, undefined>): Promise<Answer> {
+  const { services, tenantId, body } = context;
+  const createdAt = new Date();
+  const texts = rawItems(rawMember(context.bodyText, 'events')!);
+  const read = await Promise.all(
+    body.events.map((event, place) => readEvent(context, event, texts[place]!, place, createdAt)),
+  );
+  const good = read.filter((event) => 'body' in event);
+  const published = await publishBatch(services.db.pool, good);
+  if (published.some(({ duplicate }) => !duplicate)) services.notifyWork();
+  const results = published.values();
+  return {
+    status: 202,
+    body: { data: read.map((event) => ('body' in event ? toOut(event, results.next().value!) : event)) },
+  };
+
+  function toOut({ once }: BatchEvent, { eventId, deliveries, duplicate }: BatchResult) {
+    const id = toPublicId('event', eventId);
+    // Published by this very request, before it was cut short.
+    const own = once?.kind === 'request';
+    return duplicate && !own ? { status: 200, id, deliveries, duplicate } : { status: 202, id, deliveries };
+  }
+
+  async function readEvent(
+    { onceId }: Pick<typeof context, 'onceId'>,
+    value: unknown,
+    text: string,
+    place: number,
+    at: Date,
+  ): Promise<BatchEvent | Refused> {
+    try {
+      const parsed = parseInput(publishBody, value, 'body') as z.output<typeof publishBody>;
+      const { producerId, ...event } = await toNewEvent(services, tenantId, parsed, rawMember(text, 'data')!, at);
+      if (producerId !== undefined) return { ...event, once: { kind: 'event', key: producerId } };
+      return { ...event, ...(onceId && { once: { kind: 'request', key: `${onceId}/${place}` } }) };
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      return { status: 422, error: { code: 'validation_failed', errors: error.fields } };
+    }
+  }
+}

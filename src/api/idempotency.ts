@@ -1,0 +1,93 @@
+import { createHash } from 'node:crypto';
+import type { Request } from 'express';
+import { claimRequest, type Earlier, finishRequest, type Once, releaseRequest } from '../db/idempotent-requests';
+import { ApiError, toApiError } from './errors';
+import type { Answer, Context } from './route';
+
+/** 1 to 255 printable characters of ASCII. */
+const KEY = /^[\x20-\x7e]{1,255}$/;
+
+/**
+ * The `Idempotency-Key` of a request, and a hash of what it asks for; undefined where it has none. What the key looks
+ * like inside is the caller's affair (draft-ietf-httpapi-idempotency-key-header).
+ * @throws ApiError validation_failed
+ */
+export function readOnce(req: Request, body: Buffer | undefined): Once | undefined {
+  const key = req.headers['idempotency-key'] as string | undefined;
+  if (key === undefined) return undefined;
+  if (!KEY.test(key)) {
+    throw new ApiError('validation_failed', 'The Idempotency-Key breaks a rule.', [
+      { field: 'Idempotency-Key', rule: 'must be 1 to 255 printable ASCII characters' },
+    ]);
+  }
+  const hash = createHash('sha256').update(`${req.method}\0${req.originalUrl}\0`);
+  return { key, requestHash: (body ? hash.update(body) : hash).digest() };
+}
+
+/**
+ * Serves a request once for its key, and answers repetitions with the first answer. The key is claimed before the
+ * handler runs. What the handler was cut short in (a crash, a 5xx) is served again when it is repeated: at once where we
+ * know of it, else when the lease is over.
+ * @throws ApiError idempotency_mismatch, idempotency_in_progress, and what the handler throws
+ */
+export async function answerOnce<Body, Query>(
+  context: Context<Body, Query>,
+  handler: (context: Context<Body, Query>) => Promise<Answer>,
+): Promise<Answer> {
+  const { services, tenantId, once } = context;
+  if (!once) return handler(context);
+  const { pool } = services.db;
+  const claim = await claimRequest(pool, tenantId, once);
+  if (claim.state !== 'claimed') return answerAgain(context, claim);
+
+  const keep = async ({ status, body }: Answer) => {
+    const text = body === undefined ? undefined : JSON.stringify(body);
+    const sealedAnswer = text === undefined ? null : services.secretBox.seal(text, owner(tenantId, claim.id));
+    // What was done is done: the caller hears of it, and a repetition finds the lease over.
+    await finishRequest(pool, tenantId, once, claim, { status, sealedAnswer }).catch((error: Error) =>
+      services.log.warn({ event: 'answer_not_kept', request_id: context.requestId, err: error.message }),
+    );
+  };
+  try {
+    const answer = await handler({ ...context, onceId: claim.id });
+    await keep(answer);
+    return answer;
+  } catch (error) {
+    const problem = toApiError(error);
+    if (problem.status < 500) await keep({ status: problem.status, body: problem.toProblem(context.requestId) });
+    else await releaseRequest(pool, tenantId, once, claim).catch(() => undefined);
+    throw error;
+  }
+}
+
+/**
+ * The first answer again, byte for byte, with a header that says so.
+ * @throws ApiError idempotency_mismatch, idempotency_in_progress
+ */
+export function answerAgain(
+  { services, tenantId }: Pick<Context<unknown, unknown>, 'services' | 'tenantId'>,
+  earlier: Earlier,
+): Answer {
+  switch (earlier.state) {
+    case 'mismatch':
+      throw new ApiError('idempotency_mismatch', 'This Idempotency-Key was used for another path or body.');
+    case 'running':
+      throw new ApiError('idempotency_in_progress', 'The first request with this Idempotency-Key is not answered yet.');
+    case 'done': {
+      const { id, status, answer, sealed } = earlier;
+      const text = answer !== null && sealed ? services.secretBox.open(answer, owner(tenantId, id)) : answer;
+      return {
+        status,
+        ...(text !== null && { body: JSON.parse(text) as unknown }),
+        headers: {
+          'idempotency-replayed': 'true',
+          'cache-control': 'no-store',
+          ...(status >= 400 && { 'content-type': 'application/problem+json; charset=utf-8' }),
+        },
+      };
+    }
+  }
+}
+
+/** Answers are sealed like secrets, because some hold one; each opens in its own row only. */
+const owner = (tenantId: string, id: string) => ({ tenantId, webhookId: `idempotent-request/${id}` });

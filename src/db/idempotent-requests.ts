@@ -1,0 +1,143 @@
+import type { Pool } from 'pg';
+import { newUuid } from '../domain/ids';
+
+type Connection = Pick<Pool, 'query'>;
+
+/** A request that came with an `Idempotency-Key`. */
+export type Once = { key: string /** SHA-256 over method, path and body. */; requestHash: Buffer };
+
+/** The right to serve a request: until its lease ends, or for good once it is finished. */
+export type Claim = { state: 'claimed'; id: string; claims: number };
+
+/** What an earlier request with this key has come to. */
+export type Earlier =
+  | { state: 'running' }
+  /** It was another request. */
+  | { state: 'mismatch' }
+  | { state: 'done'; id: string; status: number; answer: string | null; sealed: boolean };
+
+/** How long an answer is kept and its key stands for its request. As an SQL interval. */
+const KEPT_FOR = '24 hours';
+/** No request takes this long; a process that has died held one for no longer. */
+const LEASE = '60 seconds';
+/** A key may expire between being found taken and being looked at. */
+const ROUNDS = 3;
+
+/** For whoever claims the key by a statement of its own: what makes a row of it free again. */
+export const EXPIRED = `r.created_at <= now() - interval '${KEPT_FOR}'`;
+
+const CLAIM = {
+  name: 'claim_idempotent_request',
+  text: `
+insert into idempotent_requests as r (tenant_id, key, id, request_hash, lease_until)
+values ($1, $2, $3, $4, now() + interval '${LEASE}')
+on conflict (tenant_id, key) do update set
+  id = case when ${EXPIRED} then excluded.id else r.id end,
+  created_at = case when ${EXPIRED} then excluded.created_at else r.created_at end,
+  request_hash = excluded.request_hash, state = 'running', claims = r.claims + 1, lease_until = excluded.lease_until,
+  status = null, answer = null, sealed = true
+where ${EXPIRED} or (r.state = 'running' and r.lease_until <= now() and r.request_hash = excluded.request_hash)
+returning id, claims`,
+};
+
+const FIND = {
+  name: 'find_idempotent_request',
+  text: `
+select id, state, request_hash, status, answer, sealed from idempotent_requests r
+where tenant_id = $1 and key = $2 and not (${EXPIRED})`,
+};
+
+const FINISH = {
+  name: 'finish_idempotent_request',
+  text: `
+update idempotent_requests set state = 'done', lease_until = null, status = $5, answer = $6
+where tenant_id = $1 and key = $2 and id = $3 and claims = $4 and state = 'running'`,
+};
+
+const RELEASE = `
+update idempotent_requests set lease_until = now()
+where tenant_id = $1 and key = $2 and id = $3 and claims = $4 and state = 'running'`;
+
+/**
+ * Takes a key for a request before it is served. One whose request was cut short may be taken again by the same request
+ * once the lease is over, and by any once it has expired.
+ */
+export async function claimRequest(db: Connection, tenantId: string, once: Once): Promise<Claim | Earlier> {
+  for (let round = 0; round < ROUNDS; round++) {
+    const { rows } = await db.query<{ id: string; claims: number }>({
+      ...CLAIM,
+      values: [tenantId, once.key, newUuid(), once.requestHash],
+    });
+    if (rows[0]) return { state: 'claimed', ...rows[0] };
+    const earlier = await findRequest(db, tenantId, once);
+    if (earlier) return earlier;
+  }
+  return { state: 'running' };
+}
+
+/** What this key has come to; undefined where it is free, or became so. */
+export async function findRequest(db: Connection, tenantId: string, once: Once): Promise<Earlier | undefined> {
+  const { rows } = await db.query<{
+    id: string;
+    state: 'running' | 'done';
+    request_hash: Buffer;
+    status: number;
+    answer: string | null;
+    sealed: boolean;
+  }>({ ...FIND, values: [tenantId, once.key] });
+  const row = rows[0];
+  if (!row) return undefined;
+  if (!row.request_hash.equals(once.requestHash)) return { state: 'mismatch' };
+  const { id, state, status, answer, sealed } = row;
+  return state === 'running' ? { state } : { state, id, status, answer, sealed };
+}
+
+/** Keeps the answer. Does nothing where the lease was over and someone else has taken the key. */
+export async function finishRequest(
+  db: Connection,
+  tenantId: string,
+  { key }: Once,
+  { id, claims }: Claim,
+  { status, sealedAnswer }: { status: number; sealedAnswer: string | null },
+): Promise<void> {
+  await db.query({ ...FINISH, values: [tenantId, key, id, claims, status, sealedAnswer] });
+}
+
+/** Lets the same request be served again at once; another one still does not get the key. */
+export async function releaseRequest(
+  db: Connection,
+  tenantId: string,
+  { key }: Once,
+  { id, claims }: Claim,
+): Promise<void> {
+  await db.query(RELEASE, [tenantId, key, id, claims]);
+}
+
+/** Ids that producers gave to their events. */
+const PRODUCER_IDS_KEPT_FOR = '7 days';
+
+const FORGET = [
+  `delete from idempotent_requests where (tenant_id, key) in (
+     select tenant_id, key from idempotent_requests r where ${EXPIRED}
+     order by created_at limit $1 for update skip locked)`,
+  ...(
+    [
+      ['event', PRODUCER_IDS_KEPT_FOR],
+      // Their requests are older than they are, and no longer begun again by then.
+      ['request', KEPT_FOR],
+    ] as const
+  ).map(
+    ([kind, keptFor]) => `
+   delete from idempotency_keys where (tenant_id, kind, key) in (
+     select tenant_id, kind, key from idempotency_keys
+     where kind = '${kind}' and created_at <= now() - interval '${keptFor}'
+     order by created_at limit $1 for update skip locked)`,
+  ),
+];
+
+/** Deletes up to `batch` expired rows of each kind; how many, and whether there may be more. */
+export async function forgetExpired(db: Connection, batch: number): Promise<{ forgotten: number; more: boolean }> {
+  const counts: number[] = [];
+  for (const statement of FORGET) counts.push((await db.query(statement, [batch])).rowCount ?? 0);
+  return { forgotten: counts.reduce((sum, count) => sum + count, 0), more: counts.includes(batch) };
+}

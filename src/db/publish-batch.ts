@@ -1,0 +1,175 @@
+import type { Pool } from 'pg';
+import { uuidFloor, uuidTimeMs } from '../domain/ids';
+import { LANES } from '../domain/lanes';
+import { type NewEvent, withPartition } from './publish';
+
+/**
+ * What makes a repeated publish of one event of a batch a no-op: the producer's own id, or the place in a request that
+ * came with an `Idempotency-Key`.
+ */
+export type EventKey = { kind: 'event' | 'request'; key: string };
+export type BatchEvent = Omit<NewEvent, 'producerId'> & { once?: EventKey };
+export type BatchResult = { eventId: string; deliveries: number; duplicate: boolean };
+
+/** Deliveries that one statement makes at most, unless a single event has more: well within its time limit. */
+const MAX_DELIVERIES = 10_000;
+
+/**
+ * The events, their deliveries and their queue rows, or nothing at all; in the order given, which ordered webhooks keep.
+ * Keys are inserted in their own order, so that two batches with the same ones do not wait for each other in a circle.
+ */
+const PUBLISH_BATCH = {
+  name: 'publish_batch',
+  text: `
+with i as materialized (
+  select id, type, body, kind, key, lane, version, excluded::uuid[] as excluded, key_fields::text[] as key_fields, place
+  from unnest($2::uuid[], $3::text[], $4::bytea[], $5::text[], $6::text[], $7::smallint[], $11::text[], $12::text[], $13::text[])
+  with ordinality as i (id, type, body, kind, key, lane, version, excluded, key_fields, place)),
+s as materialized (
+  select distinct p.type, s.webhook_id, s.minimal, s.payload_version
+  from unnest($8::text[], $9::text[]) p (type, pattern)
+  join subscriptions s on s.tenant_id = $1 and s.pattern = p.pattern),
+k as (
+  insert into idempotency_keys (tenant_id, kind, key, event_id)
+  select $1, kind, key, id from i where key is not null order by kind, key, place
+  on conflict do nothing returning event_id),
+n as materialized (select * from i where key is null or id in (select event_id from k)),
+e as (
+  insert into events (id, tenant_id, type, body, created_at, key_fields)
+  select id, $1, type, body, $10, key_fields from n order by place),
+d as materialized (
+  select (substr(n.id::text, 1, 14) || '7' || substr(gen_random_uuid()::text, 16))::uuid as delivery_id,
+    n.id as event_id, s.webhook_id, s.minimal, n.type, n.lane, n.place
+  from n join s on s.type = n.type and s.webhook_id <> all(n.excluded)
+    and (n.version is null or s.payload_version is null or s.payload_version = n.version)),
+w as (
+  insert into deliveries (id, tenant_id, event_id, webhook_id, event_type, minimal)
+  select delivery_id, $1, event_id, webhook_id, type, minimal from d order by place),
+q as (
+  insert into delivery_queue (delivery_id, tenant_id, event_id, webhook_id, event_type, lane)
+  select delivery_id, $1, event_id, webhook_id, type, lane from d order by place)
+select id, (select count(*) from d where d.event_id = n.id)::int as deliveries from n`,
+};
+
+/** Types and the patterns that match them, side by side. */
+function patternPairs(events: readonly BatchEvent[]): [types: string[], patterns: string[]] {
+  const byType = new Map(events.map(({ type, patterns }) => [type, patterns]));
+  const pairs = [...byType].flatMap(([type, patterns]) => patterns.map((pattern) => [type, pattern] as const));
+  return [pairs.map(([type]) => type), pairs.map(([, pattern]) => pattern)];
+}
+
+/**
+ * Publishes events of one tenant, made at one time, in their order; one result for each. They go in as few statements
+ * as the cap on deliveries allows, each for itself: where a later one fails, what came before it stays published.
+ * Of several with one key the first counts.
+ */
+export async function publishBatch(pool: Pool, events: readonly BatchEvent[]): Promise<BatchResult[]> {
+  if (events.length === 0) return [];
+  const fanOut = await countMatches(pool, events);
+  const results: BatchResult[] = [];
+  for (const chunk of chunksOf(events, (event) => Math.max(1, fanOut.get(event.type) ?? 0), MAX_DELIVERIES)) {
+    results.push(...(await withPartition(pool, chunk[0]!.createdAt, () => publishChunk(pool, chunk))));
+  }
+  return results;
+}
+
+/** Splits in order, so that the sizes of a part add up to at most `max`; a single one may have more. */
+export function chunksOf<T>(items: readonly T[], sizeOf: (item: T) => number, max: number): T[][] {
+  const chunks: T[][] = [];
+  let room = 0;
+  for (const item of items) {
+    const size = sizeOf(item);
+    if (chunks.length === 0 || size > room) {
+      chunks.push([]);
+      room = max;
+    }
+    chunks.at(-1)!.push(item);
+    room -= size;
+  }
+  return chunks;
+}
+
+/** How many webhooks each type has. */
+async function countMatches(pool: Pool, events: readonly BatchEvent[]): Promise<Map<string, number>> {
+  const { rows } = await pool.query<{ type: string; webhooks: number }>({
+    name: 'count_matches',
+    text: `
+select p.type, count(distinct s.webhook_id)::int as webhooks
+from unnest($2::text[], $3::text[]) p (type, pattern)
+join subscriptions s on s.tenant_id = $1 and s.pattern = p.pattern
+group by p.type`,
+    values: [events[0]!.tenantId, ...patternPairs(events)],
+  });
+  return new Map(rows.map(({ type, webhooks }) => [type, webhooks]));
+}
+
+async function publishChunk(pool: Pool, events: readonly BatchEvent[]): Promise<BatchResult[]> {
+  const { tenantId, createdAt } = events[0]!;
+  const { rows } = await pool.query<{ id: string; deliveries: number }>({
+    ...PUBLISH_BATCH,
+    values: [
+      tenantId,
+      events.map(({ id }) => id),
+      events.map(({ type }) => type),
+      events.map(({ body }) => body),
+      events.map(({ once }) => once?.kind ?? null),
+      events.map(({ once }) => once?.key ?? null),
+      events.map(({ lane = 'normal' }) => LANES[lane]),
+      ...patternPairs(events),
+      createdAt,
+      events.map(({ version }) => version ?? null),
+      // Arrays of arrays must be rectangular: each goes as the text of one.
+      events.map(({ excluded = [] }) => `{${excluded.join(',')}}`),
+      events.map(({ keyFields }) => (keyFields ? arrayText(keyFields) : null)),
+    ],
+  });
+  const published = new Map(rows.map(({ id, deliveries }) => [id, deliveries]));
+  const earlier = await readEarlier(
+    pool,
+    tenantId,
+    events.flatMap(({ id, once }) => (once && !published.has(id) ? [once] : [])),
+  );
+  return events.map(({ id, once }) => {
+    const deliveries = published.get(id);
+    if (deliveries !== undefined) return { eventId: id, deliveries, duplicate: false };
+    const found = once && earlier.get(nameOf(once));
+    if (!found) throw new Error('an idempotency key vanished between two statements');
+    return { ...found, duplicate: true };
+  });
+}
+
+/** A Postgres array literal of texts. */
+function arrayText(texts: readonly string[]): string {
+  return `{${texts.map((text) => `"${text.replace(/["\\]/g, '\\$&')}"`).join(',')}}`;
+}
+
+const nameOf = ({ kind, key }: EventKey) => `${kind}/${key}`;
+
+/** The events that have these keys; a statement of its own, because the first one's snapshot does not see all of them. */
+async function readEarlier(
+  pool: Pool,
+  tenantId: string,
+  keys: readonly EventKey[],
+): Promise<Map<string, { eventId: string; deliveries: number }>> {
+  if (keys.length === 0) return new Map();
+  const { rows } = await pool.query<{ kind: EventKey['kind']; key: string; event_id: string }>(
+    `select k.kind, k.key, k.event_id from unnest($2::text[], $3::text[]) w (kind, key)
+     join idempotency_keys k on k.tenant_id = $1 and k.kind = w.kind and k.key = w.key`,
+    [tenantId, keys.map(({ kind }) => kind), keys.map(({ key }) => key)],
+  );
+  const counts = await countDeliveries(pool, [...new Set(rows.map((row) => row.event_id))]);
+  return new Map(
+    rows.map((row) => [nameOf(row), { eventId: row.event_id, deliveries: counts.get(row.event_id) ?? 0 }]),
+  );
+}
+
+async function countDeliveries(pool: Pool, eventIds: string[]): Promise<Map<string, number>> {
+  // Deliveries share their event's time bits: without these bounds every partition would be looked at.
+  const times = eventIds.map(uuidTimeMs);
+  const { rows } = await pool.query<{ event_id: string; deliveries: number }>(
+    `select event_id, count(*)::int as deliveries from deliveries
+     where event_id = any($1::uuid[]) and id between $2 and $3 group by event_id`,
+    [eventIds, uuidFloor(Math.min(...times)), uuidFloor(Math.max(...times) + 1)],
+  );
+  return new Map(rows.map((row) => [row.event_id, row.deliveries]));
+}

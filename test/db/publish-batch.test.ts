@@ -1,0 +1,80 @@
+import { type Database, openDatabase } from '../../src/db/database';
+import { WEEKS_AHEAD } from '../../src/db/partitions';
+import { type BatchEvent, chunksOf, publishBatch } from '../../src/db/publish-batch';
+import { newUuid } from '../../src/domain/ids';
+import { createTestDatabase } from '../support/database';
+import { addWebhook, webhook } from './support';
+
+let db: Database;
+let drop: () => Promise<void>;
+
+beforeAll(async () => {
+  const database = await createTestDatabase();
+  drop = database.drop;
+  db = openDatabase({ url: database.url, poolSize: 4, applicationName: 'test', planner: 'default' });
+});
+afterAll(async () => {
+  await db?.close();
+  await drop?.();
+});
+
+const newEvents = (tenantId: string, count: number, createdAt = new Date()): BatchEvent[] =>
+  Array.from({ length: count }, () => ({
+    id: newUuid(createdAt.getTime()),
+    tenantId,
+    type: 'a.b',
+    body: Buffer.from('{}'),
+    createdAt,
+    patterns: ['*'],
+  }));
+
+async function subscribe(tenantId: string, webhooks: number): Promise<void> {
+  for (let n = 1; n <= webhooks; n++) {
+    const id = newUuid();
+    await addWebhook(db.pool, id, 0);
+    await db.pool.query(`insert into subscriptions (tenant_id, pattern, webhook_id) values ($1, '*', $2)`, [
+      tenantId,
+      id,
+    ]);
+  }
+}
+
+test('a batch with more deliveries than one statement may make goes in several, in its order', async () => {
+  const tenantId = webhook(1);
+  await subscribe(tenantId, 11);
+  const events = newEvents(tenantId, 1_000);
+  const results = await publishBatch(db.pool, events);
+  expect(results).toEqual(events.map(({ id }) => ({ eventId: id, deliveries: 11, duplicate: false })));
+  const { rows: statements } = await db.pool.query(
+    `select xmin::text, count(*)::int as deliveries from delivery_queue where tenant_id = $1 group by 1 order by min(seq)`,
+    [tenantId],
+  );
+  expect(statements.map((row) => row.deliveries)).toEqual([909 * 11, 91 * 11]);
+  const { rows } = await db.pool.query(
+    'select event_id from delivery_queue where tenant_id = $1 group by event_id order by min(seq)',
+    [tenantId],
+  );
+  expect(rows.map((row) => row.event_id)).toEqual(events.map(({ id }) => id));
+}, 120_000);
+
+test('a week without a partition gets one', async () => {
+  const at = new Date(Date.now() + (WEEKS_AHEAD + 3) * 7 * 24 * 3_600_000);
+  const [event] = newEvents(webhook(2), 1, at);
+  expect(await publishBatch(db.pool, [event!])).toEqual([{ eventId: event!.id, deliveries: 0, duplicate: false }]);
+});
+
+test.each<[number[], number[][]]>([
+  [[], []],
+  [[1], [[1]]],
+  [[5, 5], [[5, 5]]],
+  [
+    [5, 6],
+    [[5], [6]],
+  ],
+  [
+    [11, 1, 20, 9, 1],
+    [[11], [1], [20], [9, 1]],
+  ],
+])('parts of at most 10 of %j', (sizes, parts) => {
+  expect(chunksOf(sizes, (size) => size, 10)).toEqual(parts);
+});
