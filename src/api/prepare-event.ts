@@ -38,7 +38,7 @@ export async function prepareEvent(
   const rules = await services.publishRules.of(tenantId);
   const ofType = await rules.ofType(body.type, body.version);
   requireKnown(rules, ofType);
-  const problems = ofType?.validate?.(body.data, dataText.length) ?? [];
+  const problems = ofType?.validate?.(body.data) ?? [];
   if (problems.length > 0) {
     throw new ApiError('validation_failed', 'The data does not match the schema of its event type.', problems);
   }

@@ -1,6 +1,7 @@
 /**
  * The part of JSON Schema (2020-12) that a data schema may use. A tenant's schema runs in a process that publishes for
- * everyone, so it must not be able to take long, whatever the data: work is at most the schema's size times the data's.
+ * everyone, so it must not be able to take long, whatever the data: work is at most the schema's width (the parts that
+ * can apply to one and the same value) times the number of values, which the validator bounds before it begins.
  *
  * - No regular expressions: neither `pattern` nor `patternProperties`; formats are functions of ours, linear in time.
  * - No `uniqueItems`, `contains` or `unevaluated*`, which compare or remember much.
@@ -18,7 +19,7 @@ export type Format = (typeof FORMATS)[number];
 export const MAX_SCHEMA_BYTES = 64 * 1024;
 const MAX_DEPTH = 16;
 /** Keywords, names and values, with every reference expanded. */
-const MAX_SIZE = 2_000;
+const MAX_SIZE = 500;
 const MAX_ENUM = 200;
 const MAX_NAME = 128;
 
@@ -84,10 +85,10 @@ class Refused extends Error {
 }
 
 /**
- * What is wrong with a data schema, or its size: how much work a piece of data can be at most. Only the shape is looked
- * at; whether each keyword's value is right is left to the validator.
+ * What is wrong with a data schema; or its size, and its width: how many of its parts can apply to one and the same value.
+ * Only the shape is looked at; whether each keyword's value is right is left to the validator.
  */
-export function measureSchema(schema: unknown): { problem: SchemaProblem } | { size: number } {
+export function measureSchema(schema: unknown): { problem: SchemaProblem } | { size: number; width: number } {
   const defs = isObject(schema) && isObject(schema.$defs) ? schema.$defs : {};
   const sizes = new Map<string, number | 'open'>();
   try {
@@ -98,7 +99,7 @@ export function measureSchema(schema: unknown): { problem: SchemaProblem } | { s
       throw new Refused([], `must have at most ${MAX_SCHEMA_BYTES} bytes`);
     }
     if (size > MAX_SIZE) throw new Refused([], `is too large: it has more than ${MAX_SIZE} parts, references expanded`);
-    return { size };
+    return { size, width: widthOf(schema, defs) };
   } catch (error) {
     if (error instanceof Refused) return { problem: { path: error.path, rule: error.rule } };
     throw error;
@@ -165,6 +166,32 @@ export function measureSchema(schema: unknown): { problem: SchemaProblem } | { s
     return size;
   }
 }
+
+/** Beside each other, for the same value; what stands below properties and items is for other values. */
+const SIDE_BY_SIDE = ['allOf', 'anyOf', 'oneOf', 'not', 'if', 'then', 'else'];
+
+/** Of a schema that was measured: references lead nowhere twice, and the size bounds the walk. */
+function widthOf(schema: unknown, defs: Record<string, unknown>): number {
+  if (!isObject(schema)) return 1;
+  const width = (one: unknown) => widthOf(one, defs);
+  const { enum: values, required, dependentRequired, properties, additionalProperties, items, prefixItems } = schema;
+  const own =
+    Object.keys(schema).length +
+    valuesOf(values).length +
+    valuesOf(required).length +
+    valuesOf(dependentRequired).flat().length +
+    valuesOf(properties).length;
+  const below = [...valuesOf(properties), additionalProperties, items, ...valuesOf(prefixItems)].map(width);
+  const beside = SIDE_BY_SIDE.filter((keyword) => keyword in schema)
+    .flatMap((keyword) => (Array.isArray(schema[keyword]) ? (schema[keyword] as unknown[]) : [schema[keyword]]))
+    .map(width);
+  const name = typeof schema.$ref === 'string' ? REF.exec(schema.$ref)?.[1] : undefined;
+  const referred = name === undefined ? 0 : width(defs[name]);
+  return Math.max(own, ...below) + referred + sum(beside, (one) => one);
+}
+
+const valuesOf = (value: unknown): unknown[] =>
+  typeof value === 'object' && value !== null ? Object.values(value) : [];
 
 function scalar(value: unknown, path: Path): number {
   if (typeof value === 'object' && value !== null) throw new Refused(path, 'must be a text, number, boolean or null');

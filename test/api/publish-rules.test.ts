@@ -93,6 +93,26 @@ describe('data under a schema', () => {
     ]);
   });
 
+  test('is refused unchecked where checking would take long', async () => {
+    const parts = Array.from({ length: 100 }, (_, i) => ({ const: i }));
+    await typeWithSchema('schema.wide', {
+      type: 'object',
+      properties: { list: { type: 'array', items: { anyOf: parts } } },
+    });
+    const list = Array.from({ length: 60_000 }, () => 99);
+    expect((await publish('schema.wide', { list })).body.errors).toEqual([
+      { field: 'data', rule: 'has too many values to be checked against its schema' },
+    ]);
+    expect((await publish('schema.wide', { list: list.slice(0, 5_000) })).status).toBe(202);
+    await typeWithSchema('schema.texts', {
+      type: 'object',
+      properties: {
+        text: { type: 'string', allOf: Array.from({ length: 100 }, (_, i) => ({ minLength: i, type: 'string' })) },
+      },
+    });
+    expect((await publish('schema.texts', { text: 'x'.repeat(250_000) })).status).toBe(202);
+  });
+
   test.each<[format: string, good: string[], bad: string[]]>([
     ['date', ['2024-02-29'], ['2023-02-29', '2024-2-9', '']],
     [

@@ -60,6 +60,7 @@ const ALLOWED: [folder: string, code: string][] = [
   ['egress', `import { Agent } from 'undici';`],
   ['db', `import { sql } from 'kysely';`],
   ['api', `import '../config'; import '../egress/signatures'; import './handlers/events';`],
+  ['api', `import Ajv2020 from 'ajv/dist/2020';`],
   ['api/handlers', `import '../errors'; import '../../db/events'; import '../schemas/events';`],
   ['api', `import type { WorkflowStatus } from '../workflows/contract';`],
   ['worker', `import '../relay/relay';`],
