@@ -1,5 +1,6 @@
 import { Pool } from 'pg';
 import { parsePublicId } from '../src/domain/ids';
+import { MARK } from './mark';
 
 /** What a scenario asks of the database, because only Posthorn's own record can tell. Webhooks by their public id. */
 export type Database = {
@@ -9,6 +10,8 @@ export type Database = {
   underWay(webhooks: readonly string[]): Promise<number>;
   /** Deliveries recorded as delivered. */
   delivered(webhooks: readonly string[]): Promise<number>;
+  /** The events of a type by their mark: for each one stored, how many deliveries of it wait in the queue. */
+  events(type: string): Promise<Map<string, number[]>>;
   version(): Promise<string>;
   close(): Promise<void>;
 };
@@ -27,6 +30,15 @@ export function openDatabase(url: string): Database {
     queued: (webhooks) => count('delivery_queue where true', webhooks),
     underWay: (webhooks) => count('delivery_queue where lease_until > now()', webhooks),
     delivered: (webhooks) => count(`deliveries where state = 'delivered'`, webhooks),
+    async events(type) {
+      const { rows } = await pool.query<{ mark: string; times: number[] }>(
+        `with queued as (select event_id, count(*)::int as n from delivery_queue where event_type = $1 group by event_id)
+         select substring(convert_from(e.body, 'UTF8') from $2) as mark, array_agg(coalesce(q.n, 0)) as times
+         from events e left join queued q on q.event_id = e.id where e.type = $1 group by 1`,
+        [type, MARK.source],
+      );
+      return new Map(rows.map(({ mark, times }) => [mark, times]));
+    },
     version: async () => (await pool.query<{ server_version: string }>('show server_version')).rows[0]!.server_version,
     close: () => pool.end(),
   };

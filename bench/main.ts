@@ -7,10 +7,11 @@ import { startRig } from './rig';
 import { type BenchOptions, LANES, type Scenario } from './scenario';
 import { isolation } from './scenarios/isolation';
 import { latency } from './scenarios/latency';
+import { publish } from './scenarios/publish';
 import { resume } from './scenarios/resume';
 import { throughput } from './scenarios/throughput';
 
-const SCENARIOS: Record<string, Scenario> = { latency, throughput, isolation, resume };
+const SCENARIOS: Record<string, Scenario> = { latency, throughput, isolation, resume, publish };
 /** Beyond this a stopping process is left to the guards that end it when the harness is gone. */
 const STOP_LIMIT_MS = 60_000;
 
@@ -19,7 +20,12 @@ const say = (line: string) => console.error(line);
 /** Measures one scenario and prints it. The exit code is 0 only where every event arrived once and was recorded. */
 async function bench(name: string, options: BenchOptions): Promise<void> {
   const measuredOn = machine();
-  const rig = await startRig({ connections: options.connections, cpuProf: options.cpuProf, say });
+  const rig = await startRig({
+    connections: options.connections,
+    cpuProf: options.cpuProf,
+    profiled: SCENARIOS[name]!.profiled ?? 'worker',
+    say,
+  });
   let ending: Promise<void> | undefined;
   const end = (code: number) => {
     ending ??= (async () => {
@@ -51,7 +57,7 @@ async function bench(name: string, options: BenchOptions): Promise<void> {
 }
 
 const program = new Command('bench').description('Measures Posthorn in real processes on this machine.');
-for (const [name, { about, options }] of Object.entries(SCENARIOS)) {
+for (const [name, { about, options, connections = 20, profiled = 'worker' }] of Object.entries(SCENARIOS)) {
   const command = program
     .command(name)
     .description(about)
@@ -59,9 +65,9 @@ for (const [name, { about, options }] of Object.entries(SCENARIOS)) {
     .addOption(new Option('--lane <lane>', 'how deliveries are sent').choices(LANES).default('workflow'));
   for (const option of options) command.addOption(option);
   command
-    .addOption(numberOption('--connections <n>', 'publishing connections', { fallback: 20 }))
+    .addOption(numberOption('--connections <n>', 'publishing connections', { fallback: connections }))
     .addOption(numberOption('--payload-bytes <n>', 'size of an event’s data', { fallback: 1024, min: 100 }))
-    .option('--cpu-prof <folder>', 'write a CPU profile of the worker there')
+    .option('--cpu-prof <folder>', `write a CPU profile of the ${profiled} there`)
     .addOption(numberOption('--limit-minutes <n>', 'give up after this long', { fallback: 15 }))
     .action((given: BenchOptions) => bench(name, given));
 }

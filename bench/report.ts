@@ -1,5 +1,5 @@
 import type { Figure, Figures } from './figures';
-import type { Proof } from './scenario';
+import type { Proof, PublishProof } from './scenario';
 
 export type Report = {
   scenario: string;
@@ -7,17 +7,23 @@ export type Report = {
   figures: Figures;
   spread: Record<string, unknown>;
   repeats: number;
-  proof: Proof;
+  proof: Proof | PublishProof;
   settings: Record<string, unknown>;
   versions: Record<string, string>;
   machine: Record<string, string | number>;
 };
 
 /** Why the figures must not be believed; empty where they may. */
-export function faults({ lost, duplicates, unfinished, verified, refused }: Proof): string[] {
-  return [
+export function faults(proof: Proof | PublishProof): string[] {
+  const { lost, duplicates } = proof;
+  const inDatabase = [
     ...(lost > 0 ? [`${lost} events were lost`] : []),
     ...(duplicates > 0 ? [`${duplicates} deliveries came twice`] : []),
+  ];
+  if (!('verified' in proof)) return inDatabase;
+  const { unfinished, verified, refused } = proof;
+  return [
+    ...inDatabase,
     ...(unfinished > 0 ? [`${unfinished} deliveries were never recorded`] : []),
     ...(refused > 0 ? [`${refused} signatures did not verify`] : []),
     ...(verified === 0 ? ['no signature was verified'] : []),

@@ -14,6 +14,7 @@ import { ownVersions } from './machine';
 import { type BenchProcess, startProcess, startRole } from './processes';
 import type { ReceiverMethods } from './receiver';
 import { type Remote, remote } from './remote';
+import type { Profiled } from './scenario';
 import { createPosthornTarget, EVENT_TYPE, type Target } from './target';
 
 /** A 202 means that the event is on disk: what an ephemeral Postgres leaves out is measured here. */
@@ -22,8 +23,9 @@ const DURABLE = { fsync: 'on', full_page_writes: 'on', synchronous_commit: 'on' 
 export type RigOptions = {
   /** Publishing connections. */
   connections: number;
-  /** Where the worker writes its CPU profile when it ends. */
+  /** Where `profiled` writes its CPU profile when it ends. */
   cpuProf?: string | undefined;
+  profiled: Profiled;
   say: (line: string) => void;
 };
 
@@ -53,7 +55,7 @@ export type Rig = {
 };
 
 /** Starts servers, roles and receiver. What was started is stopped in reverse order, also where a later step fails. */
-export async function startRig({ connections, cpuProf, say }: RigOptions): Promise<Rig> {
+export async function startRig({ connections, cpuProf, profiled, say }: RigOptions): Promise<Rig> {
   const folder = temporaryDataDir();
   const file = (name: string) => path.join(folder, name);
   const stops: (() => Promise<unknown>)[] = [async () => rmSync(folder, { recursive: true, force: true })];
@@ -94,9 +96,13 @@ export async function startRig({ connections, cpuProf, say }: RigOptions): Promi
       DATABASE_URL: postgres.url,
       TEMPORAL_ADDRESS: temporal.address,
     };
-    const nodeArgs = cpuProf ? ['--cpu-prof', `--cpu-prof-dir=${path.resolve(cpuProf)}`] : [];
-    const worker = own(await startRole('worker', { env, nodeArgs, logFile: file('worker.log') }));
-    const api = own(await startRole('api', { env, logFile: file('api.log') }));
+    const role = async (name: Profiled) => {
+      const profile = cpuProf && name === profiled;
+      const nodeArgs = profile ? ['--cpu-prof', `--cpu-prof-dir=${path.resolve(cpuProf)}`] : [];
+      return own(await startRole(name, { env, nodeArgs, logFile: file(`${name}.log`) }));
+    };
+    const worker = await role('worker');
+    const api = await role('api');
     const receiverProcess = start('receiver');
     const receiver = remote<ReceiverMethods>(receiverProcess.child);
     const target = createPosthornTarget(api.url!, apiKey, connections);
@@ -136,7 +142,7 @@ export async function startRig({ connections, cpuProf, say }: RigOptions): Promi
         postgres: { ...DURABLE },
         temporal: 'dev server in memory',
         environment: given,
-        ...(cpuProf && { cpu_prof: 'the worker ran under the profiler: figures are lower' }),
+        ...(cpuProf && { cpu_prof: `the ${profiled} ran under the profiler: figures are lower` }),
       },
       versions: { ...ownVersions(), ...(await serverVersions(database, temporal.address)) },
       stop,

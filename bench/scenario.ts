@@ -18,8 +18,20 @@ export type BenchOptions = {
 /** How deliveries came out. Anything but zeros (and some signatures) makes the figures worthless. */
 export type Proof = { lost: number; duplicates: number; unfinished: number; verified: number; refused: number };
 
+/** The same of events that were only published. */
+export type PublishProof = Pick<Proof, 'lost' | 'duplicates'>;
+
 /** One entry per repeat, and the proof over all of them, warm-up included. */
-export type Outcome = { repeats: Figures[]; proof: Proof; settings: Record<string, unknown> };
+export type Outcome = { repeats: Figures[]; proof: Proof | PublishProof; settings: Record<string, unknown> };
 
 /** `options` are those that it takes besides; `run` gets them all. */
-export type Scenario = { about: string; options: Option[]; run(rig: Rig, options: BenchOptions): Promise<Outcome> };
+export type Scenario = {
+  about: string;
+  options: Option[];
+  /** Publishing connections, unless told otherwise. */
+  connections?: number;
+  /** Whose CPU profile `--cpu-prof` writes: the worker's by default. */
+  profiled?: Profiled;
+  run(rig: Rig, options: BenchOptions): Promise<Outcome>;
+};
+export type Profiled = 'api' | 'worker';

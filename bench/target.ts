@@ -8,7 +8,9 @@ export type Target = {
   /** Subscribes `url` to these types; the secret is what it signs with. Every other setting is the sender's default. */
   registerWebhook(url: string, types: readonly string[]): Promise<{ id: string; secret: string }>;
   /** Publishes one event; resolves when the sender has taken responsibility for it. @throws where it has not */
-  publish(data: object, type?: string): Promise<void>;
+  publish(data: object, type?: string, repeat?: { idempotencyKey: string }): Promise<void>;
+  /** Publishes many in one request. @throws where the sender has not taken responsibility for all of them */
+  publishBatch(data: object[], type: string): Promise<void>;
   /** Events of a paused webhook are kept until it is resumed. */
   pause(webhook: string): Promise<void>;
   resume(webhook: string): Promise<void>;
@@ -22,8 +24,13 @@ export function createPosthornTarget(url: string, apiKey: string, connections: n
   const api = new Connections(url, { connections, pipelining: 1 });
   const headers = { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' };
 
-  async function post(path: string, body: object): Promise<string> {
-    const response = await api.request({ method: 'POST', path: `/api/v1${path}`, headers, body: JSON.stringify(body) });
+  async function post(path: string, body: object, extra: Record<string, string> = {}): Promise<string> {
+    const response = await api.request({
+      method: 'POST',
+      path: `/api/v1${path}`,
+      headers: { ...headers, ...extra },
+      body: JSON.stringify(body),
+    });
     const text = await response.body.text();
     if (response.statusCode >= 300) throw new Error(`POST ${path} was answered ${response.statusCode}: ${text}`);
     return text;
@@ -33,8 +40,14 @@ export function createPosthornTarget(url: string, apiKey: string, connections: n
       const answer = await post('/webhooks', { url: webhookUrl, events: types });
       return JSON.parse(answer) as { id: string; secret: string };
     },
-    async publish(data, type = EVENT_TYPE) {
-      await post('/events', { type, data });
+    async publish(data, type = EVENT_TYPE, repeat) {
+      await post('/events', { type, data }, repeat && { 'idempotency-key': repeat.idempotencyKey });
+    },
+    async publishBatch(data, type) {
+      const answer = await post('/events/batch', { events: data.map((one) => ({ type, data: one })) });
+      const results = (JSON.parse(answer) as { data: { status: number }[] }).data;
+      const refused = results.find(({ status }) => status !== 202);
+      if (refused) throw new Error(`an event of a batch was answered ${JSON.stringify(refused)}`);
     },
     async pause(webhook) {
       await post(`/webhooks/${webhook}/pause`, {});

@@ -17,9 +17,24 @@ export const ID_PREFIXES = {
 
 export type IdKind = keyof typeof ID_PREFIXES;
 
+/** One call for the random bytes of many ids: each costs as much as many bytes. */
+const POOL_BYTES = 4_096;
+const pool = Buffer.alloc(POOL_BYTES);
+let poolAt = POOL_BYTES;
+
+/** Random bytes that are handed out once; valid until the next call. */
+function randomBytes16(): Buffer {
+  if (poolAt === POOL_BYTES) {
+    randomFillSync(pool);
+    poolAt = 0;
+  }
+  poolAt += 16;
+  return pool.subarray(poolAt - 16, poolAt);
+}
+
 /** A new UUIDv7 with the time of `atMs` (Unix milliseconds) and 74 random bits. */
 export function newUuid(atMs: number = Date.now()): string {
-  const bytes = randomFillSync(Buffer.allocUnsafe(16));
+  const bytes = randomBytes16();
   bytes.writeUIntBE(atMs, 0, 6);
   bytes[6] = (bytes[6]! & 0x0f) | 0x70;
   bytes[8] = (bytes[8]! & 0x3f) | 0x80;

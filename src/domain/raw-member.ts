@@ -52,10 +52,17 @@ function skipSpace(json: string, at: number): number {
 }
 
 function endOfString(json: string, start: number): number {
-  for (let i = start + 1; ; i++) {
-    if (json[i] === '\\') i++;
-    else if (json[i] === '"') return i + 1;
-  }
+  // Most of a payload is inside strings: leap from quote to quote.
+  let quote = json.indexOf('"', start + 1);
+  while (isEscaped(json, quote)) quote = json.indexOf('"', quote + 1);
+  return quote + 1;
+}
+
+/** An odd number of backslashes stands before it; the string's own opening quote ends their row. */
+function isEscaped(json: string, at: number): boolean {
+  let backslashes = 0;
+  while (json[at - 1 - backslashes] === '\\') backslashes++;
+  return backslashes % 2 === 1;
 }
 
 function endOfValue(json: string, start: number): number {

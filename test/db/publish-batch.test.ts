@@ -3,6 +3,7 @@ import { WEEKS_AHEAD } from '../../src/db/partitions';
 import { type BatchEvent, chunksOf, publishBatch } from '../../src/db/publish-batch';
 import { newUuid } from '../../src/domain/ids';
 import { createTestDatabase } from '../support/database';
+import { until } from '../support/until';
 import { addWebhook, webhook } from './support';
 
 let db: Database;
@@ -61,6 +62,38 @@ test('a week without a partition gets one', async () => {
   const at = new Date(Date.now() + (WEEKS_AHEAD + 3) * 7 * 24 * 3_600_000);
   const [event] = newEvents(webhook(2), 1, at);
   expect(await publishBatch(db.pool, [event!])).toEqual([{ eventId: event!.id, deliveries: 0, duplicate: false }]);
+});
+
+test('a batch that waits for a key holds none that comes after it', async () => {
+  const tenantId = webhook(3);
+  const batch = newEvents(tenantId, 2).map((event, n) => ({
+    ...event,
+    once: { kind: 'event' as const, key: n === 0 ? 'z' : 'm' },
+  }));
+  const other = await db.pool.connect();
+  try {
+    const insert = (key: string) =>
+      other.query(`insert into idempotency_keys (tenant_id, kind, key, event_id) values ($1, 'event', $2, $3)`, [
+        tenantId,
+        key,
+        newUuid(),
+      ]);
+    await other.query('begin');
+    await insert('m');
+    const published = publishBatch(db.pool, batch);
+    await until('the batch to wait', async () => {
+      const { rows } = await db.pool.query(
+        `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+      );
+      return rows.length > 0;
+    });
+    // Where the batch held `z` by now, each would wait for the other.
+    await insert('z');
+    await other.query('commit');
+    expect(await published).toMatchObject([{ duplicate: true }, { duplicate: true }]);
+  } finally {
+    other.release();
+  }
 });
 
 test.each<[number[], number[][]]>([
