@@ -17,7 +17,8 @@ export function sendProblem(log: Log) {
       res.destroy();
       return;
     }
-    if (problem.status === 503) res.set('retry-after', String(RETRY_AFTER_SECONDS));
+    const retryAfter = problem.retryAfterSeconds ?? (problem.status === 503 ? RETRY_AFTER_SECONDS : undefined);
+    if (retryAfter !== undefined) res.set('retry-after', String(retryAfter));
     if (problem.status === 401) res.set('www-authenticate', 'Bearer');
     res.status(problem.status).type('application/problem+json').json(problem.toProblem(locals.requestId));
   };

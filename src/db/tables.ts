@@ -2,6 +2,7 @@ import type { ColumnType, Generated } from 'kysely';
 import type { DisabledBecause, EndState, Trigger, WebhookStatus } from '../domain/delivery';
 import type { ReplayState, StoredReplayFilter } from '../domain/replay';
 import type { StoredRetryPolicy } from '../domain/retry-schedule';
+import type { KeyKind, Scope } from '../domain/scopes';
 import type { SignatureStyle } from '../domain/signature-styles';
 
 type CreatedAt = ColumnType<Date, Date | undefined, never>;
@@ -11,9 +12,14 @@ export type Tables = {
   tenants: { id: string; name: string; created_at: CreatedAt };
   api_keys: {
     id: string;
-    tenant_id: string;
+    kind: Generated<KeyKind>;
+    /** Null: an admin key. */
+    tenant_id: string | null;
+    name: string | null;
     key_hash: Buffer;
-    scopes: string[];
+    scopes: Scope[];
+    created_by: string | null;
+    last_used_at: ColumnType<Date | null, never, Date>;
     expires_at: Date | null;
     revoked_at: Date | null;
     created_at: CreatedAt;
@@ -147,7 +153,7 @@ export type Tables = {
   };
   audit_log: {
     id: string;
-    tenant_id: string;
+    tenant_id: string | null;
     actor: string;
     action: string;
     target: string;
