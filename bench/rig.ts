@@ -90,6 +90,7 @@ export async function startRig({ connections, cpuProf, profiled, say }: RigOptio
       POSTHORN_ALLOWED_CIDRS: '127.0.0.0/8',
       POSTHORN_SHUTDOWN_GRACE: '3s',
       POSTHORN_PORT: '0',
+      POSTHORN_API_RATE_LIMIT: '1000000/1s', // one key makes all the load
       ...given,
       POSTHORN_BOOTSTRAP_KEY: apiKey,
       POSTHORN_ENCRYPTION_KEYS: `bench:${randomBytes(32).toString('base64')}`,

@@ -8,6 +8,7 @@ import * as addWebhookPolicies from './0006_add_webhook_policies';
 import * as addLanes from './0007_add_lanes';
 import * as createReplays from './0008_create_replays';
 import * as createOperationalOutbox from './0009_create_operational_outbox';
+import * as addKeyKinds from './0010_add_key_kinds';
 import * as createIdempotentRequests from './0011_create_idempotent_requests';
 import * as createEventTypes from './0012_create_event_types';
 
@@ -22,6 +23,7 @@ export const migrations: Record<string, Migration> = {
   '0007_add_lanes': addLanes,
   '0008_create_replays': createReplays,
   '0009_create_operational_outbox': createOperationalOutbox,
+  '0010_add_key_kinds': addKeyKinds,
   '0011_create_idempotent_requests': createIdempotentRequests,
   '0012_create_event_types': createEventTypes,
 };

@@ -2,16 +2,29 @@
 
 create table api_keys (
   id uuid not null,
-  tenant_id uuid not null,
+  tenant_id uuid,
   key_hash bytea not null,
   scopes text[] not null,
   expires_at timestamp with time zone,
   revoked_at timestamp with time zone,
   created_at timestamp with time zone not null default now(),
+  kind text not null default 'tenant'::text,
+  name text,
+  created_by text,
+  last_used_at timestamp with time zone,
   constraint api_keys_key_hash_key UNIQUE (key_hash),
+  constraint api_keys_kind_check CHECK ((kind = ANY (ARRAY['tenant'::text, 'admin'::text]))),
+  constraint api_keys_owner CHECK (((kind = 'tenant'::text) = (tenant_id IS NOT NULL))),
   constraint api_keys_pkey PRIMARY KEY (id),
+  constraint api_keys_scopes CHECK (
+CASE kind
+    WHEN 'admin'::text THEN (scopes = '{admin}'::text[])
+    ELSE (NOT ('admin'::text = ANY (scopes)))
+END),
   constraint api_keys_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id)
 );
+
+CREATE INDEX api_keys_tenant ON public.api_keys USING btree (tenant_id, id);
 
 create table attempts (
   delivery_id uuid not null,
@@ -36,7 +49,7 @@ create table attempts (
 
 create table audit_log (
   id uuid not null,
-  tenant_id uuid not null,
+  tenant_id uuid,
   actor text not null,
   action text not null,
   target text not null,

@@ -1,8 +1,10 @@
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import { parseEncryptionKeys } from './db/secret-box';
 import { parseDurationMs } from './domain/durations';
 import { LANE_NAMES } from './domain/lanes';
 import { parseRateLimit, RATE_LIMIT_RULE } from './domain/rate-limit';
+import { keyWeakness } from './domain/weak-key';
 import { createAddressPolicy } from './egress/address-policy';
 
 const duration = (fallback: string) =>
@@ -36,14 +38,42 @@ const cidrs = list.superRefine((allowedCidrs, context) => {
     context.addIssue('must be address blocks such as 10.0.0.0/8 or fd00::/8, comma separated');
   }
 });
+/** Addresses, and blocks of them. */
+const addresses = list.superRefine((given, context) => {
+  try {
+    createAddressPolicy({ allowedCidrs: given.map((text) => (isIP(text) === 0 ? text : `${text}/0`)) });
+  } catch {
+    context.addIssue('must be addresses or blocks such as 192.0.2.1 or 2001:db8::/64, comma separated');
+  }
+});
+const rate = (fallback: string) =>
+  z
+    .string()
+    .default(fallback)
+    .refine((text) => parseRateLimit(text) !== undefined, RATE_LIMIT_RULE);
 const keyring = z.string().transform((text, context) => {
   try {
-    return parseEncryptionKeys(text);
+    const keys = parseEncryptionKeys(text);
+    for (const [id, key] of keys) {
+      const weakness = keyWeakness(key);
+      if (weakness) context.addIssue(`the key "${id}" ${weakness}: make one with crypto.randomBytes(32)`);
+    }
+    return keys;
   } catch (error) {
     context.addIssue((error as Error).message);
     return z.NEVER;
   }
 });
+const bootstrapKey = z
+  .string()
+  .regex(/^ph_[a-z0-9]+_[A-Za-z0-9_-]{43}$/, {
+    error: 'must be ph_<environment>_ and 43 characters of base64url (256 bits)',
+    abort: true,
+  })
+  .superRefine((key, context) => {
+    const weakness = keyWeakness(Buffer.from(key.slice(-43), 'base64url'));
+    if (weakness) context.addIssue(`its random part ${weakness}: make it with crypto.randomBytes(32)`);
+  });
 
 /** Every setting, its default and what it is for. Read once, here, from the environment. */
 const settings = z.object({
@@ -71,12 +101,17 @@ const settings = z.object({
   POSTHORN_HOST: z.string().default('127.0.0.1'),
   POSTHORN_PORT: z.coerce.number().int().min(0).max(65_535).default(8420),
   /** An API key of the tenant `default`, made at start where it does not exist: the first way in. */
-  POSTHORN_BOOTSTRAP_KEY: z
-    .string()
-    .regex(/^ph_[a-z0-9]+_[A-Za-z0-9_-]{43}$/, 'must be ph_<environment>_ and 43 characters of base64url (256 bits)')
-    .optional(),
+  POSTHORN_BOOTSTRAP_KEY: bootstrapKey.optional(),
   /** Keys that seal webhook secrets at rest: `<id>:<32 bytes in base64>`, comma separated, the first one seals. */
   POSTHORN_ENCRYPTION_KEYS: keyring.optional(),
+  /** Requests that one API key may make of one api process. */
+  POSTHORN_API_RATE_LIMIT: rate('1000/1s'),
+  /** Proxies before the api whose X-Forwarded-For and -Proto count, as address blocks, comma separated. */
+  POSTHORN_TRUSTED_PROXIES: cidrs,
+  /** Strict-Transport-Security on every answer, where no trusted proxy says which ones go over TLS. */
+  POSTHORN_HSTS: flag,
+  /** Addresses and blocks that deliveries come from, for receivers with firewalls; only told, never used. */
+  POSTHORN_SENDER_ADDRESSES: addresses,
 
   /** Also deliver to http URLs. For development. */
   POSTHORN_ALLOW_HTTP: flag,
@@ -103,10 +138,7 @@ const settings = z.object({
   /** Workflows kept in memory: about 0.3 MB each; one that was evicted costs a replay at its next step. */
   POSTHORN_MAX_CACHED_WORKFLOWS: count(500, 0),
   /** How fast a bulk replay puts deliveries back into the queue, unless it is asked for with a rate of its own. */
-  POSTHORN_REPLAY_RATE: z
-    .string()
-    .default('100/1s')
-    .refine((text) => parseRateLimit(text) !== undefined, RATE_LIMIT_RULE),
+  POSTHORN_REPLAY_RATE: rate('100/1s'),
   /** Time between rounds that look for retries without a workflow. */
   POSTHORN_RECONCILE_EVERY: duration('30s'),
   /** A retry this late may have lost its workflow. */

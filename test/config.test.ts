@@ -4,6 +4,9 @@ import { ConfigError, readConfig, requireSetting } from '../src/config';
 /** Stands in every value that is not usable here, and may stand in no message. */
 const VALUE = 'hunter2';
 
+/** 32 bytes that are no secret. */
+const weak = Buffer.alloc(32, 0x61).toString('base64');
+
 function problemOf(env: NodeJS.ProcessEnv): string {
   try {
     readConfig(env);
@@ -28,6 +31,17 @@ test.each([
   ['POSTHORN_BOOTSTRAP_KEY', `ph_test_${VALUE}`],
   ['POSTHORN_ENCRYPTION_KEYS', VALUE],
   ['POSTHORN_ENCRYPTION_KEYS', `k1:${Buffer.from(VALUE).toString('base64')}`],
+  ['POSTHORN_ENCRYPTION_KEYS', `k1:${weak}`],
+  ['POSTHORN_ENCRYPTION_KEYS', `k1:${randomBytes(32).toString('base64')},k2:${weak}`],
+  ['POSTHORN_BOOTSTRAP_KEY', `ph_live_${'A'.repeat(43)}`],
+  ['POSTHORN_BOOTSTRAP_KEY', `ph_live_${Buffer.from(Array.from({ length: 32 }, (_, i) => i)).toString('base64url')}`],
+  ['POSTHORN_API_RATE_LIMIT', VALUE],
+  ['POSTHORN_API_RATE_LIMIT', '0/1s'],
+  ['POSTHORN_TRUSTED_PROXIES', VALUE],
+  ['POSTHORN_TRUSTED_PROXIES', '10.0.0.1'],
+  ['POSTHORN_HSTS', 'yes'],
+  ['POSTHORN_SENDER_ADDRESSES', VALUE],
+  ['POSTHORN_SENDER_ADDRESSES', '192.0.2.1,192.0.2.0/33'],
   ['POSTHORN_ALLOW_HTTP', 'yes'],
   ['POSTHORN_ALLOWED_CIDRS', VALUE],
   ['POSTHORN_ALLOWED_CIDRS', '10.0.0.0/8,10.0.0.0/33'],
@@ -39,7 +53,9 @@ test.each([
 ])('%s=%s is named, and its value is not repeated', (name, value) => {
   const message = problemOf({ [name]: value });
   expect(message).toMatch(new RegExp(`^These settings are not usable:\n {2}${name}: .+`));
-  expect(message).not.toContain(VALUE);
+  for (const part of [VALUE, ...value.split(/[:,_]/).filter((text) => text.length > 40)]) {
+    expect(message).not.toContain(part);
+  }
   expect(message.split('\n')).toHaveLength(2);
 });
 
@@ -90,4 +106,23 @@ test('the keyring keeps the order of its keys: the first one seals', () => {
 test('a setting that a command needs is named', () => {
   expect(() => requireSetting(readConfig({}), 'DATABASE_URL')).toThrow('DATABASE_URL must be set for this command.');
   expect(requireSetting(readConfig({ DATABASE_URL: 'postgres://db/x' }), 'DATABASE_URL')).toBe('postgres://db/x');
+});
+
+test('no setting has a key by default', () => {
+  const config = readConfig({});
+  expect(config.POSTHORN_ENCRYPTION_KEYS).toBeUndefined();
+  expect(config.POSTHORN_BOOTSTRAP_KEY).toBeUndefined();
+});
+
+test('the message about a weak key says which one and what to do', () => {
+  const good = randomBytes(32).toString('base64');
+  expect(problemOf({ POSTHORN_ENCRYPTION_KEYS: `good:${good},bad:${weak}` })).toBe(
+    'These settings are not usable:\n  POSTHORN_ENCRYPTION_KEYS: the key "bad" has fewer than 16 different bytes: ' +
+      'make one with crypto.randomBytes(32)',
+  );
+});
+
+test('addresses stand alone or as blocks', () => {
+  const config = readConfig({ POSTHORN_SENDER_ADDRESSES: '192.0.2.1, 2001:db8::/64,2001:db8:1::5' });
+  expect(config.POSTHORN_SENDER_ADDRESSES).toEqual(['192.0.2.1', '2001:db8::/64', '2001:db8:1::5']);
 });

@@ -11,6 +11,7 @@ const PROBLEMS = {
   unsupported_media_type: { status: 415, title: 'The body must be application/json' },
   validation_failed: { status: 422, title: 'The request breaks a rule' },
   idempotency_mismatch: { status: 422, title: 'This idempotency key stands for another request' },
+  rate_limited: { status: 429, title: 'Too many requests' },
   internal_error: { status: 500, title: 'Something went wrong here' },
   database_unavailable: { status: 503, title: 'The database cannot be reached' },
   engine_unavailable: { status: 503, title: 'The workflow engine cannot be reached' },
@@ -29,6 +30,8 @@ export class ApiError extends Error {
     readonly code: ProblemCode,
     detail: string,
     readonly fields: FieldProblem[] = [],
+    /** Seconds after which another try is worth it, where that is known. */
+    readonly retryAfterSeconds?: number,
   ) {
     super(detail);
   }
@@ -54,6 +57,12 @@ export class ApiError extends Error {
 export const notFound = (what: string) => new ApiError('not_found', `There is no ${what} with this id.`);
 
 export const noSuchEventType = () => new ApiError('not_found', 'There is no event type of this name.');
+export const bodyTooLarge = () => new ApiError('body_too_large', 'The body may have at most 1 MiB.');
+
+/** A 429 that says when the next turn comes. */
+export function rateLimited(detail: string, { nextInMs }: { nextInMs: number }): ApiError {
+  return new ApiError('rate_limited', detail, [], Math.max(1, Math.ceil(nextInMs / 1_000)));
+}
 
 /** Seconds after which a 503 is worth another try. */
 export const RETRY_AFTER_SECONDS = 5;
@@ -75,7 +84,7 @@ export function toApiError(error: unknown): ApiError {
   const { type, code = '', message = '' } = (error ?? {}) as { type?: string; code?: unknown; message?: string };
   switch (type) {
     case 'entity.too.large':
-      return new ApiError('body_too_large', 'The body may have at most 1 MiB.');
+      return bodyTooLarge();
     case 'encoding.unsupported':
       return new ApiError('unsupported_media_type', 'The body must be JSON in UTF-8, not compressed.');
     case 'request.size.invalid':

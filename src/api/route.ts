@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import type { Once } from '../db/idempotent-requests';
 import type { IdKind } from '../domain/ids';
-import type { Scope } from './auth';
+import type { TenantScope } from '../domain/scopes';
 import type { Services } from './services';
 
 /** `html` instead of `body`: a page for people. */
@@ -10,10 +10,9 @@ export type Answer = { status: number; body?: unknown; html?: string; headers?: 
 /** What a `:name` of a path may be: a public id, or the name of an event type. */
 export type ParamKind = IdKind | 'eventTypeName';
 
-/** What a handler gets: who asks, and input that its schemas have passed. */
-export type Context<Body, Query> = {
+/** What the handler of an admin route gets: input that its schemas have passed, and no tenant. */
+export type AdminContext<Body, Query> = {
   services: Services;
-  tenantId: string;
   /** The uuid of the API key, for the audit log. */
   actor: string;
   /** Ids of the path, as uuids; names as they are. */
@@ -30,21 +29,40 @@ export type Context<Body, Query> = {
   onceId?: string;
 };
 
-/** One row of the API. Everything about an endpoint stands here; ./app.ts does the rest. */
-export type Route<Body = unknown, Query = unknown> = {
+/** What a tenant's handler gets: the same, and whose key it was. */
+export type Context<Body, Query> = AdminContext<Body, Query> & { tenantId: string };
+
+type Row<Body, Query> = {
   method: 'get' | 'post' | 'patch' | 'delete';
   /** Express path below /api/v1; each `:name` is of the kind that `ids` gives. */
   path: string;
-  scope: Scope;
   ids?: Record<string, ParamKind>;
   body?: z.ZodType<Body>;
   query?: z.ZodType<Query>;
+};
+
+/** A row for keys of tenants that have the scope. */
+export type TenantRoute<Body = unknown, Query = unknown> = Row<Body, Query> & {
+  scope: TenantScope;
   /** `own`: the handler sees to the `Idempotency-Key` itself, for less than {@link answerOnce} costs. */
   idempotency?: 'own';
   handler: (context: Context<Body, Query>) => Promise<Answer>;
 };
 
+/** A row for admin keys, which belong to no tenant: a handler that wants one does not fit here. */
+export type AdminRoute<Body = unknown, Query = unknown> = Row<Body, Query> & {
+  scope: 'admin';
+  handler: (context: AdminContext<Body, Query>) => Promise<Answer>;
+};
+
+/** One row of the API. Everything about an endpoint stands here; ./app.ts does the rest. */
+export type Route = TenantRoute | AdminRoute;
+
 /** Lets each row's handler know the types of its schemas. */
-export function route<Body = undefined, Query = undefined>(row: Route<Body, Query>): Route {
+export function route<Body = undefined, Query = undefined>(row: TenantRoute<Body, Query>): Route {
   return row as unknown as Route;
+}
+
+export function adminRoute<Body = undefined, Query = undefined>(row: Omit<AdminRoute<Body, Query>, 'scope'>): Route {
+  return { ...row, scope: 'admin' } as unknown as Route;
 }

@@ -1,3 +1,5 @@
+import * as apiKeys from './handlers/api-keys';
+import * as auditLog from './handlers/audit-log';
 import * as deadLetters from './handlers/dead-letters';
 import * as deliveries from './handlers/deliveries';
 import * as eventReplay from './handlers/event-replay';
@@ -5,10 +7,14 @@ import * as eventTypes from './handlers/event-types';
 import * as events from './handlers/events';
 import * as publishBatch from './handlers/publish-batch';
 import * as replays from './handlers/replays';
+import { senderAddresses } from './handlers/sender-addresses';
 import * as settings from './handlers/settings';
+import * as tenants from './handlers/tenants';
 import * as control from './handlers/webhook-control';
 import * as webhooks from './handlers/webhooks';
-import { type Route, route } from './route';
+import { adminRoute, type Route, route } from './route';
+import { createApiKeyBody, createTenantBody, listApiKeysQuery, listTenantsQuery } from './schemas/api-keys';
+import { listAuditQuery } from './schemas/audit-log';
 import { emptyBody, listDeliveriesQuery, listOwnDeliveriesQuery, rescheduleBody } from './schemas/deliveries';
 import {
   addVersionBody,
@@ -33,6 +39,7 @@ const event = { event: 'event' } as const;
 const webhook = { webhook: 'webhook' } as const;
 const replay = { replay: 'replay' } as const;
 const eventType = { name: 'eventTypeName' } as const;
+const key = { key: 'apiKey' } as const;
 const both = { ...webhook, ...delivery };
 
 const retry = { method: 'post', scope: 'manage', body: emptyBody, handler: deliveries.retry } as const;
@@ -230,4 +237,12 @@ export const routes: Route[] = [
 
   route({ method: 'get', path: '/settings', scope: 'manage', handler: settings.get }),
   route({ method: 'patch', path: '/settings', scope: 'manage', body: patchSettingsBody, handler: settings.patch }),
+  route({ method: 'get', path: '/audit-log', scope: 'manage', query: listAuditQuery, handler: auditLog.list }),
+  route({ method: 'get', path: '/sender-addresses', scope: 'read', handler: senderAddresses }),
+
+  adminRoute({ method: 'post', path: '/tenants', body: createTenantBody, handler: tenants.create }),
+  adminRoute({ method: 'get', path: '/tenants', query: listTenantsQuery, handler: tenants.list }),
+  adminRoute({ method: 'post', path: '/api-keys', body: createApiKeyBody, handler: apiKeys.create }),
+  adminRoute({ method: 'get', path: '/api-keys', query: listApiKeysQuery, handler: apiKeys.list }),
+  adminRoute({ method: 'post', path: '/api-keys/:key/revoke', ids: key, body: emptyBody, handler: apiKeys.revoke }),
 ];

@@ -17,7 +17,8 @@ export function sendProblem(log: Log) {
       res.destroy();
       return;
     }
-    if (problem.status === 503) res.set('retry-after', String(RETRY_AFTER_SECONDS));
+    const retryAfter = problem.retryAfterSeconds ?? (problem.status === 503 ? RETRY_AFTER_SECONDS : undefined);
+    if (retryAfter !== undefined) res.set('retry-after', String(retryAfter));
     if (problem.code === 'idempotency_in_progress') {
       res.set('retry-after', String(IN_PROGRESS_RETRY_AFTER_SECONDS));
     }

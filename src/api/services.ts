@@ -20,6 +20,8 @@ export type Services = {
   allowHttp: boolean;
   /** The pace of a bulk replay that was asked for without one. */
   replayRate: RateLimit;
+  /** Where deliveries come from, as the installation says: addresses and CIDR blocks. */
+  senderAddresses: readonly string[];
   /** Why deliveries may not go to this URL, as far as can be told now. */
   checkTarget: (url: URL) => Promise<'blocked_address' | undefined>;
 };

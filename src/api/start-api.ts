@@ -22,9 +22,10 @@ import { createReplayEngine } from './replay-engine';
 export type RunningApi = { url: string; stop(): Promise<void> };
 
 /** Slow clients are cut off: headers, whole request, idle keep-alive. */
-const HEADERS_LIMIT_MS = 10_000;
-const REQUEST_LIMIT_MS = 30_000;
+const CLIENT_LIMITS: ClientLimits = { headersMs: 10_000, requestMs: 30_000 };
 const IDLE_LIMIT_MS = 65_000;
+/** How often Node looks for slow clients; its own default, 30 s, would let each stay for so much longer. */
+const CLIENT_CHECK_MS = 1_000;
 /** Requests under way when the process is stopped get this long. */
 const CLOSE_LIMIT_MS = 10_000;
 /** A name that cannot be looked up in this time is taken as it is: every attempt looks again. */
@@ -37,7 +38,11 @@ export type ApiExtras = {
   router?: Router;
   /** Called after a publish, next to the notification: for a relay in the same process. */
   onWork?: () => void;
+  clientLimits?: ClientLimits;
 };
+
+/** How long a client may take for a request's headers, and for all of it, milliseconds. */
+export type ClientLimits = { headersMs: number; requestMs: number };
 
 /**
  * An api process. Starts while Temporal is away: publishing needs Postgres only.
@@ -74,12 +79,19 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
       },
       allowHttp: config.POSTHORN_ALLOW_HTTP,
       replayRate: parseRateLimit(config.POSTHORN_REPLAY_RATE)!,
+      senderAddresses: config.POSTHORN_SENDER_ADDRESSES,
       checkTarget: createTargetCheck({
         policy: createAddressPolicy({ allowedCidrs: config.POSTHORN_ALLOWED_CIDRS }),
         dnsTimeoutMs: REGISTRATION_DNS_LIMIT_MS,
       }),
     };
-    const server = await listen(createApp(services, extras.router), config);
+    const app = createApp(services, {
+      rateLimit: parseRateLimit(config.POSTHORN_API_RATE_LIMIT)!,
+      trustedProxies: config.POSTHORN_TRUSTED_PROXIES,
+      hsts: config.POSTHORN_HSTS,
+      router: extras.router,
+    });
+    const server = await listen(app, config, extras.clientLimits ?? CLIENT_LIMITS);
     const { port } = server.address() as AddressInfo;
     return {
       url: `http://${config.POSTHORN_HOST}:${port}`,
@@ -100,8 +112,16 @@ async function prepare(db: Database, config: Config): Promise<void> {
   if (config.POSTHORN_BOOTSTRAP_KEY) await ensureTenantKey(db.kysely, BOOTSTRAP_TENANT, config.POSTHORN_BOOTSTRAP_KEY);
 }
 
-function listen(app: Express, { POSTHORN_HOST: host, POSTHORN_PORT: port }: Config): Promise<Server> {
-  const server = createServer({ headersTimeout: HEADERS_LIMIT_MS, requestTimeout: REQUEST_LIMIT_MS }, app);
+function listen(
+  app: Express,
+  { POSTHORN_HOST: host, POSTHORN_PORT: port }: Config,
+  { headersMs, requestMs }: ClientLimits,
+): Promise<Server> {
+  const connectionsCheckingInterval = Math.min(CLIENT_CHECK_MS, headersMs);
+  const server = createServer(
+    { headersTimeout: headersMs, requestTimeout: requestMs, connectionsCheckingInterval },
+    app,
+  );
   server.keepAliveTimeout = IDLE_LIMIT_MS;
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {

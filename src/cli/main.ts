@@ -27,6 +27,37 @@ program
   .command('migrate')
   .description('bring the database to this version')
   .action(async () => (await import('./migrate.js')).runMigrate());
+const tenants = program.command('tenants').description('who has webhooks, events and keys of their own');
+tenants
+  .command('create')
+  .argument('<name>')
+  .description('make a tenant; prints its id')
+  .action(async (name) => (await import('./tenants.js')).runCreateTenant(name));
+tenants
+  .command('list')
+  .description('every tenant, newest first')
+  .action(async () => (await import('./tenants.js')).runListTenants());
+const keys = program.command('keys').description('API keys of tenants and administrators');
+keys
+  .command('create')
+  .description('make an API key; prints it, once')
+  .option('--tenant <tenant>', 'id or name of the tenant')
+  .option('--scopes <scopes>', 'publish,read,manage')
+  .option('--admin', 'a key for tenants and keys, and nothing else')
+  .option('--name <name>', 'what it is for')
+  .option('--expires <duration>', 'for so long from now, such as 90d (default: for ever)')
+  .option('--environment <word>', 'stands after ph_ (default: live)')
+  .action(async (options) => (await import('./keys.js')).runCreateKey(options));
+keys
+  .command('list')
+  .description('every key, newest first, without the keys themselves')
+  .option('--tenant <tenant>', 'id or name of the tenant')
+  .action(async (options) => (await import('./keys.js')).runListKeys(options));
+keys
+  .command('revoke')
+  .argument('<key id>')
+  .description('make a key useless, within 5 s')
+  .action(async (id) => (await import('./keys.js')).runRevokeKey(id));
 program
   .command('demo')
   .description('the main job as a script that ends: deliver, retry, replay, cancel, reschedule')

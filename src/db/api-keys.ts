@@ -1,9 +1,14 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { type Kysely, sql } from 'kysely';
+import { type Kysely, type Selectable, sql } from 'kysely';
 import { newUuid } from '../domain/ids';
+import { type KeyKind, type Scope, TENANT_SCOPES, type TenantScope } from '../domain/scopes';
+import type { Queryable } from './database';
 import type { Tables } from './tables';
 
-export type ApiKey = { id: string; tenantId: string; scopes: string[] };
+/** Who asks. A key belongs to one tenant, or is an administrator's and belongs to none. */
+export type ApiKey =
+  | { kind: 'tenant'; id: string; tenantId: string; scopes: readonly Scope[] }
+  | { kind: 'admin'; id: string };
 
 /** Keys carry 256 random bits, so that a plain SHA-256 at rest is enough: there is nothing to guess. */
 export function generateApiKey(environment: string): string {
@@ -15,15 +20,101 @@ export function hashApiKey(key: string): Buffer {
 }
 
 /** The key with this hash, unless it is revoked or past its time. */
-export async function findApiKey(db: Kysely<Tables>, hash: Buffer): Promise<ApiKey | undefined> {
+export async function findApiKey(db: Queryable, hash: Buffer): Promise<ApiKey | undefined> {
   const row = await db
     .selectFrom('api_keys')
-    .select(['id', 'tenant_id', 'scopes'])
+    .select(['id', 'kind', 'tenant_id', 'scopes'])
     .where('key_hash', '=', hash)
     .where('revoked_at', 'is', null)
     .where((eb) => eb.or([eb('expires_at', 'is', null), eb('expires_at', '>', sql<Date>`now()`)]))
     .executeTakeFirst();
-  return row && { id: row.id, tenantId: row.tenant_id, scopes: row.scopes };
+  if (!row) return undefined;
+  if (row.kind === 'admin') return { kind: 'admin', id: row.id };
+  // The table's check: a key of this kind has its tenant.
+  return { kind: 'tenant', id: row.id, tenantId: row.tenant_id!, scopes: row.scopes };
+}
+
+/** What is known of a key besides its hash. */
+export type ApiKeyRecord = {
+  id: string;
+  kind: KeyKind;
+  tenantId: string | null;
+  name: string | null;
+  scopes: readonly Scope[];
+  /** The uuid of an API key, or `cli`, or `bootstrap`; null for keys older than this column. */
+  createdBy: string | null;
+  createdAt: Date;
+  lastUsedAt: Date | null;
+  expiresAt: Date | null;
+  revokedAt: Date | null;
+};
+
+export type NewApiKey = {
+  owner: { kind: 'tenant'; tenantId: string; scopes: readonly TenantScope[] } | { kind: 'admin' };
+  name: string | null;
+  /** From now, by the clock of the database, milliseconds; null: never. */
+  expiresInMs: number | null;
+  createdBy: string;
+};
+
+/** Writes a key down; only its hash is kept. */
+export async function insertApiKey(db: Queryable, key: string, { owner, ...given }: NewApiKey): Promise<ApiKeyRecord> {
+  const expiresAt =
+    given.expiresInMs === null ? null : sql<Date>`now() + ${given.expiresInMs}::bigint * interval '1 ms'`;
+  const row = await db
+    .insertInto('api_keys')
+    .values({
+      id: newUuid(),
+      kind: owner.kind,
+      tenant_id: owner.kind === 'tenant' ? owner.tenantId : null,
+      name: given.name,
+      key_hash: hashApiKey(key),
+      scopes: owner.kind === 'tenant' ? [...owner.scopes] : ['admin'],
+      created_by: given.createdBy,
+      expires_at: expiresAt,
+      revoked_at: null,
+    })
+    .returningAll()
+    .executeTakeFirstOrThrow();
+  return toRecord(row);
+}
+
+/** Newest first, of one tenant or all with those of administrators; `beforeId` is the last id of the page before. */
+export async function listApiKeys(
+  db: Queryable,
+  { tenantId, limit, beforeId }: { tenantId?: string | undefined; limit: number; beforeId?: string | undefined },
+): Promise<ApiKeyRecord[]> {
+  let query = db.selectFrom('api_keys').selectAll().orderBy('id', 'desc').limit(limit);
+  if (tenantId) query = query.where('tenant_id', '=', tenantId);
+  if (beforeId) query = query.where('id', '<', beforeId);
+  return (await query.execute()).map(toRecord);
+}
+
+/** good ──▶ revoked. `changed` is false where it was revoked before; undefined where there is no such key. */
+export async function revokeApiKey(
+  db: Queryable,
+  id: string,
+): Promise<{ key: ApiKeyRecord; changed: boolean } | undefined> {
+  const revoked = await db
+    .updateTable('api_keys')
+    .set({ revoked_at: sql<Date>`now()` })
+    .where('id', '=', id)
+    .where('revoked_at', 'is', null)
+    .executeTakeFirst();
+  const row = await db.selectFrom('api_keys').selectAll().where('id', '=', id).executeTakeFirst();
+  return row && { key: toRecord(row), changed: revoked.numUpdatedRows > 0n };
+}
+
+/** Notes that a key was used, unless some process has noted it within the last minute. */
+export async function noteKeyUse(db: Queryable, id: string): Promise<void> {
+  await db
+    .updateTable('api_keys')
+    .set({ last_used_at: sql<Date>`now()` })
+    .where('id', '=', id)
+    .where((eb) =>
+      eb.or([eb('last_used_at', 'is', null), eb('last_used_at', '<', sql<Date>`now() - interval '1 min'`)]),
+    )
+    .execute();
 }
 
 /** Makes sure that a tenant of this name and this key exist; returns the tenant's id. For the bootstrap key. */
@@ -40,8 +131,10 @@ export async function ensureTenantKey(db: Kysely<Tables>, name: string, key: str
       .values({
         id: newUuid(),
         tenant_id: tenant.id,
+        name: 'bootstrap',
         key_hash: hashApiKey(key),
-        scopes: ['publish', 'read', 'manage'],
+        scopes: [...TENANT_SCOPES],
+        created_by: 'bootstrap',
         expires_at: null,
         revoked_at: null,
       })
@@ -49,4 +142,19 @@ export async function ensureTenantKey(db: Kysely<Tables>, name: string, key: str
       .execute();
     return tenant.id;
   });
+}
+
+function toRecord(row: Selectable<Tables['api_keys']>): ApiKeyRecord {
+  return {
+    id: row.id,
+    kind: row.kind,
+    tenantId: row.tenant_id,
+    name: row.name,
+    scopes: row.scopes,
+    createdBy: row.created_by,
+    createdAt: row.created_at,
+    lastUsedAt: row.last_used_at,
+    expiresAt: row.expires_at,
+    revokedAt: row.revoked_at,
+  };
 }

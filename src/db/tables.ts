@@ -5,6 +5,7 @@ import type { Filter } from '../domain/filter';
 import type { PayloadMode } from '../domain/minimal-payload';
 import type { ReplayState, StoredReplayFilter } from '../domain/replay';
 import type { StoredRetryPolicy } from '../domain/retry-schedule';
+import type { KeyKind, Scope } from '../domain/scopes';
 import type { SignatureStyle } from '../domain/signature-styles';
 
 type CreatedAt = ColumnType<Date, Date | undefined, never>;
@@ -20,9 +21,14 @@ export type Tables = {
   };
   api_keys: {
     id: string;
-    tenant_id: string;
+    kind: Generated<KeyKind>;
+    /** Null: an admin key. */
+    tenant_id: string | null;
+    name: string | null;
     key_hash: Buffer;
-    scopes: string[];
+    scopes: Scope[];
+    created_by: string | null;
+    last_used_at: ColumnType<Date | null, never, Date>;
     expires_at: Date | null;
     revoked_at: Date | null;
     created_at: CreatedAt;
@@ -191,7 +197,7 @@ export type Tables = {
   };
   audit_log: {
     id: string;
-    tenant_id: string;
+    tenant_id: string | null;
     actor: string;
     action: string;
     target: string;

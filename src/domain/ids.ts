@@ -13,6 +13,7 @@ export const ID_PREFIXES = {
   attempt: 'att',
   replay: 'rpl',
   apiKey: 'key',
+  audit: 'aud',
 } as const;
 
 export type IdKind = keyof typeof ID_PREFIXES;

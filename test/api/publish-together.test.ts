@@ -23,7 +23,7 @@ const one: Way = async (events) => {
 const once: Way = async (events) => {
   const answers = [];
   for (const event of events) {
-    const headers = { 'idempotency-key': `together-${answers.length}-${Math.random()}` };
+    const headers: Record<string, string> = { 'idempotency-key': `together-${answers.length}-${Math.random()}` };
     answers.push(await posthorn.api.call('POST', '/events', event, headers));
   }
   return answers.map(({ status, body }) => ({ status, deliveries: body.deliveries }));

@@ -1,6 +1,6 @@
 import { Client } from 'pg';
 import { ensureTenantKey, generateApiKey } from '../../src/db/api-keys';
-import { openDatabase } from '../../src/db/database';
+import { type Database, openDatabase } from '../../src/db/database';
 import { type Answer, TestApi } from '../support/api';
 import type { Installation } from '../support/installation';
 
@@ -20,15 +20,23 @@ export async function sql<Row extends object>(
 }
 
 /** The API as another tenant of the same installation sees it. */
-export async function otherTenant({ api, databaseUrl }: Installation, name = 'other'): Promise<TestApi> {
+export async function otherTenant(posthorn: Installation, name = 'other'): Promise<TestApi> {
   const key = generateApiKey('test');
+  await withDatabase(posthorn, ({ kysely }) => ensureTenantKey(kysely, name, key));
+  return new TestApi(posthorn.api.url, key);
+}
+
+/** Does something with the installation's database by Posthorn's own functions. */
+export async function withDatabase<T>(
+  { databaseUrl }: Pick<Installation, 'databaseUrl'>,
+  work: (db: Database) => Promise<T>,
+): Promise<T> {
   const db = openDatabase({ url: databaseUrl, poolSize: 1, applicationName: 'test', planner: 'default' });
   try {
-    await ensureTenantKey(db.kysely, name, key);
+    return await work(db);
   } finally {
     await db.close();
   }
-  return new TestApi(api.url, key);
 }
 
 /** A request as it is, for what `TestApi.call` would make good. `key: null` sends no key. */

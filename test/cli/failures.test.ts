@@ -1,15 +1,11 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
-import path from 'node:path';
-import { text } from 'node:stream/consumers';
 import { Client } from 'pg';
+import { posthornCommand as posthorn } from '../support/command';
 import { createTestDatabase } from '../support/database';
 import { testEnvironment } from '../support/environment';
 
 /** What people see when a command cannot do its work: one clear line, and exit code 1. */
 
-const MAIN = path.join(__dirname, '..', '..', 'dist', 'src', 'cli', 'main.js');
 const NOBODY = '127.0.0.1:1';
 
 let database: Awaited<ReturnType<typeof createTestDatabase>>;
@@ -17,17 +13,6 @@ beforeAll(async () => {
   database = await createTestDatabase();
 });
 afterAll(() => database?.drop());
-
-/** Runs a command to its end, with these settings and no others. */
-async function posthorn(args: string[], settings: Record<string, string> = {}) {
-  const { PATH = '', HOME = '' } = process.env;
-  const child = spawn(process.execPath, [MAIN, ...args], {
-    env: { PATH, HOME, ...settings },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
-  return { code, stdout, stderr };
-}
 
 /** The settings of a role, but for some. */
 function settings(change: Record<string, string>): Record<string, string> {
@@ -46,6 +31,22 @@ test.each([
     stdout: '',
     stderr: `posthorn: ${name} must be set for this command.\n`,
   });
+});
+
+test.each(['api', 'worker'])('%s with an encryption key that is no secret', async (role) => {
+  const weak = Buffer.alloc(32, 7).toString('base64');
+  const { code, stdout, stderr } = await posthorn([role], settings({ POSTHORN_ENCRYPTION_KEYS: `k1:${weak}` }));
+  expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+  expect(stderr).toMatch(/POSTHORN_ENCRYPTION_KEYS: the key "k1" has fewer than 16 different bytes/);
+  expect(stderr).not.toContain(weak);
+});
+
+test('api with a bootstrap key that is no secret', async () => {
+  const weak = 'abc_'.repeat(11).slice(0, 43);
+  const { code, stderr } = await posthorn(['api'], settings({ POSTHORN_BOOTSTRAP_KEY: `ph_live_${weak}` }));
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/POSTHORN_BOOTSTRAP_KEY: its random part has fewer than 16 different bytes/);
+  expect(stderr).not.toContain(weak);
 });
 
 test.each(['api', 'worker', 'migrate'])('%s with a Postgres that is not there', async (role) => {

@@ -18,6 +18,7 @@ export function testEnvironment(databaseUrl: string, overrides: Record<string, s
     POSTHORN_ALLOW_HTTP: 'true',
     POSTHORN_ALLOWED_CIDRS: '127.0.0.0/8,::1/128',
     POSTHORN_SHUTDOWN_GRACE: '2s',
+    POSTHORN_API_RATE_LIMIT: '1000000/1s', // a test that goes fast is not refused
     POSTHORN_LOG_LEVEL: process.env.TEST_LOG_LEVEL ?? 'silent',
     ...overrides,
   };

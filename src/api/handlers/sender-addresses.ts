@@ -1,0 +1,6 @@
+import type { Answer, Context } from '../route';
+
+/** Where deliveries come from, for receivers that let only known addresses in. */
+export async function senderAddresses({ services }: Context<undefined, undefined>): Promise<Answer> {
+  return { status: 200, body: { addresses: services.senderAddresses } };
+}

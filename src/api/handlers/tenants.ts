@@ -1,0 +1,28 @@
+import type { z } from 'zod';
+import { createTenant } from '../../db/manage-keys';
+import { listTenants, type Tenant } from '../../db/tenants';
+import { toPublicId } from '../../domain/ids';
+import { ApiError } from '../errors';
+import { page } from '../page';
+import type { AdminContext, Answer } from '../route';
+import type { createTenantBody, listTenantsQuery } from '../schemas/api-keys';
+
+type Body = z.output<typeof createTenantBody>;
+type Query = z.output<typeof listTenantsQuery>;
+
+export async function create({ services, actor, body }: AdminContext<Body, undefined>): Promise<Answer> {
+  const tenant = await createTenant(services.db.kysely, body.name, actor);
+  if (tenant) return { status: 201, body: toOut(tenant) };
+  throw new ApiError('validation_failed', 'There is a tenant with this name.', [
+    { field: 'name', rule: 'must be a name that no tenant has' },
+  ]);
+}
+
+export async function list({ services, query }: AdminContext<undefined, Query>): Promise<Answer> {
+  const rows = await listTenants(services.db.kysely, query.limit + 1, query.cursor);
+  return { status: 200, body: page('tenant', rows, query.limit, toOut) };
+}
+
+function toOut({ id, name, createdAt }: Tenant) {
+  return { id: toPublicId('tenant', id), name, created_at: createdAt };
+}
