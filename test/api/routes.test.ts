@@ -32,7 +32,10 @@ const rows = routes.map((row) => [`${row.method.toUpperCase()} ${row.path}`, row
 const tenantRows = rows.filter(([, { scope }]) => isTenantScope(scope));
 const withIds = rows.filter(([, { ids }]) => ids);
 const withForeignIds = tenantRows.filter(([, { ids }]) => ids);
-const withForeignBodies = tenantRows.filter(([name, { ids }]) => !ids && samples[name]?.body);
+/** Settings are the caller's own, which it may change. */
+const withForeignBodies = tenantRows.filter(
+  ([name, { ids, path }]) => !ids && path !== '/settings' && samples[name]?.body,
+);
 
 function pathOf(row: Row, ids: (kind: ParamKind) => string | undefined): string {
   return row.path.replace(/:([a-z]+)/g, (_, name: string) => {
