@@ -27,6 +27,11 @@ program
   .command('migrate')
   .description('bring the database to this version')
   .action(async () => (await import('./migrate.js')).runMigrate());
+const secrets = program.command('secrets').description('what is sealed at rest');
+secrets
+  .command('reencrypt')
+  .description('seal everything again under the first key of POSTHORN_ENCRYPTION_KEYS')
+  .action(async () => (await import('./secrets.js')).runReencrypt());
 program
   .command('demo')
   .description('the main job as a script that ends: deliver, retry, replay, cancel, reschedule')

@@ -1,15 +1,11 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
-import path from 'node:path';
-import { text } from 'node:stream/consumers';
 import { Client } from 'pg';
+import { posthorn } from '../support/cli';
 import { createTestDatabase } from '../support/database';
 import { testEnvironment } from '../support/environment';
 
 /** What people see when a command cannot do its work: one clear line, and exit code 1. */
 
-const MAIN = path.join(__dirname, '..', '..', 'dist', 'src', 'cli', 'main.js');
 const NOBODY = '127.0.0.1:1';
 
 let database: Awaited<ReturnType<typeof createTestDatabase>>;
@@ -17,17 +13,6 @@ beforeAll(async () => {
   database = await createTestDatabase();
 });
 afterAll(() => database?.drop());
-
-/** Runs a command to its end, with these settings and no others. */
-async function posthorn(args: string[], settings: Record<string, string> = {}) {
-  const { PATH = '', HOME = '' } = process.env;
-  const child = spawn(process.execPath, [MAIN, ...args], {
-    env: { PATH, HOME, ...settings },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
-  return { code, stdout, stderr };
-}
 
 /** The settings of a role, but for some. */
 function settings(change: Record<string, string>): Record<string, string> {
