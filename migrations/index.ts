@@ -8,6 +8,7 @@ import * as addWebhookPolicies from './0006_add_webhook_policies';
 import * as addLanes from './0007_add_lanes';
 import * as createReplays from './0008_create_replays';
 import * as createOperationalOutbox from './0009_create_operational_outbox';
+import * as addEndpointVerification from './0013_add_endpoint_verification';
 
 /** Every migration in order. They only go forward; a new one is one more line. */
 export const migrations: Record<string, Migration> = {
@@ -20,4 +21,5 @@ export const migrations: Record<string, Migration> = {
   '0007_add_lanes': addLanes,
   '0008_create_replays': createReplays,
   '0009_create_operational_outbox': createOperationalOutbox,
+  '0013_add_endpoint_verification': addEndpointVerification,
 };

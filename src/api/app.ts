@@ -47,6 +47,7 @@ export function createApp(services: Services, extra?: Router): Express {
       ids,
       query,
       body: parseInput(row.body, sent?.value, 'body'),
+      ifMatch: req.headers['if-match'],
       bodyText: sent?.text ?? '',
     });
     res.status(answer.status).set(answer.headers ?? {});

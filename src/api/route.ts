@@ -15,6 +15,8 @@ export type Context<Body, Query> = {
   ids: Record<string, string>;
   body: Body;
   query: Query;
+  /** The header `If-Match`, as it was written. */
+  ifMatch: string | undefined;
   /** The body as it was written. */
   bodyText: string;
 };

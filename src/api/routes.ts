@@ -3,6 +3,8 @@ import * as deliveries from './handlers/deliveries';
 import * as eventReplay from './handlers/event-replay';
 import * as events from './handlers/events';
 import * as replays from './handlers/replays';
+import * as settings from './handlers/settings';
+import * as verification from './handlers/verification';
 import * as control from './handlers/webhook-control';
 import * as webhooks from './handlers/webhooks';
 import { type Route, route } from './route';
@@ -16,7 +18,14 @@ import {
   replayDeadLettersBody,
   replayEventBody,
 } from './schemas/replays';
-import { createWebhookBody, listWebhooksQuery, patchWebhookBody, rotateSecretBody } from './schemas/webhooks';
+import { patchSettingsBody } from './schemas/settings';
+import {
+  createWebhookBody,
+  listWebhooksQuery,
+  patchWebhookBody,
+  rotateSecretBody,
+  verifyQuery,
+} from './schemas/webhooks';
 
 const delivery = { delivery: 'delivery' } as const;
 const event = { event: 'event' } as const;
@@ -66,6 +75,7 @@ export const routes: Route[] = [
   route({ ...onWebhook, path: '/webhooks/:webhook/resume', handler: control.resume }),
   route({ ...onWebhook, path: '/webhooks/:webhook/disable', handler: control.disable }),
   route({ ...onWebhook, path: '/webhooks/:webhook/enable', handler: control.enable }),
+  route({ ...onWebhook, path: '/webhooks/:webhook/verify', query: verifyQuery, handler: verification.verify }),
   route({ ...onWebhook, path: '/webhooks/:webhook/skip', handler: control.skipHead }),
   route({
     method: 'get',
@@ -173,4 +183,7 @@ export const routes: Route[] = [
     body: discardDeadLettersBody,
     handler: deadLetters.discard,
   }),
+
+  route({ method: 'get', path: '/settings', scope: 'read', handler: settings.get }),
+  route({ method: 'patch', path: '/settings', scope: 'manage', body: patchSettingsBody, handler: settings.patch }),
 ];

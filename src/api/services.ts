@@ -4,6 +4,7 @@ import type { RateLimit } from '../domain/rate-limit';
 import type { Log } from '../log';
 import type { Engine } from './engine';
 import type { ReplayEngine } from './replay-engine';
+import type { VerificationEngine } from './verification-engine';
 
 /** What handlers work with; built once per process. */
 export type Services = {
@@ -11,6 +12,7 @@ export type Services = {
   secretBox: SecretBox;
   engine: Engine;
   replays: ReplayEngine;
+  verifications: VerificationEngine;
   log: Log;
   /** Tells the relays that there is work; returns at once. */
   notifyWork: () => void;

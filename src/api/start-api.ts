@@ -17,6 +17,7 @@ import { createApp } from './app';
 import { createEngine } from './engine';
 import { createNotifier } from './notify';
 import { createReplayEngine } from './replay-engine';
+import { createVerificationEngine } from './verification-engine';
 
 export type RunningApi = { url: string; stop(): Promise<void> };
 
@@ -65,6 +66,7 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
       secretBox,
       engine: createEngine(client, config.TEMPORAL_NAMESPACE, config.TEMPORAL_UI_URL),
       replays: createReplayEngine(client, config.POSTHORN_TASK_QUEUE),
+      verifications: createVerificationEngine(client, config.POSTHORN_TASK_QUEUE),
       log,
       notifyWork: () => {
         extras.onWork?.();

@@ -3,12 +3,13 @@ import type { DisabledBecause, EndState, Trigger, WebhookStatus } from '../domai
 import type { ReplayState, StoredReplayFilter } from '../domain/replay';
 import type { StoredRetryPolicy } from '../domain/retry-schedule';
 import type { SignatureStyle } from '../domain/signature-styles';
+import type { VerificationMethod, VerificationMode } from '../domain/verification';
 
 type CreatedAt = ColumnType<Date, Date | undefined, never>;
 type Json<T> = ColumnType<T, string, string>;
 
 export type Tables = {
-  tenants: { id: string; name: string; created_at: CreatedAt };
+  tenants: { id: string; name: string; endpoint_verification: Generated<VerificationMode>; created_at: CreatedAt };
   api_keys: {
     id: string;
     tenant_id: string;
@@ -33,6 +34,11 @@ export type Tables = {
     header_names: Generated<string[]>;
     rate_limit: string | null;
     version: Generated<number>;
+    verification_round: Generated<number>;
+    verification_pending_since: Date | null;
+    verification_method: VerificationMethod | null;
+    verification_error: string | null;
+    verified_at: Date | null;
     created_at: CreatedAt;
     updated_at: ColumnType<Date, Date | undefined, Date>;
     deleted_at: Date | null;
@@ -69,6 +75,8 @@ export type Tables = {
     failed_in_a_row: Generated<number>;
     disable_after_failed: Generated<number | null>;
     disable_after_ms: Generated<number | null>;
+    unverified: Generated<boolean>;
+    moves: Generated<number>;
   };
   subscriptions: { tenant_id: string; pattern: string; webhook_id: string };
   events: { id: string; tenant_id: string; type: string; body: Buffer; created_at: CreatedAt };
