@@ -11,6 +11,7 @@ import * as createOperationalOutbox from './0009_create_operational_outbox';
 import * as addKeyKinds from './0010_add_key_kinds';
 import * as createIdempotentRequests from './0011_create_idempotent_requests';
 import * as createEventTypes from './0012_create_event_types';
+import * as addEndpointVerification from './0013_add_endpoint_verification';
 
 /** Every migration in order. They only go forward; a new one is one more line. */
 export const migrations: Record<string, Migration> = {
@@ -26,4 +27,5 @@ export const migrations: Record<string, Migration> = {
   '0010_add_key_kinds': addKeyKinds,
   '0011_create_idempotent_requests': createIdempotentRequests,
   '0012_create_event_types': createEventTypes,
+  '0013_add_endpoint_verification': addEndpointVerification,
 };

@@ -126,6 +126,11 @@ const settings = z.object({
    * others need: above all attempts under way together. What bounds one webhook is its own cap.
    */
   POSTHORN_CONNECTIONS_PER_HOST: count(1_024),
+  /** Who sends, as endpoints are told it when they are verified by OPTIONS: a host name of this installation. */
+  POSTHORN_VERIFICATION_ORIGIN: z
+    .string()
+    .regex(/^(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/, 'must be a host name')
+    .default('posthorn'),
 
   /** Lanes whose deliveries this worker takes from the queue, by priority: high, normal, low. */
   POSTHORN_LANES: lanes,

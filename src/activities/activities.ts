@@ -10,6 +10,8 @@ import { createReplayActivities } from './replay-activities';
 export type ActivityDeps = {
   db: Database;
   attempts: Attempts;
+  /** Makes one round of endpoint verification. */
+  verify: (webhookId: string, round: number) => Promise<void>;
   inFlight: InFlight;
   /** Longest time a POST may take, milliseconds. */
   maxPostMs: number;
@@ -29,7 +31,7 @@ const HAND_OVER_MARGIN_MS = 3_000;
 export type Activities = ReturnType<typeof createActivities>;
 
 /** Everything that workflows may call. */
-export function createActivities({ db, attempts, inFlight, maxPostMs, signalDone, log }: ActivityDeps) {
+export function createActivities({ db, attempts, verify, inFlight, maxPostMs, signalDone, log }: ActivityDeps) {
   const run = (request: AttemptRequest, onPost?: (timeoutMs: number) => void) =>
     inFlight.run(request.deliveryId, request.number, () => attempts.attempt(request, onPost));
 
@@ -64,6 +66,9 @@ export function createActivities({ db, attempts, inFlight, maxPostMs, signalDone
 
     /** Writes down an attempt whose POST was made while Postgres was away. */
     recordMade: (made: UnrecordedAttempt): Promise<AttemptResult> => heartbeating(() => attempts.recordMade(made)),
+
+    /** Sends an endpoint its challenge. May be called again: an answer to a round that is over changes nothing. */
+    verifyEndpoint: (webhookId: string, round: number): Promise<void> => heartbeating(() => verify(webhookId, round)),
 
     /** Cancels what has not ended. Returns what stands in the record then. */
     cancel: (deliveryId: string): Promise<Ended> =>

@@ -68,6 +68,7 @@ export function createApp(services: Services, edge: Edge): Express {
       ids,
       query,
       body: parseInput(row.body, sent?.value, 'body'),
+      ifMatch: req.headers['if-match'],
       bodyText: sent?.text ?? '',
       requestId: locals.requestId,
       once: row.method === 'post' ? readOnce(req, sent?.bytes) : undefined,

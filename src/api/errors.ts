@@ -7,6 +7,7 @@ const PROBLEMS = {
   method_not_allowed: { status: 405, title: 'The path exists, the method does not' },
   state_conflict: { status: 409, title: 'The state does not allow this' },
   idempotency_in_progress: { status: 409, title: 'The request with this key is still being served' },
+  precondition_failed: { status: 412, title: 'It was changed in the meantime' },
   body_too_large: { status: 413, title: 'The body is over the limit' },
   unsupported_media_type: { status: 415, title: 'The body must be application/json' },
   validation_failed: { status: 422, title: 'The request breaks a rule' },

@@ -19,6 +19,8 @@ export type AdminContext<Body, Query> = {
   ids: Record<string, string>;
   body: Body;
   query: Query;
+  /** The header `If-Match`, as it was written. */
+  ifMatch: string | undefined;
   /** The body as it was written. */
   bodyText: string;
   /** Public, as the caller sees it. */

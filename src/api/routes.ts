@@ -10,19 +10,14 @@ import * as replays from './handlers/replays';
 import { senderAddresses } from './handlers/sender-addresses';
 import * as settings from './handlers/settings';
 import * as tenants from './handlers/tenants';
+import * as verification from './handlers/verification';
 import * as control from './handlers/webhook-control';
 import * as webhooks from './handlers/webhooks';
 import { adminRoute, type Route, route } from './route';
 import { createApiKeyBody, createTenantBody, listApiKeysQuery, listTenantsQuery } from './schemas/api-keys';
 import { listAuditQuery } from './schemas/audit-log';
 import { emptyBody, listDeliveriesQuery, listOwnDeliveriesQuery, rescheduleBody } from './schemas/deliveries';
-import {
-  addVersionBody,
-  createEventTypeBody,
-  listEventTypesQuery,
-  patchEventTypeBody,
-  patchSettingsBody,
-} from './schemas/event-types';
+import { addVersionBody, createEventTypeBody, listEventTypesQuery, patchEventTypeBody } from './schemas/event-types';
 import { listEventsQuery, publishBatchBody, publishBody } from './schemas/events';
 import {
   discardDeadLettersBody,
@@ -32,7 +27,14 @@ import {
   replayDeadLettersBody,
   replayEventBody,
 } from './schemas/replays';
-import { createWebhookBody, listWebhooksQuery, patchWebhookBody, rotateSecretBody } from './schemas/webhooks';
+import { patchSettingsBody } from './schemas/settings';
+import {
+  createWebhookBody,
+  listWebhooksQuery,
+  patchWebhookBody,
+  rotateSecretBody,
+  verifyQuery,
+} from './schemas/webhooks';
 
 const delivery = { delivery: 'delivery' } as const;
 const event = { event: 'event' } as const;
@@ -98,6 +100,7 @@ export const routes: Route[] = [
   route({ ...onWebhook, path: '/webhooks/:webhook/resume', handler: control.resume }),
   route({ ...onWebhook, path: '/webhooks/:webhook/disable', handler: control.disable }),
   route({ ...onWebhook, path: '/webhooks/:webhook/enable', handler: control.enable }),
+  route({ ...onWebhook, path: '/webhooks/:webhook/verify', query: verifyQuery, handler: verification.verify }),
   route({ ...onWebhook, path: '/webhooks/:webhook/skip', handler: control.skipHead }),
   route({
     method: 'get',
@@ -235,7 +238,7 @@ export const routes: Route[] = [
   }),
   route({ method: 'get', path: '/event-types/:name/docs', scope: 'read', ids: eventType, handler: eventTypes.docs }),
 
-  route({ method: 'get', path: '/settings', scope: 'manage', handler: settings.get }),
+  route({ method: 'get', path: '/settings', scope: 'read', handler: settings.get }),
   route({ method: 'patch', path: '/settings', scope: 'manage', body: patchSettingsBody, handler: settings.patch }),
   route({ method: 'get', path: '/audit-log', scope: 'manage', query: listAuditQuery, handler: auditLog.list }),
   route({ method: 'get', path: '/sender-addresses', scope: 'read', handler: senderAddresses }),

@@ -5,6 +5,7 @@ import type { Log } from '../log';
 import type { Engine } from './engine';
 import type { PublishRules } from './publish-rules';
 import type { ReplayEngine } from './replay-engine';
+import type { VerificationEngine } from './verification-engine';
 
 /** What handlers work with; built once per process. */
 export type Services = {
@@ -13,6 +14,7 @@ export type Services = {
   engine: Engine;
   replays: ReplayEngine;
   publishRules: PublishRules;
+  verifications: VerificationEngine;
   log: Log;
   /** Tells the relays that there is work; returns at once. */
   notifyWork: () => void;

@@ -18,6 +18,7 @@ import { createEngine } from './engine';
 import { createNotifier } from './notify';
 import { createPublishRules } from './publish-rules';
 import { createReplayEngine } from './replay-engine';
+import { createVerificationEngine } from './verification-engine';
 
 export type RunningApi = { url: string; stop(): Promise<void> };
 
@@ -72,6 +73,7 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
       engine: createEngine(client, config.TEMPORAL_NAMESPACE, config.TEMPORAL_UI_URL),
       replays: createReplayEngine(client, config.POSTHORN_TASK_QUEUE),
       publishRules: createPublishRules(db),
+      verifications: createVerificationEngine(client, config.POSTHORN_TASK_QUEUE),
       log,
       notifyWork: () => {
         extras.onWork?.();

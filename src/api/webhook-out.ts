@@ -2,7 +2,14 @@ import type { Webhook } from '../db/webhooks';
 import { formatDuration } from '../domain/durations';
 import { toPublicId } from '../domain/ids';
 import type { StoredRetryPolicy, StoredRetryWaits } from '../domain/retry-schedule';
+import { verificationStatus } from '../domain/verification';
+import type { Answer } from './route';
 import { REDACTED_VALUE } from './schemas/webhook-policies';
+
+/** An answer with one webhook, and its version as a strong entity tag (RFC 9110 8.8.3). */
+export function webhookAnswer(status: number, webhook: Webhook, more: Record<string, unknown> = {}): Answer {
+  return { status, headers: { etag: `"${webhook.version}"` }, body: { ...toWebhookOut(webhook), ...more } };
+}
 
 /** A webhook as the API shows it: its settings, and the health of its endpoint. Secrets and header values are not in it. */
 export function toWebhookOut(webhook: Webhook) {
@@ -44,6 +51,12 @@ export function toWebhookOut(webhook: Webhook) {
       failed_deliveries_in_a_row: webhook.failedDeliveriesInARow,
       failing_since: webhook.failingSince,
       adaptive_max_in_flight: webhook.adaptiveMaxInFlight,
+    },
+    verification: {
+      status: verificationStatus(webhook.verification),
+      method: webhook.verification.method,
+      verified_at: webhook.verification.verifiedAt,
+      last_error: webhook.verification.lastError,
     },
     version: webhook.version,
     created_at: webhook.createdAt,

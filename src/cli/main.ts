@@ -58,6 +58,11 @@ keys
   .argument('<key id>')
   .description('make a key useless, within 5 s')
   .action(async (id) => (await import('./keys.js')).runRevokeKey(id));
+const secrets = program.command('secrets').description('what is sealed at rest');
+secrets
+  .command('reencrypt')
+  .description('seal everything again under the first key of POSTHORN_ENCRYPTION_KEYS')
+  .action(async () => (await import('./secrets.js')).runReencrypt());
 program
   .command('demo')
   .description('the main job as a script that ends: deliver, retry, replay, cancel, reschedule')

@@ -81,7 +81,7 @@ open as materialized (
     greatest(0, least($6::int, g.max_in_flight, g.adaptive_cap) - coalesce(m.held, 0)) k
   from ready r join webhook_gates g using (webhook_id)
   left join unnest($4::uuid[], $5::int[]) m(webhook_id, held) using (webhook_id)
-  where g.status = 'active' and g.blocked_until <= now() and coalesce(g.breaker_until <= now(), true)),
+  where g.status = 'active' and not g.unverified and g.blocked_until <= now() and coalesce(g.breaker_until <= now(), true)),
 serial as materialized (
   select g.webhook_id, least(o.k,
     case when g.ordered or g.breaker_until is not null then 1 end,

@@ -85,6 +85,7 @@ function stateIs(state: DeliveryState) {
  */
 const heldBecause = sql<HeldBecause | null>`
   case when g.status in ('paused', 'disabled') then g.status
+    when g.unverified then 'unverified'
     when g.blocked_until > now() then 'throttled'
     when g.breaker_until > now() or (g.breaker_until is not null and g.slot_until > now()) then 'circuit_open'
     when g.ordered and g.slot_until > now() then 'ordered'

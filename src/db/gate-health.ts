@@ -74,6 +74,7 @@ gates as (
       when h.good and g.adaptive_cap + 1 < h.cap then g.adaptive_cap + 1
       when h.good then null else g.adaptive_cap end,
     status = case when h.disabled_because is null then g.status else 'disabled' end,
+    moves = g.moves + (h.disabled_because is not null)::int,
     status_reason = coalesce(h.disabled_because, g.status_reason),
     status_since = case when h.disabled_because is null then g.status_since else now() end,
     slot_until = case when g.slot_delivery_id = any(h.ids) is not true then g.slot_until

@@ -89,7 +89,14 @@ export async function moveGate(
     .where('g.webhook_id', '=', webhookId)
     .forUpdate('g')
     .executeTakeFirst();
-  if (row && from.includes(row.status)) await setGateStatus(tx, webhookId, to);
+  if (row && from.includes(row.status)) {
+    await setGateStatus(tx, webhookId, to);
+    // A change of the settings counts by itself; this is one of the status alone.
+    const moves = sql<number>`moves + 1`;
+    if (row.status !== to) {
+      await tx.updateTable('webhook_gates').set({ moves }).where('webhook_id', '=', webhookId).execute();
+    }
+  }
   return row?.status;
 }
 

@@ -39,6 +39,8 @@ export type AttemptFacts = {
 /** A webhook's gate, as an attempt finds it. */
 export type GateFacts = {
   status: WebhookStatus;
+  /** Its endpoint has yet to answer the challenge. */
+  unverified: boolean;
   throttled: boolean;
   breaker: BreakerState;
   /** One at a time, or so many per time: an attempt has to take its slot or token first. */
@@ -59,7 +61,7 @@ select d.tenant_id, d.event_id, d.event_type, d.state, d.webhook_id, e.body,
   a.outcome, a.status_code, a.error_code,
   greatest(0, extract(epoch from now() - q.cycle_started_at) * 1000)::float8 as elapsed_ms,
   w.url, w.timeout_ms, w.retry_policy, w.signature_styles, w.sealed_headers,
-  g.status, g.blocked_until > now() as throttled, g.serial,
+  g.status, g.unverified, g.blocked_until > now() as throttled, g.serial,
   case when g.breaker_until is null then 'closed' when g.breaker_until > now() then 'open' else 'half_open' end as breaker,
   coalesce(g.slot_delivery_id = $1, false) as has_slot, least(g.max_in_flight, g.adaptive_cap) as max_in_flight,
   (select json_agg(json_build_object('id', s.id, 'sealed', s.sealed) order by s.created_at desc)
@@ -98,6 +100,7 @@ type Row = {
   signature_styles: SignatureStyle[];
   sealed_headers: string | null;
   status: WebhookStatus | null;
+  unverified: boolean;
   throttled: boolean;
   breaker: BreakerState;
   serial: boolean;
@@ -144,6 +147,7 @@ function toFacts(row: Row): AttemptFacts {
           sealedHeaders: row.sealed_headers,
           gate: {
             status: row.status,
+            unverified: row.unverified,
             throttled: row.throttled,
             breaker: row.breaker,
             serial: row.serial,

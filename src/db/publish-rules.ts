@@ -4,7 +4,7 @@ import type { Filter } from '../domain/filter';
 import type { TenantSettings } from './tenant-settings';
 
 /** What a publish must know of its tenant. */
-export type TenantRules = TenantSettings & {
+export type TenantRules = Pick<TenantSettings, 'unknownEventTypes' | 'unknownEventVersions'> & {
   filtered: { webhookId: string; patterns: string[]; filter: Filter }[];
 };
 

@@ -5,6 +5,8 @@ import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
  * authenticated with it, so that a row copied to another webhook does not open (NIST SP 800-38D).
  */
 export type SecretBox = {
+  /** The id of the key that seals. */
+  readonly keyId: string;
   seal(secret: string, owner: SecretOwner): string;
   open(sealed: string, owner: SecretOwner): string;
 };
@@ -26,6 +28,7 @@ export function createSecretBox(keys: ReadonlyMap<string, Buffer>): SecretBox {
   for (const key of keys.values())
     if (key.length !== KEY_BYTES) throw new Error('an encryption key must have 32 bytes');
   return {
+    keyId: current[0],
     seal(secret, owner) {
       const nonce = randomBytes(NONCE_BYTES);
       const cipher = createCipheriv(CIPHER, current[1], nonce).setAAD(ownerBytes(owner));

@@ -7,6 +7,7 @@ import type { ReplayState, StoredReplayFilter } from '../domain/replay';
 import type { StoredRetryPolicy } from '../domain/retry-schedule';
 import type { KeyKind, Scope } from '../domain/scopes';
 import type { SignatureStyle } from '../domain/signature-styles';
+import type { VerificationMethod, VerificationMode } from '../domain/verification';
 
 type CreatedAt = ColumnType<Date, Date | undefined, never>;
 type Json<T> = ColumnType<T, string, string>;
@@ -17,6 +18,7 @@ export type Tables = {
     name: string;
     unknown_event_types: Generated<OnUnknown>;
     unknown_event_versions: Generated<OnUnknown>;
+    endpoint_verification: Generated<VerificationMode>;
     created_at: CreatedAt;
   };
   api_keys: {
@@ -51,6 +53,11 @@ export type Tables = {
     payload_version: string | null;
     filter: ColumnType<Filter | null, string | null | undefined, string | null>;
     version: Generated<number>;
+    verification_round: Generated<number>;
+    verification_pending_since: Date | null;
+    verification_method: VerificationMethod | null;
+    verification_error: string | null;
+    verified_at: Date | null;
     created_at: CreatedAt;
     updated_at: ColumnType<Date, Date | undefined, Date>;
     deleted_at: Date | null;
@@ -87,6 +94,8 @@ export type Tables = {
     failed_in_a_row: Generated<number>;
     disable_after_failed: Generated<number | null>;
     disable_after_ms: Generated<number | null>;
+    unverified: Generated<boolean>;
+    moves: Generated<number>;
   };
   subscriptions: {
     tenant_id: string;

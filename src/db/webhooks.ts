@@ -5,6 +5,7 @@ import { newUuid } from '../domain/ids';
 import type { PayloadMode } from '../domain/minimal-payload';
 import type { StoredRetryPolicy } from '../domain/retry-schedule';
 import type { SignatureStyle } from '../domain/signature-styles';
+import { VERIFICATION_LIMIT_MS, type VerificationMethod } from '../domain/verification';
 import { clearSlotOfOtherRule, type GateHealth, type GateSettings, setGateStatus, toGateColumns } from './gates';
 import type { Tables } from './tables';
 
@@ -36,10 +37,22 @@ export type Webhook = WebhookSettings &
     statusSince: Date;
     statusReason: DisabledBecause | null;
     breakerState: BreakerState;
+    verification: Verification;
+    /** Counts changes of the settings and of the status. */
     version: number;
     createdAt: Date;
     updatedAt: Date;
   };
+
+export type Verification = {
+  /** A round is under way; one that was lost ends by itself. */
+  pending: boolean;
+  /** The gate is shut until the endpoint has answered the challenge. */
+  holds: boolean;
+  method: VerificationMethod | null;
+  verifiedAt: Date | null;
+  lastError: string | null;
+};
 
 /** Registers a webhook with its gate, secret and subscriptions. */
 export async function insertWebhook(
@@ -75,6 +88,33 @@ export async function listWebhooks(db: Db, tenantId: string, limit: number, befo
   let query = selectWebhooks(db, tenantId).orderBy('w.id', 'desc').limit(limit);
   if (beforeId) query = query.where('w.id', '<', beforeId);
   return (await query.execute()).map(toWebhook);
+}
+
+/**
+ * What a change has to know of a webhook before it is made; locks it until the end of the transaction, so that nothing
+ * else changes its version meanwhile.
+ */
+export async function lockWebhook(
+  tx: Transaction<Tables>,
+  tenantId: string,
+  id: string,
+): Promise<{ version: number; url: string } | undefined> {
+  const webhook = await tx
+    .selectFrom('webhooks')
+    .select(['version', 'url'])
+    .where('tenant_id', '=', tenantId)
+    .where('id', '=', id)
+    .where('deleted_at', 'is', null)
+    .forUpdate()
+    .executeTakeFirst();
+  if (!webhook) return undefined;
+  const gate = await tx
+    .selectFrom('webhook_gates')
+    .select('moves')
+    .where('webhook_id', '=', id)
+    .forUpdate()
+    .executeTakeFirstOrThrow();
+  return { version: webhook.version + gate.moves, url: webhook.url };
 }
 
 /** Changes the given settings; the rest stays. Undefined where there is no such webhook. */
@@ -139,6 +179,11 @@ function selectWebhooks(db: Db, tenantId: string) {
       'g.failed_in_a_row',
       'g.disable_after_failed',
       'g.disable_after_ms',
+      'g.moves',
+      'g.unverified',
+      sql<boolean>`coalesce(w.verification_pending_since > now() - ${VERIFICATION_LIMIT_MS}::int * interval '1 ms', false)`.as(
+        'verification_pending',
+      ),
       sql<BreakerState>`case when g.breaker_until is null then 'closed' when g.breaker_until > now() then 'open'
         else 'half_open' end`.as('breaker_state'),
       sql<Date | null>`case when g.blocked_until > now() then g.blocked_until end`.as('throttled_until'),
@@ -183,7 +228,14 @@ function toWebhook(row: WebhookRow): Webhook {
     failedDeliveriesInARow: row.failed_in_a_row,
     failingSince: row.failing_since,
     adaptiveMaxInFlight: row.adaptive_cap,
-    version: row.version,
+    verification: {
+      pending: row.verification_pending,
+      holds: row.unverified,
+      method: row.verification_method,
+      verifiedAt: row.verified_at,
+      lastError: row.verification_error,
+    },
+    version: row.version + row.moves,
     createdAt: row.created_at,
     updatedAt: row.updated_at,
   };

@@ -46,8 +46,8 @@ export function decide(facts: AttemptFacts | undefined, { number, cause }: Attem
  * Whether the gate lets this attempt through, apart from turns and room that it has yet to take. Nobody's wish opens a
  * gate: an attempt that an operator asks for waits in the queue with its reason shown.
  */
-function isShut({ status, throttled, breaker, hasSlot }: GateFacts, cause: AttemptCause): boolean {
-  if (status !== 'active' || throttled) return true;
+function isShut({ status, unverified, throttled, breaker, hasSlot }: GateFacts, cause: AttemptCause): boolean {
+  if (status !== 'active' || unverified || throttled) return true;
   switch (breaker) {
     case 'closed':
       return false;

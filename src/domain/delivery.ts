@@ -30,12 +30,21 @@ export type QueueFacts = { timed: boolean; leased: boolean };
 /**
  * Why a delivery waits in the queue although its time has come:
  * - `paused`, `disabled`: the webhook's own state
+ * - `unverified`: its endpoint has yet to answer the challenge
  * - `throttled`: the receiver asked for less (429, 502, 504 or Retry-After)
  * - `circuit_open`: too many attempts failed in a row
  * - `rate_limited`: the webhook's own rate limit
  * - `ordered`: another delivery of an ordered webhook goes first
  */
-export const HELD_BECAUSE = ['paused', 'disabled', 'throttled', 'circuit_open', 'rate_limited', 'ordered'] as const;
+export const HELD_BECAUSE = [
+  'paused',
+  'disabled',
+  'unverified',
+  'throttled',
+  'circuit_open',
+  'rate_limited',
+  'ordered',
+] as const;
 export type HeldBecause = (typeof HELD_BECAUSE)[number];
 
 /** Why Posthorn disabled a webhook: it answered 410, its deliveries failed in a row, or nothing succeeded for too long. */

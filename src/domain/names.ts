@@ -21,6 +21,13 @@ export function replayWorkflowId(replayUuid: string): string {
 
 export const REPLAY_WORKFLOW_TYPE = 'bulkReplay';
 
+/** One round of a webhook's endpoint verification, one workflow. */
+export function verificationWorkflowId(webhookUuid: string, round: number): string {
+  return `${toPublicId('webhook', webhookUuid)}-verify-${round}`;
+}
+
+export const VERIFICATION_WORKFLOW_TYPE = 'verifyEndpoint';
+
 /** Search attributes of a delivery's workflow; all of type Keyword. */
 export const SEARCH_ATTRIBUTES = ['PosthornTenant', 'PosthornWebhook', 'PosthornEventType', 'PosthornState'] as const;
 

@@ -70,6 +70,31 @@ export function buildHeaders(input: HeadersInput): Record<string, string> {
   return headers;
 }
 
+/**
+ * The request headers of an endpoint verification: the webhook's own, and for a POST the signature of Standard
+ * Webhooks, so that an endpoint that checks every request can check this one.
+ * @throws Error when a secret is not valid
+ */
+export function buildChallengeHeaders({ custom, signed }: ChallengeHeadersInput): Record<string, string> {
+  return {
+    ...custom,
+    'user-agent': USER_AGENT,
+    'accept-encoding': 'identity',
+    ...(signed && {
+      'content-type': 'application/json',
+      'webhook-id': signed.id,
+      'webhook-timestamp': String(signed.timestampSeconds),
+      'webhook-signature': signStandard(signed),
+    }),
+  };
+}
+
+export interface ChallengeHeadersInput {
+  custom: Record<string, string>;
+  /** Of a request with a body. */
+  signed?: { id: string; timestampSeconds: number; body: Buffer; secrets: string[] };
+}
+
 const REDACTED = '[redacted]';
 /** Ours, and neither a secret nor derived from one. Everything else may hold a credential. */
 const SHOWN_IN_THE_LOG = new Set([

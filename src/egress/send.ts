@@ -6,8 +6,10 @@ import { parseTarget, type Target } from './url';
 
 export interface SendRequest {
   url: string;
+  /** POST unless it says otherwise: the others are for endpoint verification. */
+  method?: 'POST' | 'GET' | 'OPTIONS';
   headers: Record<string, string>;
-  body: Buffer;
+  body?: Buffer;
   /** From the call to the status line and headers of the answer, connecting included. */
   timeoutMs: number;
 }
@@ -41,7 +43,7 @@ export interface Sender {
 }
 
 /**
- * POSTs deliveries. Follows no redirect and repeats nothing.
+ * POSTs deliveries, and challenges endpoints. Follows no redirect and repeats nothing.
  *
  * `send` never rejects for what the receiver did; that is the result. It rejects for what is ours (the sender was
  * closed, the process is out of file descriptors), where nothing is known about the receiver.
@@ -74,9 +76,9 @@ export function createSender(settings: { agent: Agent; allowHttp: boolean }): Se
         const options: PeerDispatchOptions = {
           origin,
           path,
-          method: 'POST',
+          method: request.method ?? 'POST',
           headers: request.headers,
-          body: request.body,
+          body: request.body ?? null,
           exchange,
         };
         agent.dispatch(options, exchange);

@@ -12,9 +12,30 @@ export function generateSecret(): string {
   return SECRET_PREFIX + randomBytes(GENERATED_KEY_BYTES).toString('base64');
 }
 
-/** Whether `secret` is `whsec_` and the padded base64 of 24 to 64 bytes. */
-export function isValidSecret(secret: string): boolean {
-  return keyOf(secret) !== undefined;
+/** The secret of Standard Webhooks' own example, which everyone knows. */
+const DOCUMENTED_KEYS = ['MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'];
+/** 24 random bytes have fewer than this less often than once in 10^20. */
+const MIN_DISTINCT_BYTES = 12;
+
+/**
+ * Why a secret that someone brings along may not sign; undefined where it may. Secrets that were stored before the
+ * rules sign on: see {@link decodeSecret}.
+ */
+export function secretProblem(secret: string): string | undefined {
+  const key = keyOf(secret);
+  if (!key) return `must be ${SECRET_PREFIX} and ${MIN_KEY_BYTES} to ${MAX_KEY_BYTES} bytes in base64`;
+  if (DOCUMENTED_KEYS.includes(key.toString('base64'))) return 'must not be the example of a documentation';
+  if (new Set(key).size < MIN_DISTINCT_BYTES) return `must have at least ${MIN_DISTINCT_BYTES} different byte values`;
+  if (isRepeated(key)) return 'must not be a sequence of bytes that is repeated';
+  return undefined;
+}
+
+/** Whether the key is made of one sequence of at most half its length, over and over; the last time may be cut. */
+function isRepeated(key: Buffer): boolean {
+  for (let length = 1; length <= key.length / 2; length++) {
+    if (key.subarray(length).equals(key.subarray(0, key.length - length))) return true;
+  }
+  return false;
 }
 
 /**

@@ -7,6 +7,7 @@ import { assertMigrated } from '../db/migrate';
 import { createSecretBox } from '../db/secret-box';
 import { InFlight } from '../delivery/in-flight';
 import { createAttempts } from '../delivery/make-attempt';
+import { createVerifier } from '../delivery/verify-endpoint';
 import { MAX_TIMEOUT_MS } from '../domain/limits';
 import { workflowId } from '../domain/names';
 import { createAddressPolicy } from '../egress/address-policy';
@@ -78,6 +79,7 @@ export async function startWorker(config: Config, log: Log): Promise<RunningWork
   const activities = createActivities({
     db,
     attempts,
+    verify: createVerifier({ db, secretBox, sender, log, origin: config.POSTHORN_VERIFICATION_ORIGIN }),
     inFlight,
     maxPostMs: MAX_TIMEOUT_MS,
     signalDone: async (deliveryId, number, result) => {

@@ -40,6 +40,15 @@ export type ReplayInput = {
   progress: ReplayProgress;
 };
 
+/** The input of one round of endpoint verification; URL and challenge stay out of Temporal. */
+export type VerificationInput = {
+  /** uuid */
+  webhookId: string;
+  round: number;
+  /** The task queue of its activity. */
+  retriesQueue: string;
+};
+
 export const PosthornTenant = defineSearchAttributeKey('PosthornTenant', SearchAttributeType.KEYWORD);
 export const PosthornWebhook = defineSearchAttributeKey('PosthornWebhook', SearchAttributeType.KEYWORD);
 export const PosthornEventType = defineSearchAttributeKey('PosthornEventType', SearchAttributeType.KEYWORD);

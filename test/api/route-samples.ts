@@ -37,6 +37,7 @@ export const samples: Record<string, Sample> = {
   'POST /webhooks/:webhook/enable': {},
   'POST /webhooks/:webhook/skip': { webhook: { ordered: true } },
   'POST /webhooks/:webhook/secret/rotate': {},
+  'POST /webhooks/:webhook/verify': {},
   'POST /webhooks/:webhook/replay': { body: () => ({ since: since() }) },
   'POST /webhooks/:webhook/deliveries/:delivery/retry': {},
   'POST /webhooks/deliveries/:delivery/retry': {},

@@ -2,7 +2,7 @@ import { type Database, openDatabase } from '../../src/db/database';
 import { loadAttempt } from '../../src/db/load-attempt';
 import { createSecretBox, parseEncryptionKeys } from '../../src/db/secret-box';
 import { parsePublicId } from '../../src/domain/ids';
-import { generateSecret, isValidSecret } from '../../src/egress/signatures';
+import { generateSecret, secretProblem } from '../../src/egress/signatures';
 import { type Installation, startInstallation } from '../support/installation';
 import { expectBadField, expectProblem, otherTenant, sql } from './support';
 
@@ -68,7 +68,7 @@ describe('rotation', () => {
     const answer = await rotate(id);
     expect(answer.status).toBe(200);
     expect(answer.headers.get('cache-control')).toBe('no-store');
-    expect(isValidSecret(answer.body.secret)).toBe(true);
+    expect(secretProblem(answer.body.secret)).toBeUndefined();
     expect(await signing(delivery)).toEqual([answer.body.secret, secret]);
 
     const { body } = await getSecret(id);

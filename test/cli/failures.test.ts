@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:net';
 import { Client } from 'pg';
-import { posthornCommand as posthorn } from '../support/command';
+import { posthorn } from '../support/cli';
 import { createTestDatabase } from '../support/database';
 import { testEnvironment } from '../support/environment';
 

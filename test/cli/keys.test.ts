@@ -6,7 +6,7 @@ import { generateApiKey, hashApiKey } from '../../src/db/api-keys';
 import { newUuid, toPublicId } from '../../src/domain/ids';
 import { createLog } from '../../src/log';
 import { TestApi } from '../support/api';
-import { posthornCommand } from '../support/command';
+import { posthorn } from '../support/cli';
 import { createTestDatabase, queryOnce } from '../support/database';
 import { testEnvironment } from '../support/environment';
 
@@ -18,7 +18,7 @@ beforeEach(async () => {
 });
 afterEach(() => database?.drop());
 
-const posthorn = (...args: string[]) => posthornCommand(args, { DATABASE_URL: database.url });
+const posthorn = (...args: string[]) => posthorn(args, { DATABASE_URL: database.url });
 
 /** A command that must succeed: its lines on standard output. */
 async function lines(...args: string[]): Promise<string[]> {

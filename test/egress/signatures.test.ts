@@ -1,8 +1,9 @@
+import fc from 'fast-check';
 import { Webhook } from 'standardwebhooks';
 import {
   decodeSecret,
   generateSecret,
-  isValidSecret,
+  secretProblem,
   signGitHub,
   signStandard,
   signStripe,
@@ -75,7 +76,55 @@ describe('secrets', () => {
     [bytes(32).replace('B', '-'), false],
     [`whsec_${'$'.repeat(44)}`, false],
   ])('%j is valid: %s', (secret, valid) => {
-    expect(isValidSecret(secret)).toBe(valid);
+    const decode = () => decodeSecret(secret);
+    if (valid) expect(decode).not.toThrow();
+    else expect(decode).toThrow('24 to 64 bytes');
+    if (!valid) expect(secretProblem(secret)).toMatch(/24 to 64 bytes/);
+  });
+
+  const secretOf = (key: Uint8Array) => `whsec_${Buffer.from(key).toString('base64')}`;
+  const counting = (length: number) => Buffer.from(Array.from({ length }, (_, i) => i));
+
+  test('a generated one may always sign', () => {
+    fc.assert(
+      fc.property(fc.integer(), () => secretProblem(generateSecret()) === undefined),
+      { numRuns: 2_000 },
+    );
+  });
+
+  test.each([
+    ['the documented example', 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', /example/],
+    ['one byte', secretOf(Buffer.alloc(32, 7)), /12 different/],
+    ['eleven byte values', secretOf(Buffer.from(Array.from({ length: 64 }, (_, i) => (i * i) % 11))), /12 different/],
+    ['a password twice', secretOf(Buffer.from('correct-horsecorrect-horse'.repeat(1))), /12 different|repeated/],
+    ['twelve bytes twice', secretOf(Buffer.concat([counting(12), counting(12)])), /repeated/],
+    [
+      'sixteen bytes and a part of them',
+      secretOf(Buffer.concat([counting(16), counting(16), counting(5)])),
+      /repeated/,
+    ],
+  ])('%s is refused', (_what, secret, rule) => {
+    expect(secretProblem(secret)).toMatch(rule);
+    // What was stored before the rule signs on.
+    expect(() => decodeSecret(secret)).not.toThrow();
+  });
+
+  test.each([
+    ['twelve byte values, each twice but in another order', Buffer.concat([counting(12), counting(12).reverse()])],
+    ['bytes that are repeated once too late', Buffer.concat([counting(13), counting(11)])],
+  ])('%s is not refused', (_what, key) => {
+    expect(secretProblem(secretOf(key))).toBeUndefined();
+  });
+
+  test('whatever is a sequence twice or more is refused, and nothing else for that', () => {
+    const unit = fc.uint8Array({ minLength: 12, maxLength: 32 }).filter((bytes) => new Set(bytes).size >= 12);
+    fc.assert(
+      fc.property(unit, fc.integer({ min: 24, max: 64 }), (bytes, length) => {
+        const key = Buffer.from(Array.from({ length }, (_, i) => bytes[i % bytes.length]!));
+        const problem = secretProblem(secretOf(key));
+        return length >= 2 * bytes.length ? problem !== undefined : true;
+      }),
+    );
   });
 
   test('the error for a bad one does not show it', () => {

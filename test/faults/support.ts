@@ -9,17 +9,25 @@ export type Site = {
   env: TestEnvironment;
   startApi(): Promise<TestApi>;
   startWorker(): Promise<RoleProcess>;
+  /** Everything that the processes wrote so far. */
+  output(): string[];
   query(sql: string): Promise<any[]>;
+  /** Ends the processes; the database stays. */
+  halt(): Promise<void>;
   stop(): Promise<void>;
 };
 
 /** On a database of its own in the run's Postgres, unless `databaseUrl` names another. */
-export async function createSite(overrides: Record<string, string> = {}, databaseUrl?: string): Promise<Site> {
+export async function createSite(
+  overrides: Record<string, string> = {},
+  databaseUrl?: string,
+  logLevel?: 'info' | 'debug',
+): Promise<Site> {
   const database = databaseUrl ? { url: databaseUrl, drop: async () => undefined } : await createTestDatabase();
   const env = testEnvironment(database.url, overrides);
   const started: RoleProcess[] = [];
   const start = async (role: 'api' | 'worker') => {
-    const process = await startRole(role, env);
+    const process = await startRole(role, env, logLevel);
     started.push(process);
     return process;
   };
@@ -27,7 +35,9 @@ export async function createSite(overrides: Record<string, string> = {}, databas
     env,
     startApi: async () => new TestApi((await start('api')).url!, env.POSTHORN_BOOTSTRAP_KEY),
     startWorker: () => start('worker'),
+    output: () => started.flatMap(({ lines, errors }) => [...lines, ...errors]),
     query: (sql) => queryOnce(database.url, sql),
+    halt: async () => void (await Promise.all(started.map((process) => process.stop()))),
     async stop() {
       await Promise.all(started.map((process) => process.stop()));
       await database.drop();

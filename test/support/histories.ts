@@ -32,6 +32,9 @@ export function leaks(history: unknown): string[] {
   return leaked;
 }
 
+/** A history, or anything else with payloads in it, as text that can be searched. */
+export const readable = (withPayloads: unknown): string => decoded(withPayloads).text;
+
 /** The strings in a history's payloads, and all of it as text with the payloads decoded. */
 function decoded(history: unknown): { values: string[]; text: string } {
   const values: string[] = [];

@@ -12,15 +12,21 @@ export type RoleProcess = {
   url: string | undefined;
   /** Its log lines so far. */
   lines: string[];
+  /** What it wrote to standard error so far. */
+  errors: string[];
   kill9(): Promise<void>;
   /** SIGTERM, and waits for its end. */
   stop(): Promise<void>;
 };
 
 /** Starts `posthorn api` or `posthorn worker` and waits until it says that it is ready. */
-export async function startRole(role: 'api' | 'worker', env: Record<string, string>): Promise<RoleProcess> {
+export async function startRole(
+  role: 'api' | 'worker',
+  env: Record<string, string>,
+  logLevel: 'info' | 'debug' = 'info',
+): Promise<RoleProcess> {
   const child = spawn(process.execPath, [MAIN, role], {
-    env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env, POSTHORN_LOG_LEVEL: 'info' },
+    env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env, POSTHORN_LOG_LEVEL: logLevel },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const lines: string[] = [];
@@ -43,12 +49,13 @@ export async function startRole(role: 'api' | 'worker', env: Record<string, stri
     });
   });
   const { url } = await ready;
-  return { url, lines, kill9: () => end(child, 'SIGKILL'), stop: () => end(child, 'SIGTERM') };
+  return { url, lines, errors, kill9: () => end(child, 'SIGKILL'), stop: () => end(child, 'SIGTERM') };
 }
 
 async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
-  const exited = once(child, 'exit');
+  // Later than `exit`: everything it wrote was read.
+  const closed = once(child, 'close');
   child.kill(signal);
-  await exited;
+  await closed;
 }

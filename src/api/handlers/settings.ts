@@ -3,7 +3,7 @@ import { readSettings, type TenantSettings, updateSettings } from '../../db/tena
 import { toPublicId } from '../../domain/ids';
 import { audited } from '../audited';
 import type { Answer, Context } from '../route';
-import type { patchSettingsBody } from '../schemas/event-types';
+import type { patchSettingsBody } from '../schemas/settings';
 
 type None = undefined;
 
@@ -16,6 +16,7 @@ export async function patch(context: Context<z.output<typeof patchSettingsBody>,
   const change = {
     ...(body.unknown_event_types && { unknownEventTypes: body.unknown_event_types }),
     ...(body.unknown_event_versions && { unknownEventVersions: body.unknown_event_versions }),
+    ...(body.endpoint_verification && { endpointVerification: body.endpoint_verification }),
   };
   const settings = await audited(
     context,
@@ -25,9 +26,15 @@ export async function patch(context: Context<z.output<typeof patchSettingsBody>,
     () => body,
   );
   services.publishRules.forget(tenantId);
+  // Webhooks that were held may be sent to.
+  services.notifyWork();
   return { status: 200, body: toOut(settings) };
 }
 
-function toOut({ unknownEventTypes, unknownEventVersions }: TenantSettings) {
-  return { unknown_event_types: unknownEventTypes, unknown_event_versions: unknownEventVersions };
+function toOut(settings: TenantSettings) {
+  return {
+    unknown_event_types: settings.unknownEventTypes,
+    unknown_event_versions: settings.unknownEventVersions,
+    endpoint_verification: settings.endpointVerification,
+  };
 }

@@ -10,7 +10,7 @@ import { cancelNow } from '../control-delivery';
 import { ApiError, notFound } from '../errors';
 import type { Answer, Context } from '../route';
 import type { rotateSecretBody } from '../schemas/webhooks';
-import { toWebhookOut } from '../webhook-out';
+import { webhookAnswer } from '../webhook-out';
 
 type None = undefined;
 
@@ -35,7 +35,7 @@ function move(name: string, gateMove: GateMove) {
     services.notifyWork();
     const webhook = await findWebhook(services.db.kysely, tenantId, id);
     if (!webhook) throw notFound('webhook');
-    return { status: 200, body: toWebhookOut(webhook) };
+    return webhookAnswer(200, webhook);
   };
 }
 

@@ -1,10 +1,13 @@
 import type { z } from 'zod';
+import { writeAudit } from '../../db/audit-log';
 import { countFiltered } from '../../db/publish-rules';
+import { beginForNewUrl, findMode } from '../../db/verifications';
 import {
   deleteWebhook,
   findWebhook,
   insertWebhook,
   listWebhooks,
+  lockWebhook,
   updateWebhook,
   type WebhookSettings,
 } from '../../db/webhooks';
@@ -13,15 +16,17 @@ import { generateSecret } from '../../egress/signatures';
 import { audited } from '../audited';
 import { ApiError, notFound } from '../errors';
 import { page } from '../page';
+import { parsePrecondition, requireVersion } from '../precondition';
 import type { Answer, Context } from '../route';
 import type { createWebhookBody, listWebhooksQuery, patchWebhookBody } from '../schemas/webhooks';
 import type { Services } from '../services';
-import { toWebhookOut } from '../webhook-out';
+import { toWebhookOut, webhookAnswer } from '../webhook-out';
+import { startRound } from './verification';
 
 type None = undefined;
 
 export async function create(context: Context<z.output<typeof createWebhookBody>, None>): Promise<Answer> {
-  const { services, tenantId, body } = context;
+  const { services, tenantId, actor, body } = context;
   await requireTarget(services, body.url);
   const id = newUuid();
   if (body.filter) await requireRoom(services, tenantId, id);
@@ -29,11 +34,19 @@ export async function create(context: Context<z.output<typeof createWebhookBody>
   // Every field of a new webhook has its default, so that nothing is missing here.
   const settings = toSettings(context, id, body) as WebhookSettings;
   const sealed = services.secretBox.seal(secret, { tenantId, webhookId: id });
-  const webhook = await audited(context, 'webhook.create', toPublicId('webhook', id), (tx) =>
-    insertWebhook(tx, tenantId, id, settings, sealed),
-  );
+  const round = await services.db.kysely.transaction().execute(async (tx) => {
+    const mode = await findMode(tx, tenantId);
+    await insertWebhook(tx, tenantId, id, settings, sealed);
+    const begun = await beginForNewUrl(tx, tenantId, id, mode);
+    await writeAudit(tx, { tenantId, actor, action: 'webhook.create', target: toPublicId('webhook', id) });
+    return begun;
+  });
   if (body.filter) services.publishRules.forget(tenantId);
-  return { status: 201, body: { ...toWebhookOut(webhook), secret } };
+  if (round !== undefined) await startRound(services, tenantId, id, round);
+  const webhook = await findWebhook(services.db.kysely, tenantId, id);
+  // Deleted by someone who saw it in the list.
+  if (!webhook) throw notFound('webhook');
+  return webhookAnswer(201, webhook, { secret });
 }
 
 export async function list({
@@ -48,34 +61,52 @@ export async function list({
 export async function get({ services, tenantId, ids }: Context<None, None>): Promise<Answer> {
   const webhook = await findWebhook(services.db.kysely, tenantId, ids.webhook!);
   if (!webhook) throw notFound('webhook');
-  return { status: 200, body: toWebhookOut(webhook) };
+  return webhookAnswer(200, webhook);
 }
 
 export async function patch(context: Context<z.output<typeof patchWebhookBody>, None>): Promise<Answer> {
   const { services, tenantId, ids, body } = context;
   if (body.url) await requireTarget(services, body.url);
-  if (body.filter) await requireRoom(services, tenantId, ids.webhook!);
-  const change = toSettings(context, ids.webhook!, body);
-  const webhook = await audited(
+  const id = ids.webhook!;
+  if (body.filter) await requireRoom(services, tenantId, id);
+  const change = toSettings(context, id, body);
+  const { version, ...fields } = body;
+  const expected = parsePrecondition(context.ifMatch, version);
+  const changed = await audited(
     context,
     'webhook.update',
-    toPublicId('webhook', ids.webhook!),
-    (tx) => updateWebhook(tx, tenantId, ids.webhook!, change),
-    () => ({ fields: Object.keys(body) }),
+    toPublicId('webhook', id),
+    async (tx) => {
+      const mode = change.url === undefined ? undefined : await findMode(tx, tenantId);
+      const before = await lockWebhook(tx, tenantId, id);
+      if (!before) return undefined;
+      // Thrown in here, a refusal takes everything back.
+      requireVersion(expected, before.version);
+      await updateWebhook(tx, tenantId, id, change);
+      const moved = mode !== undefined && change.url !== before.url;
+      return { round: moved ? await beginForNewUrl(tx, tenantId, id, mode) : undefined };
+    },
+    () => ({ fields: Object.keys(fields) }),
   );
+  if (!changed) throw notFound('webhook');
+  if (changed.round !== undefined) await startRound(services, tenantId, id, changed.round);
+  const webhook = await findWebhook(services.db.kysely, tenantId, id);
   if (!webhook) throw notFound('webhook');
   // Patterns as well: the rules hold those of every webhook with a filter.
   if (body.filter !== undefined || body.events) services.publishRules.forget(tenantId);
   // An opened gate lets its backlog flow at once.
   services.notifyWork();
-  return { status: 200, body: toWebhookOut(webhook) };
+  return webhookAnswer(200, webhook);
 }
 
 export async function remove(context: Context<None, None>): Promise<Answer> {
   const id = context.ids.webhook!;
-  const removed = await audited(context, 'webhook.delete', toPublicId('webhook', id), (tx) =>
-    deleteWebhook(tx, context.tenantId, id),
-  );
+  const expected = parsePrecondition(context.ifMatch);
+  const removed = await audited(context, 'webhook.delete', toPublicId('webhook', id), async (tx) => {
+    const before = await lockWebhook(tx, context.tenantId, id);
+    if (before) requireVersion(expected, before.version);
+    return deleteWebhook(tx, context.tenantId, id);
+  });
   if (!removed) throw notFound('webhook');
   return { status: 204 };
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type JsonObject, ON_UNKNOWN, OPERATIONAL_PREFIX } from '../../domain/event-types';
+import { type JsonObject, OPERATIONAL_PREFIX } from '../../domain/event-types';
 import { keyFieldProblem } from '../../domain/minimal-payload';
 import { eventType, eventVersion, pageLimit, storableText } from './common';
 
@@ -64,8 +64,3 @@ function isShort(value: JsonObject): boolean {
     return false;
   }
 }
-
-export const patchSettingsBody = z
-  .strictObject({ unknown_event_types: z.enum(ON_UNKNOWN), unknown_event_versions: z.enum(ON_UNKNOWN) })
-  .partial()
-  .refine((change) => Object.keys(change).length > 0, 'must change something');

@@ -3,7 +3,7 @@ import { patternProblem } from '../../domain/event-types';
 import { DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS, MIN_TIMEOUT_MS } from '../../domain/limits';
 import { PAYLOAD_MODES } from '../../domain/minimal-payload';
 import type { StoredRetryPolicy } from '../../domain/retry-schedule';
-import { isValidSecret } from '../../egress/signatures';
+import { secretProblem } from '../../egress/signatures';
 import { durationBetween, eventVersion, pageOf, storableText } from './common';
 import { retryPolicy } from './retry-policy';
 import {
@@ -63,7 +63,10 @@ const settings = {
   filter: filter.nullable(),
 };
 
-const secret = z.string().refine(isValidSecret, 'must be whsec_ and 24 to 64 bytes in base64');
+const secret = z.string().superRefine((text, context) => {
+  const problem = secretProblem(text);
+  if (problem) context.addIssue(problem);
+});
 const DEFAULT_GRACE_MS = 24 * 3_600_000;
 const MAX_GRACE_MS = 30 * DEFAULT_GRACE_MS;
 
@@ -92,8 +95,16 @@ export const createWebhookBody = z.strictObject({
 });
 
 export const patchWebhookBody = z
-  .strictObject(settings)
+  .strictObject({ ...settings, version: z.number().int() })
   .partial()
-  .refine((change) => Object.keys(change).length > 0, 'must change something');
+  .refine(({ version: _, ...change }) => Object.keys(change).length > 0, 'must change something');
+
+/** `wait=true`: the answer comes with the result. */
+export const verifyQuery = z.strictObject({
+  wait: z
+    .enum(['true', 'false'])
+    .default('false')
+    .transform((text) => text === 'true'),
+});
 
 export const listWebhooksQuery = z.strictObject(pageOf('webhook'));

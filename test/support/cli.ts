@@ -5,8 +5,8 @@ import { text } from 'node:stream/consumers';
 
 const MAIN = path.join(__dirname, '..', '..', 'dist', 'src', 'cli', 'main.js');
 
-/** Runs a command of the built code to its end, with these settings and no others. */
-export async function posthornCommand(args: string[], settings: Record<string, string> = {}) {
+/** Runs a command to its end, with these settings and no others. */
+export async function posthorn(args: string[], settings: Record<string, string> = {}) {
   const { PATH = '', HOME = '' } = process.env;
   const child = spawn(process.execPath, [MAIN, ...args], {
     env: { PATH, HOME, ...settings },

@@ -1,0 +1,49 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { z } from 'zod';
+import { beginVerification, endVerification } from '../../db/verifications';
+import { findWebhook, type Webhook } from '../../db/webhooks';
+import { toPublicId } from '../../domain/ids';
+import { audited } from '../audited';
+import { ApiError, notFound } from '../errors';
+import type { Answer, Context } from '../route';
+import type { verifyQuery } from '../schemas/webhooks';
+import type { Services } from '../services';
+import { webhookAnswer } from '../webhook-out';
+
+/** A round ends within this time, unless a worker died or there is none. */
+const WAIT_LIMIT_MS = 15_000;
+const POLL_MS = 100;
+/** Stands as the error of a round that could not be started. */
+const NOT_STARTED = 'engine_unavailable';
+
+/** Sends the endpoint a challenge; where a round is under way already, that is the one. */
+export async function verify(context: Context<unknown, z.output<typeof verifyQuery>>): Promise<Answer> {
+  const { services, tenantId, ids, query } = context;
+  const id = ids.webhook!;
+  const round = await audited(context, 'webhook.verify', toPublicId('webhook', id), (tx) =>
+    beginVerification(tx, tenantId, id),
+  );
+  if (round !== undefined && !(await startRound(services, tenantId, id, round))) {
+    throw new ApiError('engine_unavailable', 'The workflow engine cannot be reached. Try again in a moment.');
+  }
+  const deadline = performance.now() + (query.wait ? WAIT_LIMIT_MS : 0);
+  for (;;) {
+    const webhook: Webhook | undefined = await findWebhook(services.db.kysely, tenantId, id);
+    if (!webhook) throw notFound('webhook');
+    if (!webhook.verification.pending) return webhookAnswer(200, webhook);
+    if (performance.now() >= deadline) return webhookAnswer(202, webhook);
+    await sleep(POLL_MS);
+  }
+}
+
+/** Starts the workflow of a round that stands in the record. False where it could not be, which then stands there too. */
+export async function startRound(
+  services: Services,
+  tenantId: string,
+  webhookId: string,
+  round: number,
+): Promise<boolean> {
+  const started = await services.verifications.start({ tenantId, webhookId, round });
+  if (!started) await endVerification(services.db.kysely, webhookId, round, { error: NOT_STARTED });
+  return started;
+}

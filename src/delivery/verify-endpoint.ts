@@ -1,0 +1,152 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import type { Database } from '../db/database';
+import type { SecretBox } from '../db/secret-box';
+import { endVerification, loadVerification, type VerificationOutcome } from '../db/verifications';
+import { listSecrets } from '../db/webhook-secrets';
+import { newUuid, toPublicId } from '../domain/ids';
+import { VERIFICATION_METHODS, type VerificationMethod } from '../domain/verification';
+import { buildChallengeHeaders } from '../egress/headers';
+import type { Sender, SendRequest, SendResult } from '../egress/send';
+import type { Log } from '../log';
+
+export type VerifierDeps = {
+  db: Database;
+  secretBox: SecretBox;
+  sender: Sender;
+  log: Log;
+  /** Who sends, as endpoints know it: the value of `WebHook-Request-Origin`. */
+  origin: string;
+};
+
+/** For each way; all three stay below what a caller with `wait` waits for (15 s). */
+const TIMEOUT_MS = 4_000;
+/** 64 characters, 384 bits: nobody guesses it. */
+const CHALLENGE_BYTES = 48;
+
+/** What an endpoint did wrong, where it answered at all. */
+export type VerificationError = 'unexpected_status' | 'wrong_challenge';
+
+/** Makes one round: tries the ways in order until one works, and writes down how it came out. @throws what is ours */
+export function createVerifier({ db, secretBox, sender, log, origin }: VerifierDeps) {
+  return async function verify(webhookId: string, round: number): Promise<void> {
+    const facts = await loadVerification(db.kysely, webhookId, round);
+    if (!facts) return;
+    const owner = { tenantId: facts.tenantId, webhookId };
+    const secrets = await listSecrets(db.kysely, webhookId);
+    const custom =
+      facts.sealedHeaders === null
+        ? {}
+        : (JSON.parse(secretBox.open(facts.sealedHeaders, owner)) as Record<string, string>);
+    const keys = secrets.map(({ sealed }) => secretBox.open(sealed, owner));
+
+    const outcome = await tryWays(async (method) => {
+      const challenge = randomBytes(CHALLENGE_BYTES).toString('base64url');
+      const request = toRequest(method, { url: facts.url, challenge, origin, custom, secrets: keys });
+      return judge(method, await sender.send(request), { challenge, origin });
+    });
+    await endVerification(db.kysely, webhookId, round, outcome);
+    log.info({
+      event: 'verification',
+      webhook_id: toPublicId('webhook', webhookId),
+      tenant_id: toPublicId('tenant', facts.tenantId),
+      ...outcome,
+    });
+  };
+}
+
+type Judgement = { ok: true } | { ok: false; error: string; final: boolean };
+
+/** The first way that works; else what went wrong with the first one, which is the one that endpoints are to support. */
+async function tryWays(attempt: (method: VerificationMethod) => Promise<Judgement>): Promise<VerificationOutcome> {
+  let error: string | undefined;
+  for (const method of VERIFICATION_METHODS) {
+    const judgement = await attempt(method);
+    if (judgement.ok) return { method };
+    error ??= judgement.error;
+    if (judgement.final) break;
+  }
+  return { error: error! };
+}
+
+type Challenge = {
+  url: string;
+  challenge: string;
+  origin: string;
+  custom: Record<string, string>;
+  secrets: string[];
+};
+
+function toRequest(method: VerificationMethod, given: Challenge): SendRequest {
+  const { url, challenge, origin, custom, secrets } = given;
+  const timeoutMs = TIMEOUT_MS;
+  switch (method) {
+    case 'post': {
+      const body = Buffer.from(JSON.stringify({ type: 'url_verification', challenge }));
+      const id = `msg_${newUuid().replaceAll('-', '')}`;
+      const timestampSeconds = Math.floor(Date.now() / 1_000);
+      const headers = buildChallengeHeaders({ custom, signed: { id, timestampSeconds, body, secrets } });
+      return { url, method: 'POST', headers, body, timeoutMs };
+    }
+    case 'get':
+      return {
+        url: withChallenge(url, challenge),
+        method: 'GET',
+        headers: buildChallengeHeaders({ custom }),
+        timeoutMs,
+      };
+    case 'options': {
+      const headers = { ...buildChallengeHeaders({ custom }), 'WebHook-Request-Origin': origin };
+      return { url, method: 'OPTIONS', headers, timeoutMs };
+    }
+  }
+}
+
+/** The URL with one more parameter; the query that it has is left as it was written. */
+function withChallenge(url: string, challenge: string): string {
+  const target = new URL(url);
+  target.search = `${target.search === '' ? '?' : `${target.search}&`}challenge=${challenge}`;
+  return target.href;
+}
+
+function judge(
+  method: VerificationMethod,
+  result: SendResult,
+  expected: { challenge: string; origin: string },
+): Judgement {
+  if (result.kind === 'error') {
+    // Nobody answered, or we may not ask: another way leads to the same place. A slow answer may be to this way only.
+    return { ok: false, error: result.code, final: result.stage !== 'timeout' && result.stage !== 'response' };
+  }
+  const wrong = (error: VerificationError): Judgement => ({ ok: false, error, final: false });
+  // Redirects too: they are not followed.
+  if (result.statusCode < 200 || result.statusCode > 299) return wrong('unexpected_status');
+  if (method === 'options') {
+    // CloudEvents' Web Hooks 1.0, 4.2: the origin asked for, or an asterisk.
+    const allowed = result.headers['webhook-allowed-origin']?.trim();
+    return allowed === '*' || allowed?.toLowerCase() === expected.origin.toLowerCase()
+      ? { ok: true }
+      : wrong('wrong_challenge');
+  }
+  if (result.bodyCut !== null) return wrong('wrong_challenge');
+  const answered = challengeIn(result.body.toString('utf8'), method);
+  return answered !== undefined && isSame(answered, expected.challenge) ? { ok: true } : wrong('wrong_challenge');
+}
+
+/** The bare text; for `post` also the member `challenge` of a JSON object. */
+function challengeIn(body: string, method: VerificationMethod): string | undefined {
+  if (method === 'post' && body.trimStart().startsWith('{')) {
+    try {
+      const { challenge } = JSON.parse(body) as { challenge?: unknown };
+      return typeof challenge === 'string' ? challenge : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+  return body.trim();
+}
+
+/** In constant time, whatever the lengths are. */
+function isSame(given: string, expected: string): boolean {
+  const digest = (text: string) => createHash('sha256').update(text).digest();
+  return timingSafeEqual(digest(given), digest(expected));
+}

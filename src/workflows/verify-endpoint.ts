@@ -1,0 +1,20 @@
+import { proxyActivities } from '@temporalio/workflow';
+import type { Activities } from '../activities/activities';
+import type { VerificationInput } from './contract';
+
+/**
+ * One round of endpoint verification. The result stands in Postgres; the workflow only sees to it that the round is
+ * made, also where a worker dies in it: the challenge is then sent anew.
+ */
+export async function verifyEndpoint({ webhookId, round, retriesQueue }: VerificationInput): Promise<void> {
+  const activities = proxyActivities<Pick<Activities, 'verifyEndpoint'>>({
+    taskQueue: retriesQueue,
+    // Three requests of 4 s at most, and the record.
+    startToCloseTimeout: '30s',
+    // Whoever asked looks no longer than this: see VERIFICATION_LIMIT_MS.
+    scheduleToCloseTimeout: '1m',
+    heartbeatTimeout: '10s',
+    retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '10s' },
+  });
+  await activities.verifyEndpoint(webhookId, round);
+}
