@@ -6,7 +6,7 @@ import { generateApiKey, hashApiKey } from '../../src/db/api-keys';
 import { newUuid, toPublicId } from '../../src/domain/ids';
 import { createLog } from '../../src/log';
 import { TestApi } from '../support/api';
-import { posthorn } from '../support/cli';
+import { posthorn as run } from '../support/cli';
 import { createTestDatabase, queryOnce } from '../support/database';
 import { testEnvironment } from '../support/environment';
 
@@ -18,7 +18,7 @@ beforeEach(async () => {
 });
 afterEach(() => database?.drop());
 
-const posthorn = (...args: string[]) => posthorn(args, { DATABASE_URL: database.url });
+const posthorn = (...args: string[]) => run(args, { DATABASE_URL: database.url });
 
 /** A command that must succeed: its lines on standard output. */
 async function lines(...args: string[]): Promise<string[]> {
@@ -43,16 +43,7 @@ test('a tenant and its key are made, used, listed and revoked', async () => {
   const [listed] = await lines('tenants', 'list');
   expect(listed).toMatch(new RegExp(`^${tenant}\t.*\tACME & Söhne$`));
 
-  const made = await posthorn(
-    'keys',
-    'create',
-    '--tenant',
-    'ACME & Söhne',
-    '--scopes',
-    'publish,read',
-    '--name',
-    'shop',
-  );
+  const made = await posthorn('keys', 'create', '--tenant', 'ACME & Söhne', '--scopes', 'publish,read', '--name', 'shop');
   expect(made).toMatchObject({ code: 0, stdout: expect.stringMatching(/^ph_live_[A-Za-z0-9_-]{43}\n$/) });
   const key = made.stdout.trim();
   const id = /^(key_\w+)\t/.exec(made.stderr)![1]!;
