@@ -85,7 +85,8 @@ async function publishRequests(
   let next = 0;
   const publisher = async () => {
     while (next < marks.length) {
-      const sent = marks.slice(next, (next += perRequest));
+      const sent = marks.slice(next, next + perRequest);
+      next += perRequest;
       const beganMs = nowMs();
       if (perRequest > 1) {
         await rig.target.publishBatch(

@@ -43,7 +43,16 @@ test('a tenant and its key are made, used, listed and revoked', async () => {
   const [listed] = await lines('tenants', 'list');
   expect(listed).toMatch(new RegExp(`^${tenant}\t.*\tACME & Söhne$`));
 
-  const made = await posthorn('keys', 'create', '--tenant', 'ACME & Söhne', '--scopes', 'publish,read', '--name', 'shop');
+  const made = await posthorn(
+    'keys',
+    'create',
+    '--tenant',
+    'ACME & Söhne',
+    '--scopes',
+    'publish,read',
+    '--name',
+    'shop',
+  );
   expect(made).toMatchObject({ code: 0, stdout: expect.stringMatching(/^ph_live_[A-Za-z0-9_-]{43}\n$/) });
   const key = made.stdout.trim();
   const id = /^(key_\w+)\t/.exec(made.stderr)![1]!;
