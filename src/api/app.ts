@@ -1,5 +1,6 @@
 import express, { type Express, type Request, type Response, type Router } from 'express';
 import { createAuthenticator } from './auth';
+import { serveDocument } from './openapi/serve';
 import { createBodyReader } from './read-body';
 import { parseIds, parseInput } from './read-input';
 import { readiness } from './readiness';
@@ -21,6 +22,8 @@ export function createApp(services: Services, extra?: Router): Express {
   app.get('/readyz', (_req, res, next) =>
     readiness(services).then(({ status, body }) => res.status(status).json(body), next),
   );
+
+  app.use(serveDocument(routes));
 
   const authenticate = createAuthenticator(services.db);
   const readBody = createBodyReader();

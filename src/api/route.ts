@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import type { IdKind } from '../domain/ids';
 import type { Scope } from './auth';
+import type { ProblemCode } from './errors';
 import type { Services } from './services';
 
 export type Answer = { status: number; body?: unknown; headers?: Record<string, string> };
@@ -19,6 +20,16 @@ export type Context<Body, Query> = {
   bodyText: string;
 };
 
+/** What the OpenAPI document says of a row beyond what its other members say. */
+export type RouteDoc = {
+  tag: string;
+  summary: string;
+  /** What is answered where all is well, by status; `null`: no body. */
+  answers: Record<number, z.ZodType | null>;
+  /** Problems besides those that every row of its kind can have: see ./openapi/problems.ts. */
+  problems?: ProblemCode[];
+};
+
 /** One row of the API. Everything about an endpoint stands here; ./app.ts does the rest. */
 export type Route<Body = unknown, Query = unknown> = {
   method: 'get' | 'post' | 'patch' | 'delete';
@@ -28,6 +39,7 @@ export type Route<Body = unknown, Query = unknown> = {
   ids?: Record<string, IdKind>;
   body?: z.ZodType<Body>;
   query?: z.ZodType<Query>;
+  doc?: RouteDoc;
   handler: (context: Context<Body, Query>) => Promise<Answer>;
 };
 

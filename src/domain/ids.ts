@@ -17,6 +17,9 @@ export const ID_PREFIXES = {
 
 export type IdKind = keyof typeof ID_PREFIXES;
 
+/** What a public id of this kind looks like: 26 characters of Crockford's base 32, the first one at most 7. */
+export const idPattern = (kind: IdKind): string => `^${ID_PREFIXES[kind]}_[0-7][0-9a-hjkmnp-tv-z]{25}$`;
+
 /** A new UUIDv7 with the time of `atMs` (Unix milliseconds) and 74 random bits. */
 export function newUuid(atMs: number = Date.now()): string {
   const bytes = randomFillSync(Buffer.allocUnsafe(16));
