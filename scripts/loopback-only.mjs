@@ -18,14 +18,10 @@ export function allowLoopbackOnly() {
     process.nextTick(() => this.destroy(failure('ENETUNREACH', 'Only this machine may be reached')));
     return this;
   };
-  dns.lookup = (hostname, options, callback) => {
-    if (hostname !== 'localhost') {
-      process.nextTick(callback, failure('ENOTFOUND', 'No names are looked up'));
-      return;
-    }
-    const address = { address: '127.0.0.1', family: 4 };
-    if (options.all) process.nextTick(callback, null, [address]);
-    else process.nextTick(callback, null, address.address, address.family);
+  const lookup = dns.lookup;
+  dns.lookup = (hostname, ...rest) => {
+    if (net.isIP(hostname) || hostname === 'localhost') lookup(hostname, ...rest);
+    else process.nextTick(rest.at(-1), failure('ENOTFOUND', 'No names are looked up'));
   };
   return () => refused;
 }
