@@ -3,6 +3,7 @@ import type { ApiKey } from '../db/api-keys';
 import type { RateLimit } from '../domain/rate-limit';
 import { createAuthenticator, requireAdmin, requireScope } from './auth';
 import { answerOnce, readOnce } from './idempotency';
+import { serveDocument } from './openapi/serve';
 import { createRateLimiter } from './rate-limit';
 import { createBodyReader } from './read-body';
 import { parseIds, parseInput } from './read-input';
@@ -40,6 +41,8 @@ export function createApp(services: Services, edge: Edge): Express {
   app.get('/readyz', (_req, res, next) =>
     readiness(services).then(({ status, body }) => res.status(status).json(body), next),
   );
+
+  app.use(serveDocument(routes));
 
   const authenticate = createAuthenticator(services.db);
   const limitRate = createRateLimiter(edge.rateLimit);

@@ -19,6 +19,9 @@ const PROBLEMS = {
 } as const;
 
 export type ProblemCode = keyof typeof PROBLEMS;
+export const PROBLEM_CODES = Object.keys(PROBLEMS) as ProblemCode[];
+export const problemStatus = (code: ProblemCode): number => PROBLEMS[code].status;
+export const problemTitle = (code: ProblemCode): string => PROBLEMS[code].title;
 
 /** What is wrong with one field: its path, and the rule it breaks. */
 export type FieldProblem = { field: string; rule: string };

@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import type { Once } from '../db/idempotent-requests';
 import type { IdKind } from '../domain/ids';
 import type { TenantScope } from '../domain/scopes';
+import type { ProblemCode } from './errors';
 import type { Services } from './services';
 
 /** `html` instead of `body`: a page for people. */
@@ -31,6 +32,16 @@ export type AdminContext<Body, Query> = {
   onceId?: string;
 };
 
+/** What the OpenAPI document says of a row beyond what its other members say. */
+export type RouteDoc = {
+  tag: string;
+  summary: string;
+  /** What is answered where all is well, by status; `null`: no body. */
+  answers: Record<number, z.ZodType | null>;
+  /** Problems besides those that every row of its kind can have: see ./openapi/problems.ts. */
+  problems?: ProblemCode[];
+};
+
 /** What a tenant's handler gets: the same, and whose key it was. */
 export type Context<Body, Query> = AdminContext<Body, Query> & { tenantId: string };
 
@@ -41,6 +52,7 @@ type Row<Body, Query> = {
   ids?: Record<string, ParamKind>;
   body?: z.ZodType<Body>;
   query?: z.ZodType<Query>;
+  doc?: RouteDoc;
 };
 
 /** A row for keys of tenants that have the scope. */

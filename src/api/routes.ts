@@ -1,3 +1,4 @@
+import type { ProblemCode } from './errors';
 import * as apiKeys from './handlers/api-keys';
 import * as auditLog from './handlers/audit-log';
 import * as deadLetters from './handlers/dead-letters';
@@ -19,6 +20,18 @@ import { listAuditQuery } from './schemas/audit-log';
 import { emptyBody, listDeliveriesQuery, listOwnDeliveriesQuery, rescheduleBody } from './schemas/deliveries';
 import { addVersionBody, createEventTypeBody, listEventTypesQuery, patchEventTypeBody } from './schemas/event-types';
 import { listEventsQuery, publishBatchBody, publishBody } from './schemas/events';
+import { deadLetterListOut, discardedOut } from './schemas/out/dead-letter';
+import { deliveryDetailOut, deliveryListOut, deliveryOut, deliveryStatusOut } from './schemas/out/delivery';
+import { duplicateOut, eventListOut, eventOut, publishedOut } from './schemas/out/event';
+import { eventReplayOut, replayListOut, replayOut, replayProgressOut } from './schemas/out/replay';
+import {
+  newWebhookOut,
+  rotatedSecretOut,
+  secretOut,
+  skippedOut,
+  webhookListOut,
+  webhookOut,
+} from './schemas/out/webhook';
 import {
   discardDeadLettersBody,
   listDeadLettersQuery,
@@ -44,6 +57,9 @@ const eventType = { name: 'eventTypeName' } as const;
 const key = { key: 'apiKey' } as const;
 const both = { ...webhook, ...delivery };
 
+/** What an operator's wish for a delivery can meet. */
+const ENGINE: ProblemCode[] = ['state_conflict', 'engine_unavailable'];
+
 const retry = { method: 'post', scope: 'manage', body: emptyBody, handler: deliveries.retry } as const;
 
 const onWebhook = { method: 'post', scope: 'manage', ids: webhook, body: emptyBody } as const;
@@ -57,6 +73,7 @@ export const routes: Route[] = [
     body: publishBody,
     idempotency: 'own',
     handler: events.publish,
+    doc: { tag: 'Events', summary: 'Publish an event', answers: { 202: publishedOut, 200: duplicateOut } },
   }),
   route({
     method: 'post',
@@ -65,8 +82,22 @@ export const routes: Route[] = [
     body: publishBatchBody,
     handler: publishBatch.publish,
   }),
-  route({ method: 'get', path: '/events', scope: 'read', query: listEventsQuery, handler: events.list }),
-  route({ method: 'get', path: '/events/:event', scope: 'read', ids: event, handler: events.get }),
+  route({
+    method: 'get',
+    path: '/events',
+    scope: 'read',
+    query: listEventsQuery,
+    handler: events.list,
+    doc: { tag: 'Events', summary: 'List events', answers: { 200: eventListOut } },
+  }),
+  route({
+    method: 'get',
+    path: '/events/:event',
+    scope: 'read',
+    ids: event,
+    handler: events.get,
+    doc: { tag: 'Events', summary: 'Get an event with what its receivers get', answers: { 200: eventOut } },
+  }),
   route({
     method: 'get',
     path: '/events/:event/deliveries',
@@ -74,19 +105,47 @@ export const routes: Route[] = [
     ids: event,
     query: listOwnDeliveriesQuery,
     handler: deliveries.list,
+    doc: { tag: 'Events', summary: 'List the deliveries of an event', answers: { 200: deliveryListOut } },
   }),
 
-  route({ ...retry, path: '/webhooks/deliveries/:delivery/retry', ids: delivery }),
+  route({
+    ...retry,
+    path: '/webhooks/deliveries/:delivery/retry',
+    ids: delivery,
+    doc: { tag: 'Deliveries', summary: 'Retry a delivery now', answers: { 202: deliveryOut }, problems: ENGINE },
+  }),
   route({
     method: 'post',
     path: '/webhooks/subscribe',
     scope: 'manage',
     body: createWebhookBody,
     handler: webhooks.create,
+    doc: { tag: 'Webhooks', summary: 'Register a webhook', answers: { 201: newWebhookOut } },
   }),
-  route({ method: 'post', path: '/webhooks', scope: 'manage', body: createWebhookBody, handler: webhooks.create }),
-  route({ method: 'get', path: '/webhooks', scope: 'read', query: listWebhooksQuery, handler: webhooks.list }),
-  route({ method: 'get', path: '/webhooks/:webhook', scope: 'read', ids: webhook, handler: webhooks.get }),
+  route({
+    method: 'post',
+    path: '/webhooks',
+    scope: 'manage',
+    body: createWebhookBody,
+    handler: webhooks.create,
+    doc: { tag: 'Webhooks', summary: 'Register a webhook', answers: { 201: newWebhookOut } },
+  }),
+  route({
+    method: 'get',
+    path: '/webhooks',
+    scope: 'read',
+    query: listWebhooksQuery,
+    handler: webhooks.list,
+    doc: { tag: 'Webhooks', summary: 'List webhooks', answers: { 200: webhookListOut } },
+  }),
+  route({
+    method: 'get',
+    path: '/webhooks/:webhook',
+    scope: 'read',
+    ids: webhook,
+    handler: webhooks.get,
+    doc: { tag: 'Webhooks', summary: 'Get a webhook', answers: { 200: webhookOut } },
+  }),
   route({
     method: 'patch',
     path: '/webhooks/:webhook',
@@ -94,20 +153,84 @@ export const routes: Route[] = [
     ids: webhook,
     body: patchWebhookBody,
     handler: webhooks.patch,
+    doc: {
+      tag: 'Webhooks',
+      summary: 'Change a webhook',
+      answers: { 200: webhookOut },
+      problems: ['precondition_failed'],
+    },
   }),
-  route({ method: 'delete', path: '/webhooks/:webhook', scope: 'manage', ids: webhook, handler: webhooks.remove }),
-  route({ ...onWebhook, path: '/webhooks/:webhook/pause', handler: control.pause }),
-  route({ ...onWebhook, path: '/webhooks/:webhook/resume', handler: control.resume }),
-  route({ ...onWebhook, path: '/webhooks/:webhook/disable', handler: control.disable }),
-  route({ ...onWebhook, path: '/webhooks/:webhook/enable', handler: control.enable }),
+  route({
+    method: 'delete',
+    path: '/webhooks/:webhook',
+    scope: 'manage',
+    ids: webhook,
+    handler: webhooks.remove,
+    doc: {
+      tag: 'Webhooks',
+      summary: 'Delete a webhook',
+      answers: { 204: null },
+      problems: ['precondition_failed'],
+    },
+  }),
+  route({
+    ...onWebhook,
+    path: '/webhooks/:webhook/pause',
+    handler: control.pause,
+    doc: {
+      tag: 'Webhooks',
+      summary: 'Pause a webhook: its deliveries are held',
+      answers: { 200: webhookOut },
+      problems: ['state_conflict'],
+    },
+  }),
+  route({
+    ...onWebhook,
+    path: '/webhooks/:webhook/resume',
+    handler: control.resume,
+    doc: {
+      tag: 'Webhooks',
+      summary: 'Resume a paused webhook',
+      answers: { 200: webhookOut },
+      problems: ['state_conflict'],
+    },
+  }),
+  route({
+    ...onWebhook,
+    path: '/webhooks/:webhook/disable',
+    handler: control.disable,
+    doc: { tag: 'Webhooks', summary: 'Take a webhook out of service', answers: { 200: webhookOut } },
+  }),
+  route({
+    ...onWebhook,
+    path: '/webhooks/:webhook/enable',
+    handler: control.enable,
+    doc: {
+      tag: 'Webhooks',
+      summary: 'Enable a disabled webhook',
+      answers: { 200: webhookOut },
+      problems: ['state_conflict'],
+    },
+  }),
+  route({
+    ...onWebhook,
+    path: '/webhooks/:webhook/skip',
+    handler: control.skipHead,
+    doc: {
+      tag: 'Webhooks',
+      summary: 'Cancel the delivery that an ordered webhook waits for',
+      answers: { 202: skippedOut },
+      problems: ENGINE,
+    },
+  }),
   route({ ...onWebhook, path: '/webhooks/:webhook/verify', query: verifyQuery, handler: verification.verify }),
-  route({ ...onWebhook, path: '/webhooks/:webhook/skip', handler: control.skipHead }),
   route({
     method: 'get',
     path: '/webhooks/:webhook/secret',
     scope: 'manage',
     ids: webhook,
     handler: control.getSecret,
+    doc: { tag: 'Webhooks', summary: 'Read the secret that signs', answers: { 200: secretOut } },
   }),
   route({
     method: 'post',
@@ -116,6 +239,7 @@ export const routes: Route[] = [
     ids: webhook,
     body: rotateSecretBody,
     handler: control.rotate,
+    doc: { tag: 'Webhooks', summary: 'Sign with a new secret', answers: { 200: rotatedSecretOut } },
   }),
   route({
     method: 'get',
@@ -124,6 +248,7 @@ export const routes: Route[] = [
     ids: webhook,
     query: listOwnDeliveriesQuery,
     handler: deliveries.list,
+    doc: { tag: 'Webhooks', summary: 'List the deliveries of a webhook', answers: { 200: deliveryListOut } },
   }),
   route({
     method: 'get',
@@ -131,19 +256,54 @@ export const routes: Route[] = [
     scope: 'read',
     ids: both,
     handler: deliveries.get,
+    doc: { tag: 'Deliveries', summary: 'Get a delivery of a webhook', answers: { 200: deliveryDetailOut } },
   }),
-  route({ ...retry, path: '/webhooks/:webhook/deliveries/:delivery/retry', ids: both }),
+  route({
+    ...retry,
+    path: '/webhooks/:webhook/deliveries/:delivery/retry',
+    ids: both,
+    doc: {
+      tag: 'Deliveries',
+      summary: 'Retry a delivery of a webhook now',
+      answers: { 202: deliveryOut },
+      problems: ENGINE,
+    },
+  }),
 
-  route({ method: 'get', path: '/deliveries', scope: 'read', query: listDeliveriesQuery, handler: deliveries.list }),
-  route({ method: 'get', path: '/deliveries/:delivery', scope: 'read', ids: delivery, handler: deliveries.get }),
+  route({
+    method: 'get',
+    path: '/deliveries',
+    scope: 'read',
+    query: listDeliveriesQuery,
+    handler: deliveries.list,
+    doc: { tag: 'Deliveries', summary: 'List deliveries', answers: { 200: deliveryListOut } },
+  }),
+  route({
+    method: 'get',
+    path: '/deliveries/:delivery',
+    scope: 'read',
+    ids: delivery,
+    handler: deliveries.get,
+    doc: { tag: 'Deliveries', summary: 'Get a delivery with its attempts', answers: { 200: deliveryDetailOut } },
+  }),
   route({
     method: 'get',
     path: '/deliveries/:delivery/status',
     scope: 'read',
     ids: delivery,
     handler: deliveries.status,
+    doc: {
+      tag: 'Deliveries',
+      summary: 'Ask the running workflow how a delivery is',
+      answers: { 200: deliveryStatusOut },
+    },
   }),
-  route({ ...retry, path: '/deliveries/:delivery/retry', ids: delivery }),
+  route({
+    ...retry,
+    path: '/deliveries/:delivery/retry',
+    ids: delivery,
+    doc: { tag: 'Deliveries', summary: 'Retry a delivery now', answers: { 202: deliveryOut }, problems: ENGINE },
+  }),
   route({
     method: 'post',
     path: '/deliveries/:delivery/cancel',
@@ -151,6 +311,7 @@ export const routes: Route[] = [
     ids: delivery,
     body: emptyBody,
     handler: deliveries.cancel,
+    doc: { tag: 'Deliveries', summary: 'Cancel a delivery', answers: { 202: deliveryOut }, problems: ENGINE },
   }),
   route({
     method: 'post',
@@ -159,6 +320,12 @@ export const routes: Route[] = [
     ids: delivery,
     body: rescheduleBody,
     handler: deliveries.reschedule,
+    doc: {
+      tag: 'Deliveries',
+      summary: 'Move the next attempt of a delivery',
+      answers: { 202: deliveryOut },
+      problems: ENGINE,
+    },
   }),
 
   route({
@@ -168,6 +335,7 @@ export const routes: Route[] = [
     ids: event,
     body: replayEventBody,
     handler: eventReplay.replay,
+    doc: { tag: 'Replays', summary: 'Send an event again', answers: { 202: eventReplayOut } },
   }),
   route({
     method: 'post',
@@ -176,9 +344,24 @@ export const routes: Route[] = [
     ids: webhook,
     body: replayBody,
     handler: replays.create,
+    doc: { tag: 'Replays', summary: 'Send again what ended between two times', answers: { 202: replayOut } },
   }),
-  route({ method: 'get', path: '/replays', scope: 'read', query: listReplaysQuery, handler: replays.list }),
-  route({ method: 'get', path: '/replays/:replay', scope: 'read', ids: replay, handler: replays.get }),
+  route({
+    method: 'get',
+    path: '/replays',
+    scope: 'read',
+    query: listReplaysQuery,
+    handler: replays.list,
+    doc: { tag: 'Replays', summary: 'List bulk replays', answers: { 200: replayListOut } },
+  }),
+  route({
+    method: 'get',
+    path: '/replays/:replay',
+    scope: 'read',
+    ids: replay,
+    handler: replays.get,
+    doc: { tag: 'Replays', summary: 'Get a bulk replay with its progress', answers: { 200: replayProgressOut } },
+  }),
   route({
     method: 'post',
     path: '/replays/:replay/cancel',
@@ -186,6 +369,7 @@ export const routes: Route[] = [
     ids: replay,
     body: emptyBody,
     handler: replays.cancel,
+    doc: { tag: 'Replays', summary: 'Cancel a bulk replay', answers: { 202: replayOut }, problems: ['state_conflict'] },
   }),
   route({
     method: 'get',
@@ -193,6 +377,7 @@ export const routes: Route[] = [
     scope: 'read',
     query: listDeadLettersQuery,
     handler: deadLetters.list,
+    doc: { tag: 'Dead letters', summary: 'List failed deliveries', answers: { 200: deadLetterListOut } },
   }),
   route({
     method: 'post',
@@ -200,6 +385,7 @@ export const routes: Route[] = [
     scope: 'manage',
     body: replayDeadLettersBody,
     handler: deadLetters.replay,
+    doc: { tag: 'Dead letters', summary: 'Send failed deliveries again', answers: { 202: replayOut } },
   }),
   route({
     method: 'post',
@@ -207,6 +393,7 @@ export const routes: Route[] = [
     scope: 'manage',
     body: discardDeadLettersBody,
     handler: deadLetters.discard,
+    doc: { tag: 'Dead letters', summary: 'Discard failed deliveries', answers: { 200: discardedOut } },
   }),
 
   route({

@@ -74,6 +74,12 @@ program
   .option('--check', 'fail where the file is not up to date')
   .action(async (options) => (await import('./schema.js')).runSchema(options));
 
+program
+  .command('openapi', { hidden: true })
+  .description('write docs/openapi.json from the route table, or check it')
+  .option('--check', 'fail where the file is not up to date')
+  .action(async (options) => (await import('./openapi.js')).runOpenApi(options));
+
 program.parseAsync().catch((error: unknown) => {
   // One clear line for people; the stack only when asked for.
   const text = error instanceof Error ? error.message : String(error);

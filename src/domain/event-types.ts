@@ -1,6 +1,7 @@
 /** Event types are dotted lower-case names (`order.created`); patterns are `*`, `order.*`, or one exact type. */
-const TYPE = /^[a-z0-9_-]+(\.[a-z0-9_-]+)*$/;
-const MAX_LENGTH = 128;
+export const EVENT_TYPE = /^[a-z0-9_-]+(\.[a-z0-9_-]+)*$/;
+export const EVENT_PATTERN = /^(\*|[a-z0-9_-]+(\.[a-z0-9_-]+)*(\.\*)?)$/;
+export const MAX_EVENT_TYPE_LENGTH = 128;
 
 /** Types of Posthorn's own events; producers may not use it. */
 export const OPERATIONAL_PREFIX = 'posthorn.';
@@ -22,8 +23,8 @@ export type JsonObject = Record<string, unknown>;
 
 /** What is wrong with an event type, or undefined. */
 export function eventTypeProblem(type: string): string | undefined {
-  if (type.length > MAX_LENGTH) return `must be at most ${MAX_LENGTH} characters`;
-  if (!TYPE.test(type)) return 'must be dotted lower-case words such as order.created';
+  if (type.length > MAX_EVENT_TYPE_LENGTH) return `must be at most ${MAX_EVENT_TYPE_LENGTH} characters`;
+  if (!EVENT_TYPE.test(type)) return 'must be dotted lower-case words such as order.created';
   return undefined;
 }
 

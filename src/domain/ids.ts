@@ -32,6 +32,8 @@ function randomBytes16(): Buffer {
   poolAt += 16;
   return pool.subarray(poolAt - 16, poolAt);
 }
+/** What a public id of this kind looks like: 26 characters of Crockford's base 32, the first one at most 7. */
+export const idPattern = (kind: IdKind): string => `^${ID_PREFIXES[kind]}_[0-7][0-9a-hjkmnp-tv-z]{25}$`;
 
 /** A new UUIDv7 with the time of `atMs` (Unix milliseconds) and 74 random bits. */
 export function newUuid(atMs: number = Date.now()): string {

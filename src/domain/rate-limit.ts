@@ -10,7 +10,8 @@ export const MAX_RATE_PERIOD_MS = 86_400_000;
 /** What a rate limit looks like, for the message of an error. */
 export const RATE_LIMIT_RULE = 'must be a count from 1 to 1000000 and a duration from 1s to 1d, such as "100/1s"';
 
-const RATE = /^(\d{1,7})\/(.+)$/;
+/** How a rate limit begins; what follows the slash is a duration. */
+export const RATE = /^(\d{1,7})\/(.+)$/;
 
 /** The rate limit that a text such as `"100/1m"` says; undefined where it is not one or is out of bounds. */
 export function parseRateLimit(text: string): RateLimit | undefined {

@@ -3,9 +3,9 @@ const MAX_NAME_LENGTH = 128;
 const MAX_VALUE_LENGTH = 4096;
 
 /** RFC 9110 5.6.2. */
-const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+export const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** RFC 9110 5.5, of which we take US-ASCII only: no CR, LF, NUL or other control characters, tab excepted. */
-const FIELD_VALUE = /^[\t\x20-\x7e]*$/;
+export const FIELD_VALUE = /^[\t\x20-\x7e]*$/;
 
 const RESERVED_PREFIXES = ['webhook-', 'x-webhook-', 'proxy-'];
 const RESERVED_NAMES = new Set([

@@ -38,6 +38,7 @@ export const createApiKeyBody = z
     if (!tenantId) context.addIssue({ code: 'custom', path: ['tenant_id'], message: 'must be the id of a tenant' });
     if (!asked) context.addIssue({ code: 'custom', path: ['scopes'], message: 'must be given for a key of a tenant' });
     return z.NEVER;
-  });
+  })
+  .meta({ examples: [{ tenant_id: 'ten_01m84me0xme4gbxcg2xavanzsf', scopes: ['publish', 'read'] }] });
 
 export const listApiKeysQuery = z.strictObject({ ...pageOf('apiKey'), tenant_id: idOf('tenant').optional() });

@@ -1,18 +1,21 @@
 import { z } from 'zod';
-import { formatDuration, parseDurationMs } from '../../domain/durations';
-import { eventTypeProblem } from '../../domain/event-types';
-import { ID_PREFIXES, type IdKind, parsePublicId } from '../../domain/ids';
+import { DURATION, formatDuration, parseDurationMs } from '../../domain/durations';
+import { EVENT_TYPE, eventTypeProblem, MAX_EVENT_TYPE_LENGTH } from '../../domain/event-types';
+import { ID_PREFIXES, type IdKind, idPattern, parsePublicId } from '../../domain/ids';
 
-/** Pieces that several schemas share. */
+/** Pieces that several schemas share. What a check in code means for the OpenAPI document stands in its `meta`. */
 
 /** A public id of this kind; comes out as the uuid. */
 export const idOf = (kind: IdKind) =>
-  z.string().transform((text, context) => {
-    const uuid = parsePublicId(kind, text);
-    if (uuid) return uuid;
-    context.addIssue(`must be an id that begins with ${ID_PREFIXES[kind]}_`);
-    return z.NEVER;
-  });
+  z
+    .string()
+    .transform((text, context) => {
+      const uuid = parsePublicId(kind, text);
+      if (uuid) return uuid;
+      context.addIssue(`must be an id that begins with ${ID_PREFIXES[kind]}_`);
+      return z.NEVER;
+    })
+    .meta({ pattern: idPattern(kind), examples: [`${ID_PREFIXES[kind]}_01m84me0xme4gbxcg2xavanzsf`] });
 
 /** Text that Postgres can hold: no NUL, and no half of a surrogate pair. */
 export const storableText = (minLength: number, maxLength: number) =>
@@ -20,30 +23,48 @@ export const storableText = (minLength: number, maxLength: number) =>
     .string()
     .min(minLength)
     .max(maxLength)
-    .regex(/^[^\0\p{Surrogate}]*$/u, 'must be text without NUL or broken Unicode');
+    .regex(/^[^\0\p{Surrogate}]*$/u, 'must be text without NUL or broken Unicode')
+    // Not every reader of the document knows \p.
+    .meta({ pattern: '^[^\\u0000]*$' });
 
 /** A duration such as "30s" within bounds; comes out as milliseconds. */
 export const durationBetween = (minMs: number, maxMs: number) =>
-  z.string().transform((text, context) => {
-    const ms = parseDurationMs(text);
-    if (ms !== undefined && ms >= minMs && ms <= maxMs) return ms;
-    context.addIssue(`must be a duration from ${formatDuration(minMs)} to ${formatDuration(maxMs)}, such as "30s"`);
-    return z.NEVER;
-  });
+  z
+    .string()
+    .transform((text, context) => {
+      const ms = parseDurationMs(text);
+      if (ms !== undefined && ms >= minMs && ms <= maxMs) return ms;
+      context.addIssue(`must be a duration from ${formatDuration(minMs)} to ${formatDuration(maxMs)}, such as "30s"`);
+      return z.NEVER;
+    })
+    .meta({
+      pattern: DURATION.source,
+      description: `A duration from ${formatDuration(minMs)} to ${formatDuration(maxMs)}`,
+      examples: [formatDuration(Math.min(maxMs, Math.max(minMs, 30_000)))],
+    });
+
+/** A duration that may be left out; the document shows its default as a text, as callers would write it. */
+export const defaultsTo = <S extends z.ZodType<number | null>>(schema: S, defaultMs: number) =>
+  schema.default(defaultMs as z.core.util.NoUndefined<z.output<S>>).meta({ default: formatDuration(defaultMs) });
 
 /** An RFC 3339 time; comes out as a Date. */
 export const timestamp = z.iso
   .datetime({ offset: true, error: 'must be an RFC 3339 time such as 2026-01-31T12:00:00Z' })
-  .transform((text) => new Date(text));
+  .transform((text) => new Date(text))
+  .meta({ examples: ['2026-11-23T00:00:00Z'] });
 
-export const eventType = z.string().superRefine((text, context) => {
-  const problem = eventTypeProblem(text);
-  if (problem) context.addIssue(problem);
-});
+export const eventType = z
+  .string()
+  .superRefine((text, context) => {
+    const problem = eventTypeProblem(text);
+    if (problem) context.addIssue(problem);
+  })
+  .meta({ pattern: EVENT_TYPE.source, maxLength: MAX_EVENT_TYPE_LENGTH, examples: ['order.created'] });
 
 export const eventVersion = z
   .string()
-  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/, 'must be 1-32 letters, digits, dots, dashes or underscores');
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/, 'must be 1-32 letters, digits, dots, dashes or underscores')
+  .meta({ examples: ['1.0'] });
 
 const DEFAULT_LIMIT = 50;
 const MAX_LIMIT = 200;

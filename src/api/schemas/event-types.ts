@@ -41,7 +41,8 @@ export const createEventTypeBody = z.strictObject({
 export const patchEventTypeBody = z
   .strictObject(settings)
   .partial()
-  .refine((change) => Object.keys(change).length > 0, 'must change something');
+  .refine((change) => Object.keys(change).length > 0, 'must change something')
+  .meta({ minProperties: 1 });
 
 /** Names sort types, so the last name of a page is its cursor. */
 export const listEventTypesQuery = z.strictObject({ limit: pageLimit, cursor: eventType.optional() });

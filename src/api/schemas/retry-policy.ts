@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { MAX_DURATION_MS, MAX_WAIT_MS, MAX_WAITS, RETRY_PRESETS, type RetryPreset } from '../../domain/retry-schedule';
-import { durationBetween } from './common';
+import { defaultsTo, durationBetween } from './common';
 
 const MIN_DURATION_MS = 1_000;
 const MAX_FACTOR = 10;
@@ -25,7 +25,7 @@ export const retryPolicy = z
         .strictObject({
           initial: durationBetween(0, MAX_WAIT_MS),
           factor: z.number().min(1).max(MAX_FACTOR).default(2),
-          max_interval: durationBetween(0, MAX_WAIT_MS).default(MAX_WAIT_MS),
+          max_interval: defaultsTo(durationBetween(0, MAX_WAIT_MS), MAX_WAIT_MS),
           max_attempts: z
             .number()
             .int()
@@ -46,4 +46,5 @@ export const retryPolicy = z
   .transform(({ max_duration, ...rest }) => ({
     ...rest,
     ...(max_duration !== undefined && { max_duration_ms: max_duration }),
-  }));
+  }))
+  .meta({ id: 'RetryPolicy' });

@@ -9,4 +9,5 @@ export const patchSettingsBody = z
     endpoint_verification: z.enum(VERIFICATION_MODES),
   })
   .partial()
-  .refine((change) => Object.keys(change).length > 0, 'must change something');
+  .refine((change) => Object.keys(change).length > 0, 'must change something')
+  .meta({ minProperties: 1 });

@@ -1,9 +1,10 @@
 import { z } from 'zod';
+import { DURATION } from '../../domain/durations';
 import { type Filter, filterProblem } from '../../domain/filter';
-import { parseRateLimit, RATE_LIMIT_RULE } from '../../domain/rate-limit';
+import { parseRateLimit, RATE, RATE_LIMIT_RULE } from '../../domain/rate-limit';
 import { SIGNATURE_STYLES } from '../../domain/signature-styles';
-import { customHeaderProblem } from '../../egress/custom-headers';
-import { durationBetween } from './common';
+import { customHeaderProblem, FIELD_VALUE, TOKEN } from '../../egress/custom-headers';
+import { defaultsTo, durationBetween } from './common';
 
 /** What a webhook asks for beyond its URL and events. */
 
@@ -27,7 +28,15 @@ export const headers = z
       seen.add(name.toLowerCase());
     }
   })
-  .refine((given) => Object.keys(given).length <= MAX_HEADERS, `must have at most ${MAX_HEADERS} headers`);
+  .refine((given) => Object.keys(given).length <= MAX_HEADERS, `must have at most ${MAX_HEADERS} headers`)
+  .meta({
+    maxProperties: MAX_HEADERS,
+    propertyNames: { pattern: TOKEN.source },
+    additionalProperties: { type: 'string', pattern: FIELD_VALUE.source },
+  });
+
+/** The two patterns as one. */
+const RATE_PATTERN = RATE.source.replace('(.+)$', DURATION.source.slice(1));
 
 /** Only events that pass it; kept as it was written. */
 export const filter = z.custom<Filter>().superRefine((given, context) => {
@@ -41,7 +50,10 @@ export const signatureStyles = z
   .max(SIGNATURE_STYLES.length)
   .transform((asked) => SIGNATURE_STYLES.filter((style) => style === 'standard' || asked.includes(style)));
 
-export const rateLimit = z.string().refine((text) => parseRateLimit(text) !== undefined, RATE_LIMIT_RULE);
+export const rateLimit = z
+  .string()
+  .refine((text) => parseRateLimit(text) !== undefined, RATE_LIMIT_RULE)
+  .meta({ pattern: RATE_PATTERN, description: 'A count and the time that it is for', examples: ['100/1m'] });
 
 export const maxInFlight = z.number().int().min(1).max(MAX_CAP);
 
@@ -49,8 +61,8 @@ export const maxInFlight = z.number().int().min(1).max(MAX_CAP);
 export const circuitBreaker = z
   .strictObject({
     failures: z.number().int().min(1).max(1_000).default(10),
-    window: durationBetween(1_000, DAY_MS).default(60_000),
-    open_for: durationBetween(1_000, DAY_MS).default(30_000),
+    window: defaultsTo(durationBetween(1_000, DAY_MS), 60_000),
+    open_for: defaultsTo(durationBetween(1_000, DAY_MS), 30_000),
   })
   .transform(({ failures, window, open_for }) => ({ failures, windowMs: window, openMs: open_for }));
 
@@ -58,8 +70,6 @@ export const circuitBreaker = z
 export const disableAfter = z
   .strictObject({
     failed_deliveries: z.number().int().min(1).max(100_000).nullable().default(10),
-    failing_for: durationBetween(60_000, 30 * DAY_MS)
-      .nullable()
-      .default(5 * DAY_MS),
+    failing_for: defaultsTo(durationBetween(60_000, 30 * DAY_MS).nullable(), 5 * DAY_MS),
   })
   .transform((given) => ({ failedDeliveries: given.failed_deliveries, failingForMs: given.failing_for }));

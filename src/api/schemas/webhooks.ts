@@ -1,10 +1,10 @@
 import { z } from 'zod';
-import { patternProblem } from '../../domain/event-types';
+import { EVENT_PATTERN, MAX_EVENT_TYPE_LENGTH, patternProblem } from '../../domain/event-types';
 import { DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS, MIN_TIMEOUT_MS } from '../../domain/limits';
 import { PAYLOAD_MODES } from '../../domain/minimal-payload';
 import type { StoredRetryPolicy } from '../../domain/retry-schedule';
 import { secretProblem } from '../../egress/signatures';
-import { durationBetween, eventVersion, pageOf, storableText } from './common';
+import { defaultsTo, durationBetween, eventVersion, pageOf, storableText } from './common';
 import { retryPolicy } from './retry-policy';
 import {
   circuitBreaker,
@@ -19,10 +19,13 @@ import {
 const MAX_PATTERNS = 100;
 const MAX_URL_LENGTH = 2_048;
 
-const pattern = z.string().superRefine((text, context) => {
-  const problem = patternProblem(text);
-  if (problem) context.addIssue(problem);
-});
+const pattern = z
+  .string()
+  .superRefine((text, context) => {
+    const problem = patternProblem(text);
+    if (problem) context.addIssue(problem);
+  })
+  .meta({ pattern: EVENT_PATTERN.source, maxLength: MAX_EVENT_TYPE_LENGTH + '.*'.length, examples: ['order.*'] });
 
 const url = z
   .string()
@@ -35,7 +38,8 @@ const url = z
   .superRefine((parsed, context) => {
     if (parsed.protocol !== 'https:' && parsed.protocol !== 'http:') context.addIssue('must begin with https://');
     if (parsed.username || parsed.password) context.addIssue('must not hold a user name or password');
-  });
+  })
+  .meta({ format: 'uri', maxLength: MAX_URL_LENGTH, examples: ['https://example.com/hook'] });
 
 const settings = {
   url,
@@ -48,7 +52,8 @@ const settings = {
   active: z.boolean(),
   metadata: z
     .record(storableText(1, 64), storableText(0, 500))
-    .refine((record) => Object.keys(record).length <= 50, 'must have at most 50 entries'),
+    .refine((record) => Object.keys(record).length <= 50, 'must have at most 50 entries')
+    .meta({ maxProperties: 50 }),
   retry_policy: retryPolicy,
   timeout: durationBetween(MIN_TIMEOUT_MS, MAX_TIMEOUT_MS),
   headers,
@@ -63,15 +68,18 @@ const settings = {
   filter: filter.nullable(),
 };
 
-const secret = z.string().superRefine((text, context) => {
-  const problem = secretProblem(text);
-  if (problem) context.addIssue(problem);
-});
+const secret = z
+  .string()
+  .superRefine((text, context) => {
+    const problem = secretProblem(text);
+    if (problem) context.addIssue(problem);
+  })
+  .meta({ pattern: '^whsec_[A-Za-z0-9+/]{32,86}={0,2}$', description: '24 to 64 bytes in base64, and no weak ones' });
 const DEFAULT_GRACE_MS = 24 * 3_600_000;
 const MAX_GRACE_MS = 30 * DEFAULT_GRACE_MS;
 
 export const rotateSecretBody = z
-  .strictObject({ secret: secret.optional(), grace: durationBetween(0, MAX_GRACE_MS).default(DEFAULT_GRACE_MS) })
+  .strictObject({ secret: secret.optional(), grace: defaultsTo(durationBetween(0, MAX_GRACE_MS), DEFAULT_GRACE_MS) })
   .prefault({});
 
 export const createWebhookBody = z.strictObject({
@@ -80,10 +88,12 @@ export const createWebhookBody = z.strictObject({
   description: settings.description.default(null),
   active: settings.active.default(true),
   metadata: settings.metadata.default({}),
-  retry_policy: retryPolicy.default({ preset: 'standard' } satisfies StoredRetryPolicy),
-  timeout: settings.timeout.default(DEFAULT_TIMEOUT_MS),
+  retry_policy: retryPolicy
+    .default({ preset: 'standard' } satisfies StoredRetryPolicy)
+    .meta({ default: { preset: 'standard' } }),
+  timeout: defaultsTo(settings.timeout, DEFAULT_TIMEOUT_MS),
   headers: headers.default({}),
-  signature_styles: signatureStyles.default(['standard', 'x-webhook']),
+  signature_styles: signatureStyles.default(['standard', 'x-webhook']).meta({ default: ['standard', 'x-webhook'] }),
   rate_limit: settings.rate_limit.default(null),
   max_in_flight: settings.max_in_flight.default(null),
   ordered: settings.ordered.default(false),
@@ -97,7 +107,8 @@ export const createWebhookBody = z.strictObject({
 export const patchWebhookBody = z
   .strictObject({ ...settings, version: z.number().int() })
   .partial()
-  .refine(({ version: _, ...change }) => Object.keys(change).length > 0, 'must change something');
+  .refine(({ version: _, ...change }) => Object.keys(change).length > 0, 'must change something')
+  .meta({ minProperties: 1 });
 
 /** `wait=true`: the answer comes with the result. */
 export const verifyQuery = z.strictObject({

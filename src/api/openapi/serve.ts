@@ -1,0 +1,46 @@
+import { createHash } from 'node:crypto';
+import { type Response, Router } from 'express';
+import type { Route } from '../route';
+import { docsPage, STYLE } from './docs-page';
+import { buildDocument } from './document';
+
+/** The document changes with a release only; a proxy may keep it for this long. */
+const MAX_AGE_SECONDS = 300;
+/** The page needs its own style and nothing else: no script, no image, no frame. */
+const CSP = [
+  "default-src 'none'",
+  `style-src 'sha256-${createHash('sha256').update(STYLE).digest('base64')}'`,
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+/** `/openapi.json`, and `/docs` for people. Neither needs a key: both say what every installation of this version does. */
+export function serveDocument(routes: readonly Route[]): Router {
+  const document = buildDocument(routes);
+  const json = cached(JSON.stringify(document));
+  const page = cached(docsPage(document));
+  const router = Router();
+  router.get('/openapi.json', (_req, res) => {
+    send(res.type('application/json'), json);
+  });
+  router.get('/docs', (_req, res) => {
+    send(res.type('text/html').set('content-security-policy', CSP).set('referrer-policy', 'no-referrer'), page);
+  });
+  return router;
+}
+
+type Cached = { text: string; etag: string };
+
+function cached(text: string): Cached {
+  return { text, etag: `"${createHash('sha256').update(text).digest('base64url')}"` };
+}
+
+/** Answers 304 where the caller has it already (RFC 9110 13.1.2). */
+function send(res: Response, { text, etag }: Cached): void {
+  res
+    .set('cache-control', `public, max-age=${MAX_AGE_SECONDS}`)
+    .set('etag', etag)
+    .set('x-content-type-options', 'nosniff')
+    .send(text);
+}

@@ -1,0 +1,80 @@
+import { z } from 'zod';
+import { DELIVERY_STATES, HELD_BECAUSE, TRIGGERS } from '../../../domain/delivery';
+import { count, listOf, publicId, receiverStatus, time } from './common';
+
+export const failedBecause = z.enum(['exhausted', 'gone', 'blocked', 'client_error']);
+/** The codes of docs/errors.md, "Delivery error codes". */
+const errorCode = z.string().regex(/^[a-z_]+$/);
+export const sendErrorOut = z.strictObject({ code: errorCode, message: z.string() }).meta({ id: 'SendError' });
+
+const heldBecause = z.enum(HELD_BECAUSE);
+
+const delivery = {
+  id: publicId('delivery'),
+  event_id: publicId('event'),
+  event_type: z.string(),
+  webhook_id: publicId('webhook'),
+  status: z.enum(DELIVERY_STATES),
+  held_because: heldBecause.optional(),
+  failed_because: failedBecause.optional(),
+  attempt_count: count,
+  next_attempt_at: time.nullable(),
+  last_status_code: receiverStatus.nullable(),
+  last_error_code: errorCode.nullable(),
+  created_at: time,
+  ended_at: time.nullable(),
+  delivered_at: time.nullable(),
+};
+
+export const deliveryOut = z.strictObject(delivery).meta({ id: 'Delivery' });
+export const deliveryListOut = listOf(deliveryOut, 'delivery');
+
+const headersOut = z.record(z.string(), z.string());
+
+export const attemptOut = z
+  .strictObject({
+    id: publicId('attempt'),
+    number: z.int().min(1),
+    trigger: z.enum(TRIGGERS),
+    started_at: time,
+    duration_ms: count,
+    outcome: z.enum(['delivered', 'failed', 'cancelled', 'retry']),
+    status_code: receiverStatus.nullable(),
+    error: sendErrorOut.nullable(),
+    request: z.strictObject({ headers: headersOut, body: z.string() }),
+    response: z
+      .strictObject({
+        headers: headersOut,
+        body: z.string(),
+        cut: z.enum(['body_timeout', 'body_too_large', 'body_broken_off', 'total_timeout']).nullable(),
+      })
+      .nullable(),
+    remote_address: z.string().nullable(),
+  })
+  .meta({ id: 'Attempt' });
+
+export const deliveryDetailOut = z
+  .strictObject({
+    ...delivery,
+    attempts: z.array(attemptOut),
+    workflow: z.strictObject({ id: publicId('delivery'), ui_url: z.string().optional() }),
+  })
+  .meta({ id: 'DeliveryWithAttempts' });
+
+export const deliveryStatusOut = z
+  .strictObject({
+    id: publicId('delivery'),
+    status: z.enum(DELIVERY_STATES),
+    held_because: heldBecause.optional(),
+    attempt_count: count,
+    next_attempt_at: time.nullable(),
+    last_attempt: z
+      .strictObject({
+        number: z.int().min(1),
+        status_code: receiverStatus.nullable(),
+        error_code: errorCode.nullable(),
+      })
+      .optional(),
+    source: z.enum(['workflow', 'database']),
+  })
+  .meta({ id: 'DeliveryStatus' });
