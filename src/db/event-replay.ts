@@ -1,5 +1,5 @@
 import { type Kysely, sql } from 'kysely';
-import { matchingPatterns } from '../domain/event-types';
+import { matchingPatterns, OPERATIONAL_PREFIX } from '../domain/event-types';
 import { sameTimeBounds } from './control';
 import { reopenEnded } from './reopen';
 import type { Tables } from './tables';
@@ -39,12 +39,12 @@ export async function ownWebhooks(db: Db, tenantId: string, ids: readonly string
 
 /**
  * The webhooks that an event is for: those that had a delivery of it, and those that want its type and version now.
- * `excluded` have a filter that it does not pass.
+ * `excluded` have a filter that it does not pass; version null: our own event, of interest whatever the version.
  */
 export async function webhooksOfEvent(
   db: Db,
   tenantId: string,
-  event: EventReplay['event'] & { version: string; excluded: string[] },
+  event: EventReplay['event'] & { version: string | null; excluded: string[] },
 ): Promise<string[]> {
   const { from, to } = sameTimeBounds(event.id);
   const { rows } = await sql<{ id: string }>`
@@ -54,7 +54,7 @@ export async function webhooksOfEvent(
       union
       select s.webhook_id from subscriptions s
       where s.tenant_id = ${tenantId} and s.pattern = any(${matchingPatterns(event.type)}::text[])
-        and (s.payload_version is null or s.payload_version = ${event.version})
+        and (${event.version}::text is null or s.payload_version is null or s.payload_version = ${event.version})
         and s.webhook_id <> all(${event.excluded}::uuid[]))
     order by w.id`.execute(db);
   return rows.map(({ id }) => id);
@@ -95,7 +95,8 @@ async function createDeliveries(tx: Db, { tenantId, event, webhookIds, askedBy }
     with d as (
       insert into deliveries (id, tenant_id, event_id, webhook_id, event_type, minimal)
       select (substr(${event.id}::uuid::text, 1, 14) || '7' || substr(gen_random_uuid()::text, 16))::uuid,
-        ${tenantId}::uuid, ${event.id}::uuid, w.id, ${event.type}, w.payload = 'minimal'
+        ${tenantId}::uuid, ${event.id}::uuid, w.id, ${event.type}, 
+        w.payload = 'minimal' and ${!event.type.startsWith(OPERATIONAL_PREFIX)}::boolean
       from webhooks w where w.tenant_id = ${tenantId} and w.id = any(${webhookIds}::uuid[])
       returning id, tenant_id, event_id, webhook_id, event_type)
     insert into delivery_queue (delivery_id, tenant_id, event_id, webhook_id, event_type, trigger, asked_by)

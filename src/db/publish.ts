@@ -15,7 +15,7 @@ export type NewEvent = {
   /** Every subscription pattern that matches the type. */
   patterns: string[];
   lane?: Lane;
-  /** Webhooks that want one version get only that; without it, all get the event. */
+  /** Webhooks that want one version get only that. Without it (our own events), all get the event, and all of it. */
   version?: string;
   /** Webhooks whose filter the event does not pass. */
   excluded?: string[];
@@ -44,7 +44,7 @@ e as (
 d as (
   insert into deliveries (id, tenant_id, event_id, webhook_id, event_type, minimal)
   select (substr($1::uuid::text, 1, 14) || '7' || substr(gen_random_uuid()::text, 16))::uuid, $2, e.id, s.webhook_id, $3,
-    s.minimal
+    s.minimal and $9::text is not null
   from e cross join (
     select distinct webhook_id, minimal from subscriptions where tenant_id = $2 and pattern = any($7::text[])
       and ($9::text is null or payload_version is null or payload_version = $9) and webhook_id <> all($10::uuid[])) s

@@ -1,8 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { createPublishRules } from '../../src/api/publish-rules';
 import { startApi } from '../../src/api/start-api';
 import { readConfig } from '../../src/config';
 import { openDatabase } from '../../src/db/database';
+import { publishOperational } from '../../src/db/operational-outbox';
 import { createLog } from '../../src/log';
 import { TestApi } from '../support/api';
 import { type Installation, startInstallation } from '../support/installation';
@@ -244,6 +244,31 @@ describe('a webhook with a payload version', () => {
   });
 });
 
+test('our own events reach whoever asks for them, whole, whatever the filter and version', async () => {
+  const db = openDatabase({ url: posthorn.databaseUrl, poolSize: 2, applicationName: 'test', planner: 'default' });
+  try {
+    const wanted = { filter: { 'data.x': 1 }, payload_version: '9.9', payload: 'minimal' };
+    const hook = await api.createWebhook({ url }, { events: ['posthorn.*'], ...wanted });
+    await sql(
+      posthorn,
+      `insert into operational_outbox (tenant_id, type, webhook_id, details)
+       select w.tenant_id, 'posthorn.webhook.failing', w.id, '{}' from webhooks w join tenants t on t.id = w.tenant_id
+       where t.name = 'default' limit 1`,
+    );
+    await publishOperational(db.pool, 100);
+    const { data } = await api.ok('GET', `/deliveries?webhook_id=${hook.id}`);
+    expect(data.length).toBeGreaterThan(0);
+    const minimal = `select distinct minimal from deliveries where event_type like 'posthorn.%'`;
+    expect(await sql(posthorn, minimal)).toEqual([{ minimal: false }]);
+    const late = await api.createWebhook({ url }, { events: ['posthorn.*'], ...wanted });
+    const replayed = await api.ok('POST', `/events/${data[0].event_id}/replay`);
+    expect(replayed.data).toContainEqual(expect.objectContaining({ webhook_id: late.id, result: 'created' }));
+    expect(await sql(posthorn, minimal)).toEqual([{ minimal: false }]);
+  } finally {
+    await db.close();
+  }
+});
+
 describe('another api process', () => {
   test('heeds a new filter, schema and setting within moments', async () => {
     const config = readConfig({ ...posthorn.env, DATABASE_URL: posthorn.databaseUrl });
@@ -291,7 +316,6 @@ describe('the rules of a tenant', () => {
     const nobody = '00000000-0000-7000-8000-000000000000';
     await expect(rules.of(nobody)).rejects.toThrow('vanished');
     await sql(posthorn, `insert into tenants (id, name) values ($1, 'came later')`, [nobody]);
-    await sleep(0);
     expect(await rules.of(nobody)).toMatchObject({ filtered: [] });
     expect(await (await rules.of(tenant!.id)).ofType('never.described', '1.0')).toBeUndefined();
     await db.close();

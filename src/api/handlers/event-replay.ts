@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { type EventReplayResult, ownWebhooks, replayEvent, webhooksOfEvent } from '../../db/event-replay';
 import { findEvent, type StoredEvent } from '../../db/events';
+import { OPERATIONAL_PREFIX } from '../../domain/event-types';
 import { toPublicId } from '../../domain/ids';
 import { audited } from '../audited';
 import { ApiError, notFound } from '../errors';
@@ -31,6 +32,9 @@ export async function replay(context: Context<z.output<typeof replayEventBody>, 
 
 /** Who has had it, and who would get it were it published now. */
 async function wantedBy(services: Services, tenantId: string, event: StoredEvent): Promise<string[]> {
+  if (event.type.startsWith(OPERATIONAL_PREFIX)) {
+    return webhooksOfEvent(services.db.kysely, tenantId, { ...event, version: null, excluded: [] });
+  }
   const { version, data } = JSON.parse(event.body.toString('utf8'));
   const excluded = excludedBy(await services.publishRules.of(tenantId), { type: event.type, version, data });
   return webhooksOfEvent(services.db.kysely, tenantId, { ...event, version, excluded });
