@@ -228,7 +228,7 @@ describe('the page of an event type', () => {
 describe('settings', () => {
   test('are shown and changed one by one', async () => {
     const api = await otherTenant(posthorn, 'sets');
-    const accept = { unknown_event_types: 'accept', unknown_event_versions: 'accept' };
+    const accept = { unknown_event_types: 'accept', unknown_event_versions: 'accept', endpoint_verification: 'off' };
     expect(await api.ok('GET', '/settings')).toEqual(accept);
     expect(await api.ok('PATCH', '/settings', { unknown_event_types: 'refuse' })).toEqual({
       ...accept,
