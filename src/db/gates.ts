@@ -28,6 +28,10 @@ export type GateHealth = {
   adaptiveMaxInFlight: number | null;
 };
 
+/** SQL for the breaker of a gate that the query calls `g`. */
+export const BREAKER_STATE = `case when g.breaker_until is null then 'closed'
+    when g.breaker_until > now() then 'open' else 'half_open' end`;
+
 /** The columns of `webhook_gates` that settings stand in. */
 export function toGateColumns(settings: Partial<GateSettings>) {
   const { rateLimit, maxInFlight, ordered, breaker, disableAfter } = settings;

@@ -3,6 +3,7 @@ import type { BreakerState, EndState, Trigger, WebhookStatus } from '../domain/d
 import { minimalBody } from '../domain/minimal-payload';
 import type { StoredRetryPolicy } from '../domain/retry-schedule';
 import type { SignatureStyle } from '../domain/signature-styles';
+import { BREAKER_STATE } from './gates';
 
 /** Everything one attempt needs, read at every attempt so that configuration changes count from the next one on. */
 export type AttemptFacts = {
@@ -62,7 +63,7 @@ select d.tenant_id, d.event_id, d.event_type, d.state, d.webhook_id, e.body,
   greatest(0, extract(epoch from now() - q.cycle_started_at) * 1000)::float8 as elapsed_ms,
   w.url, w.timeout_ms, w.retry_policy, w.signature_styles, w.sealed_headers,
   g.status, g.unverified, g.blocked_until > now() as throttled, g.serial,
-  case when g.breaker_until is null then 'closed' when g.breaker_until > now() then 'open' else 'half_open' end as breaker,
+  ${BREAKER_STATE} as breaker,
   coalesce(g.slot_delivery_id = $1, false) as has_slot, least(g.max_in_flight, g.adaptive_cap) as max_in_flight,
   (select json_agg(json_build_object('id', s.id, 'sealed', s.sealed) order by s.created_at desc)
    from webhook_secrets s where s.webhook_id = w.id and (s.expires_at is null or s.expires_at > now())) as secrets

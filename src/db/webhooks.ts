@@ -6,7 +6,14 @@ import type { PayloadMode } from '../domain/minimal-payload';
 import type { StoredRetryPolicy } from '../domain/retry-schedule';
 import type { SignatureStyle } from '../domain/signature-styles';
 import { VERIFICATION_LIMIT_MS, type VerificationMethod } from '../domain/verification';
-import { clearSlotOfOtherRule, type GateHealth, type GateSettings, setGateStatus, toGateColumns } from './gates';
+import {
+  BREAKER_STATE,
+  clearSlotOfOtherRule,
+  type GateHealth,
+  type GateSettings,
+  setGateStatus,
+  toGateColumns,
+} from './gates';
 import type { Tables } from './tables';
 
 type Db = Kysely<Tables> | Transaction<Tables>;
@@ -184,8 +191,7 @@ function selectWebhooks(db: Db, tenantId: string) {
       sql<boolean>`coalesce(w.verification_pending_since > now() - ${VERIFICATION_LIMIT_MS}::int * interval '1 ms', false)`.as(
         'verification_pending',
       ),
-      sql<BreakerState>`case when g.breaker_until is null then 'closed' when g.breaker_until > now() then 'open'
-        else 'half_open' end`.as('breaker_state'),
+      sql.raw<BreakerState>(BREAKER_STATE).as('breaker_state'),
       sql<Date | null>`case when g.blocked_until > now() then g.blocked_until end`.as('throttled_until'),
     ])
     .where('w.tenant_id', '=', tenantId)

@@ -3,9 +3,9 @@ import type { AttemptResult } from './types';
 type Reservation = { webhookId: string; expiresAt: number; later: boolean; dueHere?: boolean };
 
 /**
- * What this process has in hand. Reservations are the slots of first attempts: taken when the relay claims a
- * delivery, freed when its POST has ended and is recorded; they tell the relay how much more it may claim, in all and
- * per webhook. Running attempts are kept by delivery and number, so that a repeated activity joins the POST that is
+ * What this process has in hand. Reservations are slots, taken when the relay claims a delivery or a later attempt
+ * begins, freed when its POST has ended and is recorded; they tell how much more may be taken, in all (first attempts)
+ * and per webhook (both). Running attempts are kept by delivery and number, so that a repeated activity joins the POST that is
  * already under way instead of making a second one.
  */
 export class InFlight {

@@ -1,8 +1,8 @@
 import type { z } from 'zod';
 import { type BatchEvent, type BatchResult, publishBatch } from '../../db/publish-batch';
 import { toPublicId } from '../../domain/ids';
+import { rawItems, rawMember } from '../../domain/raw-member';
 import { ApiError, type FieldProblem } from '../errors';
-import { rawItems, rawMember } from '../raw-member';
 import { parseInput } from '../read-input';
 import type { Answer, Context } from '../route';
 import { type publishBatchBody, publishBody } from '../schemas/events';

@@ -17,17 +17,26 @@ const CSP = [
 
 /** `/openapi.json`, and `/docs` for people. Neither needs a key: both say what every installation of this version does. */
 export function serveDocument(routes: readonly Route[]): Router {
-  const document = buildDocument(routes);
-  const json = cached(JSON.stringify(document));
-  const page = cached(docsPage(document));
+  // Made when it is first asked for: most processes never are.
+  const document = once(() => buildDocument(routes));
+  const json = once(() => cached(JSON.stringify(document())));
+  const page = once(() => cached(docsPage(document())));
   const router = Router();
   router.get('/openapi.json', (_req, res) => {
-    send(res.type('application/json'), json);
+    send(res.type('application/json'), json());
   });
   router.get('/docs', (_req, res) => {
-    send(res.type('text/html').set('content-security-policy', CSP).set('referrer-policy', 'no-referrer'), page);
+    send(res.type('text/html').set('content-security-policy', CSP).set('referrer-policy', 'no-referrer'), page());
   });
   return router;
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { value: T } | undefined;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
 }
 
 type Cached = { text: string; etag: string };

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { rawItems, rawMember } from '../../src/api/raw-member';
+import { rawItems, rawMember } from '../../src/domain/raw-member';
 
 const space = fc.stringMatching(/^[ \t\r\n]{0,3}$/);
 /** Keys that repeat often, and such as look like JSON themselves. */

@@ -1,1 +1,0 @@
-export { rawItems, rawMember } from '../domain/raw-member';
