@@ -163,7 +163,7 @@ export async function insertEvent(pool: Pick<Pool, 'query'>, event: NewEvent): P
 }
 
 /** A second statement, because the first one's snapshot does not see a key that another publish just committed. */
-async function readDuplicate(pool: Pick<Pool, 'query'>, event: NewEvent): Promise<Published> {
+export async function readDuplicate(pool: Pick<Pool, 'query'>, event: NewEvent): Promise<Published> {
   const { rows } = await pool.query<{ event_id: string; type: string; created_at: Date; deliveries: number }>(
     `select k.event_id, e.type, e.created_at, (select count(*) from deliveries d where d.event_id = k.event_id
         and d.id between (substr(k.event_id::text, 1, 13) || '-0000-0000-000000000000')::uuid

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { type EventFilter, findEvent, listEvents } from '../../db/events';
-import { type NewEvent, publishEvent, publishOnce } from '../../db/publish';
+import { type NewEvent, publishOnce } from '../../db/publish';
 import { envelope } from '../../domain/envelope';
 import { matchingPatterns } from '../../domain/event-types';
 import { newUuid, toPublicId } from '../../domain/ids';
@@ -39,7 +39,7 @@ export async function publish(context: Context<Body, None>): Promise<Answer> {
 }
 
 async function publishNow(services: Services, event: NewEvent): Promise<Answer> {
-  const published = await publishEvent(services.db.pool, event);
+  const published = await services.publisher(event);
   if (!published.duplicate) services.notifyWork();
   return {
     status: published.duplicate ? 200 : 202,
