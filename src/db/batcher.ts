@@ -53,7 +53,9 @@ export function createBatcher<In, Out>(
     lastStart = performance.now();
     run(batch.map(({ item }) => item))
       .then(
-        (outs) => batch.forEach(({ resolve }, i) => resolve(outs[i]!)),
+        (outs) => {
+          for (const [i, { resolve }] of batch.entries()) resolve(outs[i]!);
+        },
         (error: unknown) => {
           for (const { reject } of batch) reject(error);
         },

@@ -26,11 +26,14 @@ export async function requeueDelivery(db: Db, deliveryId: string, trigger: Trigg
     from q where g.webhook_id = q.webhook_id and g.slot_delivery_id = ${deliveryId}`.execute(db);
 }
 
-/** Holds a row while a later attempt runs, so that people see `in_progress`. False where the delivery has ended. */
+/**
+ * Holds a row while a later attempt runs, so that people see `in_progress`. False where the delivery has ended, or the
+ * express lane has just claimed it.
+ */
 export async function leaseForRetry(db: Db, deliveryId: string, leaseMs: number): Promise<boolean> {
   const { numAffectedRows } = await sql`
-    update delivery_queue set lease_until = now() + ${leaseMs}::int * interval '1 ms'
-    where delivery_id = ${deliveryId}`.execute(db);
+    update delivery_queue set lease_until = now() + ${leaseMs}::int * interval '1 ms', express = false
+    where delivery_id = ${deliveryId} and not (express and lease_until > now())`.execute(db);
   return (numAffectedRows ?? 0n) > 0n;
 }
 
@@ -67,6 +70,16 @@ export async function releaseLease(db: Db, deliveryId: string): Promise<void> {
       returning webhook_id)
     update webhook_gates g set slot_delivery_id = null, slot_until = 'epoch'
     from q where g.webhook_id = q.webhook_id and g.slot_delivery_id = ${deliveryId}`.execute(db);
+}
+
+/** The same for rows that the express lane has claimed and not begun with. */
+export async function releaseLeases(db: Db, deliveryIds: readonly string[]): Promise<void> {
+  await sql`
+    with q as (
+      update delivery_queue set lease_until = 'epoch', express = false
+      where delivery_id = any(${deliveryIds}::uuid[]) and not timed and express returning delivery_id, webhook_id)
+    update webhook_gates g set slot_delivery_id = null, slot_until = 'epoch'
+    from q where g.webhook_id = q.webhook_id and g.slot_delivery_id = q.delivery_id`.execute(db);
 }
 
 /**

@@ -1,5 +1,5 @@
 import { Kysely, PostgresDialect, type Transaction } from 'kysely';
-import { Pool, types } from 'pg';
+import { DatabaseError, Pool, types } from 'pg';
 import type { Tables } from './tables';
 
 /** A transaction, and what takes either that or the whole database. */
@@ -36,6 +36,9 @@ const IDLE_TIMEOUT_MS = 300_000;
 
 // bigint columns here are sequences and counts far below 2^53.
 types.setTypeParser(types.builtins.INT8, Number);
+
+/** Postgres has answered with an error: nothing of the statement was done, and another one may fare better. */
+export const wasRefused = (error: unknown): boolean => error instanceof DatabaseError;
 
 /** Opens a pool; nothing connects before the first query. */
 export function openDatabase(options: DatabaseOptions): Database {

@@ -155,11 +155,7 @@ async function readEarlier(
   const { rows } = await pool.query<{ tenant_id: string; kind: EventKey['kind']; key: string; event_id: string }>(
     `select k.tenant_id, k.kind, k.key, k.event_id from unnest($1::uuid[], $2::text[], $3::text[]) w (tenant_id, kind, key)
      join idempotency_keys k on k.tenant_id = w.tenant_id and k.kind = w.kind and k.key = w.key`,
-    [
-      events.map(({ tenantId }) => tenantId),
-      events.map(({ once }) => once!.kind),
-      events.map(({ once }) => once!.key),
-    ],
+    [events.map(({ tenantId }) => tenantId), events.map(({ once }) => once!.kind), events.map(({ once }) => once!.key)],
   );
   const counts = await countDeliveries(pool, [...new Set(rows.map((row) => row.event_id))]);
   return new Map(

@@ -1,5 +1,6 @@
-import { DatabaseError, type Pool } from 'pg';
+import type { Pool } from 'pg';
 import { createBatcher } from './batcher';
+import { wasRefused } from './database';
 import { type NewEvent, type Published, publishEvent, readDuplicate } from './publish';
 import { type BatchEvent, publishChunk } from './publish-batch';
 
@@ -44,7 +45,7 @@ export function createPublisher(pool: Pool): Publisher {
       });
     } catch (error) {
       // Refused as a whole, so nothing of it was written. One of them, or a week without a partition, may be why.
-      if (!(error instanceof DatabaseError)) throw error;
+      if (!wasRefused(error)) throw error;
       return events.map(publishOne);
     }
   }
