@@ -74,12 +74,16 @@ export const FIRST_CURSORS: Cursors = { high: FIRST_CURSOR, normal: FIRST_CURSOR
  * behind full claims.
  *
  * Only webhooks whose attempts the taker makes are looked at.
+ *
+ * It does not wait for the disk (`synchronous_commit` for this transaction only): what a crash of the server may take
+ * with it are leases of the last moment, whose deliveries are then claimed again.
  */
 export const CLAIM_ROWS = `
-with recursive ready(lane, webhook_id, n) as (
+with recursive hurry as materialized (select set_config('synchronous_commit', 'off', true)),
+ready(lane, webhook_id, n) as (
   select s.lane, (select q.webhook_id from delivery_queue q
     where not q.timed and q.lane = s.lane and q.webhook_id > s.cursor order by q.webhook_id limit 1), 1
-  from unnest($1::smallint[], $2::uuid[]) s(lane, cursor)
+  from hurry, unnest($1::smallint[], $2::uuid[]) s(lane, cursor)
   union all
   select r.lane, (select q.webhook_id from delivery_queue q
     where not q.timed and q.lane = r.lane and q.webhook_id > r.webhook_id order by q.webhook_id limit 1), r.n + 1

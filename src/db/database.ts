@@ -21,7 +21,8 @@ export type DatabaseOptions = {
   applicationName: string;
   /**
    * `queue` turns hash and merge joins off: the claim and the load touch a handful of rows by key, and statistics
-   * taken while the queue was empty otherwise lead the planner to scan it.
+   * taken while the queue was empty otherwise lead the planner to scan it. And one plan for all values: planning the claim
+   * anew each time costs more than running it.
    */
   planner: 'default' | 'queue';
   /** A statement that runs longer is cancelled, milliseconds. */
@@ -44,7 +45,7 @@ export const wasRefused = (error: unknown): boolean => error instanceof Database
 export function openDatabase(options: DatabaseOptions): Database {
   const settings = [
     '-c idle_in_transaction_session_timeout=30s',
-    ...(options.planner === 'queue' ? ['-c enable_hashjoin=off', '-c enable_mergejoin=off'] : []),
+    ...(options.planner === 'queue' ? ['-c enable_hashjoin=off', '-c enable_mergejoin=off', '-c plan_cache_mode=force_generic_plan'] : []),
   ];
   const pool = new Pool({
     connectionString: options.url,

@@ -61,8 +61,9 @@ with r as materialized (
     response_headers jsonb, response_body text, response_cut text, remote_address text, end_state text, because text,
     wait_ms float8, health text, timed_out boolean, slow_down boolean, retry_after_ms float8, gone boolean)),
 locked as materialized (
-  select q.delivery_id, q.attempt, q.event_type, q.event_id, q.trigger asked from delivery_queue q
-  where q.delivery_id = any(array(select delivery_id from r)) order by q.delivery_id for update),
+  select q.* from (select delivery_id from r order by delivery_id) w cross join lateral (
+    select delivery_id, attempt, event_type, event_id, trigger asked from delivery_queue
+    where delivery_id = w.delivery_id for update) q),
 due as materialized (
   select r.*, l.event_type, l.event_id, l.event_type not like '${OPERATIONAL_PREFIX}%' as ordinary,
     r.lane = 'express' and l.asked = 'manual' and r.trigger <> 'manual' as wanted
@@ -92,11 +93,11 @@ ${GATE_HEALTH},
 gone as (
   delete from delivery_queue q using due
   where q.delivery_id = due.delivery_id and due.end_state is not null)
-select r.delivery_id, exists (select from due where due.delivery_id = r.delivery_id) as moved,
-  exists (select from logged where logged.delivery_id = r.delivery_id) as logged,
-  exists (select from due where due.delivery_id = r.delivery_id and due.wanted and due.end_state is null) as wanted,
-  h.disabled_because, h.change, exists (select from raised) as raised
-from r left join healed h using (webhook_id)`,
+select array(select delivery_id from due) moved, array(select delivery_id from logged) logged,
+  array(select delivery_id from due where wanted and end_state is null) wanted,
+  (select json_agg(json_build_object('webhookId', webhook_id, 'disabledBecause', disabled_because, 'breaker', change))
+    from healed where disabled_because is not null or change is not null) gates,
+  exists (select from raised) raised`,
 };
 
 export type Recorded = {
@@ -118,15 +119,7 @@ export type GateChange = {
   breaker: 'opened' | 'closed' | null;
 };
 
-type Row = {
-  delivery_id: string;
-  moved: boolean;
-  logged: boolean;
-  wanted: boolean;
-  disabled_because: DisabledBecause | null;
-  change: 'opened' | 'closed' | null;
-  raised: boolean;
-};
+type Row = { moved: string[]; logged: string[]; wanted: string[]; gates: GateChange[] | null; raised: boolean };
 
 /** Writes attempts down, one per delivery, and moves their deliveries and gates on, all or none. */
 export async function recordAttempts(pool: Pool, records: readonly AttemptRecord[]): Promise<Recorded> {
@@ -135,22 +128,8 @@ export async function recordAttempts(pool: Pool, records: readonly AttemptRecord
     ...RECORD,
     values: [JSON.stringify(records.map(toRow)), ids[0], ids.at(-1)],
   });
-  const idsWhere = (what: 'moved' | 'logged' | 'wanted') =>
-    new Set(rows.flatMap((row) => (row[what] ? row.delivery_id : [])));
-  const webhookOf = new Map(records.map((record) => [record.deliveryId, record.webhookId]));
-  const gates = new Map<string, GateChange>();
-  for (const { delivery_id, disabled_because, change } of rows) {
-    const webhookId = webhookOf.get(delivery_id)!;
-    if (disabled_because || change)
-      gates.set(webhookId, { webhookId, disabledBecause: disabled_because, breaker: change });
-  }
-  return {
-    moved: idsWhere('moved'),
-    logged: idsWhere('logged'),
-    wanted: idsWhere('wanted'),
-    gates: [...gates.values()],
-    raised: rows.some((row) => row.raised),
-  };
+  const { moved, logged, wanted, gates, raised } = rows[0]!;
+  return { moved: new Set(moved), logged: new Set(logged), wanted: new Set(wanted), gates: gates ?? [], raised };
 }
 
 function toRow(record: AttemptRecord) {

@@ -36,7 +36,7 @@ export type RelayLane<Delivery> = {
   backOffUntil(): number;
   /** Calls back whenever there may be room for more. */
   onRoom(callback: () => void): void;
-  /** Slots freed within this time are filled by one claim, and claims that find little are this far apart. */
+  /** Slots freed within this time are filled by one claim; and while claims find work, they are this far apart. */
   gatherMs: number;
   /** No more will come: waits for what it has begun, as far as that belongs to it. */
   stop(): Promise<void>;
@@ -55,6 +55,8 @@ const POLL_MS = 250;
 const MIN_WAIT_MS = 5;
 /** Webhooks with work that one claim looks at. */
 const SCAN = 200;
+/** A claim that found so few came in a quiet time: the next one need not wait for more to come. */
+const FEW = 2;
 /** After a failed claim or start (database or Temporal away), milliseconds. */
 const BACK_OFF_MS = 1_000;
 
@@ -72,6 +74,7 @@ export function startRelay<Delivery>(settings: RelaySettings, lane: RelayLane<De
   let turn = 0;
   let fullThisTurn = false;
   let stopping = false;
+  let lastClaim = { atMs: Number.NEGATIVE_INFINITY, found: 0 };
   // Freed slots come one by one; a claim for each would cost more than it brings.
   lane.onRoom(() => wakeUp.wakeWithin(lane.gatherMs));
 
@@ -83,7 +86,18 @@ export function startRelay<Delivery>(settings: RelaySettings, lane: RelayLane<De
       });
       if (next === undefined || performance.now() < lane.backOffUntil()) await wakeUp.pause(BACK_OFF_MS);
       else if (next !== 'more') await wakeUp.wait(next.waitMs);
+      if (next !== 'more') await gather();
     }
+  }
+
+  /**
+   * While much is published, the next claim waits for work to add up: it costs about the same for one row and for many.
+   * So does one that found nothing, since what was published then is another lane's.
+   */
+  async function gather(): Promise<void> {
+    const waitMs = lastClaim.atMs + lane.gatherMs - performance.now();
+    const quiet = lastClaim.found > 0 && lastClaim.found <= FEW;
+    if (!quiet && waitMs > 0) await wakeUp.pause(waitMs);
   }
 
   /** One claim. `more`: this turn through the webhooks may find more; else how long to wait at most. */
@@ -104,6 +118,7 @@ export function startRelay<Delivery>(settings: RelaySettings, lane: RelayLane<De
       leaseMs,
       taker,
     });
+    lastClaim = { atMs: performance.now(), found: claim.deliveries.length };
     cursors = claim.nextCursors;
     lane.claimed?.(claim.full);
     // While there is more work than room, another lane goes first each time.
