@@ -84,10 +84,19 @@ export async function releaseLeases(db: Db, deliveryIds: readonly string[]): Pro
 
 /**
  * Ends a delivery as cancelled. `if_waiting` leaves one alone that an attempt or a timer holds (the workflow must be
- * asked); `always` is for the workflow itself, and for one whose workflow is gone. True where it was cancelled now.
+ * asked); `unless_express` one that the express lane is attempting; `always` is for the workflow itself, and for one whose
+ * workflow is gone. True where it was cancelled now.
  */
-export async function cancelDelivery(db: Db, deliveryId: string, mode: 'if_waiting' | 'always'): Promise<boolean> {
-  const waiting = mode === 'if_waiting' ? sql`and not timed and lease_until <= now()` : sql``;
+export async function cancelDelivery(
+  db: Db,
+  deliveryId: string,
+  mode: 'if_waiting' | 'unless_express' | 'always',
+): Promise<boolean> {
+  const waiting = {
+    if_waiting: sql`and not timed and lease_until <= now()`,
+    unless_express: sql`and not (express and lease_until > now())`,
+    always: sql``,
+  }[mode];
   const { numAffectedRows } = await sql`
     with q as (
       delete from delivery_queue where delivery_id = ${deliveryId} ${waiting} returning webhook_id, attempt),

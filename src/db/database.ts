@@ -45,7 +45,9 @@ export const wasRefused = (error: unknown): boolean => error instanceof Database
 export function openDatabase(options: DatabaseOptions): Database {
   const settings = [
     '-c idle_in_transaction_session_timeout=30s',
-    ...(options.planner === 'queue' ? ['-c enable_hashjoin=off', '-c enable_mergejoin=off', '-c plan_cache_mode=force_generic_plan'] : []),
+    ...(options.planner === 'queue'
+      ? ['-c enable_hashjoin=off', '-c enable_mergejoin=off', '-c plan_cache_mode=force_generic_plan']
+      : []),
   ];
   const pool = new Pool({
     connectionString: options.url,
