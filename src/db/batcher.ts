@@ -8,8 +8,8 @@ export type BatcherSettings<In> = {
   /** What an item weighs, and what a batch may weigh in all; a heavier item goes alone. */
   weightOf?: (item: In) => number;
   maxWeight?: number;
-  /** Items with the same key never share a batch. */
-  keyOf?: (item: In) => string;
+  /** Items with the same key never share a batch; undefined: with any. */
+  keyOf?: (item: In) => string | undefined;
 };
 
 type Waiting<In, Out> = { item: In; resolve: (out: Out | Promise<Out>) => void; reject: (error: unknown) => void };

@@ -1,6 +1,7 @@
 import type { Pool } from 'pg';
 import { uuidFloor, uuidTimeMs } from '../domain/ids';
 import { LANES } from '../domain/lanes';
+import { EXPIRED, type Once } from './idempotent-requests';
 import { type NewEvent, withPartition } from './publish';
 
 /**
@@ -8,7 +9,9 @@ import { type NewEvent, withPartition } from './publish';
  * came with an `Idempotency-Key`.
  */
 export type EventKey = { kind: 'event' | 'request'; key: string };
-export type BatchEvent = Omit<NewEvent, 'producerId'> & { once?: EventKey };
+/** A request of its own with an `Idempotency-Key`, and its answer up to where the number of deliveries follows. */
+export type KeyedRequest = Once & { answerHead: string };
+export type BatchEvent = Omit<NewEvent, 'producerId'> & { once?: EventKey; request?: KeyedRequest };
 export type BatchResult = { eventId: string; deliveries: number; duplicate: boolean };
 
 /** Deliveries that one statement makes at most, unless a single event has more: well within its time limit. */
@@ -17,33 +20,50 @@ const MAX_DELIVERIES = 10_000;
 /**
  * The events, their deliveries and their queue rows, or nothing at all; in the order given, which ordered webhooks keep.
  * Keys are inserted in their own order, so that two batches with the same ones do not wait for each other in a circle.
+ * The key of a request must not come twice in one batch.
  */
 const PUBLISH_BATCH = {
   name: 'publish_batch',
   text: `
 with i as materialized (
   select id, tenant_id, type, body, kind, key, lane, version, excluded::uuid[] as excluded,
-    key_fields::text[] as key_fields, created_at, place
+    key_fields::text[] as key_fields, created_at, request_key, request_hash, answer_head, place
   from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::text[], $6::text[], $7::smallint[], $8::text[],
-    $9::text[], $10::text[], $11::timestamptz[])
-  with ordinality as i (id, tenant_id, type, body, kind, key, lane, version, excluded, key_fields, created_at, place)),
+    $9::text[], $10::text[], $11::timestamptz[], $12::text[], $13::bytea[], $14::text[])
+  with ordinality as i (id, tenant_id, type, body, kind, key, lane, version, excluded, key_fields, created_at,
+    request_key, request_hash, answer_head, place)),
 s as materialized (
   select distinct p.tenant_id, p.type, s.webhook_id, s.minimal, s.payload_version
-  from unnest($12::uuid[], $13::text[], $14::text[]) p (tenant_id, type, pattern)
+  from unnest($15::uuid[], $16::text[], $17::text[]) p (tenant_id, type, pattern)
   join subscriptions s on s.tenant_id = p.tenant_id and s.pattern = p.pattern),
 k as (
   insert into idempotency_keys (tenant_id, kind, key, event_id)
   select tenant_id, kind, key, id from i where key is not null order by tenant_id, kind, key, place
   on conflict do nothing returning event_id),
-n as materialized (select * from i where key is null or id in (select event_id from k)),
+m as materialized (
+  select i.place, s.webhook_id, s.minimal
+  from i join s on s.tenant_id = i.tenant_id and s.type = i.type and s.webhook_id <> all(i.excluded)
+    and (i.version is null or s.payload_version is null or s.payload_version = i.version)),
+o as (
+  insert into idempotent_requests as r (tenant_id, key, id, request_hash, state, status, answer, sealed)
+  select i.tenant_id, i.request_key, i.id, i.request_hash, 'done', 202,
+    i.answer_head || (select count(*) from m where m.place = i.place) || '}', false
+  from i where i.request_key is not null order by i.tenant_id, i.request_key
+  on conflict (tenant_id, key) do update set
+    id = excluded.id, request_hash = excluded.request_hash, state = excluded.state, claims = 1, lease_until = null,
+    status = excluded.status, answer = excluded.answer, sealed = excluded.sealed, created_at = excluded.created_at
+  where ${EXPIRED}
+  returning id),
+n as materialized (
+  select * from i
+  where (key is null or id in (select event_id from k)) and (request_key is null or id in (select id from o))),
 e as (
   insert into events (id, tenant_id, type, body, created_at, key_fields)
   select id, tenant_id, type, body, created_at, key_fields from n order by place),
 d as materialized (
   select (substr(n.id::text, 1, 14) || '7' || substr(gen_random_uuid()::text, 16))::uuid as delivery_id,
-    n.tenant_id, n.id as event_id, s.webhook_id, s.minimal, n.type, n.lane, n.place
-  from n join s on s.tenant_id = n.tenant_id and s.type = n.type and s.webhook_id <> all(n.excluded)
-    and (n.version is null or s.payload_version is null or s.payload_version = n.version)),
+    n.tenant_id, n.id as event_id, m.webhook_id, m.minimal, n.type, n.lane, n.place
+  from n join m on m.place = n.place),
 w as (
   insert into deliveries (id, tenant_id, event_id, webhook_id, event_type, minimal)
   select delivery_id, tenant_id, event_id, webhook_id, type, minimal from d order by place),
@@ -70,7 +90,8 @@ export async function publishBatch(pool: Pool, events: readonly BatchEvent[]): P
   const fanOut = await countMatches(pool, events);
   const results: BatchResult[] = [];
   for (const chunk of chunksOf(events, (event) => Math.max(1, fanOut.get(event.type) ?? 0), MAX_DELIVERIES)) {
-    results.push(...(await withPartition(pool, chunk[0]!.createdAt, () => publishChunk(pool, chunk))));
+    const published = await withPartition(pool, chunk[0]!.createdAt, () => publishChunk(pool, chunk));
+    results.push(...published.map((result) => result!)); // none of them is a request of its own
   }
   return results;
 }
@@ -105,8 +126,11 @@ group by p.type`,
   return new Map(rows.map(({ type, webhooks }) => [type, webhooks]));
 }
 
-/** One statement for events of any tenants, in their order; those whose key is taken are looked up by a second one. */
-export async function publishChunk(pool: Pool, events: readonly BatchEvent[]): Promise<BatchResult[]> {
+/**
+ * One statement for events of any tenants, in their order; those whose key is taken are looked up by a second one.
+ * Undefined for one whose request's key is taken: what became of that request is for the caller to find out.
+ */
+export async function publishChunk(pool: Pool, events: readonly BatchEvent[]): Promise<(BatchResult | undefined)[]> {
   const { rows } = await pool.query<{ id: string; deliveries: number }>({
     ...PUBLISH_BATCH,
     values: [
@@ -122,6 +146,9 @@ export async function publishChunk(pool: Pool, events: readonly BatchEvent[]): P
       events.map(({ excluded = [] }) => `{${excluded.join(',')}}`),
       events.map(({ keyFields }) => (keyFields ? arrayText(keyFields) : null)),
       events.map(({ createdAt }) => createdAt.toISOString()),
+      events.map(({ request }) => request?.key ?? null),
+      events.map(({ request }) => request?.requestHash ?? null),
+      events.map(({ request }) => request?.answerHead ?? null),
       ...patternRows(events),
     ],
   });
@@ -133,6 +160,7 @@ export async function publishChunk(pool: Pool, events: readonly BatchEvent[]): P
   return events.map((event) => {
     const deliveries = published.get(event.id);
     if (deliveries !== undefined) return { eventId: event.id, deliveries, duplicate: false };
+    if (event.request) return undefined;
     const found = event.once && earlier.get(nameOf(event.tenantId, event.once));
     if (!found) throw new Error('an idempotency key vanished between two statements');
     return { ...found, duplicate: true };

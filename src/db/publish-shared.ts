@@ -1,8 +1,8 @@
 import type { Pool } from 'pg';
 import { createBatcher } from './batcher';
 import { wasRefused } from './database';
-import { type NewEvent, type Published, publishEvent, readDuplicate } from './publish';
-import { type BatchEvent, publishChunk } from './publish-batch';
+import { type NewEvent, type Published, type PublishedOnce, publishEvent, publishOnce, readDuplicate } from './publish';
+import { type BatchEvent, type KeyedRequest, publishChunk } from './publish-batch';
 
 /** Events of one statement; more would only make the first of them wait. */
 const MAX_EVENTS = 64;
@@ -14,8 +14,16 @@ const MAX_DELIVERIES = 2_000;
 const UNKNOWN_FAN_OUT = 100;
 const KNOWN_TYPES = 10_000;
 
-/** Publishes one event, in a statement that it may share with others. */
-export type Publisher = (event: NewEvent) => Promise<Published>;
+export type Publisher = {
+  /** Publishes one event, in a statement that it may share with others. */
+  publish(event: NewEvent): Promise<Published>;
+  /** The same for a request with an `Idempotency-Key`: see {@link publishOnce}. */
+  publishOnce(event: Omit<NewEvent, 'producerId'>, request: KeyedRequest): Promise<PublishedOnce>;
+};
+
+/** An event that waits for its statement. */
+type Item = { event: NewEvent; request?: KeyedRequest };
+type Outcome = Published | 'key_taken';
 
 /**
  * Publishes that come while others are under way share a statement, and with it its trip, its commit and its flush to
@@ -26,31 +34,36 @@ export function createPublisher(pool: Pool): Publisher {
   const fanOut = new Map<string, number>();
   const typeOf = ({ tenantId, type }: NewEvent) => `${tenantId}/${type}`;
 
-  return createBatcher(publishTogether, {
+  const add = createBatcher<Item, Outcome>(publishTogether, {
     maxItems: MAX_EVENTS,
     maxRunning: MAX_STATEMENTS,
-    weightOf: (event) => fanOut.get(typeOf(event)) ?? UNKNOWN_FAN_OUT,
+    weightOf: ({ event }) => fanOut.get(typeOf(event)) ?? UNKNOWN_FAN_OUT,
     maxWeight: MAX_DELIVERIES,
+    // Only the key of a request may not come twice in one statement.
+    keyOf: ({ event, request }) => request && `${event.tenantId}/${request.key}`,
   });
 
-  async function publishTogether(events: NewEvent[]): Promise<(Published | Promise<Published>)[]> {
-    if (events.length === 1) return [await publishOne(events[0]!)];
+  async function publishTogether(items: Item[]): Promise<(Outcome | Promise<Outcome>)[]> {
+    const [first] = items;
+    if (items.length === 1 && !first!.request) return [await publishAlone(first!)];
     try {
-      const results = await publishChunk(pool, events.map(toBatchEvent));
-      return results.map(({ eventId, deliveries, duplicate }, i) => {
-        const event = events[i]!;
-        if (duplicate) return readDuplicate(pool, event);
-        learn(event, deliveries);
-        return { eventId, type: event.type, createdAt: event.createdAt, deliveries, duplicate };
+      const results = await publishChunk(pool, items.map(toBatchEvent));
+      return results.map((result, i) => {
+        const { event } = items[i]!;
+        if (!result) return 'key_taken';
+        if (result.duplicate) return readDuplicate(pool, event);
+        learn(event, result.deliveries);
+        return { ...result, type: event.type, createdAt: event.createdAt };
       });
     } catch (error) {
       // Refused as a whole, so nothing of it was written. One of them, or a week without a partition, may be why.
       if (!wasRefused(error)) throw error;
-      return events.map(publishOne);
+      return items.map(publishAlone);
     }
   }
 
-  async function publishOne(event: NewEvent): Promise<Published> {
+  async function publishAlone({ event, request }: Item): Promise<Outcome> {
+    if (request) return 'key_taken'; // it is tried in a statement of its own
     const published = await publishEvent(pool, event);
     if (!published.duplicate) learn(event, published.deliveries);
     return published;
@@ -60,7 +73,22 @@ export function createPublisher(pool: Pool): Publisher {
     if (fanOut.size >= KNOWN_TYPES) fanOut.clear();
     fanOut.set(typeOf(event), deliveries);
   }
+
+  return {
+    publish: async (event) => (await add({ event })) as Published,
+    async publishOnce(event, request) {
+      const published = await add({ event, request });
+      return published === 'key_taken'
+        ? publishOnce(pool, event, request)
+        : { state: 'published', deliveries: published.deliveries };
+    },
+  };
 }
 
-const toBatchEvent = ({ producerId, ...event }: NewEvent): BatchEvent =>
-  producerId === undefined ? event : { ...event, once: { kind: 'event', key: producerId } };
+function toBatchEvent({ event: { producerId, ...event }, request }: Item): BatchEvent {
+  return {
+    ...event,
+    ...(producerId !== undefined && { once: { kind: 'event', key: producerId } }),
+    ...(request && { request }),
+  };
+}

@@ -1,7 +1,8 @@
 import type { Pool } from 'pg';
 import { LANES, type Lane } from '../domain/lanes';
-import { type Earlier, EXPIRED, findRequest, type Once } from './idempotent-requests';
+import { type Earlier, EXPIRED, findRequest } from './idempotent-requests';
 import { ensurePartitions } from './partitions';
+import type { KeyedRequest } from './publish-batch';
 
 export type NewEvent = {
   id: string;
@@ -110,17 +111,14 @@ export async function withPartition<T>(pool: Pool, createdAt: Date, publish: () 
   }
 }
 
-/**
- * Publishes an event once for its `Idempotency-Key`, or says what an earlier request with this key has come to.
- *
- * @param answerHead the answer as JSON, up to where the number of deliveries and the closing brace follow
- */
+export type PublishedOnce = { state: 'published'; deliveries: number } | Earlier;
+
+/** Publishes an event once for its `Idempotency-Key`, or says what an earlier request with this key has come to. */
 export async function publishOnce(
   pool: Pool,
   event: Omit<NewEvent, 'producerId'>,
-  once: Once,
-  answerHead: string,
-): Promise<{ state: 'published'; deliveries: number } | Earlier> {
+  { answerHead, ...once }: KeyedRequest,
+): Promise<PublishedOnce> {
   const { id, tenantId, type, body, createdAt, patterns, lane = 'normal' } = event;
   const values = [
     ...[id, tenantId, type, body, createdAt, once.key, patterns, LANES[lane], once.requestHash, answerHead],
