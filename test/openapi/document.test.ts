@@ -3,20 +3,12 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { z } from 'zod';
 import { buildDocument, type OpenApiDocument } from '../../src/api/openapi/document';
 import { sampleOf } from '../../src/api/openapi/sample';
-import { type Route, route } from '../../src/api/route';
 import { routes } from '../../src/api/routes';
-import { idOf } from '../../src/api/schemas/common';
 
 const ROOT = path.join(__dirname, '..', '..');
 const document = buildDocument(routes);
-const nothing = async () => ({ status: 200 });
-
-/** Rows that are yet to get their part of the document; none may stay here for long. */
-const UNDOCUMENTED =
-  /^\/(tenants|api-keys|audit-log|event-types|events\/batch|settings|sender-addresses|webhooks\/:webhook\/verify)\b/;
 
 let folder: string;
 beforeAll(() => {
@@ -67,7 +59,7 @@ test('every row is an operation, with its scope, and ids of its own', () => {
 });
 
 test('every row says what it answers', () => {
-  const silent = routes.filter(({ doc, path: at }) => !doc && !UNDOCUMENTED.test(at));
+  const silent = routes.filter(({ doc }) => Object.keys(doc.answers).length === 0);
   expect(silent.map(({ method, path: at }) => `${method} ${at}`)).toEqual([]);
 });
 
@@ -79,38 +71,6 @@ test('every reference leads to something', () => {
     const found = target.split('/').reduce<any>((at, name) => at?.[name], document);
     expect({ target, found: typeof found }).toEqual({ target, found: 'object' });
   }
-});
-
-describe('a row that says nothing of itself', () => {
-  const bare: Route[] = [
-    ...routes,
-    route({ method: 'get', path: '/event-kinds/:name/docs', scope: 'read', handler: nothing }),
-    route({
-      method: 'post',
-      path: '/event-kinds',
-      scope: 'manage',
-      body: z.strictObject({ name: z.string(), since: z.date(), webhook: idOf('webhook').nullable().default(null) }),
-      query: z.strictObject({ dry: z.enum(['true']).optional() }),
-      handler: nothing,
-    }),
-  ];
-  const made = buildDocument(bare);
-
-  test('is in the document, which stays valid', async () => {
-    expect(await findings(made)).toEqual({ valid: true });
-    expect(operation(made, 'get', '/event-kinds/{name}/docs')).toMatchObject({
-      operationId: 'get_event_kinds_name_docs',
-      tags: ['Event kinds'],
-      parameters: [{ name: 'name', in: 'path', required: true, schema: { type: 'string' } }],
-      responses: { '2XX': { description: 'Success' } },
-    });
-  });
-
-  test('may have any problem', () => {
-    expect(Object.keys(operation(made, 'post', '/event-kinds').responses)).toEqual(
-      expect.arrayContaining(['400', '401', '403', '404', '409', '413', '415', '422', '500', '503']),
-    );
-  });
 });
 
 describe('schemas', () => {

@@ -61,7 +61,7 @@ const DESCRIPTION = [
   'Lists are newest first: pass `next_cursor` as `cursor` until it is null.',
 ].join('\n\n');
 
-/** A row that says nothing of itself is in the document as well: with a summary of its path, and any success. */
+/** The document of these rows. */
 export function buildDocument(routes: readonly Route[]): OpenApiDocument {
   const schemas: Record<string, JsonSchema> = {};
   const responses: Record<string, Answer> = {};
@@ -107,17 +107,18 @@ type Shared = [schemas: Record<string, JsonSchema>, responses: Record<string, An
 
 function toOperation(row: Route, ...[schemas, responses]: Shared): Operation {
   const words = row.path.split(/[/:]+/).filter(Boolean);
-  const answers = row.doc ? Object.entries(row.doc.answers) : ([['2XX', null]] as [string, null][]);
   return {
     operationId: [row.method, ...words].join('_').replaceAll('-', '_'),
-    tags: [row.doc?.tag ?? title(words[0] ?? 'Other')],
-    summary: row.doc?.summary ?? title([row.method, ...words].join(' ')),
+    tags: [row.doc.tag],
+    summary: row.doc.summary,
     description: `Needs the scope \`${row.scope}\`.`,
     security: [{ apiKey: [row.scope] }],
     parameters: [...pathParameters(row), ...queryParameters(row, schemas)],
     ...(row.body && { requestBody: toRequestBody(row.body, schemas) }),
     responses: {
-      ...Object.fromEntries(answers.map(([status, schema]) => [status, toAnswer(schema, schemas)])),
+      ...Object.fromEntries(
+        Object.entries(row.doc.answers).map(([status, schema]) => [status, toAnswer(schema, schemas)]),
+      ),
       ...problemAnswers(problemsOf(row), schemas, responses),
     },
   };
@@ -156,11 +157,12 @@ function toRequestBody(body: z.ZodType, schemas: Record<string, JsonSchema>): No
   };
 }
 
-function toAnswer(schema: z.ZodType | null, schemas: Record<string, JsonSchema>): Answer {
+function toAnswer(schema: z.ZodType | 'html' | null, schemas: Record<string, JsonSchema>): Answer {
   return {
     description: 'Success',
     headers: { 'X-Request-Id': { $ref: `${HEADERS}RequestId` } },
-    ...(schema && { content: { [JSON_TYPE]: { schema: toJsonSchema(schema, schemas) } } }),
+    ...(schema === 'html' && { content: { 'text/html': { schema: { type: 'string' } } } }),
+    ...(schema && schema !== 'html' && { content: { [JSON_TYPE]: { schema: toJsonSchema(schema, schemas) } } }),
   };
 }
 
@@ -190,8 +192,6 @@ function toProblemAnswer(status: number, codes: ProblemCode[], schemas: Record<s
     },
   };
 }
-
-const title = (text: string) => text.charAt(0).toUpperCase() + text.slice(1).replaceAll('-', ' ');
 
 const sorted = <T>(record: Record<string, T>): Record<string, T> =>
   Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)));

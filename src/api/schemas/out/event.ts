@@ -13,3 +13,19 @@ export const eventOut = z
   .meta({ id: 'Event' });
 
 export const eventListOut = listOf(z.strictObject(event).meta({ id: 'EventInList' }), 'event');
+
+const batchResult = z.union([
+  z.strictObject({ status: z.literal(202), id: publicId('event'), deliveries: count }),
+  z.strictObject({ status: z.literal(200), id: publicId('event'), deliveries: count, duplicate: z.literal(true) }),
+  z.strictObject({
+    status: z.literal(422),
+    error: z.strictObject({
+      code: z.literal('validation_failed'),
+      errors: z.array(z.strictObject({ field: z.string(), rule: z.string() })),
+    }),
+  }),
+]);
+
+export const publishedBatchOut = z
+  .strictObject({ data: z.array(batchResult).meta({ description: 'One result for each event, in their order' }) })
+  .meta({ id: 'PublishedBatch' });
