@@ -155,6 +155,10 @@ const settings = z.object({
   POSTHORN_RECONCILE_EVERY: duration('30s'),
   /** A retry this late may have lost its workflow. */
   POSTHORN_RECONCILE_AFTER: duration('5m'),
+  /** How long lines of the audit log are kept. */
+  POSTHORN_AUDIT_LOG_KEPT_FOR: duration('365d'),
+  /** How long ended bulk replays are kept. */
+  POSTHORN_REPLAYS_KEPT_FOR: duration('90d'),
   /** How long a stopping worker waits for attempts under way; above the longest POST timeout of 30 s. */
   POSTHORN_SHUTDOWN_GRACE: duration('40s'),
 

@@ -1,5 +1,6 @@
 import type { Database } from '../db/database';
 import { forgetExpired } from '../db/idempotent-requests';
+import { type KeptFor, trimLogs } from '../db/trim';
 import type { Log } from '../log';
 
 /** One statement's work: well below a second. */
@@ -7,16 +8,25 @@ const PER_BATCH = 1_000;
 /** What a round of the reconciler may spend on it: 100,000 rows of each kind. The rest waits for the next one. */
 const BATCHES = 100;
 
-/** Removes idempotency keys whose time is over, with the answers that were kept for them. */
-export async function forgetExpiredKeys(
-  { db, log }: { db: Database; log: Log },
+export type ForgetSettings = { db: Database; log: Log; keptFor: KeptFor };
+
+/** Removes idempotency keys whose time is over, with the answers that were kept for them, and old logs. */
+export async function forgetOld({ db, log, keptFor }: ForgetSettings, stopped: () => boolean): Promise<void> {
+  const keys = await inBatches(() => forgetExpired(db.pool, PER_BATCH), stopped);
+  if (keys > 0) log.info({ event: 'forgot_idempotency_keys', count: keys });
+  const logs = await inBatches(() => trimLogs(db.pool, keptFor, PER_BATCH), stopped);
+  if (logs > 0) log.info({ event: 'trimmed_logs', count: logs });
+}
+
+async function inBatches(
+  forget: () => Promise<{ forgotten: number; more: boolean }>,
   stopped: () => boolean,
-): Promise<void> {
+): Promise<number> {
   let total = 0;
   for (let batch = 0, more = true; more && batch < BATCHES && !stopped(); batch++) {
-    const done = await forgetExpired(db.pool, PER_BATCH);
+    const done = await forget();
     total += done.forgotten;
     more = done.more;
   }
-  if (total > 0) log.info({ event: 'forgot_idempotency_keys', count: total });
+  return total;
 }

@@ -137,6 +137,7 @@ export async function startWorker(config: Config, log: Log): Promise<RunningWork
     ...start,
     db,
     log,
+    keptFor: { auditLogMs: config.POSTHORN_AUDIT_LOG_KEPT_FOR, replaysMs: config.POSTHORN_REPLAYS_KEPT_FOR },
     everyMs: config.POSTHORN_RECONCILE_EVERY,
     overdueMs: config.POSTHORN_RECONCILE_AFTER,
   });

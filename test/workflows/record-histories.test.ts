@@ -1,6 +1,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils';
+import { parsePublicId } from '../../src/domain/ids';
+import { verificationWorkflowId } from '../../src/domain/names';
 import { makeFailed } from '../support/failed';
 import { HISTORIES, leaks, PLANTED, PLANTED_SECRET } from '../support/histories';
 import { type Installation, startInstallation } from '../support/installation';
@@ -151,6 +153,34 @@ test.each(['completed', 'cancelled'])('nor in that of a bulk replay that is %s',
   }
   expect(await temporal.client.workflow.getHandle(id).result()).toBe(end);
   await lookThrough(`bulk-replay-${end}`, id);
+});
+
+test('nor in that of an endpoint verification', async () => {
+  const { id } = await posthorn.api.createWebhook(receiver, {
+    url: `${receiver.url}/${PLANTED}?token=${PLANTED}`,
+    events: ['kept.verified'],
+    secret: PLANTED_SECRET,
+  });
+  await posthorn.api.ok('POST', `/webhooks/${id}/verify?wait=true`);
+  // The first round is that of the new URL, which the tenant's mode leaves out.
+  const workflowId = verificationWorkflowId(parsePublicId('webhook', id)!, 2);
+  await temporal.client.workflow.getHandle(workflowId).result();
+  await lookThrough('endpoint-verification', workflowId);
+});
+
+test('nor in that of a delivery whose first attempt was made without a workflow', async () => {
+  receiver.setHandler((_, n) => ({ status: n === 1 ? 500 : 200, body: PLANTED }));
+  await posthorn.api.createWebhook(receiver, {
+    url: `${receiver.url}/${PLANTED}?token=${PLANTED}`,
+    events: ['kept.express'],
+    secret: PLANTED_SECRET,
+    first_attempt: 'express',
+    retry_policy: { schedule: ['1s'], jitter: 0 },
+  });
+  const id = await posthorn.api.onlyDelivery((await posthorn.api.publish('kept.express', { [PLANTED]: PLANTED })).id);
+  await posthorn.api.untilStatus(id, 'delivered');
+  expect(await temporal.client.workflow.getHandle(id).result()).toBe('delivered');
+  await lookThrough('waited-after-express', id);
 });
 
 async function lookThrough(name: string, workflowId: string): Promise<void> {
