@@ -44,11 +44,12 @@ m as materialized (
   select i.place, s.webhook_id, s.minimal
   from i join s on s.tenant_id = i.tenant_id and s.type = i.type and s.webhook_id <> all(i.excluded)
     and (i.version is null or s.payload_version is null or s.payload_version = i.version)),
+c as materialized (select place, count(*)::int as deliveries from m group by place),
 o as (
   insert into idempotent_requests as r (tenant_id, key, id, request_hash, state, status, answer, sealed)
   select i.tenant_id, i.request_key, i.id, i.request_hash, 'done', 202,
-    i.answer_head || (select count(*) from m where m.place = i.place) || '}', false
-  from i where i.request_key is not null order by i.tenant_id, i.request_key
+    i.answer_head || coalesce(c.deliveries, 0) || '}', false
+  from i left join c on c.place = i.place where i.request_key is not null order by i.tenant_id, i.request_key
   on conflict (tenant_id, key) do update set
     id = excluded.id, request_hash = excluded.request_hash, state = excluded.state, claims = 1, lease_until = null,
     status = excluded.status, answer = excluded.answer, sealed = excluded.sealed, created_at = excluded.created_at
@@ -70,7 +71,7 @@ w as (
 q as (
   insert into delivery_queue (delivery_id, tenant_id, event_id, webhook_id, event_type, lane)
   select delivery_id, tenant_id, event_id, webhook_id, type, lane from d order by place)
-select id, (select count(*) from d where d.event_id = n.id)::int as deliveries from n`,
+select n.id, coalesce(c.deliveries, 0) as deliveries from n left join c on c.place = n.place`,
 };
 
 /** Each tenant's types and the patterns that match them, side by side. */

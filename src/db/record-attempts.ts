@@ -60,14 +60,13 @@ with r as materialized (
     duration_ms int, lane text, outcome text, status_code int, error_code text, error_message text, request_headers jsonb,
     response_headers jsonb, response_body text, response_cut text, remote_address text, end_state text, because text,
     wait_ms float8, health text, timed_out boolean, slow_down boolean, retry_after_ms float8, gone boolean)),
-locked as materialized (
-  select q.* from (select delivery_id from r order by delivery_id) w cross join lateral (
-    select delivery_id, attempt, event_type, event_id, trigger asked from delivery_queue
-    where delivery_id = w.delivery_id for update) q),
 due as materialized (
-  select r.*, l.event_type, l.event_id, l.event_type not like '${OPERATIONAL_PREFIX}%' as ordinary,
-    r.lane = 'express' and l.asked = 'manual' and r.trigger <> 'manual' as wanted
-  from r join locked l on l.delivery_id = r.delivery_id and l.attempt < r.number),
+  select w.*, q.event_type, q.event_id, q.event_type not like '${OPERATIONAL_PREFIX}%' as ordinary,
+    w.lane = 'express' and q.asked = 'manual' and w.trigger <> 'manual' as wanted
+  from (select * from r order by delivery_id) w cross join lateral (
+    select attempt, event_type, event_id, trigger asked from delivery_queue
+    where delivery_id = w.delivery_id for update) q
+  where q.attempt < w.number),
 logged as (
   insert into attempts (delivery_id, number, id, tenant_id, webhook_id, trigger, started_at, duration_ms, outcome,
     status_code, error_code, error_message, request_headers, response_headers, response_body, response_cut,
