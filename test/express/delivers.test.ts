@@ -8,7 +8,7 @@ let posthorn: Installation;
 let receiver: Receiver;
 let temporal: Awaited<ReturnType<typeof connectTemporal>>;
 beforeAll(async () => {
-  posthorn = await startInstallation();
+  posthorn = await startInstallation({ POSTHORN_RECONCILE_EVERY: '1s' });
   temporal = await connectTemporal();
 });
 beforeEach(async () => {
