@@ -1,5 +1,5 @@
 import { type ClaimedWebhook, claimExpress, type ExpressDelivery } from '../db/claim-express';
-import { cancelDelivery, releaseLeases } from '../db/control';
+import { cancelDelivery, findWait, releaseLeases } from '../db/control';
 import type { Database } from '../db/database';
 import { toFact } from '../delivery/attempt-record';
 import type { InFlight } from '../delivery/in-flight';
@@ -108,20 +108,24 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
       return;
     }
     line.failing++;
-    await settle(delivery, webhook, made);
-    line.failing--;
+    await settle(delivery, webhook, made).finally(() => {
+      line.failing--;
+    });
     giveBack(line.waiting.splice(0));
   }
 
   async function settle(delivery: ExpressDelivery, { host }: ClaimedWebhook, { record, verdict }: Made): Promise<void> {
     const written = await writeUntilTaken(attempts.writeAttempt, record, () => stopping);
     if (written?.wanted) onRoom();
-    if (!written?.moved || written.wanted || verdict.kind !== 'retry') return;
+    if (!written || written.wanted || verdict.kind !== 'retry') return;
+    // A record that was repeated may have been taken the first time: its answer was lost, and nobody else knows of it.
+    const waitMs = written.moved ? verdict.waitMs : await findWait(db.kysely, delivery.deliveryId, record.number);
+    if (waitMs === undefined) return;
     const { deliveryId, tenantId, webhookId, eventType } = delivery;
     settings.startWaiting({
       ...{ deliveryId, tenantId, webhookId, eventType, host },
       attempt: record.number,
-      dueAtMs: Date.now() + verdict.waitMs,
+      dueAtMs: Date.now() + waitMs,
       last: toFact(record),
     });
   }

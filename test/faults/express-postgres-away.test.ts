@@ -144,6 +144,33 @@ test('a record that waits for longer than the lease: the process does not send a
   expect((await api.delivery(id)).attempts).toHaveLength(1);
 });
 
+test('a record whose answer was lost counts: the retry comes at its time', async () => {
+  const { receiver, id } = await underWay(500);
+  // A replica that does not exist: the record is committed here, and its answer waits for the replica.
+  const setReplica = async (name: string) => {
+    await site.query(`alter system set synchronous_standby_names = '${name}'`);
+    await site.query('select pg_reload_conf()');
+    await until('the setting to hold', async () => {
+      const [row] = await site.query('show synchronous_standby_names');
+      return row.synchronous_standby_names === name;
+    });
+  };
+  await setReplica('nobody');
+  try {
+    release();
+    await until('the record to be committed and unanswered', async () => {
+      const cut = await site.query(`select pg_terminate_backend(pid) from pg_stat_activity
+        where wait_event = 'SyncRep' and query like '%insert into attempts%'`);
+      return cut.length > 0;
+    });
+  } finally {
+    await setReplica('');
+  }
+  await untilDelivered(id);
+  expect(numbersOf(receiver.requests)).toEqual([1, 2]);
+  expect((await api.delivery(id)).attempts).toMatchObject([{ status_code: 500 }, { status_code: 200 }]);
+});
+
 test('Postgres crashed under load, again and again: what was answered 202 is delivered, and by the one worker once', async () => {
   const receiver = await startReceiver();
   receivers.push(receiver);
