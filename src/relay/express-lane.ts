@@ -31,8 +31,10 @@ const MAX_CLAIM = 100;
 const GATHER_MS = 5;
 /** What has waited here for longer goes back to the queue: its endpoint has become slow. */
 const MAX_WAIT_MS = 500;
-/** After an attempt that could not be made for a reason of our own. */
+/** After an attempt that could not be made for a reason of our own: no more of its webhook for so long. */
 const BACK_OFF_MS = 1_000;
+/** Held of a webhook that is to get nothing: above every cap. */
+const ALL = 1_000_000;
 
 /**
  * Makes the attempts of what it claims in this process, without a workflow: the same attempt, the same records, the same
@@ -45,7 +47,6 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
   const lines = new Map<string, WebhookLine>();
   const running = new Set<Promise<void>>();
   let heldAtClaim = new Map<string, number>();
-  let backOffUntil = 0;
   let wasFull = false;
   let stopping = false;
   let onRoom: () => void = () => undefined;
@@ -79,7 +80,7 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
         .catch((error: Error) => {
           // Ours, and nothing was sent: its lease says when it is tried again.
           log.warn({ event: 'express_failed', err: error.message });
-          backOffUntil = performance.now() + BACK_OFF_MS;
+          line.backOffUntil = performance.now() + BACK_OFF_MS;
         })
         .finally(() => {
           running.delete(attempt);
@@ -149,7 +150,8 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
     for (const [webhookId, line] of lines) {
       const first = line.waiting[0];
       if (first && (inHand.get(first.deliveryId) ?? 0) < since) giveBack(line.waiting.splice(0));
-      if (line.waiting.length === 0 && line.ahead === 0 && !inFlight.byWebhook.has(webhookId)) lines.delete(webhookId);
+      const idle = line.waiting.length === 0 && line.ahead === 0 && line.failing === 0 && !line.backsOff;
+      if (idle && !inFlight.byWebhook.has(webhookId)) lines.delete(webhookId);
     }
   }
 
@@ -170,14 +172,15 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
     },
     held() {
       heldAtClaim = new Map(inFlight.byWebhook);
-      for (const [webhookId, { waiting, ahead }] of lines) {
-        heldAtClaim.set(webhookId, (heldAtClaim.get(webhookId) ?? 0) + waiting.length - ahead);
+      for (const [webhookId, { waiting, ahead, backsOff }] of lines) {
+        heldAtClaim.set(webhookId, backsOff ? ALL : (heldAtClaim.get(webhookId) ?? 0) + waiting.length - ahead);
       }
       return heldAtClaim;
     },
     claim: (request) => claimExpress(db.pool, request),
     begin,
-    backOffUntil: () => backOffUntil,
+    // A database that is away fails the claim itself, and nothing else is everyone's trouble.
+    backOffUntil: () => 0,
     onRoom(callback) {
       onRoom = callback;
     },
