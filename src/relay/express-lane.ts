@@ -44,6 +44,8 @@ const ALL = 1_000_000;
 export function createExpressLane(settings: ExpressLaneSettings): RelayLane<ExpressDelivery> {
   const { db, attempts, inFlight, log, capacity } = settings;
   const inHand = new Map<string, number>();
+  /** Claimed once more before this process was done with them. */
+  const again = new Map<string, ExpressDelivery>();
   const lines = new Map<string, WebhookLine>();
   const running = new Set<Promise<void>>();
   let heldAtClaim = new Map<string, number>();
@@ -53,20 +55,43 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
 
   function begin(deliveries: ExpressDelivery[]): void {
     const taken = new Map<string, ExpressDelivery[]>();
+    settings.onClaim?.(deliveries.length);
     for (const delivery of deliveries) {
-      // Its lease ran out while its record was waiting for the database: that one is still to come.
-      if (inHand.has(delivery.deliveryId)) continue;
-      inHand.set(delivery.deliveryId, performance.now());
-      lineOf(delivery.webhookId).waiting.push(delivery);
+      if (inHand.has(delivery.deliveryId)) {
+        again.set(delivery.deliveryId, delivery);
+        continue;
+      }
+      lineUp(delivery);
       taken.set(delivery.webhookId, [...(taken.get(delivery.webhookId) ?? []), delivery]);
     }
-    settings.onClaim?.(deliveries.length);
     for (const [webhookId, line] of lines) {
       const own = taken.get(webhookId);
       const room = (own?.[0]?.webhook?.cap ?? 0) - (heldAtClaim.get(webhookId) ?? 0);
       if (own || room > 0) line.capped = (own?.length ?? 0) >= room;
     }
     for (const webhookId of taken.keys()) pump(webhookId);
+  }
+
+  function lineUp(delivery: ExpressDelivery): void {
+    inHand.set(delivery.deliveryId, performance.now());
+    lineOf(delivery.webhookId).waiting.push(delivery);
+  }
+
+  /**
+   * Lets go of a delivery after so many attempts. Where the claim that came meanwhile is for a later one, it was given
+   * back or asked for anew in the moment before we heard of it. Else its lease ran out while its record waited for the
+   * database, and that record has come since.
+   */
+  function letGo(deliveryId: string, attempts: number): void {
+    inHand.delete(deliveryId);
+    const next = again.get(deliveryId);
+    again.delete(deliveryId);
+    if (!next || next.queue.attempt < attempts) return;
+    if (stopping) giveBack([next]);
+    else {
+      lineUp(next);
+      pump(next.webhookId);
+    }
   }
 
   /** Sends what waits, as far as the webhook's cap allows. */
@@ -84,7 +109,7 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
         })
         .finally(() => {
           running.delete(attempt);
-          inHand.delete(next.deliveryId);
+          letGo(next.deliveryId, next.queue.attempt + 1);
           if (wasFull) onRoom();
         });
       running.add(attempt);
@@ -137,8 +162,8 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
     const given = releaseLeases(db.kysely, ids)
       .catch(() => undefined) // the leases run out
       .finally(() => {
-        for (const id of ids) inHand.delete(id);
         running.delete(given);
+        for (const id of ids) letGo(id, 0);
         onRoom();
       });
     running.add(given);
