@@ -77,10 +77,7 @@ test('killed with POSTs under way: once its leases are over, each is delivered, 
   for (const receiver of receivers) receiver.setHandler(() => ({ status: 204 }));
   await site.startWorker();
   // It serves what nobody holds, and leaves alone what the dead one had under way.
-  await until(
-    'all that is not leased to be sent',
-    () => wide.requests.length >= EVENTS && narrow.requests.length >= EVENTS,
-  );
+  await untilDelivered(2 * EVENTS - WIDE - NARROW);
   expect([wide, narrow, ordered].map(({ requests }) => requests.length)).toEqual([EVENTS, EVENTS, 1]);
   expect(repeated(idsOf(wide) as string[])).toEqual([]);
   const [leased] = await site.query(`select count(*)::int n, bool_and(express) express,
