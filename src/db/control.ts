@@ -108,6 +108,14 @@ export async function cancelDelivery(
   return (numAffectedRows ?? 0n) > 0n;
 }
 
+/** How long a delivery still waits after this attempt, milliseconds. Undefined where it does not, or another was made. */
+export async function findWait(db: Db, deliveryId: string, attempt: number): Promise<number | undefined> {
+  const { rows } = await sql<{ waitMs: number }>`
+    select greatest(0, extract(epoch from next_attempt_at - now()) * 1000)::float8 as "waitMs" from delivery_queue
+    where delivery_id = ${deliveryId} and timed and attempt = ${attempt}`.execute(db);
+  return rows[0]?.waitMs;
+}
+
 /** How a delivery ended, and how many attempts it has had. */
 export type Ended = { kind: EndState; attempts: number };
 

@@ -36,6 +36,8 @@ export function createAutoMode({ lagMs, log, nowMs = () => performance.now() }: 
 
     /** After each claim of the workflow lane: whether there was more than it could take, and its starts so far. */
     onWorkflowClaim(full: boolean, started: number): void {
+      // Starts that fail or hang are no calm, however little is left for the express lane.
+      if (express && full) calm = 0;
       if (express) return;
       if (!full) behindSince = undefined;
       else behindSince ??= { atMs: nowMs(), started };

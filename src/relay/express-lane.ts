@@ -1,5 +1,5 @@
 import { type ClaimedWebhook, claimExpress, type ExpressDelivery } from '../db/claim-express';
-import { cancelDelivery, releaseLeases } from '../db/control';
+import { cancelDelivery, findWait, releaseLeases } from '../db/control';
 import type { Database } from '../db/database';
 import { toFact } from '../delivery/attempt-record';
 import type { InFlight } from '../delivery/in-flight';
@@ -31,8 +31,10 @@ const MAX_CLAIM = 100;
 const GATHER_MS = 5;
 /** What has waited here for longer goes back to the queue: its endpoint has become slow. */
 const MAX_WAIT_MS = 500;
-/** After an attempt that could not be made for a reason of our own. */
+/** After an attempt that could not be made for a reason of our own: no more of its webhook for so long. */
 const BACK_OFF_MS = 1_000;
+/** Held of a webhook that is to get nothing: above every cap. */
+const ALL = 1_000_000;
 
 /**
  * Makes the attempts of what it claims in this process, without a workflow: the same attempt, the same records, the same
@@ -42,30 +44,54 @@ const BACK_OFF_MS = 1_000;
 export function createExpressLane(settings: ExpressLaneSettings): RelayLane<ExpressDelivery> {
   const { db, attempts, inFlight, log, capacity } = settings;
   const inHand = new Map<string, number>();
+  /** Claimed once more before this process was done with them. */
+  const again = new Map<string, ExpressDelivery>();
   const lines = new Map<string, WebhookLine>();
   const running = new Set<Promise<void>>();
   let heldAtClaim = new Map<string, number>();
-  let backOffUntil = 0;
   let wasFull = false;
   let stopping = false;
   let onRoom: () => void = () => undefined;
 
   function begin(deliveries: ExpressDelivery[]): void {
     const taken = new Map<string, ExpressDelivery[]>();
+    settings.onClaim?.(deliveries.length);
     for (const delivery of deliveries) {
-      // Its lease ran out while its record was waiting for the database: that one is still to come.
-      if (inHand.has(delivery.deliveryId)) continue;
-      inHand.set(delivery.deliveryId, performance.now());
-      lineOf(delivery.webhookId).waiting.push(delivery);
+      if (inHand.has(delivery.deliveryId)) {
+        again.set(delivery.deliveryId, delivery);
+        continue;
+      }
+      lineUp(delivery);
       taken.set(delivery.webhookId, [...(taken.get(delivery.webhookId) ?? []), delivery]);
     }
-    settings.onClaim?.(deliveries.length);
     for (const [webhookId, line] of lines) {
       const own = taken.get(webhookId);
       const room = (own?.[0]?.webhook?.cap ?? 0) - (heldAtClaim.get(webhookId) ?? 0);
       if (own || room > 0) line.capped = (own?.length ?? 0) >= room;
     }
     for (const webhookId of taken.keys()) pump(webhookId);
+  }
+
+  function lineUp(delivery: ExpressDelivery): void {
+    inHand.set(delivery.deliveryId, performance.now());
+    lineOf(delivery.webhookId).waiting.push(delivery);
+  }
+
+  /**
+   * Lets go of a delivery after so many attempts. Where the claim that came meanwhile is for a later one, it was given
+   * back or asked for anew in the moment before we heard of it. Else its lease ran out while its record waited for the
+   * database, and that record has come since.
+   */
+  function letGo(deliveryId: string, attempts: number): void {
+    inHand.delete(deliveryId);
+    const next = again.get(deliveryId);
+    again.delete(deliveryId);
+    if (!next || next.queue.attempt < attempts) return;
+    if (stopping) giveBack([next]);
+    else {
+      lineUp(next);
+      pump(next.webhookId);
+    }
   }
 
   /** Sends what waits, as far as the webhook's cap allows. */
@@ -79,11 +105,11 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
         .catch((error: Error) => {
           // Ours, and nothing was sent: its lease says when it is tried again.
           log.warn({ event: 'express_failed', err: error.message });
-          backOffUntil = performance.now() + BACK_OFF_MS;
+          line.backOffUntil = performance.now() + BACK_OFF_MS;
         })
         .finally(() => {
           running.delete(attempt);
-          inHand.delete(next.deliveryId);
+          letGo(next.deliveryId, next.queue.attempt + 1);
           if (wasFull) onRoom();
         });
       running.add(attempt);
@@ -108,20 +134,24 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
       return;
     }
     line.failing++;
-    await settle(delivery, webhook, made);
-    line.failing--;
+    await settle(delivery, webhook, made).finally(() => {
+      line.failing--;
+    });
     giveBack(line.waiting.splice(0));
   }
 
   async function settle(delivery: ExpressDelivery, { host }: ClaimedWebhook, { record, verdict }: Made): Promise<void> {
     const written = await writeUntilTaken(attempts.writeAttempt, record, () => stopping);
     if (written?.wanted) onRoom();
-    if (!written?.moved || written.wanted || verdict.kind !== 'retry') return;
+    if (!written || written.wanted || verdict.kind !== 'retry') return;
+    // A record that was repeated may have been taken the first time: its answer was lost, and nobody else knows of it.
+    const waitMs = written.moved ? verdict.waitMs : await findWait(db.kysely, delivery.deliveryId, record.number);
+    if (waitMs === undefined) return;
     const { deliveryId, tenantId, webhookId, eventType } = delivery;
     settings.startWaiting({
       ...{ deliveryId, tenantId, webhookId, eventType, host },
       attempt: record.number,
-      dueAtMs: Date.now() + verdict.waitMs,
+      dueAtMs: Date.now() + waitMs,
       last: toFact(record),
     });
   }
@@ -132,8 +162,8 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
     const given = releaseLeases(db.kysely, ids)
       .catch(() => undefined) // the leases run out
       .finally(() => {
-        for (const id of ids) inHand.delete(id);
         running.delete(given);
+        for (const id of ids) letGo(id, 0);
         onRoom();
       });
     running.add(given);
@@ -145,7 +175,8 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
     for (const [webhookId, line] of lines) {
       const first = line.waiting[0];
       if (first && (inHand.get(first.deliveryId) ?? 0) < since) giveBack(line.waiting.splice(0));
-      if (line.waiting.length === 0 && line.ahead === 0 && !inFlight.byWebhook.has(webhookId)) lines.delete(webhookId);
+      const idle = line.waiting.length === 0 && line.ahead === 0 && line.failing === 0 && !line.backsOff;
+      if (idle && !inFlight.byWebhook.has(webhookId)) lines.delete(webhookId);
     }
   }
 
@@ -166,14 +197,15 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
     },
     held() {
       heldAtClaim = new Map(inFlight.byWebhook);
-      for (const [webhookId, { waiting, ahead }] of lines) {
-        heldAtClaim.set(webhookId, (heldAtClaim.get(webhookId) ?? 0) + waiting.length - ahead);
+      for (const [webhookId, { waiting, ahead, backsOff }] of lines) {
+        heldAtClaim.set(webhookId, backsOff ? ALL : (heldAtClaim.get(webhookId) ?? 0) + waiting.length - ahead);
       }
       return heldAtClaim;
     },
     claim: (request) => claimExpress(db.pool, request),
     begin,
-    backOffUntil: () => backOffUntil,
+    // A database that is away fails the claim itself, and nothing else is everyone's trouble.
+    backOffUntil: () => 0,
     onRoom(callback) {
       onRoom = callback;
     },

@@ -7,9 +7,15 @@ export class WebhookLine {
   failing = 0;
   /** The last claim took as many as it might: there may be more. */
   capped = false;
+  /** Its attempts cannot be made until then, for a reason of our own. */
+  backOffUntil = Number.NEGATIVE_INFINITY;
   #windowMs = Number.NEGATIVE_INFINITY;
   #count = 0;
   #before = 0;
+
+  get backsOff(): boolean {
+    return performance.now() < this.backOffUntil;
+  }
 
   /** One more was delivered. */
   delivered(): void {

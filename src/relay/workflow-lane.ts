@@ -33,7 +33,7 @@ const BACK_OFF_MS = 1_000;
 export function createWorkflowLane(settings: WorkflowLaneSettings): RelayLane<ClaimedDelivery> {
   const { db, inFlight, log, modes, onClaim } = settings;
   const starting = new Set<Promise<void>>();
-  let backOffUntil = 0;
+  let backOffUntil = Number.NEGATIVE_INFINITY;
   let begun = 0;
   let onRoom: () => void = () => undefined;
 

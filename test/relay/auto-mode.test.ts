@@ -70,3 +70,15 @@ test('an engine that starts nothing is tried again once next to nothing comes', 
   expressSeconds(5, 1);
   expect(isExpress()).toBe(false);
 });
+
+test('not back while the engine takes no more starts, however little comes', () => {
+  workflowClaims(Array(8).fill(true), 0);
+  for (let n = 0; n < 10; n++) {
+    expressSeconds(1, 1);
+    workflowClaims([true], 0);
+    expect(isExpress()).toBe(true);
+  }
+  expressSeconds(3, 1);
+  workflowClaims([false]);
+  expect(isExpress()).toBe(false);
+});
