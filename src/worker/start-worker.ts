@@ -22,7 +22,7 @@ import { startReconciler } from '../relay/reconcile';
 import { startRelay } from '../relay/relay';
 import { createWaitingStarts } from '../relay/start-waiting';
 import { createWorkflowLane } from '../relay/workflow-lane';
-import { connectionOptions } from '../temporal-options';
+import { nativeConnectionOptions } from '../temporal-options';
 import { registerSearchAttributes } from './search-attributes';
 import { createWorkers } from './workers';
 
@@ -57,7 +57,7 @@ export async function startWorker(config: Config, log: Log): Promise<RunningWork
   });
   await assertMigrated(db.pool);
   // Client and workers share one native connection: eager starts need it.
-  const connection = await NativeConnection.connect(await connectionOptions(config));
+  const connection = await NativeConnection.connect(await nativeConnectionOptions(config));
   const client = new Client({ connection, namespace: config.TEMPORAL_NAMESPACE });
   await registerSearchAttributes(client, config.TEMPORAL_NAMESPACE, log);
 
