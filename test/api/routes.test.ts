@@ -69,6 +69,24 @@ test('the table is not empty, has no row twice, and every row that changes somet
   expect(Object.keys(samples).sort()).toEqual(names.filter((name) => !name.startsWith('GET ')).sort());
 });
 
+test('no path of one row is a path of another: their order decides nothing', () => {
+  const ambiguous = rows.flatMap(([name, row], place) =>
+    rows.slice(place + 1).flatMap(([other, { method, path }]) => {
+      const both = row.method === method && overlap(row.path, path);
+      return both ? [`${name} and ${other}`] : [];
+    }),
+  );
+  expect(ambiguous).toEqual([]);
+  expect(overlap('/webhooks/:webhook', '/webhooks/subscribe')).toBe(true);
+});
+
+/** Whether some path fits both patterns. */
+function overlap(one: string, other: string): boolean {
+  const words = other.split('/');
+  const fits = (word: string, n: number) => [word, words[n]].some((each) => each?.startsWith(':')) || word === words[n];
+  return one.split('/').length === words.length && one.split('/').every(fits);
+}
+
 test.each(rows)('%s without a key is answered 401', async (...row) => {
   expectProblem(await call(posthorn.api, row, ownIds, ''), { status: 401, code: 'unauthorized' });
 });

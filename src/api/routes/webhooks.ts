@@ -1,0 +1,166 @@
+import * as deliveries from '../handlers/deliveries';
+import * as verification from '../handlers/verification';
+import * as control from '../handlers/webhook-control';
+import * as webhooks from '../handlers/webhooks';
+import { type Route, route } from '../route';
+import { emptyBody, listOwnDeliveriesQuery } from '../schemas/deliveries';
+import { deliveryListOut } from '../schemas/out/delivery';
+import {
+  newWebhookOut,
+  rotatedSecretOut,
+  secretOut,
+  skippedOut,
+  webhookListOut,
+  webhookOut,
+} from '../schemas/out/webhook';
+import {
+  createWebhookBody,
+  listWebhooksQuery,
+  patchWebhookBody,
+  rotateSecretBody,
+  verifyQuery,
+} from '../schemas/webhooks';
+import { ENGINE } from './engine-problems';
+
+const webhook = { webhook: 'webhook' } as const;
+
+const onWebhook = { method: 'post', scope: 'manage', ids: webhook, body: emptyBody } as const;
+
+export const webhookRoutes: Route[] = [
+  route({
+    method: 'post',
+    path: '/webhooks/subscribe',
+    scope: 'manage',
+    body: createWebhookBody,
+    handler: webhooks.create,
+    doc: { tag: 'Webhooks', summary: 'Register a webhook', answers: { 201: newWebhookOut } },
+  }),
+  route({
+    method: 'post',
+    path: '/webhooks',
+    scope: 'manage',
+    body: createWebhookBody,
+    handler: webhooks.create,
+    doc: { tag: 'Webhooks', summary: 'Register a webhook', answers: { 201: newWebhookOut } },
+  }),
+  route({
+    method: 'get',
+    path: '/webhooks',
+    scope: 'read',
+    query: listWebhooksQuery,
+    handler: webhooks.list,
+    doc: { tag: 'Webhooks', summary: 'List webhooks', answers: { 200: webhookListOut } },
+  }),
+  route({
+    method: 'get',
+    path: '/webhooks/:webhook',
+    scope: 'read',
+    ids: webhook,
+    handler: webhooks.get,
+    doc: { tag: 'Webhooks', summary: 'Get a webhook', answers: { 200: webhookOut } },
+  }),
+  route({
+    method: 'patch',
+    path: '/webhooks/:webhook',
+    scope: 'manage',
+    ids: webhook,
+    body: patchWebhookBody,
+    handler: webhooks.patch,
+    doc: {
+      tag: 'Webhooks',
+      summary: 'Change a webhook',
+      answers: { 200: webhookOut },
+      problems: ['precondition_failed'],
+    },
+  }),
+  route({
+    method: 'delete',
+    path: '/webhooks/:webhook',
+    scope: 'manage',
+    ids: webhook,
+    handler: webhooks.remove,
+    doc: {
+      tag: 'Webhooks',
+      summary: 'Delete a webhook',
+      answers: { 204: null },
+      problems: ['precondition_failed'],
+    },
+  }),
+  route({
+    ...onWebhook,
+    path: '/webhooks/:webhook/pause',
+    handler: control.pause,
+    doc: {
+      tag: 'Webhooks',
+      summary: 'Pause a webhook: its deliveries are held',
+      answers: { 200: webhookOut },
+      problems: ['state_conflict'],
+    },
+  }),
+  route({
+    ...onWebhook,
+    path: '/webhooks/:webhook/resume',
+    handler: control.resume,
+    doc: {
+      tag: 'Webhooks',
+      summary: 'Resume a paused webhook',
+      answers: { 200: webhookOut },
+      problems: ['state_conflict'],
+    },
+  }),
+  route({
+    ...onWebhook,
+    path: '/webhooks/:webhook/disable',
+    handler: control.disable,
+    doc: { tag: 'Webhooks', summary: 'Take a webhook out of service', answers: { 200: webhookOut } },
+  }),
+  route({
+    ...onWebhook,
+    path: '/webhooks/:webhook/enable',
+    handler: control.enable,
+    doc: {
+      tag: 'Webhooks',
+      summary: 'Enable a disabled webhook',
+      answers: { 200: webhookOut },
+      problems: ['state_conflict'],
+    },
+  }),
+  route({
+    ...onWebhook,
+    path: '/webhooks/:webhook/skip',
+    handler: control.skipHead,
+    doc: {
+      tag: 'Webhooks',
+      summary: 'Cancel the delivery that an ordered webhook waits for',
+      answers: { 202: skippedOut },
+      problems: ENGINE,
+    },
+  }),
+  route({ ...onWebhook, path: '/webhooks/:webhook/verify', query: verifyQuery, handler: verification.verify }),
+  route({
+    method: 'get',
+    path: '/webhooks/:webhook/secret',
+    scope: 'manage',
+    ids: webhook,
+    handler: control.getSecret,
+    doc: { tag: 'Webhooks', summary: 'Read the secret that signs', answers: { 200: secretOut } },
+  }),
+  route({
+    method: 'post',
+    path: '/webhooks/:webhook/secret/rotate',
+    scope: 'manage',
+    ids: webhook,
+    body: rotateSecretBody,
+    handler: control.rotate,
+    doc: { tag: 'Webhooks', summary: 'Sign with a new secret', answers: { 200: rotatedSecretOut } },
+  }),
+  route({
+    method: 'get',
+    path: '/webhooks/:webhook/deliveries',
+    scope: 'read',
+    ids: webhook,
+    query: listOwnDeliveriesQuery,
+    handler: deliveries.list,
+    doc: { tag: 'Webhooks', summary: 'List the deliveries of a webhook', answers: { 200: deliveryListOut } },
+  }),
+];
