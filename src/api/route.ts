@@ -36,8 +36,8 @@ export type AdminContext<Body, Query> = {
 export type RouteDoc = {
   tag: string;
   summary: string;
-  /** What is answered where all is well, by status; `null`: no body. */
-  answers: Record<number, z.ZodType | null>;
+  /** What is answered where all is well, by status; `null`: no body; `html`: a page for people. */
+  answers: Record<number, z.ZodType | 'html' | null>;
   /** Problems besides those that every row of its kind can have: see ./openapi/problems.ts. */
   problems?: ProblemCode[];
 };
@@ -52,7 +52,7 @@ type Row<Body, Query> = {
   ids?: Record<string, ParamKind>;
   body?: z.ZodType<Body>;
   query?: z.ZodType<Query>;
-  doc?: RouteDoc;
+  doc: RouteDoc;
 };
 
 /** A row for keys of tenants that have the scope. */

@@ -146,7 +146,10 @@ function notes(schema: JsonSchema, required: boolean): Html {
 
 function curl({ method, path, operation }: Entry, { servers, components }: OpenApiDocument): string {
   const base = servers[0]?.url ?? '';
-  const at = path.replace(/\{(\w+)\}/g, (_, name: string) => `$${name.toUpperCase()}_ID`);
+  const at = path.replace(
+    /\{(\w+)\}/g,
+    (_, name: string) => `$${name === 'name' ? 'NAME' : `${name.toUpperCase()}_ID`}`,
+  );
   const [body] = Object.values(operation.requestBody?.content ?? {});
   const lines = [
     `curl -X ${method.toUpperCase()} "$POSTHORN_URL${base}${at}"`,

@@ -3,7 +3,7 @@ import { EVENT_TYPE } from '../../domain/event-types';
 import { idPattern } from '../../domain/ids';
 import type { Scope } from '../../domain/scopes';
 import { type ProblemCode, problemStatus, problemTitle } from '../errors';
-import type { ParamKind, Route } from '../route';
+import type { ParamKind, Route, RouteDoc } from '../route';
 import { problemOut } from '../schemas/out/problem';
 import { type JsonSchema, toJsonSchema } from './json-schema';
 import { problemsOf } from './problems';
@@ -50,6 +50,7 @@ export type OpenApiDocument = {
 };
 
 const JSON_TYPE = 'application/json';
+const HTML_TYPE = 'text/html';
 const PROBLEM_TYPE = 'application/problem+json';
 const HEADERS = '#/components/headers/';
 const RESPONSES = '#/components/responses/';
@@ -61,7 +62,6 @@ const DESCRIPTION = [
   'Lists are newest first: pass `next_cursor` as `cursor` until it is null.',
 ].join('\n\n');
 
-/** A row that says nothing of itself is in the document as well: with a summary of its path, and any success. */
 export function buildDocument(routes: readonly Route[]): OpenApiDocument {
   const schemas: Record<string, JsonSchema> = {};
   const responses: Record<string, Answer> = {};
@@ -107,17 +107,18 @@ type Shared = [schemas: Record<string, JsonSchema>, responses: Record<string, An
 
 function toOperation(row: Route, ...[schemas, responses]: Shared): Operation {
   const words = row.path.split(/[/:]+/).filter(Boolean);
-  const answers = row.doc ? Object.entries(row.doc.answers) : ([['2XX', null]] as [string, null][]);
   return {
     operationId: [row.method, ...words].join('_').replaceAll('-', '_'),
-    tags: [row.doc?.tag ?? title(words[0] ?? 'Other')],
-    summary: row.doc?.summary ?? title([row.method, ...words].join(' ')),
+    tags: [row.doc.tag],
+    summary: row.doc.summary,
     description: `Needs the scope \`${row.scope}\`.`,
     security: [{ apiKey: [row.scope] }],
     parameters: [...pathParameters(row), ...queryParameters(row, schemas)],
     ...(row.body && { requestBody: toRequestBody(row.body, schemas) }),
     responses: {
-      ...Object.fromEntries(answers.map(([status, schema]) => [status, toAnswer(schema, schemas)])),
+      ...Object.fromEntries(
+        Object.entries(row.doc.answers).map(([status, answer]) => [status, toAnswer(answer, schemas)]),
+      ),
       ...problemAnswers(problemsOf(row), schemas, responses),
     },
   };
@@ -156,11 +157,12 @@ function toRequestBody(body: z.ZodType, schemas: Record<string, JsonSchema>): No
   };
 }
 
-function toAnswer(schema: z.ZodType | null, schemas: Record<string, JsonSchema>): Answer {
+function toAnswer(answer: RouteDoc['answers'][number], schemas: Record<string, JsonSchema>): Answer {
   return {
     description: 'Success',
     headers: { 'X-Request-Id': { $ref: `${HEADERS}RequestId` } },
-    ...(schema && { content: { [JSON_TYPE]: { schema: toJsonSchema(schema, schemas) } } }),
+    ...(answer === 'html' && { content: { [HTML_TYPE]: { schema: { type: 'string' } } } }),
+    ...(answer && answer !== 'html' && { content: { [JSON_TYPE]: { schema: toJsonSchema(answer, schemas) } } }),
   };
 }
 
@@ -190,8 +192,6 @@ function toProblemAnswer(status: number, codes: ProblemCode[], schemas: Record<s
     },
   };
 }
-
-const title = (text: string) => text.charAt(0).toUpperCase() + text.slice(1).replaceAll('-', ' ');
 
 const sorted = <T>(record: Record<string, T>): Record<string, T> =>
   Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)));

@@ -1,7 +1,7 @@
 import { PROBLEM_CODES, type ProblemCode, problemStatus } from '../errors';
 import type { Route } from '../route';
 
-/** The problems that a row can be answered with. One whose document is yet to be written may have any. */
+/** The problems that a row can be answered with. */
 export function problemsOf(row: Route): ProblemCode[] {
   return PROBLEM_CODES.filter((code) => canHave(row, code));
 }
@@ -10,7 +10,7 @@ function canHave(row: Route, code: ProblemCode): boolean {
   const status = problemStatus(code);
   // Of a path and a method that are not in the document together.
   if (status === 405) return false;
-  if (!row.doc || row.doc.problems?.includes(code)) return true;
+  if (row.doc.problems?.includes(code)) return true;
   switch (status) {
     case 400:
     case 413:

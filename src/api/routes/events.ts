@@ -5,7 +5,7 @@ import { type Route, route } from '../route';
 import { listOwnDeliveriesQuery } from '../schemas/deliveries';
 import { listEventsQuery, publishBatchBody, publishBody } from '../schemas/events';
 import { deliveryListOut } from '../schemas/out/delivery';
-import { duplicateOut, eventListOut, eventOut, publishedOut } from '../schemas/out/event';
+import { duplicateOut, eventListOut, eventOut, publishedBatchOut, publishedOut } from '../schemas/out/event';
 
 const event = { event: 'event' } as const;
 
@@ -25,6 +25,7 @@ export const eventRoutes: Route[] = [
     scope: 'publish',
     body: publishBatchBody,
     handler: publishBatch.publish,
+    doc: { tag: 'Events', summary: 'Publish up to 1,000 events', answers: { 202: publishedBatchOut } },
   }),
   route({
     method: 'get',

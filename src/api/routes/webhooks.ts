@@ -136,7 +136,18 @@ export const webhookRoutes: Route[] = [
       problems: ENGINE,
     },
   }),
-  route({ ...onWebhook, path: '/webhooks/:webhook/verify', query: verifyQuery, handler: verification.verify }),
+  route({
+    ...onWebhook,
+    path: '/webhooks/:webhook/verify',
+    query: verifyQuery,
+    handler: verification.verify,
+    doc: {
+      tag: 'Webhooks',
+      summary: 'Ask the endpoint to prove that it wants deliveries',
+      answers: { 200: webhookOut, 202: webhookOut },
+      problems: ['engine_unavailable'],
+    },
+  }),
   route({
     method: 'get',
     path: '/webhooks/:webhook/secret',

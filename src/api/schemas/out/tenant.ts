@@ -1,0 +1,21 @@
+import { z } from 'zod';
+import { ON_UNKNOWN } from '../../../domain/event-types';
+import { VERIFICATION_MODES } from '../../../domain/verification';
+import { listOf, publicId, time } from './common';
+
+export const tenantOut = z
+  .strictObject({ id: publicId('tenant'), name: z.string(), created_at: time })
+  .meta({ id: 'Tenant' });
+export const tenantListOut = listOf(tenantOut, 'tenant');
+
+export const settingsOut = z
+  .strictObject({
+    unknown_event_types: z.enum(ON_UNKNOWN),
+    unknown_event_versions: z.enum(ON_UNKNOWN),
+    endpoint_verification: z.enum(VERIFICATION_MODES),
+  })
+  .meta({ id: 'Settings' });
+
+export const senderAddressesOut = z
+  .strictObject({ addresses: z.array(z.string().meta({ description: 'An address, or a block of them.' })) })
+  .meta({ id: 'SenderAddresses' });
