@@ -1,22 +1,19 @@
 import { WorkflowNotFoundError } from '@temporalio/client';
 import { cancelOfDeletedWebhooks, takeOverdue } from '../db/control';
-import type { Database } from '../db/database';
 import { ensurePartitions } from '../db/partitions';
 import { workflowId } from '../domain/names';
-import type { Log } from '../log';
-import { forgetExpiredKeys } from './forget-expired';
+import { type ForgetSettings, forgetWhatExpired } from './forget-expired';
 import { restartReplays } from './restart-replays';
 import { startAll } from './start-all';
 import { type StartSettings, startOverdue } from './start-workflow';
 
-export type ReconcileSettings = StartSettings & {
-  db: Database;
-  log: Log;
-  /** Time between rounds, milliseconds. */
-  everyMs: number;
-  /** A retry this late may have lost its workflow, milliseconds. */
-  overdueMs: number;
-};
+export type ReconcileSettings = StartSettings &
+  ForgetSettings & {
+    /** Time between rounds, milliseconds. */
+    everyMs: number;
+    /** A retry this late may have lost its workflow, milliseconds. */
+    overdueMs: number;
+  };
 
 const OVERDUE_PER_ROUND = 500;
 const CANCEL_PER_BATCH = 500;
@@ -24,7 +21,7 @@ const CANCEL_PER_BATCH = 500;
 /**
  * Sees to what no timer or request will: retries whose workflow is lost are started again from Postgres (nothing
  * happens where it lives), and so are bulk replays; live deliveries of deleted webhooks are cancelled, partitions are
- * made ahead of time, and idempotency keys forgotten when their time is over.
+ * made ahead of time, and what has been kept for long enough is removed.
  */
 export function startReconciler(settings: ReconcileSettings): { stop(): Promise<void> } {
   const { db, log, everyMs } = settings;
@@ -37,7 +34,7 @@ export function startReconciler(settings: ReconcileSettings): { stop(): Promise<
     await restartOverdue(settings, () => stopped);
     await cancelDeleted(settings, () => stopped);
     await restartReplays(settings, () => stopped);
-    await forgetExpiredKeys(settings, () => stopped);
+    await forgetWhatExpired(settings, () => stopped);
   }
 
   function schedule(): void {

@@ -114,6 +114,8 @@ export async function startWorker(config: Config, log: Log): Promise<RunningWork
     log,
     everyMs: config.POSTHORN_RECONCILE_EVERY,
     overdueMs: config.POSTHORN_RECONCILE_AFTER,
+    auditLogKeptForMs: config.POSTHORN_AUDIT_LOG_KEPT_FOR,
+    replaysKeptForMs: config.POSTHORN_REPLAYS_KEPT_FOR,
   });
 
   let stopping: Promise<void> | undefined;
