@@ -28,7 +28,7 @@ export const publishBatchBody = z.strictObject({
   events: z
     .array(
       z.unknown().meta({
-        description: 'As the body of POST /events.',
+        description: 'as the body of `POST /events`',
         examples: [{ type: 'order.created', data: { order_id: 'ord_1001' } }],
       }),
     )
