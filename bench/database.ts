@@ -1,5 +1,5 @@
 import { Pool } from 'pg';
-import { parsePublicId } from '../src/domain/ids';
+import { parsePublicId, uuidFloor } from '../src/domain/ids';
 import { MARK } from './mark';
 
 /** What a scenario asks of the database, because only Posthorn's own record can tell. Webhooks by their public id. */
@@ -12,8 +12,24 @@ export type Database = {
   delivered(webhooks: readonly string[]): Promise<number>;
   /** The events of a type by their mark: for each one stored, how many deliveries of it wait in the queue. */
   events(type: string): Promise<Map<string, number[]>>;
+  /** Deliveries by the lane that ended them, of events of this type made from `sinceMs` (Unix) on. */
+  lanes(type: string, sinceMs: number): Promise<Record<string, number>>;
+  /** Deliveries that wait for a retry. */
+  retrying(): Promise<number>;
   version(): Promise<string>;
   close(): Promise<void>;
+};
+
+/** Another sender's record is its own affair: only what arrived counts. */
+export const NO_DATABASE: Database = {
+  queued: async () => 0,
+  underWay: async () => 0,
+  delivered: async () => Number.NaN,
+  events: async () => new Map(),
+  lanes: async () => ({}),
+  retrying: async () => 0,
+  version: async () => 'unknown',
+  close: async () => undefined,
 };
 
 export function openDatabase(url: string): Database {
@@ -39,6 +55,14 @@ export function openDatabase(url: string): Database {
       );
       return new Map(rows.map(({ mark, times }) => [mark, times]));
     },
+    async lanes(type, sinceMs) {
+      const { rows } = await pool.query<{ lane: string | null; n: number }>(
+        'select lane, count(*)::int as n from deliveries where event_type = $1 and id >= $2 group by 1',
+        [type, uuidFloor(sinceMs)],
+      );
+      return Object.fromEntries(rows.map(({ lane, n }) => [lane ?? 'none', n]));
+    },
+    retrying: () => count('delivery_queue where timed'),
     version: async () => (await pool.query<{ server_version: string }>('show server_version')).rows[0]!.server_version,
     close: () => pool.end(),
   };

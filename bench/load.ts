@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { nowMs } from './clock';
+import { eventData } from './event-data';
 import { nextMark } from './mark';
 import type { Arrival } from './receiver';
 import type { Rig } from './rig';
 import type { Proof } from './scenario';
+import { EVENT_TYPE } from './target';
 
 /** What does not move for this long has stopped. */
 const STALL_LIMIT_MS = 30_000;
@@ -11,11 +13,6 @@ const LOOK_EVERY_MS = 50;
 const SAY_EVERY_MS = 2_000;
 /** A duplicate comes late if it comes: watch this long after the end. */
 const AFTERMATH_MS = 500;
-
-/** An event of about `bytes` bytes of JSON. */
-export function eventData(mark: string, bytes: number): object {
-  return { mark, amount: 4200, currency: 'EUR', filler: 'x'.repeat(Math.max(0, bytes - mark.length - 60)) };
-}
 
 export type Burst = { round: string; type?: string; events: number; connections: number; bytes: number };
 
@@ -32,6 +29,47 @@ export async function publishAll(
   };
   await Promise.all(Array.from({ length: connections }, publisher));
   return { marks, beganMs, endedMs: nowMs() };
+}
+
+/** Publishes for `seconds`, `connections` at once, as fast as they are answered. */
+export async function publishFor(
+  rig: Rig,
+  { round, type, connections, bytes, seconds }: Omit<Burst, 'events'> & { seconds: number },
+): Promise<{ marks: string[]; beganMs: number; endedMs: number }> {
+  const marks: string[] = [];
+  const beganMs = nowMs();
+  const endMs = beganMs + seconds * 1_000;
+  const publisher = async () => {
+    while (nowMs() < endMs) {
+      const mark = nextMark(round);
+      marks.push(mark);
+      await rig.target.publish(eventData(mark, bytes), type);
+    }
+  };
+  await Promise.all(Array.from({ length: connections }, publisher));
+  return { marks, beganMs, endedMs: nowMs() };
+}
+
+const PER_BATCH = 100;
+/** Of batches; more would only queue up in the api. */
+const BATCH_CONNECTIONS = 8;
+
+/** The same in batches, for what is to be there quickly; the marks. */
+export async function publishBatches(rig: Rig, { round, type, events, bytes }: Burst): Promise<string[]> {
+  const marks = Array.from({ length: events }, () => nextMark(round));
+  let next = 0;
+  const publisher = async () => {
+    while (next < marks.length) {
+      const batch = marks.slice(next, next + PER_BATCH);
+      next += PER_BATCH;
+      await rig.target.publishBatch(
+        batch.map((mark) => eventData(mark, bytes)),
+        type ?? EVENT_TYPE,
+      );
+    }
+  };
+  await Promise.all(Array.from({ length: BATCH_CONNECTIONS }, publisher));
+  return marks;
 }
 
 /** Waits until `events` events have arrived, or none came for 30 s. */

@@ -7,11 +7,18 @@ import { startRig } from './rig';
 import { type BenchOptions, LANES, type Scenario } from './scenario';
 import { isolation } from './scenarios/isolation';
 import { latency } from './scenarios/latency';
+import { memory } from './scenarios/memory';
 import { publish } from './scenarios/publish';
 import { resume } from './scenarios/resume';
+import { retries } from './scenarios/retries';
+import { scaling } from './scenarios/scaling';
+import { steps } from './scenarios/steps';
 import { throughput } from './scenarios/throughput';
+import { writeDocs } from './write-docs';
 
-const SCENARIOS: Record<string, Scenario> = { latency, throughput, isolation, resume, publish };
+const SCENARIOS: Record<string, Scenario> = {
+  ...{ latency, throughput, publish, isolation, resume, retries, memory, steps, scaling },
+};
 /** Beyond this a stopping process is left to the guards that end it when the harness is gone. */
 const STOP_LIMIT_MS = 60_000;
 
@@ -20,10 +27,15 @@ const say = (line: string) => console.error(line);
 /** Measures one scenario and prints it. The exit code is 0 only where every event arrived once and was recorded. */
 async function bench(name: string, options: BenchOptions): Promise<void> {
   const measuredOn = machine();
+  const scenario = SCENARIOS[name]!;
+  if (options.adapter && scenario.needs) throw new Error(`${name} can not be measured with an adapter`);
   const rig = await startRig({
+    lane: options.lane,
+    workers: scenario.workers?.(options) ?? 1,
+    adapter: options.adapter,
     connections: options.connections,
     cpuProf: options.cpuProf,
-    profiled: SCENARIOS[name]!.profiled ?? 'worker',
+    profiled: scenario.profiled ?? 'worker',
     say,
   });
   let ending: Promise<void> | undefined;
@@ -42,13 +54,18 @@ async function bench(name: string, options: BenchOptions): Promise<void> {
     void end(1);
   }, options.limitMinutes * 60_000).unref();
   try {
-    const { repeats, proof, settings } = await SCENARIOS[name]!.run(rig, options);
+    const { repeats, proof, settings } = await scenario.run(rig, options);
     const report = {
-      ...{ scenario: name, lane: options.lane, ...summarise(repeats), repeats: repeats.length, proof },
+      ...{ scenario: name, lane: options.adapter ? 'adapter' : options.lane, variant: scenario.variant?.(options) },
+      ...{ ...summarise(repeats), repeats: repeats.length, proof },
       ...{ settings: { ...settings, ...rig.settings }, versions: rig.versions, machine: measuredOn },
     };
     console.log(options.json ? toJson(report) : toTable(report));
     for (const fault of faults(proof)) say(`bench: ${fault}`);
+    if (options.write && faults(proof).length === 0) {
+      writeDocs(report, `npm run bench -- ${process.argv.slice(2).join(' ')}`);
+      say('written into docs/benchmarks.md');
+    }
     await end(faults(proof).length > 0 ? 1 : 0);
   } catch (error) {
     if (!ending) say(`bench: ${(error as Error).message}`);
@@ -62,7 +79,9 @@ for (const [name, { about, options, connections = 20, profiled = 'worker' }] of 
     .command(name)
     .description(about)
     .option('--json', 'print one line of JSON', false)
-    .addOption(new Option('--lane <lane>', 'how deliveries are sent').choices(LANES).default('workflow'));
+    .option('--write', 'write the result into docs/benchmarks.md', false)
+    .option('--adapter <file>', 'measure another sender: a module as in bench/adapters/')
+    .addOption(new Option('--lane <lane>', 'who makes the attempts').choices(LANES).default('workflow'));
   for (const option of options) command.addOption(option);
   command
     .addOption(numberOption('--connections <n>', 'publishing connections', { fallback: connections }))

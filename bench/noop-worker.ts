@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from '@temporalio/client';
-import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import { DefaultLogger, NativeConnection, Runtime, type Worker } from '@temporalio/worker';
 import { readConfig } from '../src/config';
+import { nativeConnectionOptions } from '../src/temporal-options';
+import { LeanWorker } from '../src/worker/lean-worker';
 import { nowMs } from './clock';
 import { serve } from './remote';
 import type { noop } from './workflows/noop';
@@ -34,10 +36,10 @@ const methods = {
       telemetryOptions: { logging: { filter: 'temporal_client=error,temporal_sdk_core=error', forward: {} } },
       shutdownSignals: [],
     });
-    const connection = await NativeConnection.connect({ address: config.TEMPORAL_ADDRESS! });
+    const connection = await NativeConnection.connect(await nativeConnectionOptions(config));
     const namespace = config.TEMPORAL_NAMESPACE;
     client = new Client({ connection, namespace });
-    worker = await Worker.create({
+    worker = await LeanWorker.create({
       connection,
       namespace,
       workflowBundle: { codePath: bundle },
@@ -47,7 +49,6 @@ const methods = {
       maxConcurrentLocalActivityExecutions: config.POSTHORN_MAX_IN_FLIGHT + SPARE_SLOTS,
       maxConcurrentWorkflowTaskPolls: POLLERS,
       maxCachedWorkflows: config.POSTHORN_MAX_CACHED_WORKFLOWS,
-      reuseV8Context: true,
     });
     worker.run().catch(fail);
   },

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { nowMs } from './clock';
+import { NO_DATABASE } from './database';
 import type { Arrival } from './receiver';
 import type { Rig } from './rig';
 import type { Proof } from './scenario';
@@ -15,8 +16,13 @@ export type Expected = { id: string; path: string; marks: readonly string[] };
 
 type Counts = Pick<Proof, 'lost' | 'duplicates' | 'unfinished'>;
 
+/** Another sender is done when nothing has arrived for this long. */
+const QUIET_MS = 10_000;
+const QUIET_LIMIT_MS = 180_000;
+
 /** Waits until none of these webhooks has an open delivery, or their number has not fallen for 30 s; and a little longer. */
 export async function untilDone(rig: Rig, webhooks: readonly string[]): Promise<void> {
+  if (rig.database === NO_DATABASE) return untilQuiet(rig);
   let least = Number.POSITIVE_INFINITY;
   let movedMs = nowMs();
   while (least > 0 && nowMs() - movedMs < STALL_LIMIT_MS) {
@@ -30,6 +36,15 @@ export async function untilDone(rig: Rig, webhooks: readonly string[]): Promise<
   await sleep(AFTERMATH_MS);
 }
 
+async function untilQuiet(rig: Rig): Promise<void> {
+  const deadline = nowMs() + QUIET_LIMIT_MS;
+  for (let seen = -1; nowMs() < deadline; await sleep(QUIET_MS)) {
+    const count = await rig.receiver('count');
+    if (count === seen) return;
+    seen = count;
+  }
+}
+
 /** Of webhooks that must have got everything once, while others may still have work to do. */
 export async function proveDelivered(rig: Rig, expected: Expected[], arrivals: readonly Arrival[]): Promise<Counts> {
   const published = expected.reduce((sum, { marks }) => sum + marks.length, 0);
@@ -37,7 +52,7 @@ export async function proveDelivered(rig: Rig, expected: Expected[], arrivals: r
   return {
     lost: published - arrived(expected, arrivals).length,
     duplicates: timesTooOften(expected, arrivals),
-    unfinished: published - delivered,
+    unfinished: Number.isNaN(delivered) ? 0 : published - delivered,
   };
 }
 

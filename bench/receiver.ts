@@ -11,8 +11,10 @@ const VERIFY_EVERY = 10;
 /** What arrived of one event at one webhook: when its last byte first was here, and how often it came. */
 export type Arrival = { path: string; mark: string; atMs: number; times: number };
 
-/** Webhooks by the path of their URL. */
-const webhooks = new Map<string, Webhook>();
+/** Webhooks by the path of their URL; undefined where what comes cannot be verified. */
+const webhooks = new Map<string, Webhook | undefined>();
+/** Paths whose first so many requests of an event are answered 500. */
+const failures = new Map<string, number>();
 /** What arrived there since the last `take`, by mark. */
 let arrivals = new Map<string, Map<string, Arrival>>();
 let verified = 0;
@@ -24,12 +26,30 @@ const server = createServer((request, response) => {
   request.on('data', (chunk: Buffer) => chunks.push(chunk));
   request.on('end', () => {
     const atMs = nowMs();
+    const body = Buffer.concat(chunks);
+    if (failures.size > 0 && fails(request.url!, body, atMs)) {
+      response.writeHead(500).end();
+      return;
+    }
     response.writeHead(204).end();
-    arrive(request.url!, Buffer.concat(chunks), request.headers as Record<string, string>, atMs);
+    arrive(request.url!, body, request.headers as Record<string, string>, atMs);
   });
 });
 // Senders keep connections; none of them should meet one that we are just closing.
 server.keepAliveTimeout = 60_000;
+
+/** What was refused, by mark: how often, and when last. */
+const refusals = new Map<string, { times: number; atMs: number }>();
+
+function fails(path: string, body: Buffer, atMs: number): boolean {
+  const wanted = failures.get(path) ?? 0;
+  if (wanted === 0) return false;
+  const mark = MARK.exec(body.toString('latin1'))?.[0] ?? 'unmarked';
+  const times = refusals.get(mark)?.times ?? 0;
+  if (times >= wanted) return false;
+  refusals.set(mark, { times: times + 1, atMs });
+  return true;
+}
 
 function arrive(path: string, body: Buffer, headers: Record<string, string>, atMs: number): void {
   const mark = MARK.exec(body.toString('latin1'))?.[0] ?? 'unmarked';
@@ -49,6 +69,7 @@ function arrivedAt(path: string): Map<string, Arrival> {
 
 /** What comes to a path that nobody registered is refused as well. */
 function verify(path: string, body: Buffer, headers: Record<string, string>): void {
+  if (webhooks.has(path) && !webhooks.get(path)) return;
   try {
     webhooks.get(path)!.verify(body, headers);
     verified++;
@@ -65,9 +86,14 @@ const methods = {
     ),
   now: nowMs,
   /** One more webhook is received here: what comes to `path` is signed with `secret`. */
-  expectWebhook: (path: string, secret: string) => {
-    webhooks.set(path, new Webhook(secret));
+  expectWebhook: (path: string, secret?: string) => {
+    webhooks.set(path, secret === undefined ? undefined : new Webhook(secret));
   },
+  /** The first `times` requests of each event at this path are answered 500 from now on. */
+  fail: (path: string, times: number) => void failures.set(path, times),
+  /** When each event was last answered 500, by mark; how many in all. */
+  refusals: () => [...refusals].map(([mark, { atMs }]) => [mark, atMs] as const),
+  refusalCount: () => refusals.size,
   /** When this event first arrived. @throws where it does not within the limit */
   waitFor: (mark: string, limitMs: number) =>
     new Promise<number>((resolve, reject) => {

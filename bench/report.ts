@@ -4,6 +4,8 @@ import type { Proof, PublishProof } from './scenario';
 export type Report = {
   scenario: string;
   lane: string;
+  /** What tells this run from others of the scenario. */
+  variant?: string | undefined;
   figures: Figures;
   spread: Record<string, unknown>;
   repeats: number;
@@ -34,6 +36,7 @@ export function faults(proof: Proof | PublishProof): string[] {
 export function toJson({
   scenario,
   lane,
+  variant,
   figures,
   spread,
   repeats,
@@ -42,15 +45,24 @@ export function toJson({
   versions,
   machine,
 }: Report): string {
-  return JSON.stringify({ scenario, lane, ...figures, ...proof, repeats, spread, settings, versions, machine });
+  return JSON.stringify({
+    scenario,
+    lane,
+    ...(variant && { variant }),
+    ...figures,
+    ...proof,
+    repeats,
+    spread,
+    settings,
+    versions,
+    machine,
+  });
 }
 
 /** The same for people. */
 export function toTable(report: Report): string {
   const { scenario, lane, repeats, proof, settings, versions, machine } = report;
-  const rows = Object.entries(report.figures).flatMap(([name, figure]) =>
-    toRows(name, figure, report.spread[name] as Spread | undefined),
-  );
+  const rows = Object.entries(report.figures).flatMap(([name, figure]) => toRows(name, figure, report.spread[name]));
   const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => row[column]!.length)));
   const lines = rows.map(([name, value, spread]) =>
     `  ${name!.padEnd(widths[0]!)}  ${value!.padStart(widths[1]!)}  ${spread!.padStart(widths[2]!)}`.trimEnd(),
@@ -67,12 +79,13 @@ export function toTable(report: Report): string {
   ].join('\n');
 }
 
-type Spread = [number, number] | Record<string, [number, number]>;
+type Spread = [number, number];
 
-function toRows(name: string, figure: Figure, spread: Spread | undefined): string[][] {
+/** Name, value and spread of a figure, or of each part of it. */
+export function toRows(name: string, figure: Figure, spread: unknown): string[][] {
   if (typeof figure === 'object' && figure !== null) {
     return Object.entries(figure).flatMap(([part, value]) =>
-      toRows(`${name} ${part}`, value, (spread as Record<string, [number, number]> | undefined)?.[part]),
+      toRows(`${name} ${part}`, value, (spread as Record<string, Spread> | undefined)?.[part]),
     );
   }
   return [[name, String(figure), Array.isArray(spread) ? `${spread[0]} … ${spread[1]}` : '']];

@@ -9,18 +9,24 @@ import { startPostgres } from '../src/embedded/postgres';
 import { startTemporal } from '../src/embedded/temporal';
 import { requireSameClock } from './clock';
 import { cpuMs, memoryMb } from './cpu';
-import { type Database, openDatabase } from './database';
+import { type Database, NO_DATABASE, openDatabase } from './database';
+import { createForeignTarget, loadAdapter } from './foreign-target';
 import { ownVersions } from './machine';
 import { type BenchProcess, startProcess, startRole } from './processes';
 import type { ReceiverMethods } from './receiver';
 import { type Remote, remote } from './remote';
-import type { Profiled } from './scenario';
-import { createPosthornTarget, EVENT_TYPE, type Target } from './target';
+import type { Lane, Profiled } from './scenario';
+import { createPosthornTarget, EVENT_TYPE, type Target, type WebhookSettings } from './target';
 
 /** A 202 means that the event is on disk: what an ephemeral Postgres leaves out is measured here. */
 const DURABLE = { fsync: 'on', full_page_writes: 'on', synchronous_commit: 'on' };
 
 export type RigOptions = {
+  lane: Lane;
+  /** Worker processes to begin with. */
+  workers: number;
+  /** Another sender in Posthorn's place: nothing of Posthorn is started. */
+  adapter?: string | undefined;
   /** Publishing connections. */
   connections: number;
   /** Where `profiled` writes its CPU profile when it ends. */
@@ -37,9 +43,15 @@ export type Rig = {
   target: Target;
   receiver: Remote<ReceiverMethods>;
   /** One more webhook that the receiver counts, at a path of its own; its id. The path `/` takes `EVENT_TYPE`. */
-  receive(path: string, type: string): Promise<string>;
+  receive(path: string, type: string, settings?: WebhookSettings): Promise<string>;
+  /** Of Posthorn; null where another sender is measured. */
   database: Database;
+  databaseUrl: string;
   temporalAddress: string;
+  /** One more worker process. */
+  addWorker(): Promise<void>;
+  /** Without a slash at its end; paths of webhooks are added to it. */
+  receiverUrl: string;
   say: (line: string) => void;
   /** CPU time used so far. */
   cpu(): ByProcess;
@@ -55,7 +67,8 @@ export type Rig = {
 };
 
 /** Starts servers, roles and receiver. What was started is stopped in reverse order, also where a later step fails. */
-export async function startRig({ connections, cpuProf, profiled, say }: RigOptions): Promise<Rig> {
+export async function startRig(options: RigOptions): Promise<Rig> {
+  const { connections, say } = options;
   const folder = temporaryDataDir();
   const file = (name: string) => path.join(folder, name);
   const stops: (() => Promise<unknown>)[] = [async () => rmSync(folder, { recursive: true, force: true })];
@@ -73,85 +86,131 @@ export async function startRig({ connections, cpuProf, profiled, say }: RigOptio
       startProcess(name, path.join(__dirname, `${name}.js`), [], { logFile: file(`${name}.log`), ...(env && { env }) }),
     );
   try {
-    say('Starting Postgres and Temporal');
-    const postgres = await startPostgres({ ephemeral: true, dataDir: file('postgres'), settings: DURABLE });
-    stops.push(postgres.stop);
-    const temporal = await startTemporal({ logFile: file('temporal.log') });
-    stops.push(temporal.stop);
-    await migrateToLatest(postgres.url);
-    const database = openDatabase(postgres.url);
-    stops.push(database.close);
-
-    say('Starting api, worker and receiver');
-    const apiKey = generateApiKey('bench');
-    const given = settingsFromOutside();
-    const env = {
-      POSTHORN_ALLOW_HTTP: 'true',
-      POSTHORN_ALLOWED_CIDRS: '127.0.0.0/8',
-      POSTHORN_SHUTDOWN_GRACE: '3s',
-      POSTHORN_PORT: '0',
-      POSTHORN_API_RATE_LIMIT: '1000000/1s', // one key makes all the load
-      ...given,
-      POSTHORN_BOOTSTRAP_KEY: apiKey,
-      POSTHORN_ENCRYPTION_KEYS: `bench:${randomBytes(32).toString('base64')}`,
-      DATABASE_URL: postgres.url,
-      TEMPORAL_ADDRESS: temporal.address,
-    };
-    const role = async (name: Profiled) => {
-      const profile = cpuProf && name === profiled;
-      const nodeArgs = profile ? ['--cpu-prof', `--cpu-prof-dir=${path.resolve(cpuProf)}`] : [];
-      return own(await startRole(name, { env, nodeArgs, logFile: file(`${name}.log`) }));
-    };
-    const worker = await role('worker');
-    const api = await role('api');
     const receiverProcess = start('receiver');
     const receiver = remote<ReceiverMethods>(receiverProcess.child);
-    const target = createPosthornTarget(api.url!, apiKey, connections);
-    stops.push(() => target.close());
     const receiverUrl = await receiver('listen');
     await requireSameClock('the receiver', () => receiver('now'));
-    const receive = async (path: string, type: string) => {
-      const { id, secret } = await target.registerWebhook(receiverUrl + path, [type]);
-      await receiver('expectWebhook', path, secret);
+    const sender = options.adapter
+      ? await startForeign(options.adapter, connections)
+      : await startPosthorn(options, { file, own, stops });
+    const { target } = sender;
+    stops.push(() => target.close());
+    const receive = async (at: string, type: string, settings?: WebhookSettings) => {
+      const { id, secret } = await target.registerWebhook(receiverUrl + at, [type], settings);
+      await receiver('expectWebhook', at, secret);
       return id;
     };
     await receive('/', EVENT_TYPE);
-
-    const pids = {
-      api: api.pid,
-      worker: worker.pid,
-      temporal: temporal.pid,
-      postgres: postgres.pid,
-      receiver: receiverProcess.pid,
-    };
-    const each = (measure: (pid: number) => number) =>
-      Object.fromEntries(Object.entries(pids).map(([name, pid]) => [name, measure(pid)])) as Omit<ByProcess, 'harness'>;
+    const each = (measure: (pid: number) => number) => ({
+      ...Object.fromEntries(
+        Object.entries(sender.pids()).map(([name, pids]) => [name, pids.reduce((sum, pid) => sum + measure(pid), 0)]),
+      ),
+      receiver: measure(receiverProcess.pid),
+    });
     return {
-      target,
+      ...sender,
       receiver,
+      receiverUrl,
       receive,
-      database,
-      temporalAddress: temporal.address,
       say,
-      cpu: () => ({ ...each(cpuMs), harness: ownCpuMs() }),
-      memory: () => ({ ...each(memoryMb), harness: process.memoryUsage.rss() / 2 ** 20 }),
+      cpu: () => ({ ...each(cpuMs), harness: ownCpuMs() }) as ByProcess,
+      memory: () => ({ ...each(memoryMb), harness: process.memoryUsage.rss() / 2 ** 20 }) as ByProcess,
       start,
-      environment: given,
       file,
       settings: {
         connections,
-        postgres: { ...DURABLE },
-        temporal: 'dev server in memory',
-        environment: given,
-        ...(cpuProf && { cpu_prof: `the ${profiled} ran under the profiler: figures are lower` }),
+        ...sender.settings,
+        ...(options.cpuProf && { cpu_prof: `the ${options.profiled} ran under the profiler: figures are lower` }),
       },
-      versions: { ...ownVersions(), ...(await serverVersions(database, temporal.address)) },
       stop,
     };
   } catch (error) {
     await stop();
     throw error;
   }
+}
+
+/** What is under load, and what only it can tell. */
+type Sender = Pick<
+  Rig,
+  'target' | 'database' | 'databaseUrl' | 'temporalAddress' | 'addWorker' | 'environment' | 'versions'
+> & {
+  pids(): Record<string, number[]>;
+  settings: Record<string, unknown>;
+};
+
+async function startForeign(adapterFile: string, connections: number): Promise<Sender> {
+  const adapter = await loadAdapter(adapterFile);
+  return {
+    target: createForeignTarget(adapter, connections, EVENT_TYPE),
+    database: NO_DATABASE,
+    databaseUrl: '',
+    temporalAddress: '',
+    addWorker: async () => undefined,
+    environment: {},
+    pids: () => ({}),
+    settings: { sender: adapter.name, base_url: adapter.baseUrl },
+    versions: { [adapter.name]: adapter.version ?? 'unknown' },
+  };
+}
+
+type Place = {
+  file: (name: string) => string;
+  own: <P extends BenchProcess>(started: P) => P;
+  stops: (() => Promise<unknown>)[];
+};
+
+async function startPosthorn(
+  { lane, workers, connections, cpuProf, profiled, say }: RigOptions,
+  { file, own, stops }: Place,
+): Promise<Sender> {
+  say('Starting Postgres and Temporal');
+  const postgres = await startPostgres({ ephemeral: true, dataDir: file('postgres'), settings: DURABLE });
+  stops.push(postgres.stop);
+  const temporal = await startTemporal({ logFile: file('temporal.log') });
+  stops.push(temporal.stop);
+  await migrateToLatest(postgres.url);
+  const database = openDatabase(postgres.url);
+  stops.push(database.close);
+
+  say('Starting api, worker and receiver');
+  const apiKey = generateApiKey('bench');
+  const given = settingsFromOutside();
+  const env = {
+    POSTHORN_ALLOW_HTTP: 'true',
+    POSTHORN_ALLOWED_CIDRS: '127.0.0.0/8',
+    POSTHORN_SHUTDOWN_GRACE: '3s',
+    POSTHORN_PORT: '0',
+    POSTHORN_API_RATE_LIMIT: '1000000/1s', // one key makes all the load
+    POSTHORN_FIRST_ATTEMPT: lane,
+    ...given,
+    POSTHORN_BOOTSTRAP_KEY: apiKey,
+    POSTHORN_ENCRYPTION_KEYS: `bench:${randomBytes(32).toString('base64')}`,
+    DATABASE_URL: postgres.url,
+    TEMPORAL_ADDRESS: temporal.address,
+  };
+  const role = async (name: Profiled, log: string = name) => {
+    const profile = cpuProf && name === profiled;
+    const nodeArgs = profile ? ['--cpu-prof', `--cpu-prof-dir=${path.resolve(cpuProf)}`] : [];
+    return own(await startRole(name, { env, nodeArgs, logFile: file(`${log}.log`) }));
+  };
+  const workerPids: number[] = [];
+  const addWorker = async () => {
+    workerPids.push((await role('worker', `worker-${workerPids.length + 1}`)).pid);
+  };
+  for (let n = 0; n < workers; n++) await addWorker();
+  const api = await role('api');
+  return {
+    target: createPosthornTarget(api.url!, apiKey, connections),
+    database,
+    databaseUrl: postgres.url,
+    temporalAddress: temporal.address,
+    addWorker,
+    environment: given,
+    pids: () => ({ api: [api.pid], worker: workerPids, temporal: [temporal.pid], postgres: [postgres.pid] }),
+    settings: { workers, postgres: { ...DURABLE }, temporal: 'dev server in memory', environment: given },
+    versions: { ...ownVersions(), ...(await serverVersions(database, temporal.address)) },
+  };
 }
 
 /** The harness publishes, and its children are measured by themselves. */

@@ -2,13 +2,18 @@ import type { Option } from 'commander';
 import type { Figures } from './figures';
 import type { Rig } from './rig';
 
-export type Lane = 'workflow';
-export const LANES: readonly Lane[] = ['workflow'];
+/** POSTHORN_FIRST_ATTEMPT of the installation that is measured. */
+export type Lane = 'workflow' | 'express' | 'auto';
+export const LANES: readonly Lane[] = ['workflow', 'express', 'auto'];
 
 /** What every scenario takes on the command line. */
 export type BenchOptions = {
   lane: Lane;
   json: boolean;
+  /** Writes the result into docs/benchmarks.md. */
+  write: boolean;
+  /** A module that makes another sender the target. */
+  adapter?: string;
   connections: number;
   payloadBytes: number;
   cpuProf?: string;
@@ -30,6 +35,12 @@ export type Scenario = {
   options: Option[];
   /** Publishing connections, unless told otherwise. */
   connections?: number;
+  /** What of the rig it needs that another sender does not have: its adapter is refused. */
+  needs?: 'posthorn';
+  /** Worker processes to begin with. */
+  workers?: (options: BenchOptions) => number;
+  /** What tells this run from others of the scenario, in the docs. */
+  variant?: (options: BenchOptions) => string;
   /** Whose CPU profile `--cpu-prof` writes: the worker's by default. */
   profiled?: Profiled;
   run(rig: Rig, options: BenchOptions): Promise<Outcome>;

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { nowMs } from './clock';
-import { eventData } from './load';
+import { eventData } from './event-data';
 import { nextMark } from './mark';
 import type { Arrival } from './receiver';
 import type { Rig } from './rig';

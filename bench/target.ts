@@ -5,8 +5,12 @@ import { Pool as Connections } from 'undici';
  * this, so that another sender can take Posthorn's place.
  */
 export type Target = {
-  /** Subscribes `url` to these types; the secret is what it signs with. Every other setting is the sender's default. */
-  registerWebhook(url: string, types: readonly string[]): Promise<{ id: string; secret: string }>;
+  /** Subscribes `url` to these types; the secret is what it signs with. Every other setting is the sender's default, or, of Posthorn, as given. */
+  registerWebhook(
+    url: string,
+    types: readonly string[],
+    settings?: WebhookSettings,
+  ): Promise<{ id: string; secret?: string | undefined }>;
   /** Publishes one event; resolves when the sender has taken responsibility for it. @throws where it has not */
   publish(data: object, type?: string, repeat?: { idempotencyKey: string }): Promise<void>;
   /** Publishes many in one request. @throws where the sender has not taken responsibility for all of them */
@@ -16,6 +20,9 @@ export type Target = {
   resume(webhook: string): Promise<void>;
   close(): Promise<void>;
 };
+
+/** What Posthorn's webhooks may be registered with beyond url and types. */
+export type WebhookSettings = Record<string, unknown>;
 
 export const EVENT_TYPE = 'bench.event';
 
@@ -36,8 +43,8 @@ export function createPosthornTarget(url: string, apiKey: string, connections: n
     return text;
   }
   return {
-    async registerWebhook(webhookUrl, types) {
-      const answer = await post('/webhooks', { url: webhookUrl, events: types });
+    async registerWebhook(webhookUrl, types, settings = {}) {
+      const answer = await post('/webhooks', { url: webhookUrl, events: types, ...settings });
       return JSON.parse(answer) as { id: string; secret: string };
     },
     async publish(data, type = EVENT_TYPE, repeat) {

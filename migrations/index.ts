@@ -12,6 +12,7 @@ import * as addKeyKinds from './0010_add_key_kinds';
 import * as createIdempotentRequests from './0011_create_idempotent_requests';
 import * as createEventTypes from './0012_create_event_types';
 import * as addEndpointVerification from './0013_add_endpoint_verification';
+import * as addExpressLane from './0015_add_express_lane';
 
 /** Every migration in order. They only go forward; a new one is one more line. */
 export const migrations: Record<string, Migration> = {
@@ -28,4 +29,5 @@ export const migrations: Record<string, Migration> = {
   '0011_create_idempotent_requests': createIdempotentRequests,
   '0012_create_event_types': createEventTypes,
   '0013_add_endpoint_verification': addEndpointVerification,
+  '0015_add_express_lane': addExpressLane,
 };

@@ -72,6 +72,7 @@ create table deliveries (
   failed_at timestamp with time zone,
   ended_at timestamp with time zone,
   minimal boolean not null default false,
+  lane text,
   constraint deliveries_pkey PRIMARY KEY (id)
 ) partition by RANGE (id);
 
@@ -99,6 +100,7 @@ create table delivery_queue (
   asked_by uuid,
   lane smallint not null default 1,
   cycle_started_at timestamp with time zone,
+  express boolean not null default false,
   constraint delivery_queue_lane_check CHECK (((lane >= 0) AND (lane <= 2))),
   constraint delivery_queue_pkey PRIMARY KEY (delivery_id)
 ) with (fillfactor=50, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000, autovacuum_vacuum_insert_scale_factor=0, autovacuum_vacuum_cost_delay=0);
@@ -263,12 +265,14 @@ create table webhook_gates (
   disable_after_ms bigint default 432000000,
   unverified boolean not null default false,
   moves integer not null default 0,
+  first_attempt text,
   constraint webhook_gates_adaptive_cap_check CHECK ((adaptive_cap > 0)),
   constraint webhook_gates_breaker_open_ms_check CHECK ((breaker_open_ms > 0)),
   constraint webhook_gates_breaker_threshold_check CHECK ((breaker_threshold > 0)),
   constraint webhook_gates_breaker_window_ms_check CHECK ((breaker_window_ms > 0)),
   constraint webhook_gates_disable_after_failed_check CHECK ((disable_after_failed > 0)),
   constraint webhook_gates_disable_after_ms_check CHECK ((disable_after_ms > 0)),
+  constraint webhook_gates_first_attempt_check CHECK ((first_attempt = ANY (ARRAY['workflow'::text, 'express'::text, 'auto'::text]))),
   constraint webhook_gates_max_in_flight_check CHECK ((max_in_flight > 0)),
   constraint webhook_gates_pkey PRIMARY KEY (webhook_id),
   constraint webhook_gates_rate_per_second_check CHECK ((rate_per_second > (0)::double precision)),

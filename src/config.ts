@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import { z } from 'zod';
 import { parseEncryptionKeys } from './db/secret-box';
 import { parseDurationMs } from './domain/durations';
+import { FIRST_ATTEMPTS } from './domain/first-attempt';
 import { LANE_NAMES } from './domain/lanes';
 import { parseRateLimit, RATE_LIMIT_RULE } from './domain/rate-limit';
 import { keyWeakness } from './domain/weak-key';
@@ -142,6 +143,12 @@ const settings = z.object({
   POSTHORN_MAX_IN_FLIGHT: count(512),
   /** Attempts of one webhook that one worker may have under way; a webhook may ask for less. */
   POSTHORN_MAX_IN_FLIGHT_PER_WEBHOOK: count(20),
+  /** Who makes the attempts of webhooks that do not say it themselves: workflow, express or auto. */
+  POSTHORN_FIRST_ATTEMPT: z.enum(FIRST_ATTEMPTS).default('workflow'),
+  /** Deliveries that the express lane of one worker may have in hand: 50 endpoints that never answer still leave room. */
+  POSTHORN_EXPRESS_IN_FLIGHT: count(1_024),
+  /** In mode auto: for how long there must be more work than the engine takes until the express lane takes over. */
+  POSTHORN_AUTO_LAG: duration('500ms'),
   /** Later attempts that one worker may have under way; they have their own slots. */
   POSTHORN_MAX_RETRIES_IN_FLIGHT: count(200),
   /** Workflows kept in memory: about 0.3 MB each; one that was evicted costs a replay at its next step. */

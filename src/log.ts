@@ -8,8 +8,14 @@ export type Log = Logger;
  */
 export function createLog(level: string, destination?: DestinationStream): Log {
   const options = { level, base: undefined, timestamp: pino.stdTimeFunctions.isoTime };
-  return destination ? pino(options, destination) : pino(options);
+  return pino(options, destination ?? standardOutput());
 }
+
+/**
+ * Lines that come while one is written go out together: at thousands of attempts a second, a system call for each would
+ * cost as much as anything else in them. What is left is written when the process exits; kill -9 may take the last lines.
+ */
+const standardOutput = (): DestinationStream => pino.destination({ fd: 1, sync: false });
 
 /** A destination that appends to a file, readable by its owner only. */
 export function logFile(path: string): DestinationStream {

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { TLSConfig } from '@temporalio/client';
+import type { NativeConnectionOptions } from '@temporalio/worker';
 import type { Config } from './config';
 
 /** How to reach the cluster; the same for the api's and the worker's kind of connection. */
@@ -14,4 +15,9 @@ export async function connectionOptions(config: Config) {
     tls,
     ...(config.TEMPORAL_API_KEY && { apiKey: config.TEMPORAL_API_KEY }),
   };
+}
+
+/** The same for the worker. What it sends is small: gzip, the SDK's default there, costs more than it saves. */
+export async function nativeConnectionOptions(config: Config): Promise<NativeConnectionOptions> {
+  return { ...(await connectionOptions(config)), grpcCompression: { codec: 'none' } };
 }

@@ -1,13 +1,15 @@
 import { nowMs } from '../clock';
+import { eventData } from '../event-data';
 import { type Figures, percentile } from '../figures';
-import { addProofs, eventData, prove } from '../load';
+import { addProofs, prove } from '../load';
 import { nextMark } from '../mark';
 import { type RoundOptions, roundOptions } from '../options';
 import type { Rig } from '../rig';
 import type { BenchOptions, Outcome, Proof } from '../scenario';
 
 const SAMPLES = 200;
-const WARM_UP = 50;
+/** Enough for the code of every process to be compiled. */
+const WARM_UP = 1_000;
 const ARRIVAL_LIMIT_MS = 30_000;
 
 type Sample = { publishMs: number; arrivalMs: number };

@@ -1,6 +1,6 @@
 import { nowMs } from '../clock';
+import { eventData } from '../event-data';
 import { type Figures, percentile } from '../figures';
-import { eventData } from '../load';
 import { nextMark } from '../mark';
 import { type RoundOptions, roundOptions } from '../options';
 import type { ByProcess, Rig } from '../rig';
@@ -35,6 +35,7 @@ export const publish = {
   options: roundOptions,
   connections: 50,
   profiled: 'api' as const,
+  needs: 'posthorn' as const,
   run,
 };
 

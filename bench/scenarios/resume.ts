@@ -32,6 +32,7 @@ export const resume = {
     numberOption('--rate <n>', 'events per second for the other webhook', { fallback: 2 }),
     ...windowOptions,
   ],
+  needs: 'posthorn' as const,
   run,
 };
 

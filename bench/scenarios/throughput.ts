@@ -1,108 +1,146 @@
-import { writeFile } from 'node:fs/promises';
-import { bundleWorkflowCode, DefaultLogger } from '@temporalio/worker';
-import { cpuMs } from '../cpu';
+import { Option } from 'commander';
+import { nowMs } from '../clock';
 import { type Figures, rate } from '../figures';
-import { addProofs, prove, publishAll, untilArrived } from '../load';
-import type { NoopMethods, NoopRound } from '../noop-worker';
-import { type RoundOptions, roundOptions } from '../options';
-import { remote } from '../remote';
+import { measureBare, NOOP_CONCURRENCY, type NoopLimit, startNoops } from '../limits';
+import { publishAll, publishBatches, publishFor, untilArrived } from '../load';
+import { numberOption, type RoundOptions, roundOptions } from '../options';
+import { addCounts, type Expected, proveDelivered, untilDone } from '../proof';
 import type { ByProcess, Rig } from '../rig';
 import type { BenchOptions, Outcome, Proof } from '../scenario';
 
-const EVENTS = 1_000;
-const WARM_UP = 300;
-/** As many no-op workflows as events, but no more than a ceiling needs. */
-const MAX_NOOPS = 1_000;
-/** As MAX_STARTING in src/relay/relay.ts. */
-const NOOP_CONCURRENCY = 32;
+/** `burst`: so many events, then to the end. `sustained`: for so long. `drain`: a backlog that is let go. */
+type Load = 'burst' | 'sustained' | 'drain';
+type Options = BenchOptions & RoundOptions & { load: Load; webhooks: number; seconds: number; bare: number };
 
-type Ceiling = NoopRound & { workerMs: number; temporalMs: number };
+const TYPE = 'throughput.event';
+const EVENTS: Record<Load, number> = { burst: 1_000, sustained: 0, drain: 100_000 };
+const WARM_UP = 2_000;
+const WORKFLOW_WARM_UP = 300;
+const NOOPS = 1_000;
 
 /**
- * Events published as fast as the api takes them while they are delivered. Between the repeats (and before the first
- * and after the last) the same server runs no-op workflows: each repeat is held against the mean of its neighbours, so
- * that a machine that drifts is seen and does not count.
+ * Deliveries a second, beside what the same machine can do at most in the same run: workflows that do nothing, and a
+ * bare loop that claims, POSTs and records.
  */
 export const throughput = {
-  about: 'deliveries/s and CPU per delivery, beside the no-op ceiling',
-  options: roundOptions,
+  about: 'deliveries/s and CPU per delivery, beside the limits of the same run',
+  options: [
+    ...roundOptions,
+    new Option('--load <kind>', 'burst, sustained or drain').choices(['burst', 'sustained', 'drain']).default('burst'),
+    numberOption('--webhooks <n>', 'webhooks that take every event', { fallback: 1 }),
+    numberOption('--seconds <n>', 'of a sustained load', { fallback: 60 }),
+    numberOption('--bare <n>', 'deliveries of the bare limit; 0: not measured', { fallback: 30_000, min: 0 }),
+  ],
+  connections: 50,
+  variant: (options: BenchOptions) => {
+    const { load, webhooks } = options as Options;
+    return webhooks === 1 ? load : `${load}, ${webhooks} webhooks`;
+  },
   run,
 };
 
-async function run(rig: Rig, options: BenchOptions & RoundOptions): Promise<Outcome> {
-  const { connections, payloadBytes: bytes } = options;
-  const events = options.events ?? EVENTS;
-  const warmup = options.warmup ?? Math.min(WARM_UP, events);
-  const noops = Math.min(events, MAX_NOOPS);
-  const measureCeiling = await startNoops(rig);
+async function run(rig: Rig, options: Options): Promise<Outcome> {
+  const { load, lane, payloadBytes: bytes } = options;
+  const foreign = rig.databaseUrl === '';
+  const warmup = options.warmup ?? (lane === 'workflow' && !foreign ? WORKFLOW_WARM_UP : WARM_UP);
+  const webhooks: Expected[] = [];
+  for (let n = 1; n <= options.webhooks; n++) {
+    const path = `/throughput/${n}`;
+    webhooks.push({ id: await rig.receive(path, TYPE), path, marks: [] });
+  }
   const proofs: Proof[] = [];
-  const deliver = async (round: string, count: number, label: string) => {
-    const before = rig.cpu();
-    const published = await publishAll(rig, { round, events: count, connections, bytes });
-    const publishedPerSecond = (count * 1000) / (published.endedMs - published.beganMs);
-    rig.say(`${label}: ${count} published, ${Math.round(publishedPerSecond)}/s`);
-    await untilArrived(rig, count, label);
-    const { arrivals, proof } = await prove(rig, published.marks);
-    const after = rig.cpu();
-    proofs.push(proof);
-    const cpu = (name: keyof ByProcess) => (after[name] - before[name]) / count;
-    return { times: arrivals.map(({ atMs }) => atMs), publishedPerSecond, publishEndedMs: published.endedMs, cpu };
-  };
-
-  await deliver('warm', warmup, 'warm-up');
-  await measureCeiling(Math.min(warmup, noops));
+  const noop = foreign ? undefined : await startNoops(rig);
+  rig.say(`warm-up: ${warmup} events`);
+  await round(rig, { ...options, load: 'burst', events: warmup }, webhooks, proofs);
+  await noop?.(Math.min(NOOPS, 300));
+  let before = await noop?.(NOOPS);
+  const bare = foreign || options.bare === 0 ? undefined : await measureBare(rig, options.bare, bytes);
   const repeats: Figures[] = [];
-  let before = await measureCeiling(noops);
   for (let n = 1; n <= options.repeats; n++) {
-    const label = `round ${n} of ${options.repeats}`;
-    const done = await deliver('throughput', events, label);
-    const after = await measureCeiling(noops);
-    const mean = (name: keyof Ceiling) => (before[name] + after[name]) / 2;
-    const perSecond = rate(done.times);
+    const figures = await round(rig, options, webhooks, proofs);
+    const perSecond = figures.deliveries_per_s as number;
+    // An express lane is not held back by the engine: its limit is measured once, to be seen beside it.
+    const after = lane === 'express' ? before : await noop?.(NOOPS);
     repeats.push({
-      deliveries_per_s: perSecond,
-      noop_workflows_per_s: mean('perSecond'),
-      ratio_to_noop: perSecond / mean('perSecond'),
-      published_per_s: done.publishedPerSecond,
-      deliveries_per_s_after_publishing: rate(done.times.filter((atMs) => atMs > done.publishEndedMs)),
-      cpu_ms_per_delivery: {
-        api: done.cpu('api'),
-        worker: done.cpu('worker'),
-        temporal: done.cpu('temporal'),
-        postgres: done.cpu('postgres'),
-      },
-      bench_cpu_ms_per_delivery: { receiver: done.cpu('receiver'), harness: done.cpu('harness') },
-      cpu_ms_per_noop: { worker: mean('workerMs') / noops, temporal: mean('temporalMs') / noops },
-      noop_eager_percent: (mean('eager') * 100) / noops,
-      rss_mb: withoutBench(rig.memory()),
+      ...figures,
+      ...(before && after && besideNoops(perSecond, before, after)),
+      ...(bare && { bare_per_s: bare, ratio_to_bare: perSecond / bare }),
     });
-    rig.say(`${label}: ${Math.round(perSecond)} deliveries/s, no-op ${Math.round(mean('perSecond'))}/s`);
+    rig.say(`round ${n} of ${options.repeats}: ${Math.round(perSecond)} deliveries/s`);
     before = after;
   }
-  const settings = { events, warmup, noops, noop_concurrency: NOOP_CONCURRENCY, payload_bytes: bytes };
-  return { repeats, proof: addProofs(proofs), settings };
+  const { verified, refused } = proofs.reduce((sum, one) => ({
+    ...one,
+    verified: sum.verified + one.verified,
+    refused: sum.refused + one.refused,
+  }));
+  const settings = {
+    ...{ load, webhooks: options.webhooks, warmup, payload_bytes: bytes },
+    ...(load === 'sustained' ? { seconds: options.seconds } : { events: options.events ?? EVENTS[load] }),
+    ...(!foreign && { noops: NOOPS, noop_concurrency: NOOP_CONCURRENCY, bare: options.bare }),
+  };
+  return { repeats, proof: { ...addCounts(proofs), verified, refused }, settings };
 }
 
-/** Bundles and starts the no-op worker; the function measures one round of it. */
-async function startNoops(rig: Rig): Promise<(workflows: number) => Promise<Ceiling>> {
-  const bundle = rig.file('noop-bundle.js');
-  const { code } = await bundleWorkflowCode({
-    workflowsPath: require.resolve('../workflows/noop'),
-    logger: new DefaultLogger('WARN'),
-  });
-  await writeFile(bundle, code);
-  const started = rig.start('noop-worker', { TEMPORAL_ADDRESS: rig.temporalAddress, ...rig.environment });
-  const noop = remote<NoopMethods>(started.child);
-  await noop('start', bundle);
-  return async (workflows) => {
-    const workerMs = cpuMs(started.pid);
-    const temporalMs = rig.cpu().temporal;
-    const round = await noop('run', workflows, NOOP_CONCURRENCY);
-    rig.say(`no-op: ${Math.round(round.perSecond)} workflows/s`);
-    return { ...round, workerMs: cpuMs(started.pid) - workerMs, temporalMs: rig.cpu().temporal - temporalMs };
+/** One round: the load, until everything is recorded, and what came of it. */
+async function round(rig: Rig, options: Options, webhooks: Expected[], proofs: Proof[]): Promise<Figures> {
+  const { load, seconds, connections, payloadBytes: bytes } = options;
+  const events = options.events ?? EVENTS[load];
+  const ids = webhooks.map(({ id }) => id);
+  const done = (await rig.database.delivered(ids)) || 0;
+  const burst = { round: 'throughput', type: TYPE, events, connections, bytes };
+  if (load === 'drain') {
+    for (const id of ids) await rig.target.pause(id);
+    rig.say(`publishing ${events} events behind paused webhooks`);
+  }
+  const backlog = load === 'drain' ? await publishBatches(rig, burst) : undefined;
+  const cpuBefore = rig.cpu();
+  const beganMs = nowMs();
+  if (backlog) await Promise.all(ids.map((id) => rig.target.resume(id)));
+  const published = backlog
+    ? { marks: backlog, beganMs, endedMs: beganMs }
+    : load === 'sustained'
+      ? await publishFor(rig, { ...burst, seconds })
+      : await publishAll(rig, burst);
+  const { marks, endedMs } = published;
+  const left = await rig.database.queued(ids);
+  await untilArrived(rig, marks.length * webhooks.length, load);
+  await untilDone(rig, ids);
+  const cpuAfter = rig.cpu();
+  const memory = rig.memory();
+  const { arrivals, verified, refused } = await rig.receiver('take');
+  const expected = webhooks.map((webhook) => ({ ...webhook, marks }));
+  const counts = await proveDelivered(rig, expected, arrivals);
+  proofs.push({ ...counts, unfinished: counts.unfinished + done, verified, refused });
+
+  const times = arrivals.map(({ atMs }) => atMs);
+  const deliveries = times.length;
+  const cpu = (name: keyof ByProcess) => (cpuAfter[name] - cpuBefore[name]) / deliveries;
+  return {
+    // Of a sustained load what arrived while it lasted; else all of it, without ramp and tail.
+    deliveries_per_s:
+      load === 'sustained'
+        ? (times.filter((atMs) => atMs <= endedMs).length * 1_000) / (endedMs - published.beganMs)
+        : rate(times),
+    ...(load !== 'drain' && { published_per_s: (marks.length * 1_000) / (endedMs - published.beganMs) }),
+    ...(load === 'sustained' && { left_at_the_end: left }),
+    cpu_ms_per_delivery: {
+      api: cpu('api'),
+      worker: cpu('worker'),
+      temporal: cpu('temporal'),
+      postgres: cpu('postgres'),
+    },
+    bench_cpu_ms_per_delivery: { receiver: cpu('receiver'), harness: cpu('harness') },
+    rss_mb: { api: memory.api, worker: memory.worker, temporal: memory.temporal, postgres: memory.postgres },
   };
 }
 
-function withoutBench({ api, worker, temporal, postgres }: ByProcess) {
-  return { api, worker, temporal, postgres };
+function besideNoops(perSecond: number, before: NoopLimit, after: NoopLimit): Figures {
+  const mean = (name: keyof NoopLimit) => (before[name] + after[name]) / 2;
+  return {
+    noop_workflows_per_s: mean('perSecond'),
+    ratio_to_noop: perSecond / mean('perSecond'),
+    cpu_ms_per_noop: { worker: mean('workerMs') / NOOPS, temporal: mean('temporalMs') / NOOPS },
+    noop_eager_percent: (mean('eager') * 100) / NOOPS,
+  };
 }

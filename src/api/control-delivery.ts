@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type AuditEntry, writeAudit } from '../db/audit-log';
 import { cancelDelivery, markTrigger, releaseToQueue, setNextAttempt } from '../db/control';
 import type { Queryable } from '../db/database';
@@ -28,6 +29,8 @@ type Plan = { owner: 'workflow' | 'record'; signal: OperatorSignal; change: Chan
 
 /** The state can change between reading it and acting on it; each round reads it again. */
 const ROUNDS = 5;
+/** Between rounds: an attempt of the express lane that is under way mostly ends meanwhile, and then its outcome counts. */
+const ROUND_WAIT_MS = 200;
 
 /** An attempt now, whatever the schedule says; an ended delivery starts anew. */
 export function retryNow(services: Services, delivery: Delivery, who: Who): Promise<void> {
@@ -58,14 +61,19 @@ export function retryNow(services: Services, delivery: Delivery, who: Who): Prom
 /** Ends a delivery that has not ended; an attempt under way is not torn down, and counts if it succeeds. */
 export function cancelNow(services: Services, delivery: Delivery, who: Who): Promise<void> {
   const signal = { name: 'cancel', by: toPublicId('apiKey', who.actor) } as const;
-  return act(services, delivery, who, 'delivery.cancel', ({ id, state }) => {
+  return act(services, delivery, who, 'delivery.cancel', ({ id, state }, lastRound) => {
     switch (state) {
       case 'pending':
       case 'held':
         return { owner: 'record', signal, change: (db) => cancelDelivery(db, id, 'if_waiting') };
       case 'in_progress':
       case 'retrying':
-        return { owner: 'workflow', signal, change: (db) => cancelDelivery(db, id, 'always') };
+        // Nobody waits for longer: then what comes of the attempt is only logged.
+        return {
+          owner: 'workflow',
+          signal,
+          change: (db) => cancelDelivery(db, id, lastRound ? 'always' : 'unless_express'),
+        };
       case 'cancelled':
         return { owner: 'record', signal, change: async () => true };
       case 'delivered':
@@ -96,14 +104,15 @@ async function act(
   delivery: Delivery,
   { tenantId, actor }: Who,
   action: string,
-  planFor: (delivery: Delivery) => Plan,
+  planFor: (delivery: Delivery, lastRound: boolean) => Plan,
   details: Record<string, unknown> = {},
 ): Promise<void> {
   const { kysely } = services.db;
   const entry: AuditEntry = { tenantId, actor, action, target: toPublicId('delivery', delivery.id), details };
   let current: Delivery | undefined = delivery;
   for (let round = 0; round < ROUNDS && current; round++) {
-    const plan = planFor(current);
+    if (round > 0) await sleep(ROUND_WAIT_MS);
+    const plan = planFor(current, round === ROUNDS - 1);
     if (await carryOut(services, plan, delivery.id, entry)) {
       services.notifyWork();
       return;

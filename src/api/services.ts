@@ -1,4 +1,5 @@
 import type { Database } from '../db/database';
+import type { Publisher } from '../db/publish-shared';
 import type { SecretBox } from '../db/secret-box';
 import type { RateLimit } from '../domain/rate-limit';
 import type { Log } from '../log';
@@ -13,6 +14,7 @@ export type Services = {
   secretBox: SecretBox;
   engine: Engine;
   replays: ReplayEngine;
+  publisher: Publisher;
   publishRules: PublishRules;
   verifications: VerificationEngine;
   log: Log;

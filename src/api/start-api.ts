@@ -7,6 +7,7 @@ import { ensureTenantKey } from '../db/api-keys';
 import { type Database, openDatabase } from '../db/database';
 import { assertMigrated } from '../db/migrate';
 import { ensurePartitions } from '../db/partitions';
+import { createPublisher } from '../db/publish-shared';
 import { createSecretBox } from '../db/secret-box';
 import { parseRateLimit } from '../domain/rate-limit';
 import { createAddressPolicy } from '../egress/address-policy';
@@ -72,6 +73,7 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
       secretBox,
       engine: createEngine(client, config.TEMPORAL_NAMESPACE, config.TEMPORAL_UI_URL),
       replays: createReplayEngine(client, config.POSTHORN_TASK_QUEUE),
+      publisher: createPublisher(db.pool),
       publishRules: createPublishRules(db),
       verifications: createVerificationEngine(client, config.POSTHORN_TASK_QUEUE),
       log,

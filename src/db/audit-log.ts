@@ -56,13 +56,3 @@ export async function listAudit(db: Kysely<Tables>, tenantId: string, filter: Au
   }
   return query.execute();
 }
-
-/** Deletes up to `batch` lines of all tenants that are older than `before`, oldest first; how many it were. */
-export async function forgetAuditLines(db: Kysely<Tables>, before: Date, batch: number): Promise<number> {
-  // Ids begin with their time, so the primary key finds the oldest.
-  const { numAffectedRows = 0n } = await sql`
-    delete from audit_log where id = any(array(
-      select id from audit_log where id < ${uuidFloor(before.getTime())}::uuid
-      order by id limit ${batch}::int for update skip locked))`.execute(db);
-  return Number(numAffectedRows);
-}

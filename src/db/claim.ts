@@ -1,5 +1,6 @@
 import type { Pool } from 'pg';
 import type { Trigger } from '../domain/delivery';
+import type { DeliveryLane, FirstAttempt } from '../domain/first-attempt';
 import { LANE_NAMES, LANES, type Lane } from '../domain/lanes';
 
 /** What starting a delivery's workflow needs to know. */
@@ -34,13 +35,22 @@ export type ClaimRequest = {
   /** Rows this process holds now, by webhook. */
   held: ReadonlyMap<string, number>;
   leaseMs: number;
+  /** The lane that takes the rows, and whose webhooks: those of these modes. */
+  taker: Taker;
+};
+
+export type Taker = {
+  lane: DeliveryLane;
+  modes: readonly FirstAttempt[];
+  /** The mode of webhooks that have none of their own. */
+  installation: FirstAttempt;
 };
 
 /** Webhooks after this id are looked at, in each lane. */
 export type Cursors = Readonly<Record<Lane, string>>;
 
-export type Claim = {
-  deliveries: ClaimedDelivery[];
+export type Claim<D = ClaimedDelivery> = {
+  deliveries: D[];
   /** {@link FIRST_CURSOR} for each lane whose last webhook with work was looked at. */
   nextCursors: Cursors;
   /** There was more work than room. */
@@ -62,14 +72,18 @@ export const FIRST_CURSORS: Cursors = { high: FIRST_CURSOR, normal: FIRST_CURSOR
  * oldest row in any lane or none; a half-open breaker lets one probe through. Lanes go in the order they are given and
  * webhooks in id order, because the next cursor is the last one served: out of order, those it jumps over would starve
  * behind full claims.
+ *
+ * Only webhooks whose attempts the taker makes are looked at.
+ *
+ * It does not wait for the disk (`synchronous_commit` for this transaction only): what a crash of the server may take
+ * with it are leases of the last moment, whose deliveries are then claimed again.
  */
-const CLAIM = {
-  name: 'claim',
-  text: `
-with recursive ready(lane, webhook_id, n) as (
+export const CLAIM_ROWS = `
+with recursive hurry as materialized (select set_config('synchronous_commit', 'off', true)),
+ready(lane, webhook_id, n) as (
   select s.lane, (select q.webhook_id from delivery_queue q
     where not q.timed and q.lane = s.lane and q.webhook_id > s.cursor order by q.webhook_id limit 1), 1
-  from unnest($1::smallint[], $2::uuid[]) s(lane, cursor)
+  from hurry, unnest($1::smallint[], $2::uuid[]) s(lane, cursor)
   union all
   select r.lane, (select q.webhook_id from delivery_queue q
     where not q.timed and q.lane = r.lane and q.webhook_id > r.webhook_id order by q.webhook_id limit 1), r.n + 1
@@ -81,7 +95,8 @@ open as materialized (
     greatest(0, least($6::int, g.max_in_flight, g.adaptive_cap) - coalesce(m.held, 0)) k
   from ready r join webhook_gates g using (webhook_id)
   left join unnest($4::uuid[], $5::int[]) m(webhook_id, held) using (webhook_id)
-  where g.status = 'active' and not g.unverified and g.blocked_until <= now() and coalesce(g.breaker_until <= now(), true)),
+  where coalesce(g.first_attempt, $9::text) = any($10::text[])
+    and g.status = 'active' and not g.unverified and g.blocked_until <= now() and coalesce(g.breaker_until <= now(), true)),
 serial as materialized (
   select g.webhook_id, least(o.k,
     case when g.ordered or g.breaker_until is not null then 1 end,
@@ -121,22 +136,31 @@ gate as (
   where g.webhook_id = p.webhook_id
   returning g.webhook_id, g.tat),
 claimed as (
-  update delivery_queue q set lease_until = now() + $8::int * interval '1 ms'
+  update delivery_queue q set lease_until = now() + $8::int * interval '1 ms', express = $11::boolean
   where q.delivery_id = any(array(select delivery_id from picked))
-  returning q.delivery_id, q.tenant_id, q.webhook_id, q.event_type, q.attempt, q.trigger, q.asked_by)
-select c.*, (select w.host from webhooks w where w.id = c.webhook_id) host,
-  (select o.cap from open o where o.webhook_id = c.webhook_id limit 1) cap,
-  null::smallint lane, null::int scanned, null::uuid served, null::int taken, null::float8 wait_ms
-from claimed c
-union all
-select null, null, s.webhook_id, null, null, null, null, null, null, s.lane, s.n,
-  (select t.webhook_id from taken t where t.lane = s.lane order by t.webhook_id desc limit 1),
-  (select count(*) from taken)::int,
+  returning q.*)`;
+
+/** How far the claim came in each lane, as the last columns of its result. */
+export const CLAIM_LANES = `
+  s.lane, s.n scanned, s.webhook_id reached,
+  (select t.webhook_id from taken t where t.lane = s.lane order by t.webhook_id desc limit 1) served,
+  (select count(*) from taken)::int taken,
   (select min(extract(epoch from due_at - now()) * 1000) from (
     select coalesce(t.tat, g.tat) + interval '1 s' / g.rate_per_second as due_at
     from open o join webhook_gates g using (webhook_id) left join gate t using (webhook_id)
-    where g.rate_per_second is not null) due where due_at > now())::float8
-from (select distinct on (lane) * from ready where webhook_id is not null order by lane, n desc) s`,
+    where g.rate_per_second is not null) due where due_at > now())::float8 wait_ms
+from (select distinct on (lane) * from ready where webhook_id is not null order by lane, n desc) s`;
+
+const CLAIM = {
+  name: 'claim',
+  text: `${CLAIM_ROWS}
+select c.delivery_id, c.tenant_id, c.webhook_id, c.event_type, c.attempt, c.trigger, c.asked_by,
+  (select w.host from webhooks w where w.id = c.webhook_id) host,
+  (select o.cap from open o where o.webhook_id = c.webhook_id limit 1) cap,
+  null::smallint lane, null::int scanned, null::uuid reached, null::uuid served, null::int taken, null::float8 wait_ms
+from claimed c
+union all
+select null, null, null, null, null, null, null, null, null, ${CLAIM_LANES}`,
 };
 
 /** The oldest row of an ordered webhook among those that the condition names. */
@@ -156,11 +180,11 @@ type ClaimedRow = {
   cap: number;
 };
 /** How far the claim came in a lane: the last webhook it looked at, and the last one it took rows of. */
-type LaneRow = {
+export type LaneRow = {
   delivery_id: null;
   lane: number;
-  webhook_id: string;
   scanned: number;
+  reached: string;
   served: string | null;
   taken: number;
   wait_ms: number | null;
@@ -168,27 +192,32 @@ type LaneRow = {
 
 /** Leases up to `limit` deliveries. `nextCursors` is where the next claim of this turn goes on. */
 export async function claimDeliveries(pool: Pool, request: ClaimRequest): Promise<Claim> {
-  const { rows } = await pool.query<ClaimedRow | LaneRow>({
-    ...CLAIM,
-    values: [
-      request.lanes.map((lane) => LANES[lane]),
-      request.lanes.map((lane) => request.cursors[lane]),
-      request.scan,
-      [...request.held.keys()],
-      [...request.held.values()],
-      request.perWebhook,
-      request.limit,
-      request.leaseMs,
-    ],
-  });
+  const { rows } = await pool.query<ClaimedRow | LaneRow>({ ...CLAIM, values: claimValues(request) });
   const lanes = rows.filter((row) => row.delivery_id === null);
+  return { deliveries: rows.filter((row) => row.delivery_id !== null).map(toClaimed), ...progress(request, lanes) };
+}
+
+/** The parameters of {@link CLAIM_ROWS}. */
+export function claimValues({ taker, ...request }: ClaimRequest): unknown[] {
+  return [
+    request.lanes.map((lane) => LANES[lane]),
+    request.lanes.map((lane) => request.cursors[lane]),
+    request.scan,
+    [...request.held.keys()],
+    [...request.held.values()],
+    request.perWebhook,
+    request.limit,
+    request.leaseMs,
+    taker.installation,
+    taker.modes,
+    taker.lane === 'express',
+  ];
+}
+
+/** What a claim tells besides its deliveries. */
+export function progress(request: ClaimRequest, lanes: LaneRow[]): Omit<Claim, 'deliveries'> {
   const full = lanes[0]?.taken === request.limit;
-  return {
-    deliveries: rows.filter((row) => row.delivery_id !== null).map(toClaimed),
-    nextCursors: nextCursors(request, lanes, full),
-    full,
-    waitMs: lanes[0]?.wait_ms ?? undefined,
-  };
+  return { nextCursors: nextCursors(request, lanes, full), full, waitMs: lanes[0]?.wait_ms ?? undefined };
 }
 
 /**
@@ -202,7 +231,7 @@ function nextCursors({ lanes, cursors, scan }: ClaimRequest, rows: LaneRow[], fu
     const row = byLane.get(lane);
     if (i > last) return [lane, cursors[lane]] as const;
     if (i === last) return [lane, row!.served!] as const;
-    return [lane, row && row.scanned >= scan ? row.webhook_id : FIRST_CURSOR] as const;
+    return [lane, row && row.scanned >= scan ? row.reached : FIRST_CURSOR] as const;
   });
   return { ...FIRST_CURSORS, ...Object.fromEntries(next) };
 }

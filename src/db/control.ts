@@ -26,11 +26,14 @@ export async function requeueDelivery(db: Db, deliveryId: string, trigger: Trigg
     from q where g.webhook_id = q.webhook_id and g.slot_delivery_id = ${deliveryId}`.execute(db);
 }
 
-/** Holds a row while a later attempt runs, so that people see `in_progress`. False where the delivery has ended. */
+/**
+ * Holds a row while a later attempt runs, so that people see `in_progress`. False where the delivery has ended, or the
+ * express lane has just claimed it.
+ */
 export async function leaseForRetry(db: Db, deliveryId: string, leaseMs: number): Promise<boolean> {
   const { numAffectedRows } = await sql`
-    update delivery_queue set lease_until = now() + ${leaseMs}::int * interval '1 ms'
-    where delivery_id = ${deliveryId}`.execute(db);
+    update delivery_queue set lease_until = now() + ${leaseMs}::int * interval '1 ms', express = false
+    where delivery_id = ${deliveryId} and not (express and lease_until > now())`.execute(db);
   return (numAffectedRows ?? 0n) > 0n;
 }
 
@@ -69,12 +72,31 @@ export async function releaseLease(db: Db, deliveryId: string): Promise<void> {
     from q where g.webhook_id = q.webhook_id and g.slot_delivery_id = ${deliveryId}`.execute(db);
 }
 
+/** The same for rows that the express lane has claimed and not begun with. */
+export async function releaseLeases(db: Db, deliveryIds: readonly string[]): Promise<void> {
+  await sql`
+    with q as (
+      update delivery_queue set lease_until = 'epoch', express = false
+      where delivery_id = any(${deliveryIds}::uuid[]) and not timed and express returning delivery_id, webhook_id)
+    update webhook_gates g set slot_delivery_id = null, slot_until = 'epoch'
+    from q where g.webhook_id = q.webhook_id and g.slot_delivery_id = q.delivery_id`.execute(db);
+}
+
 /**
  * Ends a delivery as cancelled. `if_waiting` leaves one alone that an attempt or a timer holds (the workflow must be
- * asked); `always` is for the workflow itself, and for one whose workflow is gone. True where it was cancelled now.
+ * asked); `unless_express` one that the express lane is attempting; `always` is for the workflow itself, and for one whose
+ * workflow is gone. True where it was cancelled now.
  */
-export async function cancelDelivery(db: Db, deliveryId: string, mode: 'if_waiting' | 'always'): Promise<boolean> {
-  const waiting = mode === 'if_waiting' ? sql`and not timed and lease_until <= now()` : sql``;
+export async function cancelDelivery(
+  db: Db,
+  deliveryId: string,
+  mode: 'if_waiting' | 'unless_express' | 'always',
+): Promise<boolean> {
+  const waiting = {
+    if_waiting: sql`and not timed and lease_until <= now()`,
+    unless_express: sql`and not (express and lease_until > now())`,
+    always: sql``,
+  }[mode];
   const { numAffectedRows } = await sql`
     with q as (
       delete from delivery_queue where delivery_id = ${deliveryId} ${waiting} returning webhook_id, attempt),
@@ -84,6 +106,14 @@ export async function cancelDelivery(db: Db, deliveryId: string, mode: 'if_waiti
     update deliveries d set state = 'cancelled', ended_at = now(), attempt_count = q.attempt
     from q where d.id = ${deliveryId} and d.state = 'pending'`.execute(db);
   return (numAffectedRows ?? 0n) > 0n;
+}
+
+/** How long a delivery still waits after this attempt, milliseconds. Undefined where it does not, or another was made. */
+export async function findWait(db: Db, deliveryId: string, attempt: number): Promise<number | undefined> {
+  const { rows } = await sql<{ waitMs: number }>`
+    select greatest(0, extract(epoch from next_attempt_at - now()) * 1000)::float8 as "waitMs" from delivery_queue
+    where delivery_id = ${deliveryId} and timed and attempt = ${attempt}`.execute(db);
+  return rows[0]?.waitMs;
 }
 
 /** How a delivery ended, and how many attempts it has had. */

@@ -1,5 +1,5 @@
 import { Kysely, PostgresDialect, type Transaction } from 'kysely';
-import { Pool, types } from 'pg';
+import { DatabaseError, Pool, types } from 'pg';
 import type { Tables } from './tables';
 
 /** A transaction, and what takes either that or the whole database. */
@@ -21,7 +21,8 @@ export type DatabaseOptions = {
   applicationName: string;
   /**
    * `queue` turns hash and merge joins off: the claim and the load touch a handful of rows by key, and statistics
-   * taken while the queue was empty otherwise lead the planner to scan it.
+   * taken while the queue was empty otherwise lead the planner to scan it. And one plan for all values: planning the claim
+   * anew each time costs more than running it.
    */
   planner: 'default' | 'queue';
   /** A statement that runs longer is cancelled, milliseconds. */
@@ -37,11 +38,16 @@ const IDLE_TIMEOUT_MS = 300_000;
 // bigint columns here are sequences and counts far below 2^53.
 types.setTypeParser(types.builtins.INT8, Number);
 
+/** Postgres has answered with an error: nothing of the statement was done, and another one may fare better. */
+export const wasRefused = (error: unknown): boolean => error instanceof DatabaseError;
+
 /** Opens a pool; nothing connects before the first query. */
 export function openDatabase(options: DatabaseOptions): Database {
   const settings = [
     '-c idle_in_transaction_session_timeout=30s',
-    ...(options.planner === 'queue' ? ['-c enable_hashjoin=off', '-c enable_mergejoin=off'] : []),
+    ...(options.planner === 'queue'
+      ? ['-c enable_hashjoin=off', '-c enable_mergejoin=off', '-c plan_cache_mode=force_generic_plan']
+      : []),
   ];
   const pool = new Pool({
     connectionString: options.url,

@@ -1,5 +1,6 @@
 import { type Kysely, sql } from 'kysely';
 import { type DeliveryState, type EndState, type HeldBecause, visibleState } from '../domain/delivery';
+import type { DeliveryLane } from '../domain/first-attempt';
 import { uuidFloor } from '../domain/ids';
 import { sameTimeBounds } from './control';
 import type { Tables } from './tables';
@@ -21,6 +22,8 @@ export type Delivery = {
   failedBecause: string | null;
   /** Its webhook gets the key fields of the data only. */
   minimal: boolean;
+  /** Null: not claimed yet. */
+  lane: DeliveryLane | null;
   webhookDeleted: boolean;
 };
 
@@ -132,6 +135,8 @@ function selectDeliveries(db: Db, tenantId: string) {
       'd.ended_at',
       'd.failed_because',
       'd.minimal',
+      'd.lane',
+      'q.express',
       'a.status_code',
       'a.error_code',
       'q.timed',
@@ -142,6 +147,12 @@ function selectDeliveries(db: Db, tenantId: string) {
       sql<boolean | null>`q.lease_until > now()`.as('leased'),
     ])
     .where('d.tenant_id', '=', tenantId);
+}
+
+/** While it lives, its queue row says it; one that was reopened keeps the lane of its last end until it is claimed. */
+function laneOf({ lane, express, leased, attempt }: DeliveryRow): DeliveryLane | null {
+  if (!leased && !attempt) return lane;
+  return express ? 'express' : 'workflow';
 }
 
 type DeliveryRow = Awaited<ReturnType<ReturnType<typeof selectDeliveries>['execute']>>[number];
@@ -164,6 +175,7 @@ function toDelivery(row: DeliveryRow): Delivery {
     lastError: row.error_code,
     failedBecause: row.failed_because,
     minimal: row.minimal,
+    lane: laneOf(row),
     webhookDeleted: row.webhook_deleted,
   };
 }

@@ -28,7 +28,7 @@ signs as materialized (
     bool_or(health = 'good') good, (count(*) filter (where health in ('bad', 'busy')))::int bad, bool_or(health = 'bad') broken, bool_or(timed_out) timed_out,
     bool_or(slow_down) slow_down, max(retry_after_ms) retry_after_ms, bool_or(gone) gone,
     (count(*) filter (where end_state = 'failed'))::int failed,
-    coalesce(array_agg(delivery_id) filter (where end_state is null), '{}') waiting_ids
+    coalesce(array_agg(delivery_id) filter (where end_state is null and not wanted), '{}') waiting_ids
   from due group by webhook_id),
 gate as materialized (
   select s.*, g.status, g.failures, g.failures_since, g.failing_since, g.last_failure_at, g.failed_in_a_row, g.breaker_until,

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { DisabledBecause } from '../domain/delivery';
+import type { FirstAttempt } from '../domain/first-attempt';
 import { parseRateLimit, toTokenBucket } from '../domain/rate-limit';
 import type { Queryable, Tx } from './database';
 
@@ -11,6 +12,8 @@ export type GateSettings = {
   /** As text, such as `100/1m`. */
   rateLimit: string | null;
   maxInFlight: number | null;
+  /** Null: what the installation says. */
+  firstAttempt: FirstAttempt | null;
   ordered: boolean;
   /** Null: never opens. */
   breaker: { failures: number; windowMs: number; openMs: number } | null;
@@ -34,10 +37,11 @@ export const BREAKER_STATE = `case when g.breaker_until is null then 'closed'
 
 /** The columns of `webhook_gates` that settings stand in. */
 export function toGateColumns(settings: Partial<GateSettings>) {
-  const { rateLimit, maxInFlight, ordered, breaker, disableAfter } = settings;
+  const { rateLimit, maxInFlight, firstAttempt, ordered, breaker, disableAfter } = settings;
   return {
     ...(rateLimit !== undefined && toRateColumns(rateLimit)),
     ...(maxInFlight !== undefined && { max_in_flight: maxInFlight, adaptive_cap: null }),
+    ...(firstAttempt !== undefined && { first_attempt: firstAttempt }),
     ...(ordered !== undefined && { ordered }),
     ...(breaker === null && { breaker_threshold: null, breaker_until: null }),
     ...(breaker && {

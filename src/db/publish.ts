@@ -1,7 +1,8 @@
 import type { Pool } from 'pg';
 import { LANES, type Lane } from '../domain/lanes';
-import { type Earlier, EXPIRED, findRequest, type Once } from './idempotent-requests';
+import { type Earlier, EXPIRED, findRequest } from './idempotent-requests';
 import { ensurePartitions } from './partitions';
+import type { KeyedRequest } from './publish-batch';
 
 export type NewEvent = {
   id: string;
@@ -110,17 +111,14 @@ export async function withPartition<T>(pool: Pool, createdAt: Date, publish: () 
   }
 }
 
-/**
- * Publishes an event once for its `Idempotency-Key`, or says what an earlier request with this key has come to.
- *
- * @param answerHead the answer as JSON, up to where the number of deliveries and the closing brace follow
- */
+export type PublishedOnce = { state: 'published'; deliveries: number } | Earlier;
+
+/** Publishes an event once for its `Idempotency-Key`, or says what an earlier request with this key has come to. */
 export async function publishOnce(
   pool: Pool,
   event: Omit<NewEvent, 'producerId'>,
-  once: Once,
-  answerHead: string,
-): Promise<{ state: 'published'; deliveries: number } | Earlier> {
+  { answerHead, ...once }: KeyedRequest,
+): Promise<PublishedOnce> {
   const { id, tenantId, type, body, createdAt, patterns, lane = 'normal' } = event;
   const values = [
     ...[id, tenantId, type, body, createdAt, once.key, patterns, LANES[lane], once.requestHash, answerHead],
@@ -163,7 +161,7 @@ export async function insertEvent(pool: Pick<Pool, 'query'>, event: NewEvent): P
 }
 
 /** A second statement, because the first one's snapshot does not see a key that another publish just committed. */
-async function readDuplicate(pool: Pick<Pool, 'query'>, event: NewEvent): Promise<Published> {
+export async function readDuplicate(pool: Pick<Pool, 'query'>, event: NewEvent): Promise<Published> {
   const { rows } = await pool.query<{ event_id: string; type: string; created_at: Date; deliveries: number }>(
     `select k.event_id, e.type, e.created_at, (select count(*) from deliveries d where d.event_id = k.event_id
         and d.id between (substr(k.event_id::text, 1, 13) || '-0000-0000-000000000000')::uuid

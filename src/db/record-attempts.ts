@@ -2,6 +2,7 @@ import type { Pool } from 'pg';
 import type { EndpointSign } from '../domain/classify';
 import type { DisabledBecause, EndState, Trigger } from '../domain/delivery';
 import { OPERATIONAL_PREFIX } from '../domain/event-types';
+import type { DeliveryLane } from '../domain/first-attempt';
 import { GATE_HEALTH } from './gate-health';
 
 /** One attempt as it is written down. Bytes travel as base64 inside the one JSON parameter. */
@@ -12,6 +13,8 @@ export type AttemptRecord = {
   attemptId: string;
   number: number;
   trigger: Trigger;
+  /** The lane that made it. */
+  lane: DeliveryLane;
   startedAt: Date;
   durationMs: number;
   statusCode: number | null;
@@ -41,6 +44,7 @@ export type AttemptNext =
  *
  *   in_progress ──▶ delivered | failed | cancelled   (queue row deleted, delivery ended)
  *   in_progress ──▶ retrying                         (queue row timed, with its next time)
+ *   in_progress ──▶ pending                          (someone asked for another attempt while this one ran)
  *
  * Queue rows are locked first and in id order, then gates in theirs, and the log is written in that order: concurrent
  * recorders cannot deadlock, and one that comes late (its row gone, or its number already counted) changes nothing but
@@ -53,15 +57,16 @@ const RECORD = {
 with r as materialized (
   select * from jsonb_to_recordset($1::jsonb) as x(
     delivery_id uuid, tenant_id uuid, webhook_id uuid, id uuid, number int, trigger text, started_at timestamptz,
-    duration_ms int, outcome text, status_code int, error_code text, error_message text, request_headers jsonb,
+    duration_ms int, lane text, outcome text, status_code int, error_code text, error_message text, request_headers jsonb,
     response_headers jsonb, response_body text, response_cut text, remote_address text, end_state text, because text,
     wait_ms float8, health text, timed_out boolean, slow_down boolean, retry_after_ms float8, gone boolean)),
-locked as materialized (
-  select q.delivery_id, q.attempt, q.event_type, q.event_id from delivery_queue q
-  where q.delivery_id = any(array(select delivery_id from r)) order by q.delivery_id for update),
 due as materialized (
-  select r.*, l.event_type, l.event_id, l.event_type not like '${OPERATIONAL_PREFIX}%' as ordinary
-  from r join locked l on l.delivery_id = r.delivery_id and l.attempt < r.number),
+  select w.*, q.event_type, q.event_id, q.event_type not like '${OPERATIONAL_PREFIX}%' as ordinary,
+    w.lane = 'express' and q.asked = 'manual' and w.trigger <> 'manual' as wanted
+  from (select * from r order by delivery_id) w cross join lateral (
+    select attempt, event_type, event_id, trigger asked from delivery_queue
+    where delivery_id = w.delivery_id for update) q
+  where q.attempt < w.number),
 logged as (
   insert into attempts (delivery_id, number, id, tenant_id, webhook_id, trigger, started_at, duration_ms, outcome,
     status_code, error_code, error_message, request_headers, response_headers, response_body, response_cut,
@@ -72,23 +77,26 @@ logged as (
   from r order by delivery_id, number on conflict do nothing returning delivery_id),
 ended as (
   update deliveries d set state = due.end_state, attempt_count = due.number, ended_at = now(),
-    failed_because = due.because,
+    failed_because = due.because, lane = due.lane,
     failed_at = case when due.end_state = 'failed' then now() end
   from due where d.id = due.delivery_id and d.id between $2::uuid and $3::uuid and due.end_state is not null),
 waiting as (
-  update delivery_queue q set timed = true, attempt = due.number, lease_until = 'epoch', trigger = 'schedule', asked_by = null,
+  update delivery_queue q set timed = not due.wanted, attempt = due.number, lease_until = 'epoch',
+    trigger = case when due.wanted then q.trigger else 'schedule' end,
+    asked_by = case when due.wanted then q.asked_by end,
     step = q.step + (due.wait_ms is not null)::int, cycle_started_at = coalesce(q.cycle_started_at, due.started_at),
-    next_attempt_at = case when due.wait_ms is null then coalesce(q.next_attempt_at, now())
+    next_attempt_at = case when due.wanted then null when due.wait_ms is null then coalesce(q.next_attempt_at, now())
       else now() + due.wait_ms * interval '1 ms' end
   from due where q.delivery_id = due.delivery_id and due.end_state is null),
 ${GATE_HEALTH},
 gone as (
   delete from delivery_queue q using due
   where q.delivery_id = due.delivery_id and due.end_state is not null)
-select r.delivery_id, exists (select from due where due.delivery_id = r.delivery_id) as moved,
-  exists (select from logged where logged.delivery_id = r.delivery_id) as logged,
-  h.disabled_because, h.change, exists (select from raised) as raised
-from r left join healed h using (webhook_id)`,
+select array(select delivery_id from due) moved, array(select delivery_id from logged) logged,
+  array(select delivery_id from due where wanted and end_state is null) wanted,
+  (select json_agg(json_build_object('webhookId', webhook_id, 'disabledBecause', disabled_because, 'breaker', change))
+    from healed where disabled_because is not null or change is not null) gates,
+  exists (select from raised) raised`,
 };
 
 export type Recorded = {
@@ -96,6 +104,8 @@ export type Recorded = {
   moved: Set<string>;
   /** The deliveries whose attempt was not written down before. */
   logged: Set<string>;
+  /** The deliveries that are claimable again, because someone asked for another attempt while this one ran. */
+  wanted: Set<string>;
   /** Gates that these attempts moved. */
   gates: GateChange[];
   /** Something is in the outbox of operational events. */
@@ -108,14 +118,7 @@ export type GateChange = {
   breaker: 'opened' | 'closed' | null;
 };
 
-type Row = {
-  delivery_id: string;
-  moved: boolean;
-  logged: boolean;
-  disabled_because: DisabledBecause | null;
-  change: 'opened' | 'closed' | null;
-  raised: boolean;
-};
+type Row = { moved: string[]; logged: string[]; wanted: string[]; gates: GateChange[] | null; raised: boolean };
 
 /** Writes attempts down, one per delivery, and moves their deliveries and gates on, all or none. */
 export async function recordAttempts(pool: Pool, records: readonly AttemptRecord[]): Promise<Recorded> {
@@ -124,14 +127,8 @@ export async function recordAttempts(pool: Pool, records: readonly AttemptRecord
     ...RECORD,
     values: [JSON.stringify(records.map(toRow)), ids[0], ids.at(-1)],
   });
-  const idsWhere = (what: 'moved' | 'logged') => new Set(rows.flatMap((row) => (row[what] ? row.delivery_id : [])));
-  const webhookOf = new Map(records.map((record) => [record.deliveryId, record.webhookId]));
-  const gates = rows.flatMap(({ delivery_id, disabled_because, change }) =>
-    disabled_because || change
-      ? { webhookId: webhookOf.get(delivery_id)!, disabledBecause: disabled_because, breaker: change }
-      : [],
-  );
-  return { moved: idsWhere('moved'), logged: idsWhere('logged'), gates, raised: rows.some((row) => row.raised) };
+  const { moved, logged, wanted, gates, raised } = rows[0]!;
+  return { moved: new Set(moved), logged: new Set(logged), wanted: new Set(wanted), gates: gates ?? [], raised };
 }
 
 function toRow(record: AttemptRecord) {
@@ -143,6 +140,7 @@ function toRow(record: AttemptRecord) {
     id: record.attemptId,
     number: record.number,
     trigger: record.trigger,
+    lane: record.lane,
     started_at: record.startedAt,
     duration_ms: record.durationMs,
     outcome: next.kind === 'end' ? next.state : 'retry',

@@ -1,5 +1,4 @@
 import { type Kysely, type Selectable, sql } from 'kysely';
-import { uuidFloor } from '../domain/ids';
 import { formatRateLimit, parseRateLimit, type RateLimit } from '../domain/rate-limit';
 import type { ReplayFilter, ReplayProgress } from '../domain/replay';
 import type { Tables } from './tables';
@@ -89,20 +88,6 @@ export async function takeStaleReplays(db: Db, staleMs: number, limit: number): 
     where r.id = any(array(select id from stale)) and r.state = 'running'
     returning r.*`.execute(db);
   return rows.map(toReplay);
-}
-
-/**
- * Deletes up to `batch` replays of all tenants that ended before `before`, in the order they were made; how many it
- * were. Running ones stay, however old.
- */
-export async function forgetReplays(db: Db, before: Date, batch: number): Promise<number> {
-  // None of them began later: so the primary key, whose ids begin with their time, leaves the newer ones out.
-  const { numAffectedRows = 0n } = await sql`
-    delete from replays where id = any(array(
-      select id from replays
-      where id < ${uuidFloor(before.getTime())}::uuid and state <> 'running' and ended_at < ${before}::timestamptz
-      order by id limit ${batch}::int for update skip locked))`.execute(db);
-  return Number(numAffectedRows);
 }
 
 type ReplayRow = Selectable<Tables['replays']>;

@@ -2,6 +2,7 @@ import type { ColumnType, Generated } from 'kysely';
 import type { DisabledBecause, EndState, Trigger, WebhookStatus } from '../domain/delivery';
 import type { JsonObject, OnUnknown } from '../domain/event-types';
 import type { Filter } from '../domain/filter';
+import type { DeliveryLane, FirstAttempt } from '../domain/first-attempt';
 import type { PayloadMode } from '../domain/minimal-payload';
 import type { ReplayState, StoredReplayFilter } from '../domain/replay';
 import type { StoredRetryPolicy } from '../domain/retry-schedule';
@@ -95,6 +96,7 @@ export type Tables = {
     disable_after_failed: Generated<number | null>;
     disable_after_ms: Generated<number | null>;
     unverified: Generated<boolean>;
+    first_attempt: FirstAttempt | null;
     moves: Generated<number>;
   };
   subscriptions: {
@@ -142,6 +144,7 @@ export type Tables = {
     failed_because: string | null;
     failed_at: Date | null;
     ended_at: Date | null;
+    lane: DeliveryLane | null;
   };
   attempts: {
     delivery_id: string;
@@ -177,6 +180,7 @@ export type Tables = {
     trigger: Generated<Trigger>;
     asked_by: string | null;
     lane: Generated<number>;
+    express: Generated<boolean>;
     cycle_started_at: Date | null;
   };
   replays: {

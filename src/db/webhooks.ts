@@ -175,6 +175,7 @@ function selectWebhooks(db: Db, tenantId: string) {
       'g.status_reason',
       'g.status_since',
       'g.max_in_flight',
+      'g.first_attempt',
       'g.adaptive_cap',
       'g.ordered',
       'g.breaker_threshold',
@@ -218,6 +219,7 @@ function toWebhook(row: WebhookRow): Webhook {
     payloadVersion: row.payload_version,
     filter: row.filter,
     maxInFlight: row.max_in_flight,
+    firstAttempt: row.first_attempt,
     ordered: row.ordered,
     breaker:
       row.breaker_threshold === null

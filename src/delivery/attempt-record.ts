@@ -2,28 +2,34 @@ import type { AttemptFacts } from '../db/load-attempt';
 import type { AttemptNext, AttemptRecord, GateChange } from '../db/record-attempts';
 import { type PostResult, readSign } from '../domain/classify';
 import type { Trigger } from '../domain/delivery';
+import type { DeliveryLane } from '../domain/first-attempt';
 import { newUuid, toPublicId } from '../domain/ids';
 import { retryAfterMs } from '../domain/retry-after';
 import { redactHeaders } from '../egress/headers';
 import type { SendResult } from '../egress/send';
 import type { Log } from '../log';
 import type { Live } from './decide';
+import type { Sendable } from './post-attempt';
 import type { AttemptFact, AttemptRequest, UnrecordedAttempt } from './types';
 
 /** An attempt in its forms: what is written down, what the workflow keeps, what the log says. */
 
 /** Why this attempt is made: an operator's wish in the run, or what the row says. */
-export function triggerOf(facts: AttemptFacts, { cause }: AttemptRequest): Trigger {
+export function triggerOf(facts: Pick<AttemptFacts, 'queue'>, { cause }: AttemptRequest): Trigger {
   return cause === 'manual' ? 'manual' : (facts.queue?.trigger ?? 'schedule');
 }
 
 export function toRecord(
-  facts: Live,
-  request: AttemptRequest,
-  headers: Record<string, string>,
-  result: SendResult,
-  next: AttemptNext,
+  facts: Sendable,
+  made: {
+    request: AttemptRequest;
+    headers: Record<string, string>;
+    result: SendResult;
+    next: AttemptNext;
+    lane: DeliveryLane;
+  },
 ): AttemptRecord {
+  const { request, headers, result, next, lane } = made;
   const response = result.kind === 'response' ? result : undefined;
   const error = result.kind === 'error' ? result : undefined;
   return {
@@ -33,6 +39,7 @@ export function toRecord(
     attemptId: newUuid(),
     number: request.number,
     trigger: triggerOf(facts, request),
+    lane,
     startedAt: result.startedAt,
     durationMs: Math.round(result.durationMs),
     statusCode: response?.statusCode ?? null,
@@ -84,6 +91,7 @@ export function fromUnrecorded(made: UnrecordedAttempt, facts: Live): Omit<Attem
     attemptId: newUuid(),
     number: made.number,
     trigger: made.trigger,
+    lane: 'workflow',
     startedAt: new Date(made.startedAtMs),
     durationMs: made.durationMs,
     statusCode: made.statusCode ?? null,

@@ -29,6 +29,8 @@ export function decide(facts: AttemptFacts | undefined, { number, cause }: Attem
     return { do: 'answer', result: { kind: facts.state === 'pending' ? 'cancelled' : facts.state, last } };
   }
   if (!webhook) return { do: 'cancel' };
+  // The relay makes its attempt, and starts a run or wakes this one if it does not succeed.
+  if (queue.express) return { do: 'answer', result: { kind: 'requeued' } };
   const waits = {
     kind: 'retry',
     waitMs: queue.timed ? queue.remainingMs : 0,

@@ -1,6 +1,8 @@
 import type { AttemptResult } from './types';
 
-type Reservation = { webhookId: string; expiresAt: number; later: boolean; dueHere?: boolean };
+/** Who holds a slot: first attempts of workflows have a limit in all, later ones and the express lane have their own. */
+type SlotKind = 'first' | 'later' | 'express';
+type Reservation = { webhookId: string; expiresAt: number; kind: SlotKind; dueHere?: boolean };
 
 /**
  * What this process has in hand. Reservations are slots, taken when the relay claims a delivery or a later attempt
@@ -11,8 +13,8 @@ type Reservation = { webhookId: string; expiresAt: number; later: boolean; dueHe
 export class InFlight {
   readonly #reserved = new Map<string, Reservation>();
   readonly #perWebhook = new Map<string, number>();
-  /** Slots held by later attempts, which have a limit of their own in the worker. */
-  #later = 0;
+  /** Slots held by first attempts of workflows. */
+  #first = 0;
   readonly #running = new Map<string, { number: number; result: Promise<AttemptResult> }>();
   readonly #handOvers = new Set<Promise<void>>();
   #onRoom: () => void = () => undefined;
@@ -32,7 +34,7 @@ export class InFlight {
   }
 
   get free(): number {
-    return Math.max(0, this.capacity - (this.#reserved.size - this.#later));
+    return Math.max(0, this.capacity - this.#first);
   }
 
   /** Notes that this delivery's attempt was given to this process: its workflow task is queued here. */
@@ -54,23 +56,22 @@ export class InFlight {
   }
 
   /** Takes a slot, or holds one for its full time that was taken before. */
-  reserve(deliveryId: string, webhookId: string, attempt: 'first' | 'later' = 'first'): void {
+  reserve(deliveryId: string, webhookId: string, kind: SlotKind = 'first'): void {
     const known = this.#reserved.get(deliveryId);
     const expiresAt = performance.now() + this.leaseMs;
     if (known) {
       known.expiresAt = expiresAt;
       return;
     }
-    const later = attempt === 'later';
-    if (later) this.#later++;
-    this.#reserved.set(deliveryId, { webhookId, expiresAt, later });
+    if (kind === 'first') this.#first++;
+    this.#reserved.set(deliveryId, { webhookId, expiresAt, kind });
     this.#perWebhook.set(webhookId, (this.#perWebhook.get(webhookId) ?? 0) + 1);
   }
 
   /** Takes a slot where its webhook has less than `cap` under way here, or holds the one it has. */
-  enter(deliveryId: string, webhookId: string, cap: number, attempt: 'first' | 'later'): boolean {
+  enter(deliveryId: string, webhookId: string, cap: number, kind: SlotKind): boolean {
     if (!this.#reserved.has(deliveryId) && (this.#perWebhook.get(webhookId) ?? 0) >= cap) return false;
-    this.reserve(deliveryId, webhookId, attempt);
+    this.reserve(deliveryId, webhookId, kind);
     return true;
   }
 
@@ -84,11 +85,12 @@ export class InFlight {
     const held = this.#reserved.get(deliveryId);
     if (!held) return;
     this.#reserved.delete(deliveryId);
-    if (held.later) this.#later--;
+    if (held.kind === 'first') this.#first--;
     const left = (this.#perWebhook.get(held.webhookId) ?? 1) - 1;
     if (left > 0) this.#perWebhook.set(held.webhookId, left);
     else this.#perWebhook.delete(held.webhookId);
-    this.#onRoom();
+    // The express lane sees for itself when it has room; the relay of workflows would be woken for nothing.
+    if (held.kind !== 'express') this.#onRoom();
   }
 
   /** Drops slots whose workflow ran in another process, or never ran, once their time is over. */

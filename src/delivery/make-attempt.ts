@@ -1,19 +1,18 @@
+import { createBatcher } from '../db/batcher';
 import { cancelDelivery, leaseForRetry, requeueDelivery, takeTurn } from '../db/control';
 import type { Database } from '../db/database';
-import { loadAttempt } from '../db/load-attempt';
+import { type AttemptFacts, type AttemptKey, loadAttempts, type WebhookFacts } from '../db/load-attempt';
 import { reopenEnded } from '../db/reopen';
 import type { SecretBox } from '../db/secret-box';
-import { classify } from '../domain/classify';
-import { toPublicId } from '../domain/ids';
-import { toRetryPolicy } from '../domain/retry-schedule';
-import { buildHeaders } from '../egress/headers';
 import type { Sender } from '../egress/send';
 import type { Log } from '../log';
-import { toPostResult, toRecord, triggerOf } from './attempt-record';
+import { triggerOf } from './attempt-record';
+import { createAttemptWriter, type WriteAttempt } from './attempt-writer';
 import { decide, type Live } from './decide';
-import { placeOf, toNext } from './next-step';
+import { type OpenedWebhook, openWebhook } from './open-webhook';
+import { type Made, postAttempt, type Sendable } from './post-attempt';
+import { createRecorder } from './recorder';
 import type { AttemptRequest, AttemptResult, UnrecordedAttempt } from './types';
-import { createRecorder } from './write-attempt';
 
 export type AttemptDeps = {
   db: Database;
@@ -26,6 +25,8 @@ export type AttemptDeps = {
   onRaised: () => void;
 };
 
+/** Attempts that begin together are loaded by one query. */
+const LOAD_TOGETHER = { maxItems: 50, maxRunning: 4 };
 /** Beyond the POST's own limit: the body, the record, a slow database. */
 const RETRY_LEASE_MARGIN_MS = 30_000;
 
@@ -38,6 +39,10 @@ export type Attempts = {
   attempt(request: AttemptRequest, onPost?: OnPost): Promise<AttemptResult>;
   /** Writes down an attempt whose POST was made. @throws while the database does not take it */
   recordMade(made: UnrecordedAttempt): Promise<AttemptResult>;
+  /** The attempt of a delivery that the express lane has claimed and loaded: without gate and record. @throws as above */
+  post(facts: Sendable, request: AttemptRequest): Promise<Made>;
+  /** The writer of both lanes. */
+  writeAttempt: WriteAttempt;
 };
 
 /**
@@ -45,12 +50,17 @@ export type Attempts = {
  * not made again because Postgres failed: the recording is repeated, here for a while and then by the workflow.
  */
 export function createAttempts(deps: AttemptDeps): Attempts {
-  const { db, secretBox, sender } = deps;
-  const recorder = createRecorder(deps, (request) => attempt(request));
+  const { db, secretBox, sender, log } = deps;
+  const writeAttempt = createAttemptWriter(deps);
+  const recorder = createRecorder({ db, log, writeAttempt }, (request) => attempt(request));
+  const load = createBatcher<AttemptKey, AttemptFacts | undefined>(
+    (keys) => loadAttempts(db.pool, keys),
+    LOAD_TOGETHER,
+  );
 
   async function attempt(request: AttemptRequest, onPost?: OnPost): Promise<AttemptResult> {
     const { deliveryId } = request;
-    const facts = await loadAttempt(db.pool, deliveryId, request.number);
+    const facts = await load(request);
     const decision = decide(facts, request);
     switch (decision.do) {
       case 'answer':
@@ -94,29 +104,19 @@ export function createAttempts(deps: AttemptDeps): Attempts {
   }
 
   async function send(facts: Live, request: AttemptRequest, onPost?: OnPost): Promise<AttemptResult> {
-    const { deliveryId, number } = request;
-    const { webhook } = facts;
-    const policy = toRetryPolicy(webhook.retryPolicy);
-    const owner = { tenantId: facts.tenantId, webhookId: webhook.id };
-    const headers = buildHeaders({
-      eventId: toPublicId('event', facts.eventId),
-      deliveryId: toPublicId('delivery', deliveryId),
-      eventType: facts.eventType,
-      attemptNumber: number,
-      retryable: classify({ statusCode: 500 }, policy, placeOf(facts, request, 0)).kind === 'retry',
-      timestampSeconds: Math.floor(Date.now() / 1000),
-      body: facts.body,
-      secrets: webhook.sealedSecrets.map((secret) => secretBox.open(secret.sealed, owner)),
-      styles: webhook.signatureStyles,
-      custom: webhook.sealedHeaders === null ? {} : JSON.parse(secretBox.open(webhook.sealedHeaders, owner)),
-    });
-    onPost?.(webhook.timeoutMs);
-    const result = await sender.send({ url: webhook.url, headers, body: facts.body, timeoutMs: webhook.timeoutMs });
-    const place = placeOf(facts, request, result.durationMs);
-    const verdict = classify(toPostResult(result), policy, place);
-    const record = toRecord(facts, request, headers, result, toNext(verdict, place));
-    return recorder.recordPatiently(record, verdict, request);
+    const opened = openWebhook(secretBox, facts.tenantId, facts.webhook);
+    onPost?.(facts.webhook.timeoutMs);
+    return recorder.recordPatiently(await postAttempt(sender, facts, request, opened, 'workflow'), request);
   }
 
-  return { attempt, recordMade: recorder.recordMade };
+  /** Deliveries of one claim share what it found of their webhook, and so what was opened of it. */
+  const opened = new WeakMap<WebhookFacts, OpenedWebhook>();
+  async function post(facts: Sendable, request: AttemptRequest): Promise<Made> {
+    const { tenantId, webhook } = facts;
+    const open = opened.get(webhook) ?? openWebhook(secretBox, tenantId, webhook);
+    opened.set(webhook, open);
+    return postAttempt(sender, facts, request, open, 'express');
+  }
+
+  return { attempt, recordMade: recorder.recordMade, post, writeAttempt };
 }

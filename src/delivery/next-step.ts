@@ -1,13 +1,13 @@
 import type { AttemptNext } from '../db/record-attempts';
 import type { AttemptPlace, Verdict } from '../domain/classify';
-import type { Live } from './decide';
+import type { Sendable } from './post-attempt';
 import type { AttemptRequest } from './types';
 
 /**
  * An attempt made by hand while a timer runs leaves that timer alone; every other one uses up a step. `postMs` is what
  * the POST took, which the facts were loaded before.
  */
-export function placeOf({ queue }: Live, { cause }: AttemptRequest, postMs: number): AttemptPlace {
+export function placeOf({ queue }: Pick<Sendable, 'queue'>, { cause }: AttemptRequest, postMs: number): AttemptPlace {
   if (cause === 'manual' && queue.timed) return { kind: 'manual', remainingWaitMs: queue.remainingMs };
   return {
     kind: 'scheduled',

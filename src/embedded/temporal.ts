@@ -44,6 +44,10 @@ const DYNAMIC_CONFIG = {
   'matching.rps': 20_000,
   'frontend.rps': 20_000,
   'frontend.namespaceRPS': 20_000, // default 2,400: one namespace has it all
+  // A delivery that ends at its first attempt is listed once, not twice: its start is not written if it has ended by then.
+  'history.visibilityProcessorMaxPollRPS': 1,
+  'history.visibilityTaskBatchSize': 2_000, // what one look a second may take
+  'system.forceSearchAttributesCacheRefreshOnRead': false, // the CLI's default asks the database at each start
   'matching.numTaskqueueReadPartitions': 1, // more partitions only add hops within one process
   'matching.numTaskqueueWritePartitions': 1,
 };

@@ -2,7 +2,7 @@ import { WorkflowNotFoundError } from '@temporalio/client';
 import { cancelOfDeletedWebhooks, takeOverdue } from '../db/control';
 import { ensurePartitions } from '../db/partitions';
 import { workflowId } from '../domain/names';
-import { type ForgetSettings, forgetWhatExpired } from './forget-expired';
+import { type ForgetSettings, forgetOld } from './forget-expired';
 import { restartReplays } from './restart-replays';
 import { startAll } from './start-all';
 import { type StartSettings, startOverdue } from './start-workflow';
@@ -21,7 +21,7 @@ const CANCEL_PER_BATCH = 500;
 /**
  * Sees to what no timer or request will: retries whose workflow is lost are started again from Postgres (nothing
  * happens where it lives), and so are bulk replays; live deliveries of deleted webhooks are cancelled, partitions are
- * made ahead of time, and what has been kept for long enough is removed.
+ * made ahead of time, and what is over its time is forgotten: idempotency keys, old logs.
  */
 export function startReconciler(settings: ReconcileSettings): { stop(): Promise<void> } {
   const { db, log, everyMs } = settings;
@@ -34,7 +34,7 @@ export function startReconciler(settings: ReconcileSettings): { stop(): Promise<
     await restartOverdue(settings, () => stopped);
     await cancelDeleted(settings, () => stopped);
     await restartReplays(settings, () => stopped);
-    await forgetWhatExpired(settings, () => stopped);
+    await forgetOld(settings, () => stopped);
   }
 
   function schedule(): void {

@@ -1,15 +1,12 @@
-import { type ClaimedDelivery, claimDeliveries, FIRST_CURSOR, FIRST_CURSORS } from '../db/claim';
-import { releaseLease } from '../db/control';
+import { type Claim, type ClaimRequest, FIRST_CURSOR, FIRST_CURSORS } from '../db/claim';
 import type { Database } from '../db/database';
-import type { InFlight } from '../delivery/in-flight';
+import type { DeliveryLane, FirstAttempt } from '../domain/first-attempt';
 import { type Lane, laneOrder } from '../domain/lanes';
 import type { Log } from '../log';
-import { type StartSettings, startClaimed } from './start-workflow';
 import { createWakeUp } from './wake-up';
 
-export type RelaySettings = StartSettings & {
+export type RelaySettings = {
   db: Database;
-  inFlight: InFlight;
   log: Log;
   /** How long a claimed row is this process's own; above the longest possible first attempt. */
   leaseMs: number;
@@ -17,6 +14,32 @@ export type RelaySettings = StartSettings & {
   perWebhook: number;
   /** The lanes that this process serves. */
   lanes: readonly Lane[];
+  /** The mode of webhooks that have none of their own. */
+  firstAttempt: FirstAttempt;
+};
+
+/** Who makes the attempts of the deliveries that a relay claims. */
+export type RelayLane<Delivery> = {
+  name: DeliveryLane;
+  /** Whose webhooks it serves at this moment. */
+  modes(): readonly FirstAttempt[];
+  /** Deliveries that it can take now. */
+  room(): number;
+  /** What it has in hand, by webhook; below zero where it may take more than the webhook's cap. */
+  held(): ReadonlyMap<string, number>;
+  claim(request: ClaimRequest): Promise<Claim<Delivery>>;
+  /** Takes what was claimed. Must not throw. */
+  begin(deliveries: Delivery[]): void;
+  /** The claim took as many as there was room for, or not. */
+  claimed?(full: boolean): void;
+  /** Until then nothing is claimed, on the clock of `performance.now()`: what it depends on is away. */
+  backOffUntil(): number;
+  /** Calls back whenever there may be room for more. */
+  onRoom(callback: () => void): void;
+  /** Slots freed within this time are filled by one claim; and while claims find work, they are this far apart. */
+  gatherMs: number;
+  /** No more will come: waits for what it has begun, as far as that belongs to it. */
+  stop(): Promise<void>;
 };
 
 export type Relay = {
@@ -30,64 +53,79 @@ export type Relay = {
 const POLL_MS = 250;
 /** The tokens of a rate-limited webhook may come faster than it is worth looking for them. */
 const MIN_WAIT_MS = 5;
-/** Slots freed within this time are filled by one claim. */
-const GATHER_MS = 10;
 /** Webhooks with work that one claim looks at. */
 const SCAN = 200;
-/**
- * Starts under way, and started deliveries whose attempt has not begun here. More would only queue up in the SDK,
- * where eager first attempts overtake the tasks of retries that are due.
- */
-const MAX_STARTING = 16;
-/** A slot whose attempt may run in another process is kept this long, then given back. */
-const ELSEWHERE_HOLD_MS = 5_000;
+/** A claim that found so few came in a quiet time: the next one need not wait for more to come. */
+const FEW = 2;
 /** After a failed claim or start (database or Temporal away), milliseconds. */
 const BACK_OFF_MS = 1_000;
 
 /**
- * The loop between queue and engine: claims what may be sent now, fairly per webhook, and starts a workflow for each.
- * Any number of relays may run side by side; a claim leases its rows. If this process dies between claim and start,
+ * The loop between the queue and a lane: claims what may be sent now, fairly per webhook, and hands it to the lane. Any
+ * number of relays may run side by side; a claim leases its rows. If this process dies before a delivery has moved on,
  * the lease runs out and another claim takes the row.
  */
-export function startRelay(settings: RelaySettings): Relay {
-  const { db, inFlight, log, leaseMs, perWebhook } = settings;
+export function startRelay<Delivery>(settings: RelaySettings, lane: RelayLane<Delivery>): Relay {
+  const { log, leaseMs, perWebhook } = settings;
   const wakeUp = createWakeUp();
-  const starting = new Set<Promise<void>>();
   let cursors = FIRST_CURSORS;
   /** Lanes that this turn has not yet gone through; those it has are looked at again while it goes on. */
   let ahead = new Set(settings.lanes);
   let turn = 0;
   let fullThisTurn = false;
-  let backOffUntil = 0;
   let stopping = false;
+  let lastClaim = { atMs: Number.NEGATIVE_INFINITY, found: 0 };
   // Freed slots come one by one; a claim for each would cost more than it brings.
-  inFlight.onRoom(() => wakeUp.wakeWithin(GATHER_MS));
+  lane.onRoom(() => wakeUp.wakeWithin(lane.gatherMs));
 
   async function loop(): Promise<void> {
     while (!stopping) {
-      const next = await claimAndStart().catch((error: Error) => {
+      const next = await claimAndBegin().catch((error: Error) => {
         log.warn({ event: 'claim_failed', err: error.message });
         return undefined;
       });
-      if (next === undefined || performance.now() < backOffUntil) await wakeUp.pause(BACK_OFF_MS);
+      if (next === undefined || performance.now() < lane.backOffUntil()) await wakeUp.pause(BACK_OFF_MS);
       else if (next !== 'more') await wakeUp.wait(next.waitMs);
+      if (next !== 'more') await gather();
     }
   }
 
+  /**
+   * While much is published, the next claim waits for work to add up: it costs about the same for one row and for many.
+   * So does one that found nothing, since what was published then is another lane's.
+   */
+  async function gather(): Promise<void> {
+    const waitMs = lastClaim.atMs + lane.gatherMs - performance.now();
+    const quiet = lastClaim.found > 0 && lastClaim.found <= FEW;
+    if (!quiet && waitMs > 0) await wakeUp.pause(waitMs);
+  }
+
   /** One claim. `more`: this turn through the webhooks may find more; else how long to wait at most. */
-  async function claimAndStart(): Promise<'more' | { waitMs: number }> {
-    inFlight.expire();
-    const limit = Math.min(inFlight.free, MAX_STARTING - starting.size - inFlight.queued);
-    if (limit <= 0) return { waitMs: POLL_MS };
+  async function claimAndBegin(): Promise<'more' | { waitMs: number }> {
+    const modes = lane.modes();
+    const limit = lane.room();
+    if (limit <= 0) lane.claimed?.(true);
+    if (limit <= 0 || modes.length === 0) return { waitMs: POLL_MS };
     const lanes = laneOrder(turn, settings.lanes);
-    const held = inFlight.byWebhook;
-    const claim = await claimDeliveries(db.pool, { lanes, cursors, scan: SCAN, limit, perWebhook, held, leaseMs });
+    const taker = { lane: lane.name, modes, installation: settings.firstAttempt };
+    const claim = await lane.claim({
+      lanes,
+      cursors,
+      scan: SCAN,
+      limit,
+      perWebhook,
+      held: lane.held(),
+      leaseMs,
+      taker,
+    });
+    lastClaim = { atMs: performance.now(), found: claim.deliveries.length };
     cursors = claim.nextCursors;
+    lane.claimed?.(claim.full);
     // While there is more work than room, another lane goes first each time.
     if (claim.full) turn++;
     fullThisTurn ||= claim.full;
-    for (const claimed of claim.deliveries) begin(claimed);
-    for (const lane of lanes) if (cursors[lane] === FIRST_CURSOR) ahead.delete(lane);
+    lane.begin(claim.deliveries);
+    for (const one of lanes) if (cursors[one] === FIRST_CURSOR) ahead.delete(one);
     if (ahead.size > 0) return 'more';
     ahead = new Set(settings.lanes);
     const wasFull = fullThisTurn;
@@ -97,32 +135,6 @@ export function startRelay(settings: RelaySettings): Relay {
     return { waitMs: Math.min(POLL_MS, Math.max(claim.waitMs ?? POLL_MS, MIN_WAIT_MS)) };
   }
 
-  function begin(claimed: ClaimedDelivery): void {
-    // A timer that fired while the claim was made may have taken the last place.
-    if (!inFlight.enter(claimed.deliveryId, claimed.webhookId, claimed.cap, 'first')) {
-      void releaseLease(db.kysely, claimed.deliveryId).catch(() => undefined);
-      return;
-    }
-    const started = startClaimed(settings, claimed)
-      .then((where) => {
-        if (where === 'here' && claimed.attempt === 0) inFlight.expectHere(claimed.deliveryId);
-        else inFlight.shorten(claimed.deliveryId, ELSEWHERE_HOLD_MS);
-      })
-      .catch(async (error: Error) => {
-        log.warn({ event: 'start_failed', err: error.message });
-        backOffUntil = performance.now() + BACK_OFF_MS;
-        // Should the start have reached the server all the same, the next claim only wakes it. And should the
-        // database be away as well, the lease runs out.
-        inFlight.release(claimed.deliveryId);
-        await releaseLease(db.kysely, claimed.deliveryId).catch(() => undefined);
-      })
-      .finally(() => {
-        starting.delete(started);
-        wakeUp.wakeWithin(GATHER_MS);
-      });
-    starting.add(started);
-  }
-
   const running = loop();
   return {
     nudge: wakeUp.wake,
@@ -130,7 +142,7 @@ export function startRelay(settings: RelaySettings): Relay {
       stopping = true;
       wakeUp.wake();
       await running;
-      await Promise.allSettled(starting);
+      await lane.stop();
     },
   };
 }

@@ -1,6 +1,7 @@
 import { type Client, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import { TypedSearchAttributes } from '@temporalio/common';
 import type { ClaimedDelivery, QueuedDelivery } from '../db/claim';
+import type { AttemptFact } from '../delivery/types';
 import { toPublicId } from '../domain/ids';
 import { taskQueues, WORKFLOW_TYPE, workflowId } from '../domain/names';
 import { type DeliverInput, PosthornEventType, PosthornTenant, PosthornWebhook } from '../workflows/contract';
@@ -48,6 +49,29 @@ export async function startClaimed(settings: StartSettings, claimed: ClaimedDeli
       signalArgs: [],
     });
     return 'already_running';
+  }
+}
+
+/** A delivery whose attempt was made without a workflow, and that waits for its next one. */
+export type WaitingDelivery = QueuedDelivery & { dueAtMs: number; last: AttemptFact };
+
+/**
+ * Starts the workflow of a delivery that waits: it begins with its timer. Where a run of it is still open, that one is
+ * woken and finds in the record that it has to wait.
+ */
+export async function startWaiting(settings: StartSettings, { dueAtMs, last, ...delivery }: WaitingDelivery) {
+  const { args, ...rest } = options(settings, delivery, 'claimed');
+  const input: [DeliverInput] = [{ ...args[0], dueAtMs, last }];
+  try {
+    await settings.client.workflow.start(WORKFLOW_TYPE, { ...rest, args: input, requestEagerStart: true });
+  } catch (error) {
+    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+    await settings.client.workflow.signalWithStart(WORKFLOW_TYPE, {
+      ...rest,
+      args: input,
+      signal: 'wake',
+      signalArgs: [],
+    });
   }
 }
 

@@ -14,11 +14,15 @@ import { createAddressPolicy } from '../egress/address-policy';
 import { createEgressAgent } from '../egress/agent';
 import { createSender } from '../egress/send';
 import type { Log } from '../log';
+import { createAutoMode } from '../relay/auto-mode';
+import { createExpressLane } from '../relay/express-lane';
 import { listenForWork } from '../relay/listen';
 import { startOperationalEvents } from '../relay/operational-events';
 import { startReconciler } from '../relay/reconcile';
 import { startRelay } from '../relay/relay';
-import { connectionOptions } from '../temporal-options';
+import { createWaitingStarts } from '../relay/start-waiting';
+import { createWorkflowLane } from '../relay/workflow-lane';
+import { nativeConnectionOptions } from '../temporal-options';
 import { registerSearchAttributes } from './search-attributes';
 import { createWorkers } from './workers';
 
@@ -53,7 +57,7 @@ export async function startWorker(config: Config, log: Log): Promise<RunningWork
   });
   await assertMigrated(db.pool);
   // Client and workers share one native connection: eager starts need it.
-  const connection = await NativeConnection.connect(await connectionOptions(config));
+  const connection = await NativeConnection.connect(await nativeConnectionOptions(config));
   const client = new Client({ connection, namespace: config.TEMPORAL_NAMESPACE });
   await registerSearchAttributes(client, config.TEMPORAL_NAMESPACE, log);
 
@@ -97,36 +101,60 @@ export async function startWorker(config: Config, log: Log): Promise<RunningWork
     taskQueuePrefix: config.POSTHORN_TASK_QUEUE,
     attemptTimeoutMs: MAX_TIMEOUT_MS + ATTEMPT_MARGIN_MS,
   };
-  const relay = startRelay({
-    ...start,
-    db,
-    inFlight,
-    log,
-    leaseMs,
-    perWebhook,
+  const relaySettings = {
+    ...{ db, log, leaseMs, perWebhook },
     lanes: config.POSTHORN_LANES,
-  });
-  const operationalEvents = startOperationalEvents(db, log, relay.nudge);
-  const listener = listenForWork(databaseUrl, relay.nudge, log);
+    firstAttempt: config.POSTHORN_FIRST_ATTEMPT,
+  };
+  const autoMode = createAutoMode({ lagMs: config.POSTHORN_AUTO_LAG, log });
+  const starts = createWaitingStarts({ ...start, log });
+  const workflowRelay = startRelay(
+    relaySettings,
+    createWorkflowLane({
+      ...start,
+      ...{ db, inFlight, log },
+      modes: autoMode.workflow,
+      onClaim: autoMode.onWorkflowClaim,
+    }),
+  );
+  const expressRelay = startRelay(
+    relaySettings,
+    createExpressLane({
+      ...{ db, attempts, inFlight, log },
+      capacity: config.POSTHORN_EXPRESS_IN_FLIGHT,
+      modes: autoMode.express,
+      onClaim: autoMode.onExpressClaim,
+      startWaiting: starts.add,
+    }),
+  );
+  const nudge = () => {
+    expressRelay.nudge();
+    workflowRelay.nudge();
+  };
+  const operationalEvents = startOperationalEvents(db, log, nudge);
+  const listener = listenForWork(databaseUrl, nudge, log);
   const reconciler = startReconciler({
     ...start,
     db,
     log,
+    keptFor: { auditLogMs: config.POSTHORN_AUDIT_LOG_KEPT_FOR, replaysMs: config.POSTHORN_REPLAYS_KEPT_FOR },
     everyMs: config.POSTHORN_RECONCILE_EVERY,
     overdueMs: config.POSTHORN_RECONCILE_AFTER,
-    auditLogKeptForMs: config.POSTHORN_AUDIT_LOG_KEPT_FOR,
-    replaysKeptForMs: config.POSTHORN_REPLAYS_KEPT_FOR,
   });
 
   let stopping: Promise<void> | undefined;
   async function stop(): Promise<void> {
-    await Promise.all([listener.stop(), relay.stop(), reconciler.stop()]);
+    // Its own attempts get the same grace as those of workflows.
+    const expressStopped = expressRelay.stop();
+    await Promise.all([listener.stop(), workflowRelay.stop(), reconciler.stop()]);
     workers.shutdown();
     // Attempts get their grace to come to an end. One that is cut off then was not answered and is not recorded:
     // another worker, or the next start, makes it again.
     const cut = setTimeout(() => void agent.destroy(), config.POSTHORN_SHUTDOWN_GRACE);
     await ended.catch(() => undefined);
     await inFlight.drained(config.POSTHORN_SHUTDOWN_GRACE);
+    await expressStopped;
+    await starts.stop();
     await operationalEvents.stop();
     clearTimeout(cut);
     await agent.destroy();
@@ -134,7 +162,7 @@ export async function startWorker(config: Config, log: Log): Promise<RunningWork
     await db.close();
   }
   return {
-    nudge: relay.nudge,
+    nudge,
     ended,
     stop() {
       stopping ??= stop();

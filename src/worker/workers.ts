@@ -4,6 +4,8 @@ import { type NativeConnection, Worker, type WorkerOptions } from '@temporalio/w
 import type { Activities } from '../activities/activities';
 import type { Config } from '../config';
 import { taskQueues } from '../domain/names';
+import { LeanWorker } from './lean-worker';
+import { WORKFLOW_CODE } from './workflow-code';
 
 /** Made by src/worker/bundle.ts at build time; without it (tests run the sources) the SDK bundles at start. */
 const BUNDLE = path.join(__dirname, '..', '..', 'workflow-bundle.js');
@@ -32,7 +34,7 @@ export async function createWorkers(
     shutdownForceTime: config.POSTHORN_SHUTDOWN_GRACE + 5_000,
   } satisfies Partial<WorkerOptions>;
 
-  const workflows = await Worker.create({
+  const workflows = await LeanWorker.create({
     ...shared,
     ...workflowCode(),
     taskQueue: queues.workflows,
@@ -43,7 +45,6 @@ export async function createWorkers(
     maxConcurrentWorkflowTaskPolls: POLLERS,
     maxCachedWorkflows: config.POSTHORN_MAX_CACHED_WORKFLOWS,
     stickyQueueScheduleToStartTimeout: STICKY_TIMEOUT_MS,
-    reuseV8Context: true,
   });
   const retries = await Worker.create({
     ...shared,
@@ -62,8 +63,8 @@ export async function createWorkers(
   };
 }
 
-function workflowCode(): Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath'> {
-  return existsSync(BUNDLE)
-    ? { workflowBundle: { codePath: BUNDLE } }
-    : { workflowsPath: require.resolve('../workflows') };
+function workflowCode(): Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath' | 'bundlerOptions'> {
+  if (existsSync(BUNDLE)) return { workflowBundle: { codePath: BUNDLE } };
+  const { workflowsPath, preloadModules } = WORKFLOW_CODE;
+  return { workflowsPath, bundlerOptions: { preloadModules } };
 }

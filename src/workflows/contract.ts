@@ -11,6 +11,10 @@ export type DeliverInput = {
   /** Attempts made before this run. */
   attempt: number;
   cause: Exclude<AttemptCause, 'manual'>;
+  /** It begins with waiting, for an attempt at this time (Unix milliseconds): the one before was made without a workflow. */
+  dueAtMs?: number;
+  /** That one. */
+  last?: AttemptFact;
   /** The task queue of every attempt but a quick first one. */
   retriesQueue: string;
   /** Above the longest possible attempt. */

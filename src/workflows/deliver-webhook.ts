@@ -11,7 +11,7 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { Activities } from '../activities/activities';
-import type { AttemptCause, AttemptFact, AttemptResult } from '../delivery/types';
+import type { AttemptCause, AttemptResult } from '../delivery/types';
 import { type DeliverInput, PosthornState, type WorkflowStatus } from './contract';
 
 type Signals = {
@@ -65,8 +65,8 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
   let state: WorkflowStatus['state'] = 'in_progress';
   let attemptsMade = input.attempt;
   let cause: AttemptCause = input.cause;
-  let dueAtMs: number | undefined;
-  let last: AttemptFact | undefined;
+  let dueAtMs = input.dueAtMs;
+  let last = input.last;
   let markedRetrying = false;
 
   onSignals({
@@ -90,6 +90,7 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
     ...(last && { last }),
   }));
 
+  if (dueAtMs !== undefined) cause = await nextCause();
   for (;;) {
     served.wake = asked.wake;
     if (cause === 'manual' && !wanted('cancel')) serveReplays();
@@ -168,7 +169,8 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
       const waitMs = (dueAtMs ?? 0) - Date.now();
       if (waitMs <= 0) return 'due';
       if (workflowInfo().continueAsNewSuggested) {
-        await continueAsNew<typeof deliverWebhook>({ ...input, attempt: attemptsMade, cause: 'claimed' });
+        const { dueAtMs: _, last: __, ...same } = input;
+        await continueAsNew<typeof deliverWebhook>({ ...same, attempt: attemptsMade, cause: 'claimed' });
       }
       await condition(
         () => wanted('cancel') || wanted('replay') || wanted('anew') || wanted('wake') || rescheduledToMs !== undefined,

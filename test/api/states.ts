@@ -28,7 +28,6 @@ export async function startStage(): Promise<Stage> {
     POSTHORN_RECONCILE_EVERY: '200ms',
     // The second delivery of a webhook whose first one is under way has to wait.
     POSTHORN_MAX_IN_FLIGHT_PER_WEBHOOK: '1',
-    POSTHORN_SENDER_ADDRESSES: '192.0.2.1,2001:db8::/64',
   });
   const { api } = posthorn;
   const answers = new Map<string, Answer>();

@@ -1,5 +1,5 @@
 import { type Database, openDatabase } from '../../src/db/database';
-import { loadAttempt } from '../../src/db/load-attempt';
+import { loadAttempts } from '../../src/db/load-attempt';
 import { createSecretBox, parseEncryptionKeys } from '../../src/db/secret-box';
 import { parsePublicId } from '../../src/domain/ids';
 import { generateSecret, secretProblem } from '../../src/egress/signatures';
@@ -34,9 +34,10 @@ const rotate = (id: string, body?: object) => posthorn.api.call('POST', `/webhoo
 /** The secrets that an attempt made now would sign with, the current one first. */
 async function signing(delivery: string): Promise<string[]> {
   const box = createSecretBox(parseEncryptionKeys(posthorn.env.POSTHORN_ENCRYPTION_KEYS!));
-  const facts = (await loadAttempt(db.pool, parsePublicId('delivery', delivery)!, 1))!;
-  const owner = { tenantId: facts.tenantId, webhookId: facts.webhook!.id };
-  return facts.webhook!.sealedSecrets.map(({ sealed }) => box.open(sealed, owner));
+  const key = { deliveryId: parsePublicId('delivery', delivery)!, number: 1 };
+  const [facts] = await loadAttempts(db.pool, [key]);
+  const owner = { tenantId: facts!.tenantId, webhookId: facts!.webhook!.id };
+  return facts!.webhook!.sealedSecrets.map(({ sealed }) => box.open(sealed, owner));
 }
 
 describe('the secret of a webhook', () => {

@@ -61,6 +61,7 @@ const REQUEST: ClaimRequest = {
   perWebhook: 1_000,
   held: new Map(),
   leaseMs: 60_000,
+  taker: { lane: 'workflow', modes: ['workflow'], installation: 'workflow' },
 };
 
 export const claim = (pool: Pool, request: Partial<ClaimRequest> = {}) =>
@@ -121,6 +122,7 @@ export function attemptOf(claimed: ClaimedDelivery, number: number, next: Attemp
     attemptId: newUuid(),
     number,
     trigger: claimed.trigger,
+    lane: 'workflow',
     startedAt: new Date(),
     durationMs: 12,
     statusCode: next.kind === 'end' ? 204 : 500,

@@ -3,16 +3,13 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { z } from 'zod';
 import { buildDocument, type OpenApiDocument } from '../../src/api/openapi/document';
 import { sampleOf } from '../../src/api/openapi/sample';
-import { adminRoute, type Route, route } from '../../src/api/route';
+import { adminRoute, route } from '../../src/api/route';
 import { routes } from '../../src/api/routes';
-import { idOf } from '../../src/api/schemas/common';
 
 const ROOT = path.join(__dirname, '..', '..');
 const document = buildDocument(routes);
-const nothing = async () => ({ status: 200 });
 
 let folder: string;
 beforeAll(() => {
@@ -62,21 +59,13 @@ test('every row is an operation, with its scope, and ids of its own', () => {
   expect(ids.size).toBe(routes.length);
 });
 
-test('every row says what it answers, and no two of one topic say it in the same words', () => {
-  const topics = routes.map(({ path: at, method, doc: { tag, summary, answers } }) => {
-    expect({ at, successes: Object.keys(answers).filter((status) => /^2\d\d$/.test(status)) }).not.toEqual({
-      at,
-      successes: [],
-    });
-    return `${tag}: ${summary} ${method}`;
-  });
-  // Two paths each: the one that people know from elsewhere, and ours.
-  const twice = ['Webhooks: Register a webhook post', 'Deliveries: Retry a delivery now post'];
-  expect(topics.filter((topic, n) => topics.indexOf(topic) !== n).sort()).toEqual(twice.sort());
+test('every row says what it answers', () => {
+  const silent = routes.filter(({ doc }) => Object.keys(doc.answers).length === 0);
+  expect(silent.map(({ method, path: at }) => `${method} ${at}`)).toEqual([]);
 });
 
 test('a row must say what it answers, and whom it serves: the compiler refuses one that does not', () => {
-  const row = { method: 'get', path: '/a', handler: nothing } as const;
+  const row = { method: 'get', path: '/a', handler: async () => ({ status: 204 }) } as const;
   const doc = { tag: 'A', summary: 'Get it', answers: { 204: null } };
   // @ts-expect-error no doc
   route({ ...row, scope: 'read' });
@@ -97,60 +86,6 @@ test('every reference leads to something', () => {
     const found = target.split('/').reduce<any>((at, name) => at?.[name], document);
     expect({ target, found: typeof found }).toEqual({ target, found: 'object' });
   }
-});
-
-describe('rows of other kinds', () => {
-  const doc = { tag: 'Kinds', summary: 'Of a kind', answers: { 200: null } };
-  const more: Route[] = [
-    ...routes,
-    route({
-      method: 'get',
-      path: '/event-kinds/:name/docs',
-      scope: 'read',
-      handler: nothing,
-      doc: { ...doc, answers: { 200: 'html' } },
-    }),
-    route({
-      method: 'post',
-      path: '/event-kinds',
-      scope: 'manage',
-      body: z.strictObject({ name: z.string(), since: z.date(), webhook: idOf('webhook').nullable().default(null) }),
-      query: z.strictObject({ dry: z.enum(['true']).optional() }),
-      handler: nothing,
-      doc: { ...doc, problems: ['state_conflict', 'engine_unavailable'] },
-    }),
-  ];
-  const made = buildDocument(more);
-
-  test('leave the document valid', async () => {
-    expect(await findings(made)).toEqual({ valid: true });
-  });
-
-  test('a page for people is HTML', () => {
-    expect(operation(made, 'get', '/event-kinds/{name}/docs')).toMatchObject({
-      operationId: 'get_event_kinds_name_docs',
-      parameters: [{ name: 'name', in: 'path', required: true, schema: { type: 'string' } }],
-      responses: { '200': { content: { 'text/html': { schema: { type: 'string' } } } } },
-    });
-  });
-
-  test('have the problems of their kind, and their own', () => {
-    const { responses } = operation(made, 'post', '/event-kinds');
-    expect(Object.keys(responses)).toEqual([
-      '200',
-      '400',
-      '401',
-      '403',
-      '409',
-      '413',
-      '415',
-      '422',
-      '429',
-      '500',
-      '503',
-    ]);
-    expect(responses['503']).toEqual({ $ref: '#/components/responses/database_unavailable-or-engine_unavailable' });
-  });
 });
 
 describe('schemas', () => {

@@ -1,11 +1,9 @@
-import { forgetAuditLines } from '../../src/db/audit-log';
-import { forgetReplays } from '../../src/db/replays';
 import { newUuid } from '../../src/domain/ids';
-import { sql, withDatabase } from '../api/support';
+import { sql } from '../api/support';
 import { type Installation, startInstallation } from '../support/installation';
 import { until } from '../support/until';
 
-/** What has been kept for long enough goes, in batches, and nothing else does. */
+/** What has been kept for long enough goes, and nothing else does. In batches: ../db/trim.test.ts. */
 
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
@@ -63,36 +61,4 @@ test('a worker removes lines and ended replays when their time is over', async (
   } finally {
     await posthorn.stop();
   }
-});
-
-describe('a batch', () => {
-  let posthorn: Installation;
-  beforeAll(async () => {
-    posthorn = await startInstallation({}, { worker: false });
-  });
-  afterAll(() => posthorn?.stop());
-
-  test('of audit lines takes the oldest, up to its size', async () => {
-    for (let n = 5; n > 0; n--) await addLine(posthorn, `old ${n}`, ago(DAY_MS + n * HOUR_MS));
-    await addLine(posthorn, 'young', ago(DAY_MS - HOUR_MS));
-    await withDatabase(posthorn, async ({ kysely }) => {
-      const forget = () => forgetAuditLines(kysely, ago(DAY_MS), 3);
-      expect(await forget()).toBe(3);
-      expect(await targets(posthorn)).toEqual(['old 2', 'old 1', 'young']);
-      expect(await forget()).toBe(2);
-      expect(await forget()).toBe(0);
-    });
-    expect(await targets(posthorn)).toEqual(['young']);
-  });
-
-  test('of replays leaves running ones, and those that ended late, however old', async () => {
-    const running = await addReplay(posthorn, ago(90 * DAY_MS), null);
-    for (let n = 4; n > 0; n--) await addReplay(posthorn, ago((10 + n) * DAY_MS), ago(2 * DAY_MS));
-    const late = await addReplay(posthorn, ago(5 * DAY_MS), ago(HOUR_MS));
-    await withDatabase(posthorn, async ({ kysely }) => {
-      const forget = () => forgetReplays(kysely, ago(DAY_MS), 3);
-      expect([await forget(), await forget(), await forget()]).toEqual([3, 1, 0]);
-    });
-    expect(await replays(posthorn)).toEqual([running, late]);
-  });
 });

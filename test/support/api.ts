@@ -36,9 +36,12 @@ export class TestApi {
       ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
     });
     const text = await response.text();
-    const isJson = /\bjson\b/.test(response.headers.get('content-type') ?? '');
-    const parsed = isJson ? JSON.parse(text) : text || undefined;
-    return { status: response.status, body: parsed as T, headers: response.headers };
+    const isJson = /json/.test(response.headers.get('content-type') ?? '');
+    return {
+      status: response.status,
+      body: (isJson ? JSON.parse(text) : text || undefined) as T,
+      headers: response.headers,
+    };
   }
 
   /** Calls that must succeed. */

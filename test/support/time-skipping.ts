@@ -16,6 +16,7 @@ import { createSender } from '../../src/egress/send';
 import { timeSkippingServerPath } from '../../src/embedded/time-skipping-server';
 import { createLog } from '../../src/log';
 import { startRelay } from '../../src/relay/relay';
+import { createWorkflowLane } from '../../src/relay/workflow-lane';
 import { registerSearchAttributes } from '../../src/worker/search-attributes';
 import { createWorkers } from '../../src/worker/workers';
 import { TestApi } from './api';
@@ -80,17 +81,20 @@ export async function startSkippingInstallation(): Promise<SkippingInstallation>
   });
   const workers = await createWorkers(config, env.nativeConnection, activities);
   const ended = workers.run();
-  const relay = startRelay({
-    db,
-    client,
-    inFlight,
-    log,
-    taskQueuePrefix: config.POSTHORN_TASK_QUEUE,
-    attemptTimeoutMs: LEASE_MS,
-    leaseMs: LEASE_MS,
-    perWebhook: config.POSTHORN_MAX_IN_FLIGHT_PER_WEBHOOK,
-    lanes: config.POSTHORN_LANES,
-  });
+  const relay = startRelay(
+    {
+      ...{ db, log, leaseMs: LEASE_MS },
+      perWebhook: config.POSTHORN_MAX_IN_FLIGHT_PER_WEBHOOK,
+      lanes: config.POSTHORN_LANES,
+      firstAttempt: 'workflow',
+    },
+    createWorkflowLane({
+      ...{ db, client, inFlight, log },
+      taskQueuePrefix: config.POSTHORN_TASK_QUEUE,
+      attemptTimeoutMs: LEASE_MS,
+      modes: () => ['workflow'],
+    }),
+  );
   const api = await startApi(config, log, { onWork: relay.nudge });
 
   return {

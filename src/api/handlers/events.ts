@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { type EventFilter, findEvent, listEvents } from '../../db/events';
-import { type NewEvent, publishEvent, publishOnce } from '../../db/publish';
+import type { NewEvent } from '../../db/publish';
 import { envelope } from '../../domain/envelope';
 import { matchingPatterns } from '../../domain/event-types';
 import { newUuid, toPublicId } from '../../domain/ids';
@@ -27,19 +27,15 @@ export async function publish(context: Context<Body, None>): Promise<Answer> {
   const event = await toNewEvent(services, tenantId, body, rawMember(context.bodyText, 'data')!);
   if (!once || event.producerId !== undefined) return answerOnce(context, () => publishNow(services, event));
   const head = answerHead(event);
-  const published = await publishOnce(
-    services.db.pool,
-    event,
-    once,
-    `${JSON.stringify(head).slice(0, -1)},"deliveries":`,
-  );
+  const beforeCount = `${JSON.stringify(head).slice(0, -1)},"deliveries":`;
+  const published = await services.publisher.publishOnce(event, { ...once, answerHead: beforeCount });
   if (published.state !== 'published') return answerAgain(context, published);
   services.notifyWork();
   return { status: 202, body: { ...head, deliveries: published.deliveries } };
 }
 
 async function publishNow(services: Services, event: NewEvent): Promise<Answer> {
-  const published = await publishEvent(services.db.pool, event);
+  const published = await services.publisher.publish(event);
   if (!published.duplicate) services.notifyWork();
   return {
     status: published.duplicate ? 200 : 202,

@@ -3,7 +3,7 @@ import { EVENT_TYPE } from '../../domain/event-types';
 import { idPattern } from '../../domain/ids';
 import type { Scope } from '../../domain/scopes';
 import { type ProblemCode, problemStatus, problemTitle } from '../errors';
-import type { ParamKind, Route, RouteDoc } from '../route';
+import type { ParamKind, Route } from '../route';
 import { problemOut } from '../schemas/out/problem';
 import { type JsonSchema, toJsonSchema } from './json-schema';
 import { problemsOf } from './problems';
@@ -50,7 +50,6 @@ export type OpenApiDocument = {
 };
 
 const JSON_TYPE = 'application/json';
-const HTML_TYPE = 'text/html';
 const PROBLEM_TYPE = 'application/problem+json';
 const HEADERS = '#/components/headers/';
 const RESPONSES = '#/components/responses/';
@@ -62,6 +61,7 @@ const DESCRIPTION = [
   'Lists are newest first, event types by name: pass `next_cursor` as `cursor` until it is null.',
 ].join('\n\n');
 
+/** The document of these rows. */
 export function buildDocument(routes: readonly Route[]): OpenApiDocument {
   const schemas: Record<string, JsonSchema> = {};
   const responses: Record<string, Answer> = {};
@@ -117,7 +117,7 @@ function toOperation(row: Route, ...[schemas, responses]: Shared): Operation {
     ...(row.body && { requestBody: toRequestBody(row.body, schemas) }),
     responses: {
       ...Object.fromEntries(
-        Object.entries(row.doc.answers).map(([status, answer]) => [status, toAnswer(answer, schemas)]),
+        Object.entries(row.doc.answers).map(([status, schema]) => [status, toAnswer(schema, schemas)]),
       ),
       ...problemAnswers(problemsOf(row), schemas, responses),
     },
@@ -157,12 +157,12 @@ function toRequestBody(body: z.ZodType, schemas: Record<string, JsonSchema>): No
   };
 }
 
-function toAnswer(answer: RouteDoc['answers'][number], schemas: Record<string, JsonSchema>): Answer {
+function toAnswer(schema: z.ZodType | 'html' | null, schemas: Record<string, JsonSchema>): Answer {
   return {
     description: 'Success',
     headers: { 'X-Request-Id': { $ref: `${HEADERS}RequestId` } },
-    ...(answer === 'html' && { content: { [HTML_TYPE]: { schema: { type: 'string' } } } }),
-    ...(answer && answer !== 'html' && { content: { [JSON_TYPE]: { schema: toJsonSchema(answer, schemas) } } }),
+    ...(schema === 'html' && { content: { 'text/html': { schema: { type: 'string' } } } }),
+    ...(schema && schema !== 'html' && { content: { [JSON_TYPE]: { schema: toJsonSchema(schema, schemas) } } }),
   };
 }
 

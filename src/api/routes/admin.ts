@@ -3,41 +3,39 @@ import * as tenants from '../handlers/tenants';
 import { adminRoute, type Route } from '../route';
 import { createApiKeyBody, createTenantBody, listApiKeysQuery, listTenantsQuery } from '../schemas/api-keys';
 import { emptyBody } from '../schemas/deliveries';
-import { apiKeyListOut, apiKeyOut, newApiKeyOut } from '../schemas/out/api-key';
-import { tenantListOut, tenantOut } from '../schemas/out/tenant';
+import { apiKeyListOut, apiKeyOut, newApiKeyOut, tenantListOut, tenantOut } from '../schemas/out/api-key';
 
 const key = { key: 'apiKey' } as const;
 
-const tag = 'Tenants and keys';
-
+/** Tenants and their keys, for admin keys. */
 export const adminRoutes: Route[] = [
   adminRoute({
     method: 'post',
     path: '/tenants',
     body: createTenantBody,
     handler: tenants.create,
-    doc: { tag, summary: 'Create a tenant', answers: { 201: tenantOut } },
+    doc: { tag: 'Tenants and keys', summary: 'Create a tenant', answers: { 201: tenantOut } },
   }),
   adminRoute({
     method: 'get',
     path: '/tenants',
     query: listTenantsQuery,
     handler: tenants.list,
-    doc: { tag, summary: 'List tenants', answers: { 200: tenantListOut } },
+    doc: { tag: 'Tenants and keys', summary: 'List tenants', answers: { 200: tenantListOut } },
   }),
   adminRoute({
     method: 'post',
     path: '/api-keys',
     body: createApiKeyBody,
     handler: apiKeys.create,
-    doc: { tag, summary: 'Create an API key', answers: { 201: newApiKeyOut } },
+    doc: { tag: 'Tenants and keys', summary: 'Create an API key', answers: { 201: newApiKeyOut } },
   }),
   adminRoute({
     method: 'get',
     path: '/api-keys',
     query: listApiKeysQuery,
     handler: apiKeys.list,
-    doc: { tag, summary: 'List API keys', answers: { 200: apiKeyListOut } },
+    doc: { tag: 'Tenants and keys', summary: 'List API keys', answers: { 200: apiKeyListOut } },
   }),
   adminRoute({
     method: 'post',
@@ -45,6 +43,6 @@ export const adminRoutes: Route[] = [
     ids: key,
     body: emptyBody,
     handler: apiKeys.revoke,
-    doc: { tag, summary: 'Revoke an API key', answers: { 200: apiKeyOut } },
+    doc: { tag: 'Tenants and keys', summary: 'Revoke an API key', answers: { 200: apiKeyOut } },
   }),
 ];

@@ -2,13 +2,14 @@ import * as deliveries from '../handlers/deliveries';
 import { type Route, route } from '../route';
 import { emptyBody, listDeliveriesQuery, rescheduleBody } from '../schemas/deliveries';
 import { deliveryDetailOut, deliveryListOut, deliveryOut, deliveryStatusOut } from '../schemas/out/delivery';
-import { ENGINE } from './engine-problems';
+import { ENGINE } from './problems';
 
 const delivery = { delivery: 'delivery' } as const;
-const both = { webhook: 'webhook', ...delivery } as const;
-
+const webhook = { webhook: 'webhook' } as const;
+const both = { ...webhook, ...delivery };
 const retry = { method: 'post', scope: 'manage', body: emptyBody, handler: deliveries.retry } as const;
 
+/** Deliveries, and what operators do to them. The first row that matches a path wins. */
 export const deliveryRoutes: Route[] = [
   route({
     ...retry,

@@ -6,8 +6,7 @@ import { eventTypeListOut, eventTypeOut, seededOut } from '../schemas/out/event-
 
 const eventType = { name: 'eventTypeName' } as const;
 
-const tag = 'Event types';
-
+/** What a tenant has described of its events. */
 export const eventTypeRoutes: Route[] = [
   route({
     method: 'post',
@@ -15,7 +14,12 @@ export const eventTypeRoutes: Route[] = [
     scope: 'manage',
     body: createEventTypeBody,
     handler: eventTypes.create,
-    doc: { tag, summary: 'Describe an event type', answers: { 201: eventTypeOut }, problems: ['state_conflict'] },
+    doc: {
+      tag: 'Event types',
+      summary: 'Describe an event type',
+      answers: { 201: eventTypeOut },
+      problems: ['state_conflict'],
+    },
   }),
   route({
     method: 'get',
@@ -23,7 +27,7 @@ export const eventTypeRoutes: Route[] = [
     scope: 'read',
     query: listEventTypesQuery,
     handler: eventTypes.list,
-    doc: { tag, summary: 'List event types by name', answers: { 200: eventTypeListOut } },
+    doc: { tag: 'Event types', summary: 'List event types, by name', answers: { 200: eventTypeListOut } },
   }),
   route({
     method: 'post',
@@ -31,7 +35,12 @@ export const eventTypeRoutes: Route[] = [
     scope: 'manage',
     body: emptyBody,
     handler: eventTypes.seed,
-    doc: { tag, summary: 'Add ten common event types', answers: { 200: seededOut }, problems: ['state_conflict'] },
+    doc: {
+      tag: 'Event types',
+      summary: 'Add the ten standard event types',
+      answers: { 200: seededOut },
+      problems: ['state_conflict'],
+    },
   }),
   route({
     method: 'get',
@@ -39,7 +48,7 @@ export const eventTypeRoutes: Route[] = [
     scope: 'read',
     ids: eventType,
     handler: eventTypes.get,
-    doc: { tag, summary: 'Get an event type with its versions', answers: { 200: eventTypeOut } },
+    doc: { tag: 'Event types', summary: 'Get an event type with its versions', answers: { 200: eventTypeOut } },
   }),
   route({
     method: 'patch',
@@ -48,7 +57,7 @@ export const eventTypeRoutes: Route[] = [
     ids: eventType,
     body: patchEventTypeBody,
     handler: eventTypes.patch,
-    doc: { tag, summary: 'Change an event type', answers: { 200: eventTypeOut } },
+    doc: { tag: 'Event types', summary: 'Change an event type', answers: { 200: eventTypeOut } },
   }),
   route({
     method: 'delete',
@@ -56,7 +65,7 @@ export const eventTypeRoutes: Route[] = [
     scope: 'manage',
     ids: eventType,
     handler: eventTypes.remove,
-    doc: { tag, summary: 'Delete an event type with its versions', answers: { 204: null } },
+    doc: { tag: 'Event types', summary: 'Forget an event type', answers: { 204: null } },
   }),
   route({
     method: 'post',
@@ -66,8 +75,8 @@ export const eventTypeRoutes: Route[] = [
     body: addVersionBody,
     handler: eventTypes.addVersion,
     doc: {
-      tag,
-      summary: 'Add a version, with its schema and an example',
+      tag: 'Event types',
+      summary: 'Add a version with its schema',
       answers: { 201: eventTypeOut },
       problems: ['state_conflict'],
     },
@@ -78,6 +87,6 @@ export const eventTypeRoutes: Route[] = [
     scope: 'read',
     ids: eventType,
     handler: eventTypes.docs,
-    doc: { tag, summary: 'Read about an event type: a page for people', answers: { 200: 'html' } },
+    doc: { tag: 'Event types', summary: 'Read about an event type: a page for people', answers: { 200: 'html' } },
   }),
 ];

@@ -9,6 +9,7 @@ import { duplicateOut, eventListOut, eventOut, publishedBatchOut, publishedOut }
 
 const event = { event: 'event' } as const;
 
+/** Publishing, and what was published. */
 export const eventRoutes: Route[] = [
   route({
     method: 'post',

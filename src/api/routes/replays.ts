@@ -18,6 +18,7 @@ const event = { event: 'event' } as const;
 const webhook = { webhook: 'webhook' } as const;
 const replay = { replay: 'replay' } as const;
 
+/** Sending again, and dead letters. */
 export const replayRoutes: Route[] = [
   route({
     method: 'post',

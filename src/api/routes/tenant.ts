@@ -4,16 +4,17 @@ import * as settings from '../handlers/settings';
 import { type Route, route } from '../route';
 import { listAuditQuery } from '../schemas/audit-log';
 import { auditListOut } from '../schemas/out/audit-log';
-import { senderAddressesOut, settingsOut } from '../schemas/out/tenant';
+import { senderAddressesOut, settingsOut } from '../schemas/out/settings';
 import { patchSettingsBody } from '../schemas/settings';
 
+/** A tenant's settings and its audit log. */
 export const tenantRoutes: Route[] = [
   route({
     method: 'get',
     path: '/settings',
     scope: 'read',
     handler: settings.get,
-    doc: { tag: 'Settings', summary: "Read the tenant's settings", answers: { 200: settingsOut } },
+    doc: { tag: 'Settings', summary: 'Get the settings of the tenant', answers: { 200: settingsOut } },
   }),
   route({
     method: 'patch',
@@ -21,7 +22,7 @@ export const tenantRoutes: Route[] = [
     scope: 'manage',
     body: patchSettingsBody,
     handler: settings.patch,
-    doc: { tag: 'Settings', summary: "Change the tenant's settings", answers: { 200: settingsOut } },
+    doc: { tag: 'Settings', summary: 'Change the settings of the tenant', answers: { 200: settingsOut } },
   }),
   route({
     method: 'get',
@@ -29,7 +30,7 @@ export const tenantRoutes: Route[] = [
     scope: 'manage',
     query: listAuditQuery,
     handler: auditLog.list,
-    doc: { tag: 'Audit log', summary: 'List who did what', answers: { 200: auditListOut } },
+    doc: { tag: 'Audit log', summary: 'List what was done, and by whom', answers: { 200: auditListOut } },
   }),
   route({
     method: 'get',
@@ -37,7 +38,7 @@ export const tenantRoutes: Route[] = [
     scope: 'read',
     handler: senderAddresses,
     doc: {
-      tag: 'Sender addresses',
+      tag: 'Settings',
       summary: 'List the addresses that deliveries come from',
       answers: { 200: senderAddressesOut },
     },

@@ -20,12 +20,12 @@ import {
   rotateSecretBody,
   verifyQuery,
 } from '../schemas/webhooks';
-import { ENGINE } from './engine-problems';
+import { ENGINE } from './problems';
 
 const webhook = { webhook: 'webhook' } as const;
-
 const onWebhook = { method: 'post', scope: 'manage', ids: webhook, body: emptyBody } as const;
 
+/** Registering endpoints, and what operators do to them. */
 export const webhookRoutes: Route[] = [
   route({
     method: 'post',
@@ -143,7 +143,7 @@ export const webhookRoutes: Route[] = [
     handler: verification.verify,
     doc: {
       tag: 'Webhooks',
-      summary: 'Ask the endpoint to prove that it wants deliveries',
+      summary: 'Send the endpoint a challenge',
       answers: { 200: webhookOut, 202: webhookOut },
       problems: ['engine_unavailable'],
     },

@@ -1,16 +1,16 @@
 import { z } from 'zod';
-import { actorOut, listOf, publicId, time } from './common';
+import { listOf, publicId, time } from './common';
 
-export const auditLineOut = z
-  .strictObject({
-    id: publicId('audit'),
-    actor: actorOut,
-    action: z.string().regex(/^[a-z_]+(\.[a-z_]+)+$/),
-    target: z.string(),
-    /** What was changed; each action has its own. */
-    details: z.record(z.string(), z.unknown()),
-    created_at: time,
-  })
-  .meta({ id: 'AuditLine' });
-
-export const auditListOut = listOf(auditLineOut, 'audit');
+export const auditListOut = listOf(
+  z
+    .strictObject({
+      id: publicId('audit'),
+      actor: z.string().meta({ description: 'The id of an API key, or a word such as cli' }),
+      action: z.string(),
+      target: z.string(),
+      details: z.record(z.string(), z.unknown()),
+      created_at: time,
+    })
+    .meta({ id: 'AuditLine' }),
+  'audit',
+);

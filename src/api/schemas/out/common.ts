@@ -16,12 +16,6 @@ export const count = z.int().min(0);
 /** An HTTP status that a receiver answered with. */
 export const receiverStatus = z.int().min(100).max(999);
 
-/** The id of an API key, or a word such as `cli`. */
-export const actorOut = z.string();
-
-/** What is wrong with one field of a request. */
-export const fieldProblemOut = z.strictObject({ field: z.string(), rule: z.string() });
-
 /** One page of a list; `next_cursor` is null on the last one. */
 export const listOf = <Item extends z.ZodType>(item: Item, kind: IdKind) =>
   z.strictObject({ data: z.array(item), next_cursor: publicId(kind).nullable() });

@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import { PROBLEM_CODES, type ProblemCode } from '../../errors';
-import { fieldProblemOut } from './common';
 
 /** Problem details (RFC 9457). */
 export const problemOut = z
@@ -10,7 +9,7 @@ export const problemOut = z
     status: z.int().min(400).max(599),
     code: z.enum(PROBLEM_CODES as [ProblemCode, ...ProblemCode[]]),
     detail: z.string(),
-    errors: z.array(fieldProblemOut).optional(),
+    errors: z.array(z.strictObject({ field: z.string(), rule: z.string() })).optional(),
     request_id: z.string(),
   })
   .meta({ id: 'Problem' });

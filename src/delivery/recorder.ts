@@ -1,12 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { loadAttempt } from '../db/load-attempt';
-import { type AttemptRecord, recordAttempts } from '../db/record-attempts';
-import { classify, type Verdict } from '../domain/classify';
+import type { Database } from '../db/database';
+import { loadAttempts } from '../db/load-attempt';
+import type { AttemptRecord } from '../db/record-attempts';
+import { classify } from '../domain/classify';
 import { toRetryPolicy } from '../domain/retry-schedule';
-import { fromUnrecorded, logAttempt, logGate, madeResult, toFact, toUnrecorded } from './attempt-record';
+import type { Log } from '../log';
+import { fromUnrecorded, madeResult, toFact, toUnrecorded } from './attempt-record';
+import type { WriteAttempt } from './attempt-writer';
 import { decide } from './decide';
-import type { AttemptDeps } from './make-attempt';
 import { placeOf, toNext } from './next-step';
+import type { Made } from './post-attempt';
 import type { AttemptRequest, AttemptResult, UnrecordedAttempt } from './types';
 
 /** How long a made POST waits for Postgres to take its record before the workflow is asked to see to it. */
@@ -20,21 +23,18 @@ const MAX_REMEMBERED = 1_000;
  * its delivery has moved on.
  */
 export function createRecorder(
-  { db, log, onRaised }: AttemptDeps,
+  { db, log, writeAttempt }: { db: Database; log: Log; writeAttempt: WriteAttempt },
   again: (request: AttemptRequest) => Promise<AttemptResult>,
 ) {
   const remembered = new Map<string, AttemptRecord>();
 
-  async function recordPatiently(
-    record: AttemptRecord,
-    verdict: Verdict,
-    request: AttemptRequest,
-  ): Promise<AttemptResult> {
+  async function recordPatiently(made: Made, request: AttemptRequest): Promise<AttemptResult> {
+    const { record } = made;
     let patient = true;
     const written = (async () => {
       for (;;) {
         try {
-          return await write(record, verdict, request);
+          return await write(made, request);
         } catch (error) {
           if (!patient) return undefined;
           log.warn({ event: 'record_failed', delivery_id: record.deliveryId, err: message(error) });
@@ -50,13 +50,9 @@ export function createRecorder(
     return { kind: 'unrecorded', record: toUnrecorded(record, request) };
   }
 
-  async function write(record: AttemptRecord, verdict: Verdict, request: AttemptRequest): Promise<AttemptResult> {
-    const { moved, logged, gates, raised } = await recordAttempts(db.pool, [record]);
-    // One line per attempt, however often its recording had to be repeated.
-    if (logged.has(record.deliveryId)) logAttempt(log, record);
-    for (const change of gates) logGate(log, change);
-    if (raised) onRaised();
-    if (!moved.has(record.deliveryId)) return again({ ...request, cause: 'claimed' });
+  async function write({ record, verdict }: Made, request: AttemptRequest): Promise<AttemptResult> {
+    const { moved } = await writeAttempt(record);
+    if (!moved) return again({ ...request, cause: 'claimed' });
     const last = toFact(record);
     if (verdict.kind !== 'retry') return { kind: verdict.kind, last };
     return {
@@ -70,7 +66,7 @@ export function createRecorder(
 
   async function recordMade(made: UnrecordedAttempt): Promise<AttemptResult> {
     const request = { deliveryId: made.deliveryId, number: made.number, cause: made.cause };
-    const facts = await loadAttempt(db.pool, made.deliveryId, made.number);
+    const [facts] = await loadAttempts(db.pool, [made]);
     const decision = decide(facts, request);
     if (!facts?.queue || !facts.webhook || facts.recorded) {
       return decision.do === 'answer' ? decision.result : { kind: 'cancelled' };
@@ -80,7 +76,7 @@ export function createRecorder(
     const verdict = classify(madeResult(made), toRetryPolicy(live.webhook.retryPolicy), place);
     const key = `${made.deliveryId}/${made.number}`;
     const record = { ...(remembered.get(key) ?? fromUnrecorded(made, live)), next: toNext(verdict, place) };
-    const answer = await write(record, verdict, request);
+    const answer = await write({ record, verdict }, request);
     remembered.delete(key);
     return answer;
   }

@@ -1,0 +1,91 @@
+export type BatcherSettings<In> = {
+  /** Items of one batch, at most. */
+  maxItems: number;
+  /** Batches under way at once; what comes meanwhile waits for the next one. */
+  maxRunning: number;
+  /** From the start of one batch to that of the next, milliseconds: while items keep coming, fewer and larger batches. */
+  gatherMs?: number;
+  /** What an item weighs, and what a batch may weigh in all; a heavier item goes alone. */
+  weightOf?: (item: In) => number;
+  maxWeight?: number;
+  /** Items with the same key never share a batch; undefined: with any. */
+  keyOf?: (item: In) => string | undefined;
+};
+
+type Waiting<In, Out> = { item: In; resolve: (out: Out | Promise<Out>) => void; reject: (error: unknown) => void };
+
+/**
+ * Does for many callers in one go what each asks for by itself: the first one that comes is served at once, those that
+ * come while a batch is under way share the next. So a statement that costs the same for one row and for fifty is paid
+ * once, and nobody waits where nobody else is there.
+ *
+ * @param run answers for the items, in their order; a promise among the answers is its item's own outcome. Where `run`
+ * itself rejects, so does every item of the batch
+ */
+export function createBatcher<In, Out>(
+  run: (items: In[]) => Promise<readonly (Out | Promise<Out>)[]>,
+  { maxItems, maxRunning, gatherMs = 0, weightOf = () => 0, maxWeight = 0, keyOf }: BatcherSettings<In>,
+): (item: In) => Promise<Out> {
+  let waiting: Waiting<In, Out>[] = [];
+  let running = 0;
+  let lastStart = Number.NEGATIVE_INFINITY;
+  let scheduled = false;
+
+  return (item) =>
+    new Promise((resolve, reject) => {
+      waiting.push({ item, resolve, reject });
+      schedule();
+    });
+
+  function schedule(): void {
+    if (scheduled || waiting.length === 0 || running >= maxRunning) return;
+    scheduled = true;
+    const waitMs = waiting.length >= maxItems ? 0 : lastStart + gatherMs - performance.now();
+    // Not in the same turn: callers that are served by one read of a socket belong together.
+    if (waitMs <= 0) setImmediate(start);
+    else setTimeout(start, waitMs);
+  }
+
+  function start(): void {
+    scheduled = false;
+    const batch = take();
+    running++;
+    lastStart = performance.now();
+    run(batch.map(({ item }) => item))
+      .then(
+        (outs) => {
+          for (const [i, { resolve }] of batch.entries()) resolve(outs[i]!);
+        },
+        (error: unknown) => {
+          for (const { reject } of batch) reject(error);
+        },
+      )
+      .finally(() => {
+        running--;
+        schedule();
+      });
+    schedule();
+  }
+
+  /** The next batch, in order of arrival but for items that have to wait. */
+  function take(): Waiting<In, Out>[] {
+    const taken: Waiting<In, Out>[] = [];
+    const left: Waiting<In, Out>[] = [];
+    const keys = new Set<string>();
+    let weight = 0;
+    for (const one of waiting) {
+      const key = keyOf?.(one.item);
+      const heavier = weight + weightOf(one.item);
+      const full = taken.length >= maxItems || (taken.length > 0 && heavier > maxWeight) || left.length > 0;
+      if (full || (key !== undefined && keys.has(key))) {
+        left.push(one);
+        continue;
+      }
+      taken.push(one);
+      weight = heavier;
+      if (key !== undefined) keys.add(key);
+    }
+    waiting = left;
+    return taken;
+  }
+}

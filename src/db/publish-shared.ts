@@ -1,0 +1,94 @@
+import type { Pool } from 'pg';
+import { createBatcher } from './batcher';
+import { wasRefused } from './database';
+import { type NewEvent, type Published, type PublishedOnce, publishEvent, publishOnce, readDuplicate } from './publish';
+import { type BatchEvent, type KeyedRequest, publishChunk } from './publish-batch';
+
+/** Events of one statement; more would only make the first of them wait. */
+const MAX_EVENTS = 64;
+/** One statement writes while the one before it waits for its commit to reach the disk. */
+const MAX_STATEMENTS = 2;
+/** Deliveries that one shared statement makes at most; an event with more has a statement of its own. */
+const MAX_DELIVERIES = 2_000;
+/** What an event of a type that was not seen yet is taken to have. */
+const UNKNOWN_FAN_OUT = 100;
+const KNOWN_TYPES = 10_000;
+
+export type Publisher = {
+  /** Publishes one event, in a statement that it may share with others. */
+  publish(event: NewEvent): Promise<Published>;
+  /** The same for a request with an `Idempotency-Key`: see {@link publishOnce}. */
+  publishOnce(event: Omit<NewEvent, 'producerId'>, request: KeyedRequest): Promise<PublishedOnce>;
+};
+
+/** An event that waits for its statement. */
+type Item = { event: NewEvent; request?: KeyedRequest };
+type Outcome = Published | 'key_taken';
+
+/**
+ * Publishes that come while others are under way share a statement, and with it its trip, its commit and its flush to
+ * disk, whoever their tenants are. Each is answered once its own event is on disk. Where Postgres refuses a shared
+ * statement, every event of it is published for itself, so that none fails for another's sake.
+ */
+export function createPublisher(pool: Pool): Publisher {
+  const fanOut = new Map<string, number>();
+  const typeOf = ({ tenantId, type }: NewEvent) => `${tenantId}/${type}`;
+
+  const add = createBatcher<Item, Outcome>(publishTogether, {
+    maxItems: MAX_EVENTS,
+    maxRunning: MAX_STATEMENTS,
+    weightOf: ({ event }) => fanOut.get(typeOf(event)) ?? UNKNOWN_FAN_OUT,
+    maxWeight: MAX_DELIVERIES,
+    // Only the key of a request may not come twice in one statement.
+    keyOf: ({ event, request }) => request && `${event.tenantId}/${request.key}`,
+  });
+
+  async function publishTogether(items: Item[]): Promise<(Outcome | Promise<Outcome>)[]> {
+    const [first] = items;
+    if (items.length === 1 && !first!.request) return [await publishAlone(first!)];
+    try {
+      const results = await publishChunk(pool, items.map(toBatchEvent));
+      return results.map((result, i) => {
+        const { event } = items[i]!;
+        if (!result) return 'key_taken';
+        if (result.duplicate) return readDuplicate(pool, event);
+        learn(event, result.deliveries);
+        return { ...result, type: event.type, createdAt: event.createdAt };
+      });
+    } catch (error) {
+      // Refused as a whole, so nothing of it was written. One of them, or a week without a partition, may be why.
+      if (!wasRefused(error)) throw error;
+      return items.map(publishAlone);
+    }
+  }
+
+  async function publishAlone({ event, request }: Item): Promise<Outcome> {
+    if (request) return 'key_taken'; // it is tried in a statement of its own
+    const published = await publishEvent(pool, event);
+    if (!published.duplicate) learn(event, published.deliveries);
+    return published;
+  }
+
+  function learn(event: NewEvent, deliveries: number): void {
+    if (fanOut.size >= KNOWN_TYPES) fanOut.clear();
+    fanOut.set(typeOf(event), deliveries);
+  }
+
+  return {
+    publish: async (event) => (await add({ event })) as Published,
+    async publishOnce(event, request) {
+      const published = await add({ event, request });
+      return published === 'key_taken'
+        ? publishOnce(pool, event, request)
+        : { state: 'published', deliveries: published.deliveries };
+    },
+  };
+}
+
+function toBatchEvent({ event: { producerId, ...event }, request }: Item): BatchEvent {
+  return {
+    ...event,
+    ...(producerId !== undefined && { once: { kind: 'event', key: producerId } }),
+    ...(request && { request }),
+  };
+}

@@ -1,0 +1,59 @@
+import { createBatcher } from '../db/batcher';
+import { type Database, wasRefused } from '../db/database';
+import { type AttemptRecord, recordAttempts } from '../db/record-attempts';
+import type { Log } from '../log';
+import { logAttempt, logGate } from './attempt-record';
+
+/** Attempts that one statement writes down. */
+const MAX_ATTEMPTS = 100;
+/** From one statement to the next while attempts keep ending: fewer statements, and nobody notices 5 ms. */
+const GATHER_MS = 5;
+const MAX_STATEMENTS = 2;
+
+/** What became of an attempt's record. */
+export type Written = {
+  /** The delivery moved on by it; else it had ended already, or this attempt was counted before. */
+  moved: boolean;
+  /** Another attempt was asked for meanwhile, and its delivery is claimable again. */
+  wanted: boolean;
+};
+
+/** Writes one attempt down, in a statement that it may share. @throws while the database does not take it */
+export type WriteAttempt = (record: AttemptRecord) => Promise<Written>;
+
+export type AttemptWriterDeps = {
+  db: Database;
+  log: Log;
+  /** An operational event waits to be published. */
+  onRaised: () => void;
+};
+
+/**
+ * Attempts that end at the same time are written down together. Each has its line in the log once, however often its
+ * record had to be repeated; and where Postgres refuses one, the others do not suffer for it.
+ */
+export function createAttemptWriter({ db, log, onRaised }: AttemptWriterDeps): WriteAttempt {
+  return createBatcher<AttemptRecord, Written>(writeTogether, {
+    maxItems: MAX_ATTEMPTS,
+    maxRunning: MAX_STATEMENTS,
+    gatherMs: GATHER_MS,
+    keyOf: ({ deliveryId }) => deliveryId,
+  });
+
+  async function writeTogether(records: AttemptRecord[]): Promise<(Written | Promise<Written>)[]> {
+    try {
+      return await write(records);
+    } catch (error) {
+      if (records.length === 1 || !wasRefused(error)) throw error;
+      return records.map(async (record) => (await write([record]))[0]!);
+    }
+  }
+
+  async function write(records: AttemptRecord[]): Promise<Written[]> {
+    const { moved, logged, wanted, gates, raised } = await recordAttempts(db.pool, records);
+    for (const record of records) if (logged.has(record.deliveryId)) logAttempt(log, record);
+    for (const change of gates) logGate(log, change);
+    if (raised) onRaised();
+    return records.map(({ deliveryId }) => ({ moved: moved.has(deliveryId), wanted: wanted.has(deliveryId) }));
+  }
+}

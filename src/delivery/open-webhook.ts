@@ -1,0 +1,17 @@
+import type { WebhookFacts } from '../db/load-attempt';
+import type { SecretBox } from '../db/secret-box';
+
+/** What signs and goes along, in the clear: for the time of an attempt. */
+export type OpenedWebhook = { secrets: string[]; headers: Record<string, string> };
+
+/** Opens what a webhook keeps sealed. @throws where a key is missing from the keyring */
+export function openWebhook(secretBox: SecretBox, tenantId: string, webhook: WebhookFacts): OpenedWebhook {
+  const owner = { tenantId, webhookId: webhook.id };
+  return {
+    secrets: webhook.sealedSecrets.map(({ sealed }) => secretBox.open(sealed, owner)),
+    headers:
+      webhook.sealedHeaders === null
+        ? {}
+        : (JSON.parse(secretBox.open(webhook.sealedHeaders, owner)) as Record<string, string>),
+  };
+}

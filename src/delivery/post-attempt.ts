@@ -1,0 +1,47 @@
+import type { AttemptFacts, WebhookFacts } from '../db/load-attempt';
+import type { AttemptRecord } from '../db/record-attempts';
+import { classify, type Verdict } from '../domain/classify';
+import type { DeliveryLane } from '../domain/first-attempt';
+import { toPublicId } from '../domain/ids';
+import { toRetryPolicy } from '../domain/retry-schedule';
+import { buildHeaders } from '../egress/headers';
+import type { Sender } from '../egress/send';
+import { toPostResult, toRecord } from './attempt-record';
+import { placeOf, toNext } from './next-step';
+import type { OpenedWebhook } from './open-webhook';
+import type { AttemptRequest } from './types';
+
+/** What an attempt is made from: a delivery that may be sent now. */
+export type Sendable = Pick<AttemptFacts, 'tenantId' | 'eventId' | 'eventType' | 'body'> &
+  Required<Pick<AttemptFacts, 'queue'>> & { webhook: WebhookFacts };
+
+/** An attempt that was made and is yet to be written down. */
+export type Made = { record: AttemptRecord; verdict: Verdict };
+
+/** Signs, POSTs and classifies; both lanes make their attempts here. What the receiver did is data in the result. */
+export async function postAttempt(
+  sender: Sender,
+  facts: Sendable,
+  request: AttemptRequest,
+  { secrets, headers: custom }: OpenedWebhook,
+  lane: DeliveryLane,
+): Promise<Made> {
+  const { webhook, body } = facts;
+  const policy = toRetryPolicy(webhook.retryPolicy);
+  const headers = buildHeaders({
+    eventId: toPublicId('event', facts.eventId),
+    deliveryId: toPublicId('delivery', request.deliveryId),
+    eventType: facts.eventType,
+    attemptNumber: request.number,
+    retryable: classify({ statusCode: 500 }, policy, placeOf(facts, request, 0)).kind === 'retry',
+    timestampSeconds: Math.floor(Date.now() / 1000),
+    body,
+    secrets,
+    styles: webhook.signatureStyles,
+    custom,
+  });
+  const result = await sender.send({ url: webhook.url, headers, body, timeoutMs: webhook.timeoutMs });
+  const place = placeOf(facts, request, result.durationMs);
+  const verdict = classify(toPostResult(result), policy, place);
+  return { record: toRecord(facts, { request, headers, result, next: toNext(verdict, place), lane }), verdict };
+}

@@ -1,0 +1,61 @@
+import type { Log } from '../log';
+import { type StartSettings, startWaiting, type WaitingDelivery } from './start-workflow';
+
+/** Starts at once, as in the workflow lane. */
+const CONCURRENCY = 16;
+/** What waits to be started is only known here; beyond this the reconciler finds it once its retry is overdue. */
+const MAX_WAITING = 10_000;
+const BACK_OFF_MS = 1_000;
+
+/**
+ * Gives deliveries whose express attempt did not succeed to the engine: a workflow each, which waits for the next
+ * attempt. While Temporal is away they wait here; if this process dies first, the reconciler starts them.
+ */
+export function createWaitingStarts(settings: StartSettings & { log: Log }) {
+  const { log } = settings;
+  const waiting: WaitingDelivery[] = [];
+  const running = new Set<Promise<void>>();
+  let pausedUntil = 0;
+  let timer: NodeJS.Timeout | undefined;
+  let stopping = false;
+
+  function startNext(): void {
+    const pauseMs = pausedUntil - performance.now();
+    if (pauseMs > 0) {
+      timer ??= setTimeout(() => {
+        timer = undefined;
+        startNext();
+      }, pauseMs);
+      return;
+    }
+    while (!stopping && running.size < CONCURRENCY && waiting.length > 0) {
+      const delivery = waiting.shift()!;
+      const started: Promise<void> = startWaiting(settings, delivery)
+        .catch((error: Error) => {
+          log.warn({ event: 'start_failed', err: error.message });
+          pausedUntil = performance.now() + BACK_OFF_MS;
+          waiting.unshift(delivery);
+        })
+        .finally(() => {
+          running.delete(started);
+          startNext();
+        });
+      running.add(started);
+    }
+  }
+
+  return {
+    add(delivery: WaitingDelivery): void {
+      if (waiting.length >= MAX_WAITING) return;
+      waiting.push(delivery);
+      startNext();
+    },
+    /** Waits for starts under way, and makes those that wait as long as none fails. */
+    async stop(): Promise<void> {
+      while (running.size > 0 && pausedUntil < performance.now()) await Promise.race(running);
+      stopping = true;
+      clearTimeout(timer);
+      await Promise.allSettled(running);
+    },
+  };
+}

@@ -1,0 +1,46 @@
+import type { ExpressDelivery } from '../db/claim-express';
+
+/** Claimed deliveries of one webhook that wait here for their turn, and how fast its endpoint takes them. */
+export class WebhookLine {
+  readonly waiting: ExpressDelivery[] = [];
+  /** Attempts that failed and are not written down yet: until then nobody knows whether the gate is still open. */
+  failing = 0;
+  /** The last claim took as many as it might: there may be more. */
+  capped = false;
+  /** Its attempts cannot be made until then, for a reason of our own. */
+  backOffUntil = Number.NEGATIVE_INFINITY;
+  #windowMs = Number.NEGATIVE_INFINITY;
+  #count = 0;
+  #before = 0;
+
+  get backsOff(): boolean {
+    return performance.now() < this.backOffUntil;
+  }
+
+  /** One more was delivered. */
+  delivered(): void {
+    this.#turn();
+    this.#count++;
+  }
+
+  /**
+   * How many may wait here beyond the webhook's cap: as many as the endpoint took within the last moment. So an endpoint
+   * that is quick always finds the next one ready, and what waits here is never long out of the queue's sight.
+   */
+  get ahead(): number {
+    this.#turn();
+    return Math.min(MAX_AHEAD, Math.max(this.#count, this.#before));
+  }
+
+  #turn(): void {
+    const now = performance.now();
+    const passedMs = now - this.#windowMs;
+    if (passedMs < WINDOW_MS) return;
+    this.#before = passedMs < 2 * WINDOW_MS ? this.#count : 0;
+    this.#count = 0;
+    this.#windowMs = now;
+  }
+}
+
+const WINDOW_MS = 50;
+const MAX_AHEAD = 200;

@@ -1,0 +1,87 @@
+import { type ClaimedDelivery, claimDeliveries } from '../db/claim';
+import { releaseLease } from '../db/control';
+import type { Database } from '../db/database';
+import type { InFlight } from '../delivery/in-flight';
+import type { FirstAttempt } from '../domain/first-attempt';
+import type { Log } from '../log';
+import type { RelayLane } from './relay';
+import { type StartSettings, startClaimed } from './start-workflow';
+
+export type WorkflowLaneSettings = StartSettings & {
+  db: Database;
+  inFlight: InFlight;
+  log: Log;
+  /** Whose webhooks it serves now. */
+  modes: () => readonly FirstAttempt[];
+  /** Hears after each claim whether there was more work than room. */
+  onClaim?: (full: boolean, started: number) => void;
+};
+
+/**
+ * Starts under way, and started deliveries whose attempt has not begun here. More would only queue up in the SDK,
+ * where eager first attempts overtake the tasks of retries that are due.
+ */
+const MAX_STARTING = 16;
+/** Slots freed within this time are filled by one claim. */
+const GATHER_MS = 10;
+/** A slot whose attempt may run in another process is kept this long, then given back. */
+const ELSEWHERE_HOLD_MS = 5_000;
+/** After a failed start, milliseconds. */
+const BACK_OFF_MS = 1_000;
+
+/** Starts a workflow for each delivery. If this process dies between claim and start, the lease runs out. */
+export function createWorkflowLane(settings: WorkflowLaneSettings): RelayLane<ClaimedDelivery> {
+  const { db, inFlight, log, modes, onClaim } = settings;
+  const starting = new Set<Promise<void>>();
+  let backOffUntil = Number.NEGATIVE_INFINITY;
+  let begun = 0;
+  let onRoom: () => void = () => undefined;
+
+  function begin(claimed: ClaimedDelivery): void {
+    // A timer that fired while the claim was made may have taken the last place.
+    if (!inFlight.enter(claimed.deliveryId, claimed.webhookId, claimed.cap, 'first')) {
+      void releaseLease(db.kysely, claimed.deliveryId).catch(() => undefined);
+      return;
+    }
+    begun++;
+    const started = startClaimed(settings, claimed)
+      .then((where) => {
+        if (where === 'here' && claimed.attempt === 0) inFlight.expectHere(claimed.deliveryId);
+        else inFlight.shorten(claimed.deliveryId, ELSEWHERE_HOLD_MS);
+      })
+      .catch(async (error: Error) => {
+        log.warn({ event: 'start_failed', err: error.message });
+        backOffUntil = performance.now() + BACK_OFF_MS;
+        // Should the start have reached the server all the same, the next claim only wakes it. And should the
+        // database be away as well, the lease runs out.
+        inFlight.release(claimed.deliveryId);
+        await releaseLease(db.kysely, claimed.deliveryId).catch(() => undefined);
+      })
+      .finally(() => {
+        starting.delete(started);
+        onRoom();
+      });
+    starting.add(started);
+  }
+
+  return {
+    name: 'workflow',
+    modes,
+    room() {
+      inFlight.expire();
+      return Math.min(inFlight.free, MAX_STARTING - starting.size - inFlight.queued);
+    },
+    held: () => inFlight.byWebhook,
+    claim: (request) => claimDeliveries(db.pool, request),
+    begin: (deliveries) => deliveries.forEach(begin),
+    // While starts fail there is more work than the engine takes, however little it is.
+    claimed: (full) => onClaim?.(full || performance.now() < backOffUntil + 2 * BACK_OFF_MS, begun),
+    backOffUntil: () => backOffUntil,
+    onRoom(callback) {
+      onRoom = callback;
+      inFlight.onRoom(callback);
+    },
+    gatherMs: GATHER_MS,
+    stop: async () => void (await Promise.allSettled(starting)),
+  };
+}

@@ -1,0 +1,88 @@
+import { createBatcher } from '../../src/db/batcher';
+
+/** A batcher whose batches end when the test says so. */
+function held(settings: Partial<Parameters<typeof createBatcher<string, string>>[1]> = {}) {
+  const batches: { items: string[]; end: () => void; fail: (error: Error) => void }[] = [];
+  const add = createBatcher<string, string>(
+    (items) =>
+      new Promise((resolve, reject) => {
+        batches.push({ items, end: () => resolve(items.map((item) => item.toUpperCase())), fail: reject });
+      }),
+    { maxItems: 3, maxRunning: 1, ...settings },
+  );
+  return { add, batches, items: () => batches.map((batch) => batch.items) };
+}
+
+const turn = () => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+
+test('the first is served at once, those that come meanwhile share the next, at most so many', async () => {
+  const { add, batches, items } = held();
+  const outs = [add('a')];
+  await turn();
+  outs.push(...['b', 'c', 'd', 'e'].map(add));
+  await turn();
+  expect(items()).toEqual([['a']]);
+  batches[0]!.end();
+  await turn();
+  expect(items()).toEqual([['a'], ['b', 'c', 'd']]);
+  batches[1]!.end();
+  await turn();
+  batches[2]!.end();
+  expect(await Promise.all(outs)).toEqual(['A', 'B', 'C', 'D', 'E']);
+});
+
+test('so many batches run at once, and no more', async () => {
+  const { add, batches, items } = held({ maxItems: 1, maxRunning: 2 });
+  const outs = ['a', 'b', 'c'].map(add);
+  await turn();
+  expect(items()).toEqual([['a'], ['b']]);
+  batches[1]!.end();
+  await turn();
+  expect(items()).toEqual([['a'], ['b'], ['c']]);
+  batches[0]!.end();
+  batches[2]!.end();
+  expect(await Promise.all(outs)).toEqual(['A', 'B', 'C']);
+});
+
+test('items with one key never share a batch, and stay in their order', async () => {
+  const { add, batches, items } = held({ maxItems: 10, keyOf: (item) => item[0] });
+  const outs = ['a1', 'a2', 'b1', 'c1'].map(add);
+  for (let n = 0; n < 3; n++) {
+    await turn();
+    batches[n]?.end();
+  }
+  await Promise.all(outs);
+  expect(items().flat()).toEqual(['a1', 'a2', 'b1', 'c1']);
+  for (const batch of items()) expect(new Set(batch.map((item) => item[0])).size).toBe(batch.length);
+});
+
+test('a batch is no heavier than it may be; what is heavier goes alone', async () => {
+  const { add, batches, items } = held({ maxItems: 10, weightOf: (item) => item.length, maxWeight: 4 });
+  const outs = ['aa', 'bb', 'c', 'dddddd', 'e'].map(add);
+  for (let n = 0; n < 4; n++) {
+    await turn();
+    batches[n]?.end();
+  }
+  await Promise.all(outs);
+  expect(items()).toEqual([['aa', 'bb'], ['c'], ['dddddd'], ['e']]);
+});
+
+test('a batch that fails fails for its own items only', async () => {
+  const { add, batches } = held({ maxItems: 2 });
+  const outs = ['a', 'b', 'c'].map(add);
+  const settled = Promise.allSettled(outs);
+  await turn();
+  batches[0]!.fail(new Error('no'));
+  await turn();
+  batches[1]!.end();
+  expect((await settled).map(({ status }) => status)).toEqual(['rejected', 'rejected', 'fulfilled']);
+});
+
+test('a promise among the answers is the outcome of its own item', async () => {
+  const add = createBatcher<number, number>(
+    async (items) => items.map((n) => (n === 2 ? Promise.reject(new Error('two')) : n)),
+    { maxItems: 10, maxRunning: 1 },
+  );
+  const settled = await Promise.allSettled([1, 2, 3].map(add));
+  expect(settled.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+});

@@ -1,0 +1,140 @@
+import { type ClaimedDelivery, claimDeliveries, FIRST_CURSORS } from '../../src/db/claim';
+import { claimExpress } from '../../src/db/claim-express';
+import { leaseForRetry, releaseLease, releaseLeases } from '../../src/db/control';
+import { type Database, openDatabase } from '../../src/db/database';
+import { recordAttempts } from '../../src/db/record-attempts';
+import { DELIVERY_LANES, type DeliveryLane, FIRST_ATTEMPTS } from '../../src/domain/first-attempt';
+import { newUuid } from '../../src/domain/ids';
+import { LANE_NAMES } from '../../src/domain/lanes';
+import { createTestDatabase } from '../support/database';
+import { seededRandom } from '../support/random';
+import { addWebhook, attemptOf, DELIVERED, queueOf, webhook } from './support';
+
+/** Of each lane. */
+const CLAIMERS = 2;
+const WEBHOOKS = 50;
+const ROWS_EACH = 100;
+const ROWS = WEBHOOKS * ROWS_EACH;
+const LEASE_MS = 60_000;
+/** Of a claimer that is about to die, so that the test need not wait for long. */
+const LAST_LEASE_MS = 500;
+const isOrdered = (n: number) => n % 25 === 0;
+
+let database: Awaited<ReturnType<typeof createTestDatabase>>;
+let db: Database;
+beforeAll(async () => {
+  database = await createTestDatabase();
+  db = openDatabase({ url: database.url, poolSize: 2 * CLAIMERS, applicationName: 'test', planner: 'queue' });
+});
+afterAll(async () => {
+  await db?.close();
+  await database?.drop();
+});
+
+/** Deliveries as a publish leaves them. */
+async function addDeliveries(webhookId: string, count: number): Promise<void> {
+  await db.pool.query(
+    `with new as materialized (select id, nth from unnest($2::uuid[]) with ordinality t(id, nth)),
+     e as (insert into events (id, tenant_id, type, body, created_at) select id, $1, 'a.b', '{}', now() from new),
+     d as (insert into deliveries (id, tenant_id, event_id, webhook_id, event_type) select id, $1, id, $1, 'a.b' from new)
+     insert into delivery_queue (delivery_id, tenant_id, event_id, webhook_id, event_type)
+     select id, $1, id, $1, 'a.b' from new order by nth`,
+    [webhookId, Array.from({ length: count }, () => newUuid())],
+  );
+}
+
+type Taken = Pick<ClaimedDelivery, 'deliveryId' | 'webhookId' | 'tenantId'>;
+
+/** What both lanes have to do with a claim's rows. */
+const lanes = {
+  workflow: {
+    claim: claimDeliveries,
+    giveBack: async (ids: string[]) => void (await Promise.all(ids.map((id) => releaseLease(db.kysely, id)))),
+  },
+  express: { claim: claimExpress, giveBack: (ids: string[]) => releaseLeases(db.kysely, ids) },
+};
+
+test('claimers of both lanes, some of which die: no row is ever two’s at once, each ends once, ordered ones in order', async () => {
+  for (let n = 1; n <= WEBHOOKS; n++) {
+    await addWebhook(db.pool, webhook(n), 0, { ordered: isOrdered(n) });
+    await addDeliveries(webhook(n), ROWS_EACH);
+  }
+  const orderedOnes = Array.from({ length: WEBHOOKS }, (_, i) => i + 1)
+    .filter(isOrdered)
+    .map(webhook);
+  const published = await Promise.all(orderedOnes.map((id) => queueOf(db.pool, id)));
+  const random = seededRandom(20);
+  /** Until when a row is somebody's, on this process's clock: never later than its lease in the database. */
+  const heldUntil = new Map<string, number>();
+  const ended: { id: string; webhookId: string; lane: DeliveryLane }[] = [];
+  const wrong: string[] = [];
+  const did = { died: 0, gaveBack: 0, recorded: 0 };
+
+  async function claimer(lane: DeliveryLane): Promise<void> {
+    let cursors = FIRST_CURSORS;
+    while (ended.length < ROWS && wrong.length === 0) {
+      const fate = random() < 0.05 ? 'died' : random() < 0.1 ? 'gaveBack' : 'recorded';
+      const leaseMs = fate === 'died' ? LAST_LEASE_MS : LEASE_MS;
+      const sentAt = performance.now();
+      const claim = await lanes[lane].claim(db.pool, {
+        ...{ lanes: LANE_NAMES, cursors, scan: 20, limit: 40, perWebhook: 10, held: new Map(), leaseMs },
+        // Each worker decides about `auto` for itself, so both lanes may serve it.
+        taker: { lane, modes: [lane, 'auto'], installation: 'auto' },
+      });
+      const gotAt = performance.now();
+      cursors = claim.nextCursors;
+      const taken: Taken[] = claim.deliveries;
+      const ids = taken.map(({ deliveryId }) => deliveryId);
+      for (const id of ids) {
+        if ((heldUntil.get(id) ?? 0) > gotAt) wrong.push(`${id} is somebody else's`);
+        heldUntil.set(id, sentAt + leaseMs);
+      }
+      if (ids.length > 0) did[fate]++;
+      // What the express lane has in hand is no workflow's.
+      if (lane === 'express' && ids[0] && fate !== 'died' && (await leaseForRetry(db.kysely, ids[0], LEASE_MS))) {
+        wrong.push(`${ids[0]} was given to a workflow`);
+      }
+      if (fate === 'gaveBack') {
+        for (const id of ids) heldUntil.delete(id);
+        await lanes[lane].giveBack(ids);
+      } else if (fate === 'recorded' && ids.length > 0) {
+        ended.push(...taken.map(({ deliveryId: id, webhookId }) => ({ id, webhookId, lane })));
+        const trigger = 'schedule' as const;
+        const records = taken.map((one) =>
+          attemptOf({ ...one, eventType: 'a.b', host: '', attempt: 0, trigger, askedBy: null, cap: 1 }, 1, DELIVERED),
+        );
+        const { moved } = await recordAttempts(
+          db.pool,
+          records.map((record) => ({ ...record, lane })),
+        );
+        if (moved.size !== ids.length) wrong.push(`${ids.length - moved.size} had moved on`);
+      }
+      await changeAMode();
+    }
+  }
+
+  /** Webhooks change hands while they have a backlog. */
+  async function changeAMode(): Promise<void> {
+    const modes = [...FIRST_ATTEMPTS, null];
+    await db.pool.query('update webhook_gates set first_attempt = $2 where webhook_id = $1', [
+      webhook(1 + Math.floor(random() * WEBHOOKS)),
+      modes[Math.floor(random() * modes.length)],
+    ]);
+  }
+
+  await Promise.all(DELIVERY_LANES.flatMap((lane) => Array.from({ length: CLAIMERS }, () => claimer(lane))));
+
+  expect(wrong).toEqual([]);
+  expect(new Set(ended.map(({ id }) => id)).size).toBe(ROWS);
+  expect(ended).toHaveLength(ROWS);
+  for (const [i, webhookId] of orderedOnes.entries()) {
+    expect(ended.filter((one) => one.webhookId === webhookId).map(({ id }) => id)).toEqual(published[i]);
+  }
+  const { rows } = await db.pool.query(`
+    select (select count(*)::int from delivery_queue) queued, (select count(*)::int from attempts) attempts,
+      (select count(*)::int from deliveries where state = 'delivered' and attempt_count = 1) delivered`);
+  expect(rows).toEqual([{ queued: 0, attempts: ROWS, delivered: ROWS }]);
+  // The test is about all of this.
+  for (const lane of DELIVERY_LANES) expect(ended.some((one) => one.lane === lane)).toBe(true);
+  expect(Math.min(...Object.values(did))).toBeGreaterThan(0);
+});

@@ -1,0 +1,52 @@
+import { type Database, openDatabase } from '../../src/db/database';
+import { trimLogs } from '../../src/db/trim';
+import { newUuid } from '../../src/domain/ids';
+import { createTestDatabase } from '../support/database';
+import { webhook } from './support';
+
+let db: Database;
+let drop: () => Promise<void>;
+
+beforeAll(async () => {
+  const database = await createTestDatabase();
+  drop = database.drop;
+  db = openDatabase({ url: database.url, poolSize: 4, applicationName: 'test', planner: 'default' });
+});
+afterAll(async () => {
+  await db?.close();
+  await drop?.();
+});
+
+const DAY_MS = 86_400_000;
+const tenantId = webhook(1);
+const now = Date.now();
+
+test('what is older than it is kept for goes in batches, running replays stay', async () => {
+  for (const days of [1, 9, 11, 12, 13]) {
+    await db.pool.query(
+      `insert into audit_log (id, tenant_id, actor, action, target) values ($1, $2, 'cli', 'test', 'n')`,
+      [newUuid(now - days * DAY_MS), tenantId],
+    );
+  }
+  for (const [days, state, endedDays] of [
+    [1, 'completed', 1],
+    [8, 'completed', 8],
+    [8, 'running', null],
+    [9, 'cancelled', 8],
+    // It ran for long.
+    [10, 'completed', 6],
+  ] as const) {
+    await db.pool.query(
+      `insert into replays (id, tenant_id, filter, rate_per_second, state, ended_at) values ($1, $2, '{}', 1, $3, $4)`,
+      [newUuid(now - days * DAY_MS), tenantId, state, endedDays && new Date(now - endedDays * DAY_MS)],
+    );
+  }
+  const keptFor = { auditLogMs: 10 * DAY_MS, replaysMs: 7 * DAY_MS };
+  expect(await trimLogs(db.pool, keptFor, 2, now)).toEqual({ forgotten: 4, more: true });
+  expect(await trimLogs(db.pool, keptFor, 2, now)).toEqual({ forgotten: 1, more: false });
+  expect(await trimLogs(db.pool, keptFor, 2, now)).toEqual({ forgotten: 0, more: false });
+  const { rows: lines } = await db.pool.query('select id from audit_log');
+  expect(lines).toHaveLength(2);
+  const { rows: replays } = await db.pool.query('select state from replays order by id');
+  expect(replays.map(({ state }) => state)).toEqual(['completed', 'running', 'completed']);
+});

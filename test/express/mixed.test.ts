@@ -1,0 +1,67 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { FIRST_ATTEMPTS } from '../../src/domain/first-attempt';
+import { type Installation, startInstallation } from '../support/installation';
+import { seededRandom } from '../support/random';
+import { type Receiver, startReceiver } from '../support/receiver';
+import { until } from '../support/until';
+
+let posthorn: Installation;
+let receiver: Receiver;
+beforeAll(async () => {
+  posthorn = await startInstallation({ POSTHORN_FIRST_ATTEMPT: 'auto' });
+  receiver = await startReceiver();
+});
+afterAll(async () => {
+  await posthorn?.stop();
+  await receiver?.close();
+});
+
+const EVENTS = 120;
+
+test('webhooks of every mode side by side, changing it while they have work: each delivery succeeds once', async () => {
+  const { api } = posthorn;
+  const random = seededRandom(7);
+  const succeeded: string[] = [];
+  receiver.setHandler(async ({ headers }) => {
+    const status = random() < 0.25 ? 500 : 200;
+    await sleep(random() * 60);
+    if (status === 200) succeeded.push(String(headers['x-webhook-delivery']));
+    return { status };
+  });
+  const retry_policy = { initial: '200ms', factor: 1, max_attempts: 40, jitter: 1 };
+  const ids: string[] = [];
+  for (const first_attempt of [...FIRST_ATTEMPTS, null]) {
+    ids.push((await api.createWebhook(receiver, { first_attempt, retry_policy })).id);
+  }
+  const publishing = (async () => {
+    for (let n = 0; n < EVENTS; n++) {
+      await api.publish('order.created', { n });
+      await sleep(random() * 20);
+    }
+  })();
+  for (let n = 0; n < 16; n++) {
+    await sleep(random() * 200);
+    const first_attempt = FIRST_ATTEMPTS[Math.floor(random() * 3)];
+    await api.ok('PATCH', `/webhooks/${ids[n % ids.length]}`, { first_attempt });
+  }
+  await publishing;
+  const lanes = new Set<string>();
+  for (const id of ids) {
+    const { data } = await until(
+      'every delivery to be delivered',
+      async () => {
+        const page = await api.ok('GET', `/webhooks/${id}/deliveries?state=delivered&limit=200`);
+        return page.data.length === EVENTS && page;
+      },
+      120_000,
+    );
+    for (const { lane } of data) lanes.add(lane);
+  }
+  expect(lanes).toEqual(new Set(['express', 'workflow']));
+  expect(succeeded).toHaveLength(EVENTS * ids.length);
+  expect(new Set(succeeded).size).toBe(EVENTS * ids.length);
+  const attempts = receiver.requests.map(
+    ({ headers }) => `${headers['x-webhook-delivery']} ${headers['x-webhook-attempt']}`,
+  );
+  expect(new Set(attempts).size).toBe(attempts.length);
+}, 200_000);

@@ -1,0 +1,40 @@
+import { parsePublicId } from '../../src/domain/ids';
+import { inParallel } from '../faults/support';
+import { queryOnce } from '../support/database';
+import { type Installation, startInstallation } from '../support/installation';
+import { type Receiver, startReceiver } from '../support/receiver';
+
+let posthorn: Installation;
+let receiver: Receiver;
+beforeAll(async () => {
+  posthorn = await startInstallation({ POSTHORN_FIRST_ATTEMPT: 'express' });
+  receiver = await startReceiver();
+});
+afterAll(async () => {
+  await posthorn?.stop();
+  await receiver?.close();
+});
+
+test('a webhook whose secret cannot be opened, with a backlog, holds up no other', async () => {
+  const BACKLOG = 400;
+  const { api, databaseUrl } = posthorn;
+  const { id } = await api.createWebhook(receiver, { events: ['unreadable'], active: false });
+  await api.createWebhook(receiver, { events: ['readable'] });
+  const uuid = parsePublicId('webhook', id);
+  await queryOnce(databaseUrl, `update webhook_secrets set sealed = 'none:' || sealed where webhook_id = '${uuid}'`);
+  await inParallel(BACKLOG, 10, () => api.publish('unreadable'));
+  await api.ok('POST', `/webhooks/${id}/resume`);
+
+  for (let n = 1; n <= 20; n++) {
+    await api.publish('readable');
+    await receiver.waitFor(n, 30_000);
+  }
+  // What was tried is leased until it is tried again. With a pause of the lane for each try, all of it were by now.
+  const [row] = await queryOnce(
+    databaseUrl,
+    `select count(*)::int as tried from delivery_queue where webhook_id = '${uuid}' and lease_until > now()`,
+  );
+  expect(row.tried).toBeGreaterThan(0);
+  expect(row.tried).toBeLessThan(BACKLOG / 2);
+  expect(new Set(receiver.requests.map(({ headers }) => headers['x-webhook-event']))).toEqual(new Set(['readable']));
+});

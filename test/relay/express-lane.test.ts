@@ -1,0 +1,101 @@
+import { FIRST_CURSORS } from '../../src/db/claim';
+import type { ExpressDelivery } from '../../src/db/claim-express';
+import { type Database, openDatabase } from '../../src/db/database';
+import { createSecretBox, parseEncryptionKeys } from '../../src/db/secret-box';
+import { InFlight } from '../../src/delivery/in-flight';
+import { createAttempts } from '../../src/delivery/make-attempt';
+import { LANE_NAMES } from '../../src/domain/lanes';
+import { createAddressPolicy } from '../../src/egress/address-policy';
+import { createEgressAgent } from '../../src/egress/agent';
+import { createSender } from '../../src/egress/send';
+import { createLog } from '../../src/log';
+import { createExpressLane } from '../../src/relay/express-lane';
+import type { RelayLane } from '../../src/relay/relay';
+import { type Installation, startInstallation } from '../support/installation';
+import { type Receiver, startReceiver } from '../support/receiver';
+
+const LEASE_MS = 40_000;
+
+let posthorn: Installation;
+let receiver: Receiver;
+let db: Database;
+let agent: ReturnType<typeof createEgressAgent>;
+beforeAll(async () => {
+  posthorn = await startInstallation({ POSTHORN_FIRST_ATTEMPT: 'express' }, { worker: false });
+  db = openDatabase({ url: posthorn.databaseUrl, poolSize: 4, applicationName: 'test', planner: 'queue' });
+  agent = createEgressAgent({
+    policy: createAddressPolicy({ allowedCidrs: ['127.0.0.0/8'] }),
+    connectTimeoutMs: 5_000,
+    dnsTimeoutMs: 5_000,
+    maxConnectionsPerOrigin: 10,
+  });
+  receiver = await startReceiver();
+});
+afterAll(async () => {
+  await agent?.destroy();
+  await db?.close();
+  await posthorn?.stop();
+  await receiver?.close();
+});
+
+/** The lane without a relay: the test claims for it. `onRecorded` is called between a record and the lane's hearing of it. */
+function startLane(onRecorded: () => Promise<void>): RelayLane<ExpressDelivery> {
+  const log = createLog('silent');
+  const attempts = createAttempts({
+    db,
+    secretBox: createSecretBox(parseEncryptionKeys(posthorn.env.POSTHORN_ENCRYPTION_KEYS!)),
+    sender: createSender({ agent, allowHttp: true }),
+    log,
+    takeRoom: () => true,
+    onRaised: () => undefined,
+  });
+  return createExpressLane({
+    db,
+    attempts: {
+      post: attempts.post,
+      async writeAttempt(record) {
+        const written = await attempts.writeAttempt(record);
+        await onRecorded();
+        return written;
+      },
+    },
+    inFlight: new InFlight(10, LEASE_MS),
+    log,
+    capacity: 10,
+    modes: () => ['express'],
+    startWaiting: () => undefined,
+  });
+}
+
+async function claimFor(lane: RelayLane<ExpressDelivery>): Promise<number> {
+  const { deliveries } = await lane.claim({
+    ...{ lanes: LANE_NAMES, cursors: FIRST_CURSORS, scan: 200, limit: lane.room(), perWebhook: 20, held: lane.held() },
+    leaseMs: LEASE_MS,
+    taker: { lane: 'express', modes: lane.modes(), installation: 'express' },
+  });
+  lane.begin(deliveries);
+  return deliveries.length;
+}
+
+test('a retry that is claimed before the lane has heard of the record before it is made, and made once', async () => {
+  const { api } = posthorn;
+  await api.createWebhook(receiver, { events: ['again'] });
+  const [id] = await api.publishDeliveries('again', 1);
+  receiver.setHandler(async (_, n) => {
+    if (n > 1) return { status: 204 };
+    await api.ok('POST', `/deliveries/${id}/retry`);
+    return { status: 500 };
+  });
+  const claimed: number[] = [];
+  const lane = startLane(async () => void claimed.push(await claimFor(lane)));
+  claimed.push(await claimFor(lane));
+  await receiver.waitFor(2);
+  const delivered = await api.untilStatus(id!, 'delivered');
+  expect(claimed.slice(0, 2)).toEqual([1, 1]);
+  expect(delivered.attempts).toMatchObject([
+    { number: 1, trigger: 'schedule', status_code: 500 },
+    { number: 2, trigger: 'manual', status_code: 204 },
+  ]);
+  await lane.stop();
+  expect(receiver.requests).toHaveLength(2);
+});
