@@ -25,6 +25,10 @@ const CHECKS = [
 ];
 /** Enough that some are left when the fuzzer has deleted others. */
 const WEBHOOKS = 40;
+const EVENT_TYPES = 40;
+const KEYS = 40;
+/** Of the operations that are served for administrators. */
+const ADMIN_TAG = 'Tenants and keys';
 /** How often a path names something that exists. */
 const KNOWN_ID_SHARE = 0.8;
 
@@ -59,11 +63,12 @@ function forgetSettings() {
   }
 }
 
-/** Things of each kind that paths name, so that requests come past "there is no such thing". */
-async function seed({ api, apiKey }) {
+/** Things of each kind that paths name, by the name that they have there, so that requests come past "no such thing". */
+async function seed({ api, apiKey }, adminKey) {
   const { createApiClient } = load(join(root, 'dist', 'src', 'cli', 'api-client.js'));
   const call = createApiClient(api.url, apiKey);
-  const ids = { webhook: [], event: [], delivery: [], replay: [] };
+  const callAsAdmin = createApiClient(api.url, adminKey);
+  const ids = { webhook: [], event: [], delivery: [], replay: [], name: [], key: [] };
   const nowhere = { url: 'http://127.0.0.1:9/', events: ['*'] };
   const since = new Date(Date.now() - 3_600_000).toISOString();
   const kinds = [{}, { ordered: true }, { retry_policy: { schedule: [] } }, { active: false }];
@@ -79,24 +84,63 @@ async function seed({ api, apiKey }) {
     const { data } = await call('GET', `/events/${id}/deliveries`);
     ids.delivery.push(...data.map((delivery) => delivery.id));
   }
+  for (let n = 0; n < EVENT_TYPES; n++) {
+    const { name } = await call('POST', '/event-types', { name: `fuzzed.t${n}` });
+    await call('POST', `/event-types/${name}/versions`, { version: 'first', example: { n } });
+    ids.name.push(name);
+  }
+  const { id: tenant_id } = await callAsAdmin('POST', '/tenants', { name: 'fuzzed' });
+  for (let n = 0; n < KEYS; n++) {
+    ids.key.push((await callAsAdmin('POST', '/api-keys', { tenant_id, scopes: ['read'] })).id);
+  }
   return ids;
 }
 
-function writeSettings(file, ids) {
+/** An administrator's key; only the command line and other administrators make one. */
+async function makeAdminKey({ databaseUrl }) {
+  const { openDatabase } = load(join(root, 'dist', 'src', 'db', 'database.js'));
+  const { createApiKey } = load(join(root, 'dist', 'src', 'db', 'manage-keys.js'));
+  const db = openDatabase({ url: databaseUrl, poolSize: 1, applicationName: 'posthorn-fuzz', planner: 'default' });
+  const wanted = { owner: { kind: 'admin' }, name: null, expiresInMs: null, createdBy: 'cli' };
+  try {
+    return (await createApiKey(db.kysely, 'fuzz', wanted)).key;
+  } finally {
+    await db.close();
+  }
+}
+
+function writeSettings(file, ids, { apiKey, adminKey }) {
   const kinds = Object.entries(ids);
   const lines = [
+    `headers = { Authorization = "Bearer ${apiKey}" }`,
     ...kinds.flatMap(([kind, values]) => [`[dictionaries.${kind}]`, `values = ${JSON.stringify(values)}`]),
     '[parameters]',
     ...kinds.map(([kind]) => `"path.${kind}" = { dictionary = "${kind}", probability = ${KNOWN_ID_SHARE} }`),
+    '[[operations]]',
+    `include-tag = "${ADMIN_TAG}"`,
+    `headers = { Authorization = "Bearer ${adminKey}" }`,
   ];
   writeFileSync(file, `${lines.join('\n')}\n`);
 }
 
+/** The fuzzer may have found and revoked the keys that it came with: from there on it has seen nothing but 401. */
+async function stillLetIn({ api, apiKey }, adminKey) {
+  const asks = [
+    ['/webhooks', apiKey],
+    ['/tenants', adminKey],
+  ];
+  const statuses = asks.map(async ([path, key]) => {
+    const { status } = await fetch(`${api.url}/api/v1${path}`, { headers: { authorization: `Bearer ${key}` } });
+    if (status !== 200) console.error(`The key for ${path} is answered ${status} by now`);
+    return status === 200;
+  });
+  return (await Promise.all(statuses)).every(Boolean);
+}
+
 /** Resolves to its exit code. */
-function fuzz(program, settings, { api, apiKey, dataDir }) {
+function fuzz(program, settings, { api, dataDir }) {
   const args = [
     ...['--config-file', settings, 'run', `${api.url}/openapi.json`],
-    ...['--header', `Authorization: Bearer ${apiKey}`],
     ...['--checks', CHECKS.join(','), '--max-examples', String(MAX_EXAMPLES)],
     ...['--max-time', String(RUN_LIMIT_SECONDS), '--continue-on-failure'],
     // With threads, CPython 3.11 now and then fails in its own parser.
@@ -131,8 +175,10 @@ const stack = await startStack({
 });
 try {
   const settings = join(stack.dataDir, 'schemathesis.toml');
-  writeSettings(settings, await seed(stack));
+  const adminKey = await makeAdminKey(stack);
+  writeSettings(settings, await seed(stack, adminKey), { apiKey: stack.apiKey, adminKey });
   process.exitCode = await fuzz(program, settings, stack);
+  if (!(await stillLetIn(stack, adminKey))) process.exitCode = 1;
   console.log(`Connections to other machines that were refused: ${refused()}`);
 } finally {
   await stack.stop();

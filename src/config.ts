@@ -14,9 +14,13 @@ const duration = (fallback: string) =>
     .default(fallback)
     .transform((text, context) => {
       const ms = parseDurationMs(text);
-      if (ms === undefined) context.addIssue('must be a duration such as 500ms, 30s, 5m or 2h');
+      if (ms === undefined) context.addIssue('must be a duration such as 500ms, 30s, 5m, 2h or 90d');
       return ms ?? 0;
     });
+/** Long enough to look something up, and short enough to be a date. */
+const [MIN_KEPT_MS, MAX_KEPT_MS] = [86_400_000, 36_500 * 86_400_000];
+const keptFor = (fallback: string) =>
+  duration(fallback).refine((ms) => ms >= MIN_KEPT_MS && ms <= MAX_KEPT_MS, 'must be from 1d to 36500d');
 const count = (fallback: number, min = 1) => z.coerce.number().int().min(min).default(fallback);
 const flag = z
   .enum(['true', 'false'])
@@ -155,10 +159,10 @@ const settings = z.object({
   POSTHORN_RECONCILE_EVERY: duration('30s'),
   /** A retry this late may have lost its workflow. */
   POSTHORN_RECONCILE_AFTER: duration('5m'),
-  /** How long lines of the audit log are kept. */
-  POSTHORN_AUDIT_LOG_KEPT_FOR: duration('365d'),
-  /** How long ended bulk replays are kept. */
-  POSTHORN_REPLAYS_KEPT_FOR: duration('90d'),
+  /** How long a line of the audit log is kept. */
+  POSTHORN_AUDIT_LOG_KEPT_FOR: keptFor('365d'),
+  /** How long a bulk replay is kept after its end; what it sent again is not touched. */
+  POSTHORN_REPLAYS_KEPT_FOR: keptFor('90d'),
   /** How long a stopping worker waits for attempts under way; above the longest POST timeout of 30 s. */
   POSTHORN_SHUTDOWN_GRACE: duration('40s'),
 

@@ -5,14 +5,19 @@ import { uuidFloor } from '../domain/ids';
 export type KeptFor = { auditLogMs: number; replaysMs: number };
 
 /** Ids begin with their time, so the oldest rows are the first of the primary key. */
-const TRIM = (table: 'audit_log' | 'replays', condition: string) => `
-  delete from ${table} where id in (
-    select id from ${table} where id < $1 and ${condition} order by id limit $2 for update skip locked)`;
+const AUDIT_LOG = `
+  delete from audit_log where id in (
+    select id from audit_log where id < $1 order by id limit $2 for update skip locked)`;
+/** By their end: one may run for longer than it is kept. None ends before it began, so the key leaves out the newer ones. */
+const REPLAYS = `
+  delete from replays where id in (
+    select id from replays where id < $1 and state <> 'running' and ended_at < $3
+    order by id limit $2 for update skip locked)`;
 
-const AUDIT_LOG = TRIM('audit_log', 'true');
-const REPLAYS = TRIM('replays', `state <> 'running'`);
-
-/** Deletes up to `batch` lines of the audit log and ended bulk replays that are older; how many, and whether there may be more. */
+/**
+ * Deletes up to `batch` lines of the audit log that are older, and as many bulk replays that ended before; how many, and
+ * whether there may be more.
+ */
 export async function trimLogs(
   db: Pick<Pool, 'query'>,
   { auditLogMs, replaysMs }: KeptFor,
@@ -20,6 +25,7 @@ export async function trimLogs(
   nowMs: number = Date.now(),
 ): Promise<{ forgotten: number; more: boolean }> {
   const lines = (await db.query(AUDIT_LOG, [uuidFloor(nowMs - auditLogMs), batch])).rowCount ?? 0;
-  const replays = (await db.query(REPLAYS, [uuidFloor(nowMs - replaysMs), batch])).rowCount ?? 0;
+  const endedBeforeMs = nowMs - replaysMs;
+  const replays = (await db.query(REPLAYS, [uuidFloor(endedBeforeMs), batch, new Date(endedBeforeMs)])).rowCount ?? 0;
   return { forgotten: lines + replays, more: lines === batch || replays === batch };
 }

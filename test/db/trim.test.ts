@@ -28,15 +28,17 @@ test('what is older than it is kept for goes in batches, running replays stay', 
       [newUuid(now - days * DAY_MS), tenantId],
     );
   }
-  for (const [days, state] of [
-    [1, 'completed'],
-    [8, 'completed'],
-    [8, 'running'],
-    [9, 'cancelled'],
-  ]) {
+  for (const [days, state, endedDays] of [
+    [1, 'completed', 1],
+    [8, 'completed', 8],
+    [8, 'running', null],
+    [9, 'cancelled', 8],
+    // It ran for long.
+    [10, 'completed', 6],
+  ] as const) {
     await db.pool.query(
-      `insert into replays (id, tenant_id, filter, rate_per_second, state) values ($1, $2, '{}', 1, $3)`,
-      [newUuid(now - (days as number) * DAY_MS), tenantId, state],
+      `insert into replays (id, tenant_id, filter, rate_per_second, state, ended_at) values ($1, $2, '{}', 1, $3, $4)`,
+      [newUuid(now - days * DAY_MS), tenantId, state, endedDays && new Date(now - endedDays * DAY_MS)],
     );
   }
   const keptFor = { auditLogMs: 10 * DAY_MS, replaysMs: 7 * DAY_MS };
@@ -46,5 +48,5 @@ test('what is older than it is kept for goes in batches, running replays stay', 
   const { rows: lines } = await db.pool.query('select id from audit_log');
   expect(lines).toHaveLength(2);
   const { rows: replays } = await db.pool.query('select state from replays order by id');
-  expect(replays.map(({ state }) => state)).toEqual(['running', 'completed']);
+  expect(replays.map(({ state }) => state)).toEqual(['completed', 'running', 'completed']);
 });

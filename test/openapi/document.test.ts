@@ -5,6 +5,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { buildDocument, type OpenApiDocument } from '../../src/api/openapi/document';
 import { sampleOf } from '../../src/api/openapi/sample';
+import { adminRoute, route } from '../../src/api/route';
 import { routes } from '../../src/api/routes';
 
 const ROOT = path.join(__dirname, '..', '..');
@@ -61,6 +62,20 @@ test('every row is an operation, with its scope, and ids of its own', () => {
 test('every row says what it answers', () => {
   const silent = routes.filter(({ doc }) => Object.keys(doc.answers).length === 0);
   expect(silent.map(({ method, path: at }) => `${method} ${at}`)).toEqual([]);
+});
+
+test('a row must say what it answers, and whom it serves: the compiler refuses one that does not', () => {
+  const row = { method: 'get', path: '/a', handler: async () => ({ status: 204 }) } as const;
+  const doc = { tag: 'A', summary: 'Get it', answers: { 204: null } };
+  // @ts-expect-error no doc
+  route({ ...row, scope: 'read' });
+  // @ts-expect-error no scope
+  route({ ...row, doc });
+  // @ts-expect-error a scope that no key of a tenant has
+  route({ ...row, doc, scope: 'admin' });
+  // @ts-expect-error no doc
+  adminRoute(row);
+  expect(route({ ...row, doc, scope: 'read' })).toMatchObject(row);
 });
 
 test('every reference leads to something', () => {

@@ -27,11 +27,15 @@ test('runs that began under earlier code go on under this one', async () => {
   expect(outcomes).toEqual(files.map((file) => [file, undefined]));
 });
 
-test('a history that this code does not make is noticed', async () => {
-  const history = JSON.stringify(read('exhausted.json')).replaceAll('"name":"attempt"', '"name":"another"');
-  expect(await replay([{ workflowId: 'another', history: JSON.parse(history) }])).toEqual([
-    ['another', 'DeterminismViolationError'],
-  ]);
+test.each([
+  ['exhausted.json', 'attempt'],
+  ['endpoint-verification.json', 'verifyEndpoint'],
+])('a history that this code does not make is noticed: %s with another activity than %s', async (file, activity) => {
+  const parts = JSON.stringify(read(file)).split('"activityType":');
+  const renamed = parts.map((part) => part.replace(new RegExp(`^{"name":"${activity}"`), '{"name":"another"'));
+  const history = JSON.parse(renamed.join('"activityType":'));
+  expect(history).not.toEqual(read(file));
+  expect(await replay([{ workflowId: 'another', history }])).toEqual([['another', 'DeterminismViolationError']]);
 });
 
 test.each(files)('%s holds nothing but ids, numbers and names', (file) => {

@@ -17,7 +17,8 @@ import { STANDARD_EVENT_TYPES, STANDARD_VERSION } from '../../domain/standard-ev
 import { audited } from '../audited';
 import { BadSchemaError, compileSchema } from '../data-validator';
 import { ApiError, noSuchEventType } from '../errors';
-import { EVENT_TYPE_PAGE_HEADERS, eventTypePage } from '../event-type-page';
+import { eventTypePage } from '../event-type-page';
+import { HTML_PAGE_HEADERS } from '../html-page';
 import type { Answer, Context } from '../route';
 import type {
   addVersionBody,
@@ -130,7 +131,7 @@ export async function addVersion(context: Context<z.output<typeof addVersionBody
 
 export async function docs({ services, tenantId, ids }: Context<None, None>): Promise<Answer> {
   const { type, versions } = await find(services, tenantId, ids.name!);
-  return { status: 200, html: eventTypePage(type, versions), headers: EVENT_TYPE_PAGE_HEADERS };
+  return { status: 200, html: eventTypePage(type, versions), headers: HTML_PAGE_HEADERS };
 }
 
 /** @throws ApiError validation_failed, naming what is wrong with the schema, or with the example under it */

@@ -1,16 +1,8 @@
+import { type Html, html } from '../html';
+import { htmlPage } from '../html-page';
 import type { Answer, OpenApiDocument, Operation, Parameter } from './document';
-import { Html, html } from './html';
 import { type JsonSchema, sharedName } from './json-schema';
 import { sampleOf } from './sample';
-
-/** Stands in the page; its hash stands in the page's content security policy. */
-export const STYLE = `
-body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:0 auto;padding:1rem;color:#1c1c1c;background:#fff}
-a{color:#0b5cad}code,pre{font:14px/1.45 ui-monospace,monospace}pre{background:#f3f3f3;padding:.75rem;overflow-x:auto}
-table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;padding:.25rem .75rem .25rem 0;
-border-bottom:1px solid #ddd;overflow-wrap:anywhere}h2{margin-top:3rem}h3{margin-top:2.5rem}.method{text-transform:uppercase}
-@media (prefers-color-scheme:dark){body{color:#e6e6e6;background:#161616}a{color:#7db7f0}pre{background:#242424}
-th,td{border-color:#3a3a3a}}`;
 
 /** The document as a page for people: operations by tag, then the schemas they share. */
 export function docsPage(document: OpenApiDocument): string {
@@ -22,23 +14,18 @@ export function docsPage(document: OpenApiDocument): string {
     name,
     operations: operations.filter(({ operation }) => operation.tags.includes(name)),
   }));
-  const page = html`<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${info.title} API</title><style>${new Html(STYLE)}</style></head>
-<body>
-<h1>${info.title} API</h1>
+  return htmlPage(
+    `${info.title} API`,
+    html`<h1>${info.title} API</h1>
 ${info.description.split('\n\n').map((text) => html`<p>${prose(text)}</p>\n`)}
 <p>The same for programs: <a href="/openapi.json">openapi.json</a>.</p>
-<nav>${byTag.map((tag) => contents(tag))}<p><a href="#schemas">Schemas</a></p></nav>
+<nav>${byTag.map((tag) => contents(tag))}<p><b><a href="#schemas">Schemas</a></b></p></nav>
 ${byTag.map((tag) => html`<h2>${tag.name}</h2>\n${tag.operations.map((one) => section(one, document))}`)}
 <h2 id="schemas">Schemas</h2>
 ${Object.entries(components.schemas).map(
   ([name, schema]) => html`<h3 id="${schemaId(name)}">${name}</h3>\n${schemaDetails(schema)}`,
-)}
-</body></html>
-`;
-  return page.text;
+)}`,
+  );
 }
 
 type Entry = { method: string; path: string; operation: Operation };
@@ -48,7 +35,7 @@ function contents({ name, operations }: { name: string; operations: Entry[] }): 
     ({ method, path, operation }) =>
       html`<li><a href="#${operation.operationId}"><code><span class="method">${method}</span> ${path}</code></a> ${operation.summary}</li>\n`,
   );
-  return html`<p>${name}</p><ul>\n${links}</ul>\n`;
+  return html`<p><b>${name}</b></p><ul>\n${links}</ul>\n`;
 }
 
 function section(entry: Entry, document: OpenApiDocument): Html {
@@ -71,7 +58,7 @@ ${Object.entries(operation.responses).map(([status, answer]) => answerRow(status
 
 function parameterTable(parameters: Parameter[]): Html {
   return html`<h4>Parameters</h4>
-<table><tr><th>name</th><th>in</th><th>type</th><th></th></tr>
+<table><tr><th>name</th><th>in</th><th>type</th><th>notes</th></tr>
 ${parameters.map(
   ({ name, in: place, required, description, schema }) =>
     html`<tr><td><code>${name}</code></td><td>${place}</td><td>${typeOf(schema)}</td><td>${notes({ description, ...schema }, required)}</td></tr>\n`,
@@ -81,7 +68,7 @@ ${parameters.map(
 function answerRow(status: string, given: Operation['responses'][string], { components }: OpenApiDocument): Html {
   const answer: Answer | undefined = '$ref' in given ? components.responses[given.$ref.split('/').at(-1) ?? ''] : given;
   const bodies = Object.entries(answer?.content ?? {});
-  return html`<tr><td>${status}</td><td>${bodies.map(([type, { schema }]) => html`${typeOf(schema)} <code>${type}</code>`)}</td><td>${prose(answer?.description ?? '')}</td></tr>\n`;
+  return html`<tr><td>${status}</td><td>${bodies.map(([type, { schema }]) => html`${typeOf(schema)}${!type.endsWith('json') && html` <code>${type}</code>`}`)}</td><td>${prose(answer?.description ?? '')}</td></tr>\n`;
 }
 
 /** The fields of an object, or the type of anything else. */
@@ -89,7 +76,7 @@ function schemaDetails(schema: JsonSchema): Html {
   const { properties, required = [] } = schema;
   if (!properties) return html`<p>${typeOf(schema)} ${notes(schema, true)}</p>\n`;
   if (Object.keys(properties).length === 0) return html`<p>An empty object.</p>\n`;
-  return html`<table><tr><th>field</th><th>type</th><th></th></tr>
+  return html`<table><tr><th>field</th><th>type</th><th>notes</th></tr>
 ${Object.entries(properties).map(
   ([name, field]) =>
     html`<tr><td><code>${name}</code></td><td>${typeOf(field)}</td><td>${notes(field, required.includes(name))}</td></tr>\n`,
@@ -132,13 +119,18 @@ const BOUNDS = [
 ] as const;
 
 function notes(schema: JsonSchema, required: boolean): Html {
-  const bounds = BOUNDS.filter((key) => schema[key] !== undefined);
+  // What may be null besides has its bounds one level below.
+  const [only, ...more] = (schema.anyOf ?? []).filter(({ type }) => type !== 'null');
+  const bounded = only && more.length === 0 ? { ...only, ...schema } : schema;
+  const bounds = BOUNDS.filter((key) => bounded[key] !== undefined);
+  const items = bounded.items?.description;
   return joined(
     [
       ...(required ? [] : [html`optional`]),
-      ...(schema.description ? [prose(schema.description)] : []),
+      ...(bounded.description ? [prose(bounded.description)] : []),
+      ...(items ? [html`each: ${prose(items)}`] : []),
       ...(schema.default === undefined ? [] : [html`default <code>${JSON.stringify(schema.default)}</code>`]),
-      ...bounds.map((key) => html`${key} <code>${String(schema[key])}</code>`),
+      ...bounds.map((key) => html`${key} <code>${String(bounded[key])}</code>`),
     ],
     '; ',
   );
@@ -146,7 +138,10 @@ function notes(schema: JsonSchema, required: boolean): Html {
 
 function curl({ method, path, operation }: Entry, { servers, components }: OpenApiDocument): string {
   const base = servers[0]?.url ?? '';
-  const at = path.replace(/\{(\w+)\}/g, (_, name: string) => `$${name.toUpperCase()}_ID`);
+  const at = path.replace(
+    /\{(\w+)\}/g,
+    (_, name: string) => `$${name === 'name' ? 'NAME' : `${name.toUpperCase()}_ID`}`,
+  );
   const [body] = Object.values(operation.requestBody?.content ?? {});
   const lines = [
     `curl -X ${method.toUpperCase()} "$POSTHORN_URL${base}${at}"`,

@@ -56,9 +56,9 @@ const RESPONSES = '#/components/responses/';
 
 const DESCRIPTION = [
   'Durable webhook delivery: publish events, register webhooks, and see and steer every delivery.',
-  'Unknown fields and query parameters are refused. Every error is a problem document (RFC 9457) with a stable `code`.',
+  'Unknown fields and query parameters are refused. Every error is a problem document (RFC 9457, `application/problem+json`) with a stable `code`; everything else is `application/json` unless it says otherwise.',
   'Times are RFC 3339 in UTC; durations are texts such as `30s`, `5m` or `2h`.',
-  'Lists are newest first: pass `next_cursor` as `cursor` until it is null.',
+  'Lists are newest first, event types by name: pass `next_cursor` as `cursor` until it is null.',
 ].join('\n\n');
 
 /** The document of these rows. */

@@ -1,20 +1,12 @@
 import { createHash } from 'node:crypto';
 import { type Response, Router } from 'express';
+import { HTML_PAGE_HEADERS } from '../html-page';
 import type { Route } from '../route';
-import { docsPage, STYLE } from './docs-page';
+import { docsPage } from './docs-page';
 import { buildDocument } from './document';
 
 /** The document changes with a release only; a proxy may keep it for this long. */
 const MAX_AGE_SECONDS = 300;
-/** The page needs its own style and nothing else: no script, no image, no frame. */
-const CSP = [
-  "default-src 'none'",
-  `style-src 'sha256-${createHash('sha256').update(STYLE).digest('base64')}'`,
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-].join('; ');
-
 /** `/openapi.json`, and `/docs` for people. Neither needs a key: both say what every installation of this version does. */
 export function serveDocument(routes: readonly Route[]): Router {
   // Made when it is first asked for: most processes never are.
@@ -26,7 +18,7 @@ export function serveDocument(routes: readonly Route[]): Router {
     send(res.type('application/json'), json());
   });
   router.get('/docs', (_req, res) => {
-    send(res.type('text/html').set('content-security-policy', CSP).set('referrer-policy', 'no-referrer'), page());
+    send(res.type('text/html').set(HTML_PAGE_HEADERS), page());
   });
   return router;
 }

@@ -17,10 +17,12 @@ const keyField = storableText(1, 256).superRefine((text, context) => {
   if (problem) context.addIssue(problem);
 });
 
-const jsonObject = z.custom<JsonObject>(
-  (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
-  'must be an object',
-);
+const jsonObject = z
+  .custom<JsonObject>(
+    (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
+    'must be an object',
+  )
+  .meta({ type: 'object', additionalProperties: true });
 
 const settings = {
   description: storableText(0, 2_000).nullable(),

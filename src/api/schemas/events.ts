@@ -24,6 +24,16 @@ export const publishBody = z.strictObject({
 const MAX_BATCH = 1_000;
 
 /** Events are looked at one by one, so that a bad one fails alone. */
-export const publishBatchBody = z.strictObject({ events: z.array(z.unknown()).min(1).max(MAX_BATCH) });
+export const publishBatchBody = z.strictObject({
+  events: z
+    .array(
+      z.unknown().meta({
+        description: 'as the body of `POST /events`',
+        examples: [{ type: 'order.created', data: { order_id: 'ord_1001' } }],
+      }),
+    )
+    .min(1)
+    .max(MAX_BATCH),
+});
 
 export const listEventsQuery = z.strictObject({ ...pageOf('event'), ...timeWindow, type: eventType.optional() });

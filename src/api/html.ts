@@ -3,7 +3,7 @@ export class Html {
   constructor(readonly text: string) {}
 }
 
-type Part = Html | string | number | undefined | false | readonly Part[];
+type Part = Html | string | number | null | undefined | false | readonly Part[];
 
 /** A piece of a page. Every value is escaped but what is `Html` itself; a list is written one after the other. */
 export function html(parts: TemplateStringsArray, ...values: Part[]): Html {
@@ -12,7 +12,7 @@ export function html(parts: TemplateStringsArray, ...values: Part[]): Html {
 
 function print(part: Part): string {
   if (part instanceof Html) return part.text;
-  if (part === undefined || part === false) return '';
+  if (part === undefined || part === null || part === false) return '';
   if (Array.isArray(part)) return part.map(print).join('');
   return String(part).replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 }
