@@ -13,6 +13,7 @@ import * as createIdempotentRequests from './0011_create_idempotent_requests';
 import * as createEventTypes from './0012_create_event_types';
 import * as addEndpointVerification from './0013_add_endpoint_verification';
 import * as addExpressLane from './0015_add_express_lane';
+import * as spareStatistics from './0016_spare_statistics';
 
 /** Every migration in order. They only go forward; a new one is one more line. */
 export const migrations: Record<string, Migration> = {
@@ -30,4 +31,5 @@ export const migrations: Record<string, Migration> = {
   '0012_create_event_types': createEventTypes,
   '0013_add_endpoint_verification': addEndpointVerification,
   '0015_add_express_lane': addExpressLane,
+  '0016_spare_statistics': spareStatistics,
 };

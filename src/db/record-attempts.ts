@@ -131,6 +131,7 @@ export async function recordAttempts(pool: Pool, records: readonly AttemptRecord
   return { moved: new Set(moved), logged: new Set(logged), wanted: new Set(wanted), gates: gates ?? [], raised };
 }
 
+/** Null goes without saying: JSON leaves out what is undefined, and the server reads what is missing as null. */
 function toRow(record: AttemptRecord) {
   const { next, sign } = record;
   return {
@@ -144,21 +145,21 @@ function toRow(record: AttemptRecord) {
     started_at: record.startedAt,
     duration_ms: record.durationMs,
     outcome: next.kind === 'end' ? next.state : 'retry',
-    status_code: record.statusCode,
-    error_code: record.errorCode,
-    error_message: record.errorMessage,
+    status_code: record.statusCode ?? undefined,
+    error_code: record.errorCode ?? undefined,
+    error_message: record.errorMessage ?? undefined,
     request_headers: record.requestHeaders,
-    response_headers: record.responseHeaders,
-    response_body: record.responseBody?.toString('base64') ?? null,
-    response_cut: record.responseCut,
-    remote_address: record.remoteAddress,
-    end_state: next.kind === 'end' ? next.state : null,
-    because: next.kind === 'end' ? next.because : null,
-    wait_ms: next.kind === 'wait' ? next.waitMs : null,
+    response_headers: record.responseHeaders ?? undefined,
+    response_body: record.responseBody?.toString('base64'),
+    response_cut: record.responseCut ?? undefined,
+    remote_address: record.remoteAddress ?? undefined,
+    end_state: next.kind === 'end' ? next.state : undefined,
+    because: next.kind === 'end' ? (next.because ?? undefined) : undefined,
+    wait_ms: next.kind === 'wait' ? next.waitMs : undefined,
     health: sign.health,
     timed_out: sign.timedOut,
     slow_down: sign.slowDown !== undefined,
-    retry_after_ms: sign.slowDown?.retryAfterMs ?? null,
+    retry_after_ms: sign.slowDown?.retryAfterMs,
     gone: sign.gone,
   };
 }

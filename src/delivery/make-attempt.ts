@@ -111,10 +111,13 @@ export function createAttempts(deps: AttemptDeps): Attempts {
 
   /** Deliveries of one claim share what it found of their webhook, and so what was opened of it. */
   const opened = new WeakMap<WebhookFacts, OpenedWebhook>();
-  async function post(facts: Sendable, request: AttemptRequest): Promise<Made> {
+  function post(facts: Sendable, request: AttemptRequest): Promise<Made> {
     const { tenantId, webhook } = facts;
-    const open = opened.get(webhook) ?? openWebhook(secretBox, tenantId, webhook);
-    opened.set(webhook, open);
+    let open = opened.get(webhook);
+    if (!open) {
+      open = openWebhook(secretBox, tenantId, webhook);
+      opened.set(webhook, open);
+    }
     return postAttempt(sender, facts, request, open, 'express');
   }
 

@@ -6,6 +6,7 @@ import type { BodyCut, SendResult } from './send';
 
 /** Of a response body; enough for any error message, little enough to store with every attempt. */
 export const MAX_BODY_BYTES = 16 * 1024;
+const NO_BODY = Buffer.alloc(0);
 /** 1xx answers before the real one; servers send one or two. */
 const MAX_INTERIM = 32;
 /** For the body, once the status has come: it decides nothing any more, and a delivery slot waits for it. */
@@ -112,7 +113,8 @@ export class Exchange implements Dispatcher.DispatchHandler, PeerAware {
     const answer = this.#answer;
     if (!answer || !this.#settle()) return;
     // A copy: the chunks are windows on the socket's read buffers, which would live as long as the result.
-    this.resolve({ ...this.#outcome(), kind: 'response', ...answer, body: Buffer.concat(this.#chunks), bodyCut });
+    const body = this.#chunks.length === 0 ? NO_BODY : Buffer.concat(this.#chunks);
+    this.resolve({ ...this.#outcome(), kind: 'response', ...answer, body, bodyCut });
     if (bodyCut) this.#abort();
   }
 

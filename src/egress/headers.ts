@@ -96,24 +96,24 @@ export interface ChallengeHeadersInput {
 }
 
 const REDACTED = '[redacted]';
-/** Ours, and neither a secret nor derived from one. Everything else may hold a credential. */
+/** Ours, as we write them, and neither a secret nor derived from one. Everything else may hold a credential. */
 const SHOWN_IN_THE_LOG = new Set([
   'content-type',
   'user-agent',
   'accept-encoding',
   'webhook-id',
   'webhook-timestamp',
-  'x-webhook-id',
-  'x-webhook-timestamp',
-  'x-webhook-event',
-  'x-webhook-attempt',
-  'x-webhook-delivery',
-  'x-webhook-retryable',
+  'X-Webhook-ID',
+  'X-Webhook-Timestamp',
+  'X-Webhook-Event',
+  'X-Webhook-Attempt',
+  'X-Webhook-Delivery',
+  'X-Webhook-Retryable',
 ]);
 
 /** The request headers as the delivery log may show them: custom values and signatures read `[redacted]`. */
 export function redactHeaders(headers: Record<string, string>): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(headers).map(([name, value]) => [name, SHOWN_IN_THE_LOG.has(name.toLowerCase()) ? value : REDACTED]),
-  );
+  const redacted: Record<string, string> = {};
+  for (const name in headers) redacted[name] = SHOWN_IN_THE_LOG.has(name) ? headers[name]! : REDACTED;
+  return redacted;
 }

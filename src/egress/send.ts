@@ -42,6 +42,9 @@ export interface Sender {
   close(): Promise<void>;
 }
 
+/** URLs that are remembered parsed. */
+const MAX_TARGETS = 1_000;
+
 /**
  * POSTs deliveries, and challenges endpoints. Follows no redirect and repeats nothing.
  *
@@ -54,21 +57,31 @@ export interface Sender {
  */
 export function createSender(settings: { agent: Agent; allowHttp: boolean }): Sender {
   const { agent } = settings;
+  const targets = new Map<string, Target>();
+  /** Parsing costs as much as a signature, and the same few URLs come again and again. */
+  const targetOf = (url: string): Target => {
+    const known = targets.get(url);
+    if (known) return known;
+    const target = parseTarget(url, settings);
+    if (targets.size >= MAX_TARGETS) targets.clear();
+    targets.set(url, target);
+    return target;
+  };
   let closing: Promise<void> | undefined;
   return {
-    async send(request) {
+    send(request) {
       let target: Target;
       try {
-        target = parseTarget(request.url, settings);
+        target = targetOf(request.url);
       } catch (error) {
-        if (!(error instanceof EgressError)) throw error;
-        return {
+        if (!(error instanceof EgressError)) return Promise.reject(error);
+        return Promise.resolve({
           startedAt: new Date(),
           durationMs: 0,
           remoteAddress: null,
           kind: 'error',
           ...sendError(error.sendErrorCode),
-        };
+        });
       }
       const { origin, path, secure } = target;
       return new Promise<SendResult>((resolve, reject) => {

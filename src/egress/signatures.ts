@@ -1,4 +1,4 @@
-import { createHmac, randomBytes } from 'node:crypto';
+import { createHmac, type Hmac, randomBytes } from 'node:crypto';
 
 const SECRET_PREFIX = 'whsec_';
 /** Standard Webhooks 1.0.0, "Signature scheme": between 24 and 64 bytes of key. */
@@ -70,7 +70,7 @@ function keyOf(secret: string): Buffer | undefined {
 export function signStandard(input: { secrets: string[]; id: string; timestampSeconds: number; body: Buffer }): string {
   const prefix = `${input.id}.${input.timestampSeconds}.`;
   return input.secrets
-    .map((secret) => `v1,${hmac(decodeSecret(secret), prefix, input.body).toString('base64')}`)
+    .map((secret) => `v1,${hmac(decodeSecret(secret), prefix, input.body).digest('base64')}`)
     .join(' ');
 }
 
@@ -79,7 +79,7 @@ export function signStandard(input: { secrets: string[]; id: string; timestampSe
  * Weaker than {@link signStandard}: the id and the time are not signed, so a captured request can be replayed.
  */
 export function signXWebhook(secret: string, body: Buffer): string {
-  return `sha256=${hmac(secret, '', body).toString('hex')}`;
+  return `sha256=${hmac(secret, '', body).digest('hex')}`;
 }
 
 /** GitHub's `X-Hub-Signature-256` (docs.github.com, "Validating webhook deliveries"): the same bytes as X-Webhook. */
@@ -93,10 +93,10 @@ export function signGitHub(secret: string, body: Buffer): string {
  */
 export function signStripe(input: { secrets: string[]; timestampSeconds: number; body: Buffer }): string {
   const prefix = `${input.timestampSeconds}.`;
-  const signatures = input.secrets.map((secret) => `,v1=${hmac(secret, prefix, input.body).toString('hex')}`);
+  const signatures = input.secrets.map((secret) => `,v1=${hmac(secret, prefix, input.body).digest('hex')}`);
   return `t=${input.timestampSeconds}${signatures.join('')}`;
 }
 
-function hmac(key: string | Buffer, prefix: string, body: Buffer): Buffer {
-  return createHmac('sha256', key).update(prefix).update(body).digest();
+function hmac(key: string | Buffer, prefix: string, body: Buffer): Hmac {
+  return createHmac('sha256', key).update(prefix).update(body);
 }

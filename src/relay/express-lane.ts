@@ -4,7 +4,7 @@ import type { Database } from '../db/database';
 import { toFact } from '../delivery/attempt-record';
 import type { InFlight } from '../delivery/in-flight';
 import type { Attempts } from '../delivery/make-attempt';
-import type { Made } from '../delivery/post-attempt';
+import type { Made, Sendable } from '../delivery/post-attempt';
 import { writeUntilTaken } from '../delivery/write-until-taken';
 import type { FirstAttempt } from '../domain/first-attempt';
 import type { Log } from '../log';
@@ -47,14 +47,16 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
   /** Claimed once more before this process was done with them. */
   const again = new Map<string, ExpressDelivery>();
   const lines = new Map<string, WebhookLine>();
-  const running = new Set<Promise<void>>();
+  /** Attempts and hand-backs under way. */
+  let running = 0;
+  let onIdle: () => void = () => undefined;
   let heldAtClaim = new Map<string, number>();
   let wasFull = false;
   let stopping = false;
   let onRoom: () => void = () => undefined;
 
   function begin(deliveries: ExpressDelivery[]): void {
-    const taken = new Map<string, ExpressDelivery[]>();
+    const taken = new Map<string, { count: number; cap: number }>();
     settings.onClaim?.(deliveries.length);
     for (const delivery of deliveries) {
       if (inHand.has(delivery.deliveryId)) {
@@ -62,12 +64,14 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
         continue;
       }
       lineUp(delivery);
-      taken.set(delivery.webhookId, [...(taken.get(delivery.webhookId) ?? []), delivery]);
+      const own = taken.get(delivery.webhookId);
+      if (own) own.count++;
+      else taken.set(delivery.webhookId, { count: 1, cap: delivery.webhook?.cap ?? 0 });
     }
     for (const [webhookId, line] of lines) {
       const own = taken.get(webhookId);
-      const room = (own?.[0]?.webhook?.cap ?? 0) - (heldAtClaim.get(webhookId) ?? 0);
-      if (own || room > 0) line.capped = (own?.length ?? 0) >= room;
+      const room = (own?.cap ?? 0) - (heldAtClaim.get(webhookId) ?? 0);
+      if (own || room > 0) line.capped = (own?.count ?? 0) >= room;
     }
     for (const webhookId of taken.keys()) pump(webhookId);
   }
@@ -101,29 +105,33 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
       const next = line.waiting[0];
       if (!next || !inFlight.enter(next.deliveryId, webhookId, next.webhook?.cap ?? 1, 'express')) break;
       line.waiting.shift();
-      const attempt = make(next, line)
-        .catch((error: Error) => {
-          // Ours, and nothing was sent: its lease says when it is tried again.
-          log.warn({ event: 'express_failed', err: error.message });
-          line.backOffUntil = performance.now() + BACK_OFF_MS;
-        })
-        .finally(() => {
-          running.delete(attempt);
-          letGo(next.deliveryId, next.queue.attempt + 1);
-          if (wasFull) onRoom();
-        });
-      running.add(attempt);
+      running++;
+      void make(next, line);
     }
     if (line.capped && line.waiting.length <= line.ahead / 2) onRoom();
   }
 
+  /** Never rejects. */
   async function make(delivery: ExpressDelivery, line: WebhookLine): Promise<void> {
+    try {
+      await attempt(delivery, line);
+    } catch (error) {
+      // Ours, and nothing was sent: its lease says when it is tried again.
+      log.warn({ event: 'express_failed', err: (error as Error).message });
+      line.backOffUntil = performance.now() + BACK_OFF_MS;
+    }
+    letGo(delivery.deliveryId, delivery.queue.attempt + 1);
+    if (wasFull) onRoom();
+    ended();
+  }
+
+  async function attempt(delivery: ExpressDelivery, line: WebhookLine): Promise<void> {
     const { deliveryId, webhook, queue } = delivery;
     const request = { deliveryId, number: queue.attempt + 1, cause: 'claimed' } as const;
     let made: Made;
     try {
       if (!webhook) return void (await cancelDelivery(db.kysely, deliveryId, 'always'));
-      made = await attempts.post({ ...delivery, webhook }, request);
+      made = await attempts.post(delivery as Sendable, request);
     } finally {
       inFlight.release(deliveryId);
     }
@@ -159,14 +167,19 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
   function giveBack(deliveries: ExpressDelivery[]): void {
     if (deliveries.length === 0) return;
     const ids = deliveries.map(({ deliveryId }) => deliveryId);
-    const given = releaseLeases(db.kysely, ids)
+    running++;
+    void releaseLeases(db.kysely, ids)
       .catch(() => undefined) // the leases run out
-      .finally(() => {
-        running.delete(given);
+      .then(() => {
         for (const id of ids) letGo(id, 0);
         onRoom();
+        ended();
       });
-    running.add(given);
+  }
+
+  function ended(): void {
+    running--;
+    if (running === 0) onIdle();
   }
 
   /** What has waited too long goes back, and lines that nobody uses are forgotten. */
@@ -213,7 +226,11 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
     async stop() {
       stopping = true;
       for (const line of lines.values()) giveBack(line.waiting.splice(0));
-      while (running.size > 0) await Promise.allSettled(running);
+      while (running > 0) {
+        await new Promise<void>((resolve) => {
+          onIdle = resolve;
+        });
+      }
     },
   };
 }
