@@ -22,6 +22,7 @@ const [MIN_KEPT_MS, MAX_KEPT_MS] = [86_400_000, 36_500 * 86_400_000];
 const keptFor = (fallback: string) =>
   duration(fallback).refine((ms) => ms >= MIN_KEPT_MS && ms <= MAX_KEPT_MS, 'must be from 1d to 36500d');
 const count = (fallback: number, min = 1) => z.coerce.number().int().min(min).default(fallback);
+const port = z.coerce.number().int().min(0).max(65_535);
 const flag = z
   .enum(['true', 'false'])
   .default('false')
@@ -104,7 +105,11 @@ const settings = z.object({
     .default('posthorn'),
 
   POSTHORN_HOST: z.string().default('127.0.0.1'),
-  POSTHORN_PORT: z.coerce.number().int().min(0).max(65_535).default(8420),
+  POSTHORN_PORT: port.default(8420),
+  /** Where the metrics are served, by every process. They name no tenant, but they are for operators only. */
+  POSTHORN_ADMIN_HOST: z.string().default('127.0.0.1'),
+  /** 0 for a free one. Without it nothing listens there and nothing is counted. */
+  POSTHORN_ADMIN_PORT: port.optional(),
   /** An API key of the tenant `default`, made at start where it does not exist: the first way in. */
   POSTHORN_BOOTSTRAP_KEY: bootstrapKey.optional(),
   /** Keys that seal webhook secrets at rest: `<id>:<32 bytes in base64>`, comma separated, the first one seals. */

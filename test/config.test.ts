@@ -28,6 +28,10 @@ test.each([
   ['POSTHORN_PORT', VALUE],
   ['POSTHORN_PORT', '65536'],
   ['POSTHORN_PORT', '80.5'],
+  ['POSTHORN_ADMIN_PORT', VALUE],
+  ['POSTHORN_ADMIN_PORT', '65536'],
+  ['POSTHORN_ADMIN_PORT', '-1'],
+  ['POSTHORN_ADMIN_PORT', 'off'],
   ['POSTHORN_BOOTSTRAP_KEY', `ph_test_${VALUE}`],
   ['POSTHORN_ENCRYPTION_KEYS', VALUE],
   ['POSTHORN_ENCRYPTION_KEYS', `k1:${Buffer.from(VALUE).toString('base64')}`],
@@ -82,6 +86,12 @@ test('nothing has to be set, and an empty variable is one that is not set', () =
     POSTHORN_ALLOWED_CIDRS: [],
     POSTHORN_SHUTDOWN_GRACE: 40_000,
   });
+});
+
+test('metrics are served on loopback, and only where a port is set', () => {
+  expect(readConfig({ POSTHORN_ADMIN_PORT: '' }).POSTHORN_ADMIN_PORT).toBeUndefined();
+  const config = readConfig({ POSTHORN_ADMIN_PORT: '0' });
+  expect(config).toMatchObject({ POSTHORN_ADMIN_HOST: '127.0.0.1', POSTHORN_ADMIN_PORT: 0 });
 });
 
 test('lists, durations and flags are read', () => {

@@ -1,8 +1,6 @@
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { Client, Connection } from '@temporalio/client';
-import type { Express, Router } from 'express';
-import { type Config, ConfigError, requireSetting } from '../config';
+import type { Router } from 'express';
+import { type Config, requireSetting } from '../config';
 import { ensureTenantKey } from '../db/api-keys';
 import { type Database, openDatabase } from '../db/database';
 import { assertMigrated } from '../db/migrate';
@@ -12,6 +10,7 @@ import { createSecretBox } from '../db/secret-box';
 import { parseRateLimit } from '../domain/rate-limit';
 import { createAddressPolicy } from '../egress/address-policy';
 import { createTargetCheck } from '../egress/check-target';
+import { type ClientLimits, listen } from '../http-server';
 import type { Log } from '../log';
 import { connectionOptions } from '../temporal-options';
 import { createApp } from './app';
@@ -23,13 +22,6 @@ import { createVerificationEngine } from './verification-engine';
 
 export type RunningApi = { url: string; stop(): Promise<void> };
 
-/** Slow clients are cut off: headers, whole request, idle keep-alive. */
-const CLIENT_LIMITS: ClientLimits = { headersMs: 10_000, requestMs: 30_000 };
-const IDLE_LIMIT_MS = 65_000;
-/** How often Node looks for slow clients; its own default, 30 s, would let each stay for so much longer. */
-const CLIENT_CHECK_MS = 1_000;
-/** Requests under way when the process is stopped get this long. */
-const CLOSE_LIMIT_MS = 10_000;
 /** A name that cannot be looked up in this time is taken as it is: every attempt looks again. */
 const REGISTRATION_DNS_LIMIT_MS = 2_000;
 /** The tenant of the bootstrap key. */
@@ -42,9 +34,6 @@ export type ApiExtras = {
   onWork?: () => void;
   clientLimits?: ClientLimits;
 };
-
-/** How long a client may take for a request's headers, and for all of it, milliseconds. */
-export type ClientLimits = { headersMs: number; requestMs: number };
 
 /**
  * An api process. Starts while Temporal is away: publishing needs Postgres only.
@@ -95,12 +84,16 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
       hsts: config.POSTHORN_HSTS,
       router: extras.router,
     });
-    const server = await listen(app, config, extras.clientLimits ?? CLIENT_LIMITS);
-    const { port } = server.address() as AddressInfo;
+    const server = await listen(app, {
+      host: config.POSTHORN_HOST,
+      port: config.POSTHORN_PORT,
+      setting: 'POSTHORN_PORT',
+      limits: extras.clientLimits,
+    });
     return {
-      url: `http://${config.POSTHORN_HOST}:${port}`,
+      url: server.url,
       async stop() {
-        await closeServer(server);
+        await server.close();
         await release();
       },
     };
@@ -114,35 +107,4 @@ async function prepare(db: Database, config: Config): Promise<void> {
   await assertMigrated(db.pool);
   await ensurePartitions(db.pool, Date.now());
   if (config.POSTHORN_BOOTSTRAP_KEY) await ensureTenantKey(db.kysely, BOOTSTRAP_TENANT, config.POSTHORN_BOOTSTRAP_KEY);
-}
-
-function listen(
-  app: Express,
-  { POSTHORN_HOST: host, POSTHORN_PORT: port }: Config,
-  { headersMs, requestMs }: ClientLimits,
-): Promise<Server> {
-  const connectionsCheckingInterval = Math.min(CLIENT_CHECK_MS, headersMs);
-  const server = createServer(
-    { headersTimeout: headersMs, requestTimeout: requestMs, connectionsCheckingInterval },
-    app,
-  );
-  server.keepAliveTimeout = IDLE_LIMIT_MS;
-  return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      const taken = error.code === 'EADDRINUSE';
-      reject(
-        taken ? new ConfigError(`Port ${port} on ${host} is in use. Stop what uses it, or set POSTHORN_PORT.`) : error,
-      );
-    });
-    server.listen(port, host, () => resolve(server));
-  });
-}
-
-async function closeServer(server: Server): Promise<void> {
-  const cut = setTimeout(() => server.closeAllConnections(), CLOSE_LIMIT_MS);
-  await new Promise<void>((resolve) => {
-    server.close(() => resolve());
-    server.closeIdleConnections();
-  });
-  clearTimeout(cut);
 }

@@ -83,7 +83,7 @@ Posthorn is ready.
   Temporal UI  ${stack.config.TEMPORAL_UI_URL ?? 'not configured'}
   Postgres     ${withoutPassword(stack.databaseUrl)}
   API key      ${stack.apiKey}
-  Log          ${path.join(stack.dataDir, 'posthorn.log')}
+  Log          ${path.join(stack.dataDir, 'posthorn.log')}${stack.metricsUrl ? `\n  Metrics      ${stack.metricsUrl}` : ''}
 
 Publish the next one:
   curl -s ${url}/api/v1/events \\

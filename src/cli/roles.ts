@@ -1,5 +1,6 @@
 import { readConfig } from '../config';
 import { createLog } from '../log';
+import { startMetrics } from '../metrics/start-metrics';
 import { explainUnreachable } from './explain';
 import { untilStopped } from './until-stopped';
 
@@ -12,9 +13,10 @@ export async function runApi(): Promise<void> {
   const log = createLog(config.POSTHORN_LOG_LEVEL);
   // Loaded here: an api process has no use for the worker's native library.
   const { startApi } = await import('../api/start-api.js');
+  const metrics = await startMetrics(config, log);
   const api = await startApi(config, log).catch(explainUnreachable(config));
   log.info({ event: 'api_ready', url: api.url });
-  await untilStopped(api.stop, STOP_MARGIN_MS);
+  await untilStopped(stopInOrder(api, metrics), STOP_MARGIN_MS);
 }
 
 /** `posthorn worker`: delivers until it is told to stop, then finishes what is under way. */
@@ -22,7 +24,19 @@ export async function runWorker({ lanes }: { lanes?: string }): Promise<void> {
   const config = readConfig({ ...process.env, ...(lanes !== undefined && { POSTHORN_LANES: lanes }) });
   const log = createLog(config.POSTHORN_LOG_LEVEL);
   const { startWorker } = await import('../worker/start-worker.js');
-  const worker = await startWorker(config, log).catch(explainUnreachable(config));
+  const metrics = await startMetrics(config, log);
+  const worker = await startWorker(config, log, metrics?.registry).catch(explainUnreachable(config));
   log.info({ event: 'worker_ready' });
-  await untilStopped(worker.stop, config.POSTHORN_SHUTDOWN_GRACE + STOP_MARGIN_MS, worker.ended);
+  const limitMs = config.POSTHORN_SHUTDOWN_GRACE + STOP_MARGIN_MS;
+  await untilStopped(stopInOrder(worker, metrics), limitMs, worker.ended);
+}
+
+type Stoppable = { stop(): Promise<void> };
+
+/** The metrics go last: a stopping process can be watched. */
+function stopInOrder(role: Stoppable, metrics: Stoppable | undefined): () => Promise<void> {
+  return async () => {
+    await role.stop();
+    await metrics?.stop();
+  };
 }

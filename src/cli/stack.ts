@@ -12,6 +12,7 @@ import { assertPortFree } from '../embedded/ports';
 import { startPostgres } from '../embedded/postgres';
 import { startTemporal } from '../embedded/temporal';
 import { createLog, logFile } from '../log';
+import { startMetrics } from '../metrics/start-metrics';
 import { startWorker } from '../worker/start-worker';
 import { explainUnreachable } from './explain';
 
@@ -33,6 +34,7 @@ export type Stack = {
   apiKey: string;
   dataDir: string;
   databaseUrl: string;
+  metricsUrl: string | undefined;
   /** Rejects where the worker failed. */
   ended: Promise<void>;
   stop(): Promise<void>;
@@ -50,6 +52,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const given = readConfig({ ...options.defaults, ...withoutEmpty(process.env) });
   // Before anything slow: a second `npm start` should say so at once.
   if (given.POSTHORN_PORT > 0) await assertPortFree(given.POSTHORN_PORT, 'The API', 'POSTHORN_PORT');
+  if (given.POSTHORN_ADMIN_PORT) await assertPortFree(given.POSTHORN_ADMIN_PORT, 'the metrics', 'POSTHORN_ADMIN_PORT');
   const dataDir = options.dataDir ?? (options.ephemeral ? temporaryDataDir() : defaultDataDir());
   makeFolder(dataDir);
   const keys = readKeys(path.join(dataDir, 'dev-keys.json'));
@@ -74,7 +77,10 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     await migrateToLatest(servers.DATABASE_URL).catch(explainUnreachable(config));
     const log = createLog(config.POSTHORN_LOG_LEVEL, logFile(path.join(dataDir, 'posthorn.log')));
     say('Starting worker and API');
-    const worker = await startWorker(config, log).catch(explainUnreachable(config));
+    // Both roles are in this process: they share its metrics and their port.
+    const metrics = await startMetrics(config, log);
+    if (metrics) stops.push(metrics.stop);
+    const worker = await startWorker(config, log, metrics?.registry).catch(explainUnreachable(config));
     stops.push(worker.stop);
     const api = await startApi(config, log, {
       ...(options.router && { router: options.router }),
@@ -87,6 +93,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       apiKey: config.POSTHORN_BOOTSTRAP_KEY ?? keys.apiKey,
       dataDir,
       databaseUrl: servers.DATABASE_URL,
+      metricsUrl: metrics?.url,
       ended: worker.ended,
       stop,
     };

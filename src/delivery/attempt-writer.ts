@@ -26,13 +26,15 @@ export type AttemptWriterDeps = {
   log: Log;
   /** An operational event waits to be published. */
   onRaised: () => void;
+  /** Hears of each attempt that was written down, once, as the log does. Must not throw. */
+  onAttempt?: ((record: AttemptRecord) => void) | undefined;
 };
 
 /**
  * Attempts that end at the same time are written down together. Each has its line in the log once, however often its
  * record had to be repeated; and where Postgres refuses one, the others do not suffer for it.
  */
-export function createAttemptWriter({ db, log, onRaised }: AttemptWriterDeps): WriteAttempt {
+export function createAttemptWriter({ db, log, onRaised, onAttempt }: AttemptWriterDeps): WriteAttempt {
   return createBatcher<AttemptRecord, Written>(writeTogether, {
     maxItems: MAX_ATTEMPTS,
     maxRunning: MAX_STATEMENTS,
@@ -51,7 +53,11 @@ export function createAttemptWriter({ db, log, onRaised }: AttemptWriterDeps): W
 
   async function write(records: AttemptRecord[]): Promise<Written[]> {
     const { moved, logged, wanted, gates, raised } = await recordAttempts(db.pool, records);
-    for (const record of records) if (logged.has(record.deliveryId)) logAttempt(log, record);
+    for (const record of records) {
+      if (!logged.has(record.deliveryId)) continue;
+      logAttempt(log, record);
+      onAttempt?.(record);
+    }
     for (const change of gates) logGate(log, change);
     if (raised) onRaised();
     return records.map(({ deliveryId }) => ({ moved: moved.has(deliveryId), wanted: wanted.has(deliveryId) }));

@@ -1,3 +1,4 @@
+import type { DeliveryLane } from '../domain/first-attempt';
 import type { AttemptResult } from './types';
 
 /** Who holds a slot: first attempts of workflows have a limit in all, later ones and the express lane have their own. */
@@ -53,6 +54,13 @@ export class InFlight {
   /** Slots held, by webhook. */
   get byWebhook(): ReadonlyMap<string, number> {
     return this.#perWebhook;
+  }
+
+  /** Slots held, by the lane that holds them. Counted when it is asked for, which is seldom. */
+  get byLane(): Record<DeliveryLane, number> {
+    let express = 0;
+    for (const { kind } of this.#reserved.values()) if (kind === 'express') express++;
+    return { workflow: this.#reserved.size - express, express };
   }
 
   /** Takes a slot, or holds one for its full time that was taken before. */

@@ -1,28 +1,22 @@
 import { createBatcher } from '../db/batcher';
 import { cancelDelivery, leaseForRetry, requeueDelivery, takeTurn } from '../db/control';
-import type { Database } from '../db/database';
 import { type AttemptFacts, type AttemptKey, loadAttempts, type WebhookFacts } from '../db/load-attempt';
 import { reopenEnded } from '../db/reopen';
 import type { SecretBox } from '../db/secret-box';
 import type { Sender } from '../egress/send';
-import type { Log } from '../log';
 import { triggerOf } from './attempt-record';
-import { createAttemptWriter, type WriteAttempt } from './attempt-writer';
+import { type AttemptWriterDeps, createAttemptWriter, type WriteAttempt } from './attempt-writer';
 import { decide, type Live } from './decide';
 import { type OpenedWebhook, openWebhook } from './open-webhook';
 import { type Made, postAttempt, type Sendable } from './post-attempt';
 import { createRecorder } from './recorder';
 import type { AttemptRequest, AttemptResult, UnrecordedAttempt } from './types';
 
-export type AttemptDeps = {
-  db: Database;
+export type AttemptDeps = AttemptWriterDeps & {
   secretBox: SecretBox;
   sender: Sender;
-  log: Log;
   /** Makes room for an attempt of this webhook, which may have `cap` under way (null: the usual number). */
   takeRoom: (deliveryId: string, webhookId: string, cap: number | null) => boolean;
-  /** An operational event waits to be published. */
-  onRaised: () => void;
 };
 
 /** Attempts that begin together are loaded by one query. */

@@ -1,4 +1,4 @@
-import type { FirstAttempt } from '../domain/first-attempt';
+import type { DeliveryLane, FirstAttempt } from '../domain/first-attempt';
 import type { Log } from '../log';
 
 /** Time over which it is told how much there is to do. */
@@ -14,7 +14,7 @@ const LEAST_PER_SECOND = 5;
  * there has been more work than workflows could be started for, without a break, for `lagMs`. Back again only when there
  * has clearly been less for some seconds, so that it does not go to and fro. Each worker process decides for itself.
  */
-export function createAutoMode({ lagMs, log, nowMs = () => performance.now() }: AutoModeSettings) {
+export function createAutoMode({ lagMs, log, onTurn, nowMs = () => performance.now() }: AutoModeSettings) {
   let express = false;
   let behindSince: { atMs: number; started: number } | undefined;
   let perSecond = LEAST_PER_SECOND;
@@ -26,7 +26,9 @@ export function createAutoMode({ lagMs, log, nowMs = () => performance.now() }: 
     behindSince = undefined;
     calm = 0;
     window = { atMs: nowMs(), taken: 0 };
-    log.info({ event: 'auto_mode', lane: to ? 'express' : 'workflow', engine_per_s: Math.round(perSecond) });
+    const lane = to ? 'express' : 'workflow';
+    log.info({ event: 'auto_mode', lane, engine_per_s: Math.round(perSecond) });
+    onTurn?.(lane);
   }
 
   return {
@@ -62,5 +64,11 @@ export function createAutoMode({ lagMs, log, nowMs = () => performance.now() }: 
   };
 }
 
-export type AutoModeSettings = { lagMs: number; log: Log; nowMs?: () => number };
+export type AutoModeSettings = {
+  lagMs: number;
+  log: Log;
+  /** Hears who makes the attempts from now on. */
+  onTurn?: ((lane: DeliveryLane) => void) | undefined;
+  nowMs?: () => number;
+};
 export type AutoMode = ReturnType<typeof createAutoMode>;

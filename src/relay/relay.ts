@@ -16,6 +16,8 @@ export type RelaySettings = {
   lanes: readonly Lane[];
   /** The mode of webhooks that have none of their own. */
   firstAttempt: FirstAttempt;
+  /** Hears after each claim how many deliveries it brought. */
+  onClaimed?: ((lane: DeliveryLane, count: number) => void) | undefined;
 };
 
 /** Who makes the attempts of the deliveries that a relay claims. */
@@ -121,6 +123,7 @@ export function startRelay<Delivery>(settings: RelaySettings, lane: RelayLane<De
     lastClaim = { atMs: performance.now(), found: claim.deliveries.length };
     cursors = claim.nextCursors;
     lane.claimed?.(claim.full);
+    settings.onClaimed?.(lane.name, claim.deliveries.length);
     // While there is more work than room, another lane goes first each time.
     if (claim.full) turn++;
     fullThisTurn ||= claim.full;

@@ -1,5 +1,6 @@
 import { Client } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
+import type { Registry } from 'prom-client';
 import { createActivities } from '../activities/activities';
 import { type Config, requireSetting } from '../config';
 import { openDatabase } from '../db/database';
@@ -14,6 +15,7 @@ import { createAddressPolicy } from '../egress/address-policy';
 import { createEgressAgent } from '../egress/agent';
 import { createSender } from '../egress/send';
 import type { Log } from '../log';
+import { createWorkerMetrics } from '../metrics/worker-metrics';
 import { createAutoMode } from '../relay/auto-mode';
 import { createExpressLane } from '../relay/express-lane';
 import { listenForWork } from '../relay/listen';
@@ -42,9 +44,10 @@ export type RunningWorker = {
 
 /**
  * A worker process: relay, workflows and activities over one connection. Any number may run side by side.
+ * @param registry where it registers its metrics; without it, it counts nothing
  * @throws where the database or Temporal cannot be reached, or the database is not migrated
  */
-export async function startWorker(config: Config, log: Log): Promise<RunningWorker> {
+export async function startWorker(config: Config, log: Log, registry?: Registry): Promise<RunningWorker> {
   const databaseUrl = requireSetting(config, 'DATABASE_URL');
   const secretBox = createSecretBox(requireSetting(config, 'POSTHORN_ENCRYPTION_KEYS'));
   quietRuntime(log);
@@ -70,6 +73,7 @@ export async function startWorker(config: Config, log: Log): Promise<RunningWork
   const sender = createSender({ agent, allowHttp: config.POSTHORN_ALLOW_HTTP });
   const leaseMs = MAX_TIMEOUT_MS + LEASE_MARGIN_MS;
   const inFlight = new InFlight(config.POSTHORN_MAX_IN_FLIGHT, leaseMs);
+  const metrics = registry && createWorkerMetrics(registry, () => inFlight.byLane);
   const perWebhook = config.POSTHORN_MAX_IN_FLIGHT_PER_WEBHOOK;
   const attempts = createAttempts({
     db,
@@ -79,6 +83,7 @@ export async function startWorker(config: Config, log: Log): Promise<RunningWork
     takeRoom: (deliveryId, webhookId, cap) =>
       inFlight.enter(deliveryId, webhookId, Math.min(perWebhook, cap ?? perWebhook), 'later'),
     onRaised: () => operationalEvents.nudge(),
+    onAttempt: metrics?.onAttempt,
   });
   const activities = createActivities({
     db,
@@ -105,8 +110,9 @@ export async function startWorker(config: Config, log: Log): Promise<RunningWork
     ...{ db, log, leaseMs, perWebhook },
     lanes: config.POSTHORN_LANES,
     firstAttempt: config.POSTHORN_FIRST_ATTEMPT,
+    onClaimed: metrics?.onClaimed,
   };
-  const autoMode = createAutoMode({ lagMs: config.POSTHORN_AUTO_LAG, log });
+  const autoMode = createAutoMode({ lagMs: config.POSTHORN_AUTO_LAG, log, onTurn: metrics?.onAutoTurn });
   const starts = createWaitingStarts({ ...start, log });
   const workflowRelay = startRelay(
     relaySettings,
