@@ -37,7 +37,7 @@ export async function startNoops(rig: Rig): Promise<(workflows: number) => Promi
 
 /** Bare claim-POST-record per second, with the same Postgres and receiver, while nothing else runs. */
 export async function measureBare(rig: Rig, events: number, bytes: number): Promise<number> {
-  await rig.receiver('expectWebhook', BARE_PATH);
+  await rig.receiver('expectWebhook', BARE_PATH, null);
   const { child, stop } = rig.start('bare-sender');
   const bare = remote<BareMethods>(child);
   const url = rig.receiverUrl + BARE_PATH;

@@ -1,12 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { nowMs } from './clock';
-import { NO_DATABASE } from './database';
 import type { Arrival } from './receiver';
 import type { Rig } from './rig';
 import type { Proof } from './scenario';
 
-/** What does not move for this long has stopped. */
-const STALL_LIMIT_MS = 30_000;
 const LOOK_EVERY_MS = 250;
 /** A duplicate comes late if it comes: watch this long after the end. */
 const AFTERMATH_MS = 500;
@@ -16,16 +13,19 @@ export type Expected = { id: string; path: string; marks: readonly string[] };
 
 type Counts = Pick<Proof, 'lost' | 'duplicates' | 'unfinished'>;
 
-/** Another sender is done when nothing has arrived for this long. */
+/** Another sender is done when nothing has arrived for this long, or for as long as the rig's patience. */
 const QUIET_MS = 10_000;
 const QUIET_LIMIT_MS = 180_000;
 
-/** Waits until none of these webhooks has an open delivery, or their number has not fallen for 30 s; and a little longer. */
+/**
+ * Waits until none of these webhooks has an open delivery, or their number has not fallen for as long as the rig's
+ * patience; and a little longer.
+ */
 export async function untilDone(rig: Rig, webhooks: readonly string[]): Promise<void> {
-  if (rig.database === NO_DATABASE) return untilQuiet(rig);
+  if (rig.foreign) return untilQuiet(rig);
   let least = Number.POSITIVE_INFINITY;
   let movedMs = nowMs();
-  while (least > 0 && nowMs() - movedMs < STALL_LIMIT_MS) {
+  while (least > 0 && nowMs() - movedMs < rig.patienceMs) {
     const open = await rig.database.queued(webhooks);
     if (open < least) {
       least = open;
@@ -38,7 +38,7 @@ export async function untilDone(rig: Rig, webhooks: readonly string[]): Promise<
 
 async function untilQuiet(rig: Rig): Promise<void> {
   const deadline = nowMs() + QUIET_LIMIT_MS;
-  for (let seen = -1; nowMs() < deadline; await sleep(QUIET_MS)) {
+  for (let seen = -1; nowMs() < deadline; await sleep(Math.min(QUIET_MS, rig.patienceMs))) {
     const count = await rig.receiver('count');
     if (count === seen) return;
     seen = count;

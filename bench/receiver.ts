@@ -19,7 +19,7 @@ const failures = new Map<string, number>();
 let arrivals = new Map<string, Map<string, Arrival>>();
 let verified = 0;
 let refused = 0;
-const waiting = new Map<string, (atMs: number) => void>();
+const waiting = new Map<string, () => void>();
 
 const server = createServer((request, response) => {
   const chunks: Buffer[] = [];
@@ -58,7 +58,7 @@ function arrive(path: string, body: Buffer, headers: Record<string, string>, atM
   if (known) known.times++;
   else here.set(mark, { path, mark, atMs, times: 1 });
   if ((here.size - 1) % VERIFY_EVERY === 0) verify(path, body, headers);
-  waiting.get(mark)?.(atMs);
+  waiting.get(mark)?.();
 }
 
 function arrivedAt(path: string): Map<string, Arrival> {
@@ -85,25 +85,26 @@ const methods = {
       server.listen(0, '127.0.0.1', () => resolve(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)),
     ),
   now: nowMs,
-  /** One more webhook is received here: what comes to `path` is signed with `secret`. */
-  expectWebhook: (path: string, secret?: string) => {
-    webhooks.set(path, secret === undefined ? undefined : new Webhook(secret));
+  /** One more webhook is received here: what comes to `path` is signed with `secret`; null: is not verified. */
+  expectWebhook: (path: string, secret: string | null) => {
+    webhooks.set(path, secret === null ? undefined : new Webhook(secret));
   },
   /** The first `times` requests of each event at this path are answered 500 from now on. */
   fail: (path: string, times: number) => void failures.set(path, times),
   /** When each event was last answered 500, by mark; how many in all. */
   refusals: () => [...refusals].map(([mark, { atMs }]) => [mark, atMs] as const),
   refusalCount: () => refusals.size,
-  /** When this event first arrived. @throws where it does not within the limit */
+  /** Whether this event arrives within the limit. */
   waitFor: (mark: string, limitMs: number) =>
-    new Promise<number>((resolve, reject) => {
-      for (const here of arrivals.values()) if (here.has(mark)) return resolve(here.get(mark)!.atMs);
-      const timer = setTimeout(() => reject(new Error(`${mark} did not arrive in ${limitMs} ms`)), limitMs);
-      waiting.set(mark, (atMs) => {
+    new Promise<boolean>((resolve) => {
+      for (const here of arrivals.values()) if (here.has(mark)) return resolve(true);
+      const answer = (arrived: boolean) => {
         clearTimeout(timer);
         waiting.delete(mark);
-        resolve(atMs);
-      });
+        resolve(arrived);
+      };
+      const timer = setTimeout(() => answer(false), limitMs);
+      waiting.set(mark, () => answer(true));
     }),
   /** How many different events have arrived since the last `take`, at one webhook or added up over all. */
   count: (path?: string) =>

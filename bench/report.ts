@@ -10,13 +10,15 @@ export type Report = {
   spread: Record<string, unknown>;
   repeats: number;
   proof: Proof | PublishProof;
+  /** Why the figures mean nothing; empty where they do. */
+  faults: string[];
   settings: Record<string, unknown>;
   versions: Record<string, string>;
   machine: Record<string, string | number>;
 };
 
-/** Why the figures must not be believed; empty where they may. */
-export function faults(proof: Proof | PublishProof): string[] {
+/** Why the figures must not be believed; empty where they may. `signed`: there were signatures to verify. */
+export function faults(proof: Proof | PublishProof, signed: boolean): string[] {
   const { lost, duplicates } = proof;
   const inDatabase = [
     ...(lost > 0 ? [`${lost} events were lost`] : []),
@@ -28,7 +30,7 @@ export function faults(proof: Proof | PublishProof): string[] {
     ...inDatabase,
     ...(unfinished > 0 ? [`${unfinished} deliveries were never recorded`] : []),
     ...(refused > 0 ? [`${refused} signatures did not verify`] : []),
-    ...(verified === 0 ? ['no signature was verified'] : []),
+    ...(signed && verified === 0 ? ['no signature was verified'] : []),
   ];
 }
 
@@ -41,6 +43,7 @@ export function toJson({
   spread,
   repeats,
   proof,
+  faults: wrong,
   settings,
   versions,
   machine,
@@ -51,6 +54,7 @@ export function toJson({
     ...(variant && { variant }),
     ...figures,
     ...proof,
+    ...(wrong.length > 0 && { faults: wrong }),
     repeats,
     spread,
     settings,
@@ -69,6 +73,7 @@ export function toTable(report: Report): string {
   );
   return [
     `${scenario}, ${lane} lane: median of ${repeats} rounds, smallest … largest`,
+    ...report.faults.map((fault) => `  these figures mean nothing: ${fault}`),
     '',
     ...lines,
     '',

@@ -29,6 +29,8 @@ export type RigOptions = {
   adapter?: string | undefined;
   /** Publishing connections. */
   connections: number;
+  /** What does not move for this long has stopped: what had not arrived by then is lost. */
+  patienceMs: number;
   /** Where `profiled` writes its CPU profile when it ends. */
   cpuProf?: string | undefined;
   profiled: Profiled;
@@ -44,7 +46,12 @@ export type Rig = {
   receiver: Remote<ReceiverMethods>;
   /** One more webhook that the receiver counts, at a path of its own; its id. The path `/` takes `EVENT_TYPE`. */
   receive(path: string, type: string, settings?: WebhookSettings): Promise<string>;
-  /** Of Posthorn; null where another sender is measured. */
+  /** Another sender is measured, by its adapter: all that is known of it is what arrives. */
+  foreign: boolean;
+  /** It told a secret, so that its signatures are verified. Posthorn always does. */
+  signed: boolean;
+  patienceMs: number;
+  /** Of Posthorn; {@link NO_DATABASE} where another sender is measured. */
   database: Database;
   databaseUrl: string;
   temporalAddress: string;
@@ -68,7 +75,7 @@ export type Rig = {
 
 /** Starts servers, roles and receiver. What was started is stopped in reverse order, also where a later step fails. */
 export async function startRig(options: RigOptions): Promise<Rig> {
-  const { connections, say } = options;
+  const { connections, patienceMs, say } = options;
   const folder = temporaryDataDir();
   const file = (name: string) => path.join(folder, name);
   const stops: (() => Promise<unknown>)[] = [async () => rmSync(folder, { recursive: true, force: true })];
@@ -97,10 +104,11 @@ export async function startRig(options: RigOptions): Promise<Rig> {
     stops.push(() => target.close());
     const receive = async (at: string, type: string, settings?: WebhookSettings) => {
       const { id, secret } = await target.registerWebhook(receiverUrl + at, [type], settings);
-      await receiver('expectWebhook', at, secret);
-      return id;
+      // Null and not undefined: what goes to another process is JSON.
+      await receiver('expectWebhook', at, secret ?? null);
+      return { id, signed: secret !== undefined };
     };
-    await receive('/', EVENT_TYPE);
+    const { signed } = await receive('/', EVENT_TYPE);
     const each = (measure: (pid: number) => number) => ({
       ...Object.fromEntries(
         Object.entries(sender.pids()).map(([name, pids]) => [name, pids.reduce((sum, pid) => sum + measure(pid), 0)]),
@@ -111,7 +119,10 @@ export async function startRig(options: RigOptions): Promise<Rig> {
       ...sender,
       receiver,
       receiverUrl,
-      receive,
+      receive: async (at, type, settings) => (await receive(at, type, settings)).id,
+      foreign: options.adapter !== undefined,
+      signed,
+      patienceMs,
       say,
       cpu: () => ({ ...each(cpuMs), harness: ownCpuMs() }) as ByProcess,
       memory: () => ({ ...each(memoryMb), harness: process.memoryUsage.rss() / 2 ** 20 }) as ByProcess,
@@ -120,6 +131,7 @@ export async function startRig(options: RigOptions): Promise<Rig> {
       settings: {
         connections,
         ...sender.settings,
+        ...(options.adapter && { signatures: signed ? 'verified' : 'none' }),
         ...(options.cpuProf && { cpu_prof: `the ${options.profiled} ran under the profiler: figures are lower` }),
       },
       stop,

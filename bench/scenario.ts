@@ -18,6 +18,7 @@ export type BenchOptions = {
   payloadBytes: number;
   cpuProf?: string;
   limitMinutes: number;
+  patienceSeconds: number;
 };
 
 /** How deliveries came out. Anything but zeros (and some signatures) makes the figures worthless. */

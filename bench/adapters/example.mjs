@@ -8,6 +8,7 @@
 const key = process.env.SENDER_KEY ?? '';
 
 export const name = process.env.SENDER_NAME ?? 'sender';
+export const version = process.env.SENDER_VERSION;
 export const baseUrl = process.env.SENDER_URL ?? 'http://127.0.0.1:8420';
 
 const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' };

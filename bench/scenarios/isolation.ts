@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BlackHoleMethods } from '../black-hole';
 import { type Figures, percentile } from '../figures';
-import { publishAll } from '../load';
+import { publishAll, untilArrived } from '../load';
 import { numberOption, type WindowOptions, windowOptions } from '../options';
 import { proveDelivered, untilDone } from '../proof';
 import type { Arrival } from '../receiver';
@@ -47,6 +47,7 @@ async function run(rig: Rig, options: Options): Promise<Outcome> {
   const phase = async (round: string, label: string): Promise<Sent[]> => {
     rig.say(`${label}: ${rate * HEALTHY} healthy deliveries/s for ${warmupSeconds} + ${seconds} s`);
     const sent = await publishSteadily(rig, { round, type: SHARED, bytes, rate, seconds: warmupSeconds + seconds });
+    await untilArrived(rig, (all.length + sent.length) * HEALTHY, label);
     await untilDone(
       rig,
       healthy.map(({ id }) => id),
@@ -60,7 +61,7 @@ async function run(rig: Rig, options: Options): Promise<Outcome> {
   await fill(rig, options);
   const waiting = await waitingFor(rig, blackHoles);
   const attemptsBefore = await blackHoles.attempts('count');
-  rig.say(`black holes: ${waiting} deliveries wait for them after ${attemptsBefore} attempts`);
+  rig.say(`black holes: ${waiting ?? 'unknown'} deliveries wait for them after ${attemptsBefore} attempts`);
   const withBlackHoles = await phase('blackholes', 'with black holes');
   const attempts = await blackHoles.attempts('count');
 
@@ -102,8 +103,9 @@ async function fill(rig: Rig, { backlog, connections, payloadBytes: bytes }: Opt
   await sleep(SETTLE_MS);
 }
 
-/** Not over, and no attempt under way. */
-async function waitingFor(rig: Rig, { ids }: BlackHoles): Promise<number> {
+/** Not over, and no attempt under way; null where only the sender knows. */
+async function waitingFor(rig: Rig, { ids }: BlackHoles): Promise<number | null> {
+  if (rig.foreign) return null;
   return (await rig.database.queued(ids)) - (await rig.database.underWay(ids));
 }
 

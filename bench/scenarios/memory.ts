@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Pool } from 'pg';
-import { claimDeliveries, FIRST_CURSORS } from '../../src/db/claim';
+import { claimDeliveries } from '../../src/db/claim';
+import { FIRST_CURSORS } from '../../src/db/claim-cursors';
 import { LANE_NAMES } from '../../src/domain/lanes';
 import { nowMs } from '../clock';
 import { type Figures, percentile } from '../figures';

@@ -41,7 +41,8 @@ export const throughput = {
 
 async function run(rig: Rig, options: Options): Promise<Outcome> {
   const { load, lane, payloadBytes: bytes } = options;
-  const foreign = rig.databaseUrl === '';
+  const { foreign } = rig;
+  if (foreign && load === 'drain') throw new Error('drain can not be measured with an adapter');
   const warmup = options.warmup ?? (lane === 'workflow' && !foreign ? WORKFLOW_WARM_UP : WARM_UP);
   const webhooks: Expected[] = [];
   for (let n = 1; n <= options.webhooks; n++) {
@@ -116,22 +117,24 @@ async function round(rig: Rig, options: Options, webhooks: Expected[], proofs: P
   const times = arrivals.map(({ atMs }) => atMs);
   const deliveries = times.length;
   const cpu = (name: keyof ByProcess) => (cpuAfter[name] - cpuBefore[name]) / deliveries;
+  const inTime = times.filter((atMs) => atMs <= endedMs).length;
   return {
     // Of a sustained load what arrived while it lasted; else all of it, without ramp and tail.
-    deliveries_per_s:
-      load === 'sustained'
-        ? (times.filter((atMs) => atMs <= endedMs).length * 1_000) / (endedMs - published.beganMs)
-        : rate(times),
+    deliveries_per_s: load === 'sustained' ? (inTime * 1_000) / (endedMs - published.beganMs) : rate(times),
     ...(load !== 'drain' && { published_per_s: (marks.length * 1_000) / (endedMs - published.beganMs) }),
-    ...(load === 'sustained' && { left_at_the_end: left }),
-    cpu_ms_per_delivery: {
-      api: cpu('api'),
-      worker: cpu('worker'),
-      temporal: cpu('temporal'),
-      postgres: cpu('postgres'),
-    },
+    ...(load === 'sustained' && { left_at_the_end: rig.foreign ? marks.length * webhooks.length - inTime : left }),
+    ...(!rig.foreign && {
+      cpu_ms_per_delivery: {
+        api: cpu('api'),
+        worker: cpu('worker'),
+        temporal: cpu('temporal'),
+        postgres: cpu('postgres'),
+      },
+    }),
     bench_cpu_ms_per_delivery: { receiver: cpu('receiver'), harness: cpu('harness') },
-    rss_mb: { api: memory.api, worker: memory.worker, temporal: memory.temporal, postgres: memory.postgres },
+    ...(!rig.foreign && {
+      rss_mb: { api: memory.api, worker: memory.worker, temporal: memory.temporal, postgres: memory.postgres },
+    }),
   };
 }
 

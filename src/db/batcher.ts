@@ -10,6 +10,11 @@ export type BatcherSettings<In> = {
   maxWeight?: number;
   /** Items with the same key never share a batch; undefined: with any. */
   keyOf?: (item: In) => string | undefined;
+  /**
+   * Errors after which nothing of a batch is done and one item may be to blame, as where Postgres refuses a statement:
+   * then each item is run alone at once, so that none fails for another's sake.
+   */
+  aloneAfter?: (error: unknown) => boolean;
 };
 
 type Waiting<In, Out> = { item: In; resolve: (out: Out | Promise<Out>) => void; reject: (error: unknown) => void };
@@ -20,12 +25,14 @@ type Waiting<In, Out> = { item: In; resolve: (out: Out | Promise<Out>) => void; 
  * once, and nobody waits where nobody else is there.
  *
  * @param run answers for the items, in their order; a promise among the answers is its item's own outcome. Where `run`
- * itself rejects, so does every item of the batch
+ * itself rejects, so does every item of the batch, unless `aloneAfter` has each of them tried again
  */
 export function createBatcher<In, Out>(
   run: (items: In[]) => Promise<readonly (Out | Promise<Out>)[]>,
-  { maxItems, maxRunning, gatherMs = 0, weightOf = () => 0, maxWeight = 0, keyOf }: BatcherSettings<In>,
+  settings: BatcherSettings<In>,
 ): (item: In) => Promise<Out> {
+  const { maxItems, maxRunning, gatherMs = 0, weightOf = () => 0, maxWeight = 0, keyOf } = settings;
+  const { aloneAfter = () => false } = settings;
   let waiting: Waiting<In, Out>[] = [];
   let running = 0;
   let lastStart = Number.NEGATIVE_INFINITY;
@@ -51,7 +58,7 @@ export function createBatcher<In, Out>(
     const batch = take();
     running++;
     lastStart = performance.now();
-    run(batch.map(({ item }) => item))
+    runOrAlone(batch.map(({ item }) => item))
       .then(
         (outs) => {
           for (const [i, { resolve }] of batch.entries()) resolve(outs[i]!);
@@ -65,6 +72,15 @@ export function createBatcher<In, Out>(
         schedule();
       });
     schedule();
+  }
+
+  async function runOrAlone(items: In[]): Promise<readonly (Out | Promise<Out>)[]> {
+    try {
+      return await run(items);
+    } catch (error) {
+      if (items.length === 1 || !aloneAfter(error)) throw error;
+      return items.map(async (item) => (await run([item]))[0]!);
+    }
   }
 
   /** The next batch, in order of arrival but for items that have to wait. */

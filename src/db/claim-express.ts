@@ -1,6 +1,8 @@
 import type { Pool } from 'pg';
 import type { Trigger } from '../domain/delivery';
-import { CLAIM_LANES, CLAIM_ROWS, type Claim, type ClaimRequest, claimValues, type LaneRow, progress } from './claim';
+import type { Claim } from './claim';
+import { type LaneRow, progress } from './claim-cursors';
+import { CLAIM_LANES, CLAIM_ROWS, type ClaimRequest, claimValues } from './claim-rows';
 import { type AttemptFacts, bodyOf, SEALED_SECRETS, type WebhookFacts } from './load-attempt';
 
 /** A claimed delivery with all that its attempt needs, as it stood when it was claimed. */

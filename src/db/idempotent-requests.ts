@@ -23,8 +23,17 @@ const LEASE = '60 seconds';
 /** A key may expire between being found taken and being looked at. */
 const ROUNDS = 3;
 
-/** For whoever claims the key by a statement of its own: what makes a row of it free again. */
-export const EXPIRED = `r.created_at <= now() - interval '${KEPT_FOR}'`;
+/** What makes the row `r` of a key free again. */
+const EXPIRED = `r.created_at <= now() - interval '${KEPT_FOR}'`;
+
+/**
+ * Ends an insert into `idempotent_requests as r` that claims the key and keeps the answer in one statement: the row of an
+ * expired request is taken over whole. Returns nothing where the key is taken.
+ */
+export const UNLESS_TAKEN = `on conflict (tenant_id, key) do update set
+    id = excluded.id, request_hash = excluded.request_hash, state = excluded.state, claims = 1, lease_until = null,
+    status = excluded.status, answer = excluded.answer, sealed = excluded.sealed, created_at = excluded.created_at
+  where ${EXPIRED}`;
 
 const CLAIM = {
   name: 'claim_idempotent_request',

@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import { uuidFloor, uuidTimeMs } from '../domain/ids';
 import { LANES } from '../domain/lanes';
-import { EXPIRED, type Once } from './idempotent-requests';
+import { type Once, UNLESS_TAKEN } from './idempotent-requests';
 import { type NewEvent, withPartition } from './publish';
 
 /**
@@ -50,10 +50,7 @@ o as (
   select i.tenant_id, i.request_key, i.id, i.request_hash, 'done', 202,
     i.answer_head || coalesce(c.deliveries, 0) || '}', false
   from i left join c on c.place = i.place where i.request_key is not null order by i.tenant_id, i.request_key
-  on conflict (tenant_id, key) do update set
-    id = excluded.id, request_hash = excluded.request_hash, state = excluded.state, claims = 1, lease_until = null,
-    status = excluded.status, answer = excluded.answer, sealed = excluded.sealed, created_at = excluded.created_at
-  where ${EXPIRED}
+  ${UNLESS_TAKEN}
   returning id),
 n as materialized (
   select * from i

@@ -23,7 +23,7 @@ export type Publisher = {
 
 /** An event that waits for its statement. */
 type Item = { event: NewEvent; request?: KeyedRequest };
-type Outcome = Published | 'key_taken';
+type Outcome = Published | PublishedOnce;
 
 /**
  * Publishes that come while others are under way share a statement, and with it its trip, its commit and its flush to
@@ -41,29 +41,29 @@ export function createPublisher(pool: Pool): Publisher {
     maxWeight: MAX_DELIVERIES,
     // Only the key of a request may not come twice in one statement.
     keyOf: ({ event, request }) => request && `${event.tenantId}/${request.key}`,
+    // One of them, or a week without a partition, may be why; alone it is made.
+    aloneAfter: wasRefused,
   });
 
   async function publishTogether(items: Item[]): Promise<(Outcome | Promise<Outcome>)[]> {
-    const [first] = items;
-    if (items.length === 1 && !first!.request) return [await publishAlone(first!)];
-    try {
-      const results = await publishChunk(pool, items.map(toBatchEvent));
-      return results.map((result, i) => {
-        const { event } = items[i]!;
-        if (!result) return 'key_taken';
-        if (result.duplicate) return readDuplicate(pool, event);
-        learn(event, result.deliveries);
-        return { ...result, type: event.type, createdAt: event.createdAt };
-      });
-    } catch (error) {
-      // Refused as a whole, so nothing of it was written. One of them, or a week without a partition, may be why.
-      if (!wasRefused(error)) throw error;
-      return items.map(publishAlone);
-    }
+    if (items.length === 1) return [await publishAlone(items[0]!)];
+    const results = await publishChunk(pool, items.map(toBatchEvent));
+    return results.map((result, i) => {
+      const { event, request } = items[i]!;
+      if (!result) return publishOnce(pool, event, request!); // its key is taken
+      if (result.duplicate) return readDuplicate(pool, event);
+      learn(event, result.deliveries);
+      if (request) return { state: 'published', deliveries: result.deliveries };
+      return { ...result, type: event.type, createdAt: event.createdAt };
+    });
   }
 
   async function publishAlone({ event, request }: Item): Promise<Outcome> {
-    if (request) return 'key_taken'; // it is tried in a statement of its own
+    if (request) {
+      const once = await publishOnce(pool, event, request);
+      if (once.state === 'published') learn(event, once.deliveries);
+      return once;
+    }
     const published = await publishEvent(pool, event);
     if (!published.duplicate) learn(event, published.deliveries);
     return published;
@@ -76,12 +76,7 @@ export function createPublisher(pool: Pool): Publisher {
 
   return {
     publish: async (event) => (await add({ event })) as Published,
-    async publishOnce(event, request) {
-      const published = await add({ event, request });
-      return published === 'key_taken'
-        ? publishOnce(pool, event, request)
-        : { state: 'published', deliveries: published.deliveries };
-    },
+    publishOnce: async (event, request) => (await add({ event, request })) as PublishedOnce,
   };
 }
 

@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import { LANES, type Lane } from '../domain/lanes';
-import { type Earlier, EXPIRED, findRequest } from './idempotent-requests';
+import { type Earlier, findRequest, UNLESS_TAKEN } from './idempotent-requests';
 import { ensurePartitions } from './partitions';
 import type { KeyedRequest } from './publish-batch';
 
@@ -70,10 +70,7 @@ with s as materialized (
 k as (
   insert into idempotent_requests as r (tenant_id, key, id, request_hash, state, status, answer, sealed)
   select $2, $6, $1, $9, 'done', 202, $10 || (select count(*) from s) || '}', false
-  on conflict (tenant_id, key) do update set
-    id = excluded.id, request_hash = excluded.request_hash, state = excluded.state, claims = 1, lease_until = null,
-    status = excluded.status, answer = excluded.answer, sealed = excluded.sealed, created_at = excluded.created_at
-  where ${EXPIRED}
+  ${UNLESS_TAKEN}
   returning 1),
 e as (
   insert into events (id, tenant_id, type, body, created_at, key_fields)

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { VERIFICATION_LIMIT_MS, type VerificationMethod, type VerificationMode } from '../domain/verification';
 import type { Queryable, Tx } from './database';
+import { SEALED_SECRETS, type WebhookFacts } from './load-attempt';
 
 /**
  * What stands in the record about endpoint verification. Rounds are numbered: the answer to one counts only while no
@@ -88,14 +89,37 @@ export async function endVerification(
 }
 
 /** What a challenge needs: undefined where the round is over or another has begun. */
-export async function loadVerification(db: Queryable, webhookId: string, round: number) {
+export async function loadVerification(
+  db: Queryable,
+  webhookId: string,
+  round: number,
+): Promise<{ tenantId: string; webhook: WebhookFacts } | undefined> {
   const row = await db
-    .selectFrom('webhooks')
-    .select(['tenant_id', 'url', 'sealed_headers'])
-    .where('id', '=', webhookId)
-    .where('verification_round', '=', round)
-    .where('verification_pending_since', 'is not', null)
-    .where('deleted_at', 'is', null)
+    .selectFrom('webhooks as w')
+    .select([
+      'w.tenant_id',
+      'w.id',
+      'w.url',
+      'w.timeout_ms',
+      'w.retry_policy',
+      'w.signature_styles',
+      'w.sealed_headers',
+    ])
+    .select(sql.raw<WebhookFacts['sealedSecrets'] | null>(SEALED_SECRETS).as('secrets'))
+    .where('w.id', '=', webhookId)
+    .where('w.verification_round', '=', round)
+    .where('w.verification_pending_since', 'is not', null)
+    .where('w.deleted_at', 'is', null)
     .executeTakeFirst();
-  return row && { tenantId: row.tenant_id, url: row.url, sealedHeaders: row.sealed_headers };
+  if (!row) return undefined;
+  const webhook = {
+    id: row.id,
+    url: row.url,
+    timeoutMs: row.timeout_ms,
+    retryPolicy: row.retry_policy,
+    sealedSecrets: row.secrets ?? [],
+    signatureStyles: row.signature_styles,
+    sealedHeaders: row.sealed_headers,
+  };
+  return { tenantId: row.tenant_id, webhook };
 }

@@ -35,21 +35,13 @@ export type AttemptWriterDeps = {
  * record had to be repeated; and where Postgres refuses one, the others do not suffer for it.
  */
 export function createAttemptWriter({ db, log, onRaised, onAttempt }: AttemptWriterDeps): WriteAttempt {
-  return createBatcher<AttemptRecord, Written>(writeTogether, {
+  return createBatcher<AttemptRecord, Written>(write, {
     maxItems: MAX_ATTEMPTS,
     maxRunning: MAX_STATEMENTS,
     gatherMs: GATHER_MS,
     keyOf: ({ deliveryId }) => deliveryId,
+    aloneAfter: wasRefused,
   });
-
-  async function writeTogether(records: AttemptRecord[]): Promise<(Written | Promise<Written>)[]> {
-    try {
-      return await write(records);
-    } catch (error) {
-      if (records.length === 1 || !wasRefused(error)) throw error;
-      return records.map(async (record) => (await write([record]))[0]!);
-    }
-  }
 
   async function write(records: AttemptRecord[]): Promise<Written[]> {
     const { moved, logged, wanted, gates, raised } = await recordAttempts(db.pool, records);

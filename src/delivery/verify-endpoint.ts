@@ -2,12 +2,12 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Database } from '../db/database';
 import type { SecretBox } from '../db/secret-box';
 import { endVerification, loadVerification, type VerificationOutcome } from '../db/verifications';
-import { listSecrets } from '../db/webhook-secrets';
 import { newUuid, toPublicId } from '../domain/ids';
 import { VERIFICATION_METHODS, type VerificationMethod } from '../domain/verification';
 import { buildChallengeHeaders } from '../egress/headers';
 import type { Sender, SendRequest, SendResult } from '../egress/send';
 import type { Log } from '../log';
+import { openWebhook } from './open-webhook';
 
 export type VerifierDeps = {
   db: Database;
@@ -31,24 +31,19 @@ export function createVerifier({ db, secretBox, sender, log, origin }: VerifierD
   return async function verify(webhookId: string, round: number): Promise<void> {
     const facts = await loadVerification(db.kysely, webhookId, round);
     if (!facts) return;
-    const owner = { tenantId: facts.tenantId, webhookId };
-    const secrets = await listSecrets(db.kysely, webhookId);
-    const custom =
-      facts.sealedHeaders === null
-        ? {}
-        : (JSON.parse(secretBox.open(facts.sealedHeaders, owner)) as Record<string, string>);
-    const keys = secrets.map(({ sealed }) => secretBox.open(sealed, owner));
+    const { tenantId, webhook } = facts;
+    const { secrets, headers: custom } = openWebhook(secretBox, tenantId, webhook);
 
     const outcome = await tryWays(async (method) => {
       const challenge = randomBytes(CHALLENGE_BYTES).toString('base64url');
-      const request = toRequest(method, { url: facts.url, challenge, origin, custom, secrets: keys });
+      const request = toRequest(method, { url: webhook.url, challenge, origin, custom, secrets });
       return judge(method, await sender.send(request), { challenge, origin });
     });
     await endVerification(db.kysely, webhookId, round, outcome);
     log.info({
       event: 'verification',
       webhook_id: toPublicId('webhook', webhookId),
-      tenant_id: toPublicId('tenant', facts.tenantId),
+      tenant_id: toPublicId('tenant', tenantId),
       ...outcome,
     });
   };

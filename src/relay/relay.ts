@@ -1,4 +1,6 @@
-import { type Claim, type ClaimRequest, FIRST_CURSOR, FIRST_CURSORS } from '../db/claim';
+import type { Claim } from '../db/claim';
+import { FIRST_CURSOR, FIRST_CURSORS } from '../db/claim-cursors';
+import type { ClaimRequest } from '../db/claim-rows';
 import type { Database } from '../db/database';
 import type { DeliveryLane, FirstAttempt } from '../domain/first-attempt';
 import { type Lane, laneOrder } from '../domain/lanes';

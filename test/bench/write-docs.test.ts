@@ -8,6 +8,7 @@ const report = (scenario: string, perSecond: number, lane = 'express'): Report =
   ...{ scenario, lane, variant: 'drain', repeats: 1, spread: {}, settings: { events: 10 } },
   figures: { deliveries_per_s: perSecond, cpu_ms: { api: 1, worker: 2 } },
   proof: { lost: 0, duplicates: 0 },
+  faults: [],
   versions: { posthorn: '1' },
   machine: { cpus: 2, model: 'test', memory_gb: 1, node: '20', os: 'Linux', load_1m: 0 },
 });

@@ -86,3 +86,41 @@ test('a promise among the answers is the outcome of its own item', async () => {
   const settled = await Promise.allSettled([1, 2, 3].map(add));
   expect(settled.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
 });
+
+describe('after an error that one item may be to blame for', () => {
+  /** Batches in which `bad` is are refused whole; what was run, in order. */
+  function refusing(message: string) {
+    const ran: string[][] = [];
+    const add = createBatcher<string, string>(
+      async (items) => {
+        ran.push(items);
+        if (items.includes('bad')) throw new Error(message);
+        return items.map((item) => item.toUpperCase());
+      },
+      { maxItems: 10, maxRunning: 1, aloneAfter: (error) => (error as Error).message === 'refused' },
+    );
+    return { ran, all: (...items: string[]) => Promise.allSettled(items.map(add)) };
+  }
+
+  test('each item is tried alone, and only that one fails', async () => {
+    const { ran, all } = refusing('refused');
+    expect(await all('a', 'bad', 'b')).toEqual([
+      { status: 'fulfilled', value: 'A' },
+      { status: 'rejected', reason: new Error('refused') },
+      { status: 'fulfilled', value: 'B' },
+    ]);
+    expect(ran).toEqual([['a', 'bad', 'b'], ['a'], ['bad'], ['b']]);
+  });
+
+  test('what was alone already is not tried again', async () => {
+    const { ran, all } = refusing('refused');
+    expect(await all('bad')).toEqual([{ status: 'rejected', reason: new Error('refused') }]);
+    expect(ran).toEqual([['bad']]);
+  });
+
+  test('after any other error nothing is tried again: it may have been done', async () => {
+    const { ran, all } = refusing('the connection was lost');
+    expect((await all('a', 'bad')).map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+    expect(ran).toEqual([['a', 'bad']]);
+  });
+});

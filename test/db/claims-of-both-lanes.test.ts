@@ -1,4 +1,5 @@
-import { type ClaimedDelivery, claimDeliveries, FIRST_CURSORS } from '../../src/db/claim';
+import { type ClaimedDelivery, claimDeliveries } from '../../src/db/claim';
+import { FIRST_CURSORS } from '../../src/db/claim-cursors';
 import { claimExpress } from '../../src/db/claim-express';
 import { leaseForRetry, releaseLease, releaseLeases } from '../../src/db/control';
 import { type Database, openDatabase } from '../../src/db/database';

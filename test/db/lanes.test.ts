@@ -1,4 +1,4 @@
-import { FIRST_CURSORS } from '../../src/db/claim';
+import { FIRST_CURSORS } from '../../src/db/claim-cursors';
 import { type Database, openDatabase } from '../../src/db/database';
 import { recordAttempts } from '../../src/db/record-attempts';
 import { LANE_NAMES, type Lane, laneOrder } from '../../src/domain/lanes';

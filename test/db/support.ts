@@ -1,6 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Pool } from 'pg';
-import { type ClaimedDelivery, type ClaimRequest, claimDeliveries, FIRST_CURSORS } from '../../src/db/claim';
+import { type ClaimedDelivery, claimDeliveries } from '../../src/db/claim';
+import { FIRST_CURSORS } from '../../src/db/claim-cursors';
+import type { ClaimRequest } from '../../src/db/claim-rows';
 import { publishEvent } from '../../src/db/publish';
 import { type AttemptNext, type AttemptRecord, type Recorded, recordAttempts } from '../../src/db/record-attempts';
 import { newUuid } from '../../src/domain/ids';

@@ -1,17 +1,8 @@
-import { type Installation, startInstallation } from '../support/installation';
-import { type Receiver, startReceiver } from '../support/receiver';
+import { installationForFile, receiverForEach } from '../support/for-tests';
 import { until } from '../support/until';
 
-let posthorn: Installation;
-let receiver: Receiver;
-beforeAll(async () => {
-  posthorn = await startInstallation({ POSTHORN_FIRST_ATTEMPT: 'express' });
-});
-beforeEach(async () => {
-  receiver = await startReceiver();
-});
-afterEach(() => receiver.close());
-afterAll(() => posthorn?.stop());
+const posthorn = installationForFile({ POSTHORN_FIRST_ATTEMPT: 'express' });
+const receiver = receiverForEach();
 
 /** An endpoint that answers when it is told to: `answers[n]` for its nth request. */
 function heldAnswers(count: number) {

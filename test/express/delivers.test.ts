@@ -1,24 +1,15 @@
 import { WorkflowNotFoundError } from '@temporalio/client';
 import { Webhook } from 'standardwebhooks';
-import { type Installation, startInstallation } from '../support/installation';
-import { type Receiver, startReceiver } from '../support/receiver';
+import { installationForFile, receiverForEach } from '../support/for-tests';
 import { connectTemporal } from '../support/temporal';
 
-let posthorn: Installation;
-let receiver: Receiver;
+const posthorn = installationForFile({ POSTHORN_RECONCILE_EVERY: '1s' });
+const receiver = receiverForEach(() => ({ status: 200, headers: { 'x-why': 'test' }, body: 'thanks' }));
 let temporal: Awaited<ReturnType<typeof connectTemporal>>;
 beforeAll(async () => {
-  posthorn = await startInstallation({ POSTHORN_RECONCILE_EVERY: '1s' });
   temporal = await connectTemporal();
 });
-beforeEach(async () => {
-  receiver = await startReceiver(() => ({ status: 200, headers: { 'x-why': 'test' }, body: 'thanks' }));
-});
-afterEach(() => receiver.close());
-afterAll(async () => {
-  await posthorn?.stop();
-  await temporal?.close();
-});
+afterAll(() => temporal?.close());
 
 test('a success is signed, recorded like one of a workflow, and in Temporal there is nothing of it', async () => {
   const { api } = posthorn;

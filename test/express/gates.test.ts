@@ -1,18 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Installation, startInstallation } from '../support/installation';
-import { type Receiver, startReceiver } from '../support/receiver';
+import { installationForFile, receiverForEach } from '../support/for-tests';
+import { startReceiver } from '../support/receiver';
 import { until } from '../support/until';
 
-let posthorn: Installation;
-let receiver: Receiver;
-beforeAll(async () => {
-  posthorn = await startInstallation({ POSTHORN_FIRST_ATTEMPT: 'express' });
-});
-beforeEach(async () => {
-  receiver = await startReceiver();
-});
-afterEach(() => receiver.close());
-afterAll(() => posthorn?.stop());
+const posthorn = installationForFile({ POSTHORN_FIRST_ATTEMPT: 'express' });
+const receiver = receiverForEach();
 
 const numberOf = (body: Buffer) => (JSON.parse(body.toString()) as { data: { n: number } }).data.n;
 

@@ -1,20 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FIRST_ATTEMPTS } from '../../src/domain/first-attempt';
-import { type Installation, startInstallation } from '../support/installation';
+import { installationForFile, receiverForFile } from '../support/for-tests';
 import { seededRandom } from '../support/random';
-import { type Receiver, startReceiver } from '../support/receiver';
 import { until } from '../support/until';
 
-let posthorn: Installation;
-let receiver: Receiver;
-beforeAll(async () => {
-  posthorn = await startInstallation({ POSTHORN_FIRST_ATTEMPT: 'auto' });
-  receiver = await startReceiver();
-});
-afterAll(async () => {
-  await posthorn?.stop();
-  await receiver?.close();
-});
+const posthorn = installationForFile({ POSTHORN_FIRST_ATTEMPT: 'auto' });
+const receiver = receiverForFile();
 
 const EVENTS = 120;
 

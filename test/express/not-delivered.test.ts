@@ -1,23 +1,14 @@
-import { type Installation, startInstallation } from '../support/installation';
-import { type Receiver, startReceiver } from '../support/receiver';
+import { installationForFile, receiverForEach } from '../support/for-tests';
 import { connectTemporal } from '../support/temporal';
 import { until } from '../support/until';
 
-let posthorn: Installation;
-let receiver: Receiver;
+const posthorn = installationForFile({ POSTHORN_FIRST_ATTEMPT: 'express' });
+const receiver = receiverForEach();
 let temporal: Awaited<ReturnType<typeof connectTemporal>>;
 beforeAll(async () => {
-  posthorn = await startInstallation({ POSTHORN_FIRST_ATTEMPT: 'express' });
   temporal = await connectTemporal();
 });
-beforeEach(async () => {
-  receiver = await startReceiver();
-});
-afterEach(() => receiver.close());
-afterAll(async () => {
-  await posthorn?.stop();
-  await temporal?.close();
-});
+afterAll(() => temporal?.close());
 
 let made = 0;
 async function publishTo(settings: object): Promise<{ id: string; webhook: string }> {

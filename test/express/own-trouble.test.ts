@@ -1,19 +1,10 @@
 import { parsePublicId } from '../../src/domain/ids';
 import { inParallel } from '../faults/support';
 import { queryOnce } from '../support/database';
-import { type Installation, startInstallation } from '../support/installation';
-import { type Receiver, startReceiver } from '../support/receiver';
+import { installationForFile, receiverForFile } from '../support/for-tests';
 
-let posthorn: Installation;
-let receiver: Receiver;
-beforeAll(async () => {
-  posthorn = await startInstallation({ POSTHORN_FIRST_ATTEMPT: 'express' });
-  receiver = await startReceiver();
-});
-afterAll(async () => {
-  await posthorn?.stop();
-  await receiver?.close();
-});
+const posthorn = installationForFile({ POSTHORN_FIRST_ATTEMPT: 'express' });
+const receiver = receiverForFile();
 
 test('a webhook whose secret cannot be opened, with a backlog, holds up no other', async () => {
   const BACKLOG = 400;

@@ -1,24 +1,27 @@
-import { rmSync } from 'node:fs';
-import path from 'node:path';
 import { Client } from 'pg';
-import { migrateToLatest } from '../../src/db/migrate';
-import { temporaryDataDir } from '../../src/embedded/folders';
-import { freePort } from '../../src/embedded/ports';
-import { type EmbeddedPostgres, startPostgres } from '../../src/embedded/postgres';
 import type { TestApi } from '../support/api';
+import { type OwnPostgres, startOwnPostgres } from '../support/own-servers';
 import type { RoleProcess } from '../support/processes';
 import { type Receiver, startReceiver } from '../support/receiver';
 import { until } from '../support/until';
-import { createSite, note, numbersOf, pass, type Site } from './support';
+import {
+  createSite,
+  expectUnavailable,
+  note,
+  numbersOf,
+  pass,
+  publishThroughCrashes,
+  type Site,
+  untilDelivered,
+  untilLockedOut,
+} from './support';
 
 const LIMIT_MS = 60_000;
 jest.setTimeout(LIMIT_MS + 60_000);
 /** Longer than an attempt's record is tried again after. */
 const AWAY_MS = 1_500;
 
-let folder: string;
-let port: number;
-let postgres: EmbeddedPostgres;
+let postgres: OwnPostgres;
 let site: Site;
 let api: TestApi;
 let worker: RoleProcess;
@@ -26,15 +29,8 @@ let release: () => void;
 let released: Promise<void>;
 const receivers: Receiver[] = [];
 
-/** On the same data and port each time. */
-const startServer = () =>
-  startPostgres({ dataDir: path.join(folder, 'postgres'), port, settings: { shared_buffers: '32MB', fsync: 'off' } });
-
 beforeAll(async () => {
-  folder = temporaryDataDir();
-  port = await freePort();
-  postgres = await startServer();
-  await migrateToLatest(postgres.url);
+  postgres = await startOwnPostgres();
 });
 beforeEach(async () => {
   released = new Promise<void>((resolve) => {
@@ -48,10 +44,7 @@ afterEach(async () => {
   await site?.stop();
   await Promise.all(receivers.splice(0).map((receiver) => receiver.close()));
 });
-afterAll(async () => {
-  await postgres?.stop();
-  rmSync(folder, { recursive: true, force: true });
-});
+afterAll(() => postgres?.remove());
 
 let made = 0;
 /** An endpoint for an event type of its own that holds its first answers until they are released; one delivery to it, under way. */
@@ -77,8 +70,7 @@ async function underWay(
 async function crash(): Promise<void> {
   // Claims do not wait for the disk, and whether a crash takes one with it is not what is tested here.
   await site.query('checkpoint');
-  postgres.kill9();
-  await postgres.exited;
+  await postgres.crash();
 }
 
 test.each([
@@ -92,12 +84,12 @@ test.each([
 
   await takeAway();
   release(); // each endpoint now answers, and nobody can write it down
-  await expectUnavailable();
+  await expectUnavailable(api);
   await pass(AWAY_MS);
-  postgres = await startServer();
+  await postgres.start();
   const back = performance.now();
 
-  for (const id of [well.id, failing.id, ordered.id, next!]) await untilDelivered(id);
+  for (const id of [well.id, failing.id, ordered.id, next!]) await untilDelivered(api, id, LIMIT_MS);
   note('recorded once Postgres was back', back);
   expect(numbersOf(well.receiver.requests)).toEqual([1]);
   expect(numbersOf(failing.receiver.requests)).toEqual([1, 2]);
@@ -125,7 +117,7 @@ test('a record that waits for longer than the lease: the process does not send a
     await locks.query('begin');
     await locks.query('lock table attempts in share mode');
     release();
-    await until('its record to wait', async () => (await waiting('%insert into attempts%')) > 0);
+    await untilLockedOut(site, '%insert into attempts%');
     await site.query(`update delivery_queue set lease_until = now() - interval '1 s'`);
     await until('it to be claimed again', async () => {
       const [row] = await site.query('select lease_until > now() as claimed from delivery_queue');
@@ -138,7 +130,7 @@ test('a record that waits for longer than the lease: the process does not send a
   } finally {
     await locks.end();
   }
-  await untilDelivered(id);
+  await untilDelivered(api, id, LIMIT_MS);
   await until('both to be written down', async () => (await site.query('select 1 from delivery_queue')).length === 0);
   expect(receiver.requests.filter(({ headers }) => headers['x-webhook-delivery'] === id)).toHaveLength(1);
   expect((await api.delivery(id)).attempts).toHaveLength(1);
@@ -166,7 +158,7 @@ test('a record whose answer was lost counts: the retry comes at its time', async
   } finally {
     await setReplica('');
   }
-  await untilDelivered(id);
+  await untilDelivered(api, id, LIMIT_MS);
   expect(numbersOf(receiver.requests)).toEqual([1, 2]);
   expect((await api.delivery(id)).attempts).toMatchObject([{ status_code: 500 }, { status_code: 200 }]);
 });
@@ -175,26 +167,7 @@ test('Postgres crashed under load, again and again: what was answered 202 is del
   const receiver = await startReceiver();
   receivers.push(receiver);
   await api.createWebhook(receiver, { events: ['load.*'], retry_policy: { schedule: ['1s', '1s'], jitter: 0 } });
-  const accepted: string[] = [];
-  let publishing = true;
-  const producers = Array.from({ length: 20 }, async () => {
-    while (publishing) {
-      const answer = await api.call('POST', '/events', { type: 'load.on', data: {} });
-      if (answer.status === 202) accepted.push(answer.body.id);
-      else await pass(50); // as any client would
-    }
-  });
-  await receiver.waitFor(20, LIMIT_MS);
-  for (let crashes = 0; crashes < 2; crashes++) {
-    const before = accepted.length;
-    postgres.kill9();
-    await postgres.exited;
-    await expectUnavailable();
-    postgres = await startServer();
-    await until('publishing to go on', () => accepted.length >= before + 20, LIMIT_MS);
-  }
-  publishing = false;
-  await Promise.all(producers);
+  const { accepted } = await publishThroughCrashes(2, { api, postgres, receiver, limitMs: LIMIT_MS });
 
   const arrived = () => new Set(receiver.requests.map(({ headers }) => headers['webhook-id']));
   await until('what was accepted to arrive', () => accepted.every((id) => arrived().has(id)), LIMIT_MS);
@@ -203,28 +176,3 @@ test('Postgres crashed under load, again and again: what was answered 202 is del
   expect(new Set(numbersOf(receiver.requests))).toEqual(new Set([1]));
   expect(receiver.requests).toHaveLength(arrived().size);
 });
-
-/** Statements like this one that wait for a lock. */
-async function waiting(statement: string): Promise<number> {
-  const rows = await site.query(
-    `select 1 from pg_stat_activity where wait_event_type = 'Lock' and query like '${statement}'`,
-  );
-  return rows.length;
-}
-
-async function expectUnavailable(): Promise<void> {
-  const answer = await api.call('POST', '/events', { type: 'a.b', data: {} });
-  expect(answer).toMatchObject({ status: 503, body: { code: 'database_unavailable' } });
-}
-
-/** The API may still answer 503 while its connections come back. */
-async function untilDelivered(id: string): Promise<void> {
-  await until(
-    `${id} to be delivered`,
-    async () => {
-      const answer = await api.call('GET', `/deliveries/${id}`);
-      return answer.status === 200 && answer.body.status === 'delivered';
-    },
-    LIMIT_MS,
-  );
-}

@@ -1,45 +1,29 @@
-import { rmSync } from 'node:fs';
-import path from 'node:path';
-import { temporaryDataDir } from '../../src/embedded/folders';
-import { freePort } from '../../src/embedded/ports';
-import { type EmbeddedTemporal, startTemporal } from '../../src/embedded/temporal';
 import type { TestApi } from '../support/api';
+import { type OwnTemporal, startOwnTemporal } from '../support/own-servers';
 import type { RoleProcess } from '../support/processes';
 import { type Receiver, type ReceiverHandler, startReceiver } from '../support/receiver';
 import { until } from '../support/until';
-import { createSite, inParallel, note, numbersOf, type Site } from './support';
+import { createSite, EAGER_RECONCILER, inParallel, note, numbersOf, type Site } from './support';
 
 const LIMIT_MS = 60_000;
 jest.setTimeout(LIMIT_MS + 60_000);
 
-let folder: string;
-let port: number;
-let temporal: EmbeddedTemporal;
+let temporal: OwnTemporal;
 let site: Site;
 let api: TestApi;
 let worker: RoleProcess;
 const receivers: Receiver[] = [];
 
-/** On the same port each time, with the data that is there. */
-const startServer = () => startTemporal({ dbFile: path.join(folder, 'temporal.db'), port });
-
 beforeEach(async () => {
-  folder = temporaryDataDir();
-  port = await freePort();
-  temporal = await startServer();
-  site = await createSite({
-    TEMPORAL_ADDRESS: temporal.address,
-    POSTHORN_RECONCILE_EVERY: '1s',
-    POSTHORN_RECONCILE_AFTER: '1s',
-  });
+  temporal = await startOwnTemporal();
+  site = await createSite({ ...EAGER_RECONCILER, TEMPORAL_ADDRESS: temporal.address });
   api = await site.startApi();
   worker = await site.startWorker();
 });
 afterEach(async () => {
   await site?.stop();
   await Promise.all(receivers.splice(0).map((receiver) => receiver.close()));
-  await temporal?.stop();
-  rmSync(folder, { recursive: true, force: true });
+  await temporal?.remove();
 });
 
 async function endpoint(type: string, settings: object, handler?: ReceiverHandler): Promise<Receiver> {
@@ -77,7 +61,7 @@ test('Temporal away: one endpoint that fails holds up no other, and its retries 
   expect(numbersOf(failing.requests)).toEqual(Array(FAILING + 1).fill(1));
   expect(well.requests).toHaveLength(others.length);
 
-  temporal = await startServer();
+  await temporal.start();
   const back = performance.now();
   const all = others.length + FAILING + 1;
   await until('the retries to be delivered', async () => (await countOf('delivered')) === all, LIMIT_MS);
@@ -98,7 +82,7 @@ test('a worker killed before it could give its failures to Temporal: the reconci
     return row.n === FAILING;
   });
   await worker.kill9();
-  temporal = await startServer();
+  await temporal.start();
   await site.startWorker();
   await until('the retries to be delivered', async () => (await countOf('delivered')) === FAILING, LIMIT_MS);
   expect(numbersOf(failing.requests).sort()).toEqual([...Array(FAILING).fill(1), ...Array(FAILING).fill(2)]);
@@ -126,7 +110,7 @@ test('mode auto: by express while Temporal is away, by workflows again when it i
   expect(new Set(await lanesOf(ids))).toEqual(new Set(['express']));
   expect(steady.requests).toEqual([]);
 
-  temporal = await startServer();
+  await temporal.start();
   await api.untilStatus(waiting!, 'delivered', LIMIT_MS);
   await until('the engine to be given the work again', () => turns().at(-1) === 'workflow', LIMIT_MS);
   const [after] = await api.publishDeliveries('in.auto', 1);

@@ -1,36 +1,32 @@
-import { rmSync } from 'node:fs';
-import path from 'node:path';
 import { Client } from 'pg';
 import { generateApiKey } from '../../src/db/api-keys';
-import { migrateToLatest } from '../../src/db/migrate';
-import { temporaryDataDir } from '../../src/embedded/folders';
-import { freePort } from '../../src/embedded/ports';
-import { type EmbeddedPostgres, startPostgres } from '../../src/embedded/postgres';
 import { TestApi } from '../support/api';
+import { type OwnPostgres, startOwnPostgres } from '../support/own-servers';
 import { type Receiver, startReceiver } from '../support/receiver';
 import { until } from '../support/until';
-import { createSite, note, numbersOf, pass, type Site } from './support';
+import {
+  createSite,
+  expectUnavailable,
+  note,
+  numbersOf,
+  pass,
+  publishThroughCrashes,
+  type Site,
+  untilDelivered,
+  untilLockedOut,
+} from './support';
 
 const LIMIT_MS = 90_000;
 /** A first attempt is handed over after this long. */
 const HAND_OVER_MS = 2_000;
 
-let folder: string;
-let port: number;
-let postgres: EmbeddedPostgres;
+let postgres: OwnPostgres;
 let site: Site;
 let api: TestApi;
 const receivers: Receiver[] = [];
 
-/** On the same data and port each time. */
-const startServer = () =>
-  startPostgres({ dataDir: path.join(folder, 'postgres'), port, settings: { shared_buffers: '32MB', fsync: 'off' } });
-
 beforeAll(async () => {
-  folder = temporaryDataDir();
-  port = await freePort();
-  postgres = await startServer();
-  await migrateToLatest(postgres.url);
+  postgres = await startOwnPostgres();
 });
 beforeEach(async () => {
   site = await createSite({}, postgres.url);
@@ -41,10 +37,7 @@ afterEach(async () => {
   await site?.stop();
   await Promise.all(receivers.splice(0).map((receiver) => receiver.close()));
 });
-afterAll(async () => {
-  await postgres?.stop();
-  rmSync(folder, { recursive: true, force: true });
-});
+afterAll(() => postgres?.remove());
 
 /** An endpoint for one event type that holds every answer, but the first `failing` ones, until `released`. */
 async function endpoint(type: string, failing: number, released: Promise<void>): Promise<Receiver> {
@@ -59,14 +52,9 @@ async function endpoint(type: string, failing: number, released: Promise<void>):
 
 const publishOne = async (type: string) => api.onlyDelivery((await api.publish(type)).id);
 
-async function crash(): Promise<void> {
-  postgres.kill9();
-  await postgres.exited;
-}
-
 describe.each([
   ['stopped, for a moment', () => postgres.stop(), 500],
-  ['crashed, for longer than any hand-over waits', crash, 20_000],
+  ['crashed, for longer than any hand-over waits', () => postgres.crash(), 20_000],
 ] as const)('Postgres %s', (how, takeAway, awayMs) => {
   test(
     'between POST and record: the POST is made once, and its attempt is recorded',
@@ -91,13 +79,13 @@ describe.each([
       await takeAway();
       release(); // each endpoint now answers 200, and nobody can write it down
       const away = performance.now();
-      await expectUnavailable();
+      await expectUnavailable(api);
       await pass(awayMs);
-      await expectUnavailable();
-      postgres = await startServer();
+      await expectUnavailable(api);
+      await postgres.start();
       const back = performance.now();
 
-      for (const id of ids) await until(`${id} to be delivered`, () => isDelivered(id), LIMIT_MS);
+      for (const id of ids) await untilDelivered(api, id, LIMIT_MS);
       note(`recorded after ${Math.round((back - away) / 1_000)} s without Postgres, once it was back`, back);
       expect(numbersOf(retried.requests)).toEqual([1, 2]);
       expect(numbersOf(slow.requests)).toEqual([1]);
@@ -114,7 +102,7 @@ describe.each([
       ]);
       // Publishing works again as well.
       const after = await publishOne(type('quick'));
-      await until('a delivery after it', () => isDelivered(after), LIMIT_MS);
+      await untilDelivered(api, after, LIMIT_MS);
     },
     LIMIT_MS + 60_000,
   );
@@ -136,16 +124,16 @@ test('Postgres crashed in the middle of a statement: neither api nor worker dies
     await locks.query('begin');
     await locks.query('lock table api_keys in access exclusive mode');
     await locks.query('lock table delivery_queue in exclusive mode');
-    await until('the lease to wait', () => waits('%update delivery_queue set lease_until = now()%'), LIMIT_MS);
+    await untilLockedOut(site, '%update delivery_queue set lease_until = now()%', LIMIT_MS);
     const unanswered = new TestApi(api.url, generateApiKey('test')).call('GET', '/webhooks');
-    await until('the key to wait', () => waits('%from "api_keys"%'));
-    await crash();
+    await untilLockedOut(site, '%from "api_keys"%');
+    await postgres.crash();
     expect(await unanswered).toMatchObject({ status: 503, body: { code: 'database_unavailable' } });
   } finally {
     await locks.end();
   }
-  postgres = await startServer();
-  await until('the retry to be delivered', () => isDelivered(id), LIMIT_MS);
+  await postgres.start();
+  await untilDelivered(api, id, LIMIT_MS);
   expect(numbersOf(receiver.requests)).toEqual([1, 2]);
 }, 180_000);
 
@@ -155,28 +143,7 @@ test(
     const receiver = await startReceiver();
     receivers.push(receiver);
     await api.createWebhook(receiver, { events: ['load.*'], retry_policy: { schedule: ['1s', '1s'], jitter: 0 } });
-    const accepted: string[] = [];
-    const statuses = new Set<number>();
-    let publishing = true;
-    const producers = Array.from({ length: 20 }, async () => {
-      while (publishing) {
-        const answer = await api.call('POST', '/events', { type: 'load.on', data: {} });
-        statuses.add(answer.status);
-        if (answer.status === 202) accepted.push(answer.body.id);
-        else await pass(50); // as any client would
-      }
-    });
-
-    await receiver.waitFor(20, LIMIT_MS);
-    for (let crashes = 0; crashes < 3; crashes++) {
-      const before = accepted.length;
-      await crash();
-      await expectUnavailable();
-      postgres = await startServer();
-      await until('publishing to go on', () => accepted.length >= before + 20, LIMIT_MS);
-    }
-    publishing = false;
-    await Promise.all(producers);
+    const { accepted, statuses } = await publishThroughCrashes(3, { api, postgres, receiver, limitMs: LIMIT_MS });
 
     expect(statuses).toEqual(new Set([202, 503]));
     await until(
@@ -194,25 +161,3 @@ test(
   },
   LIMIT_MS + 60_000,
 );
-
-/** A statement like this waits for a lock. */
-async function waits(statement: string): Promise<boolean> {
-  const waiting = await site.query(
-    `select 1 from pg_stat_activity where wait_event_type = 'Lock' and query like '${statement}'`,
-  );
-  return waiting.length > 0;
-}
-
-async function expectUnavailable(): Promise<void> {
-  const began = performance.now();
-  const answer = await api.call('POST', '/events', { type: 'a.b', data: {} });
-  expect(answer).toMatchObject({ status: 503, body: { code: 'database_unavailable' } });
-  expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0);
-  expect(performance.now() - began).toBeLessThan(10_000);
-}
-
-/** The API may still answer 503 while its connections come back. */
-async function isDelivered(id: string): Promise<boolean> {
-  const answer = await api.call('GET', `/deliveries/${id}`);
-  return answer.status === 200 && answer.body.status === 'delivered';
-}

@@ -1,36 +1,21 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { freePort } from '../../src/embedded/ports';
-import { type EmbeddedTemporal, startTemporal } from '../../src/embedded/temporal';
 import type { TestApi } from '../support/api';
+import { type OwnTemporal, startOwnTemporal } from '../support/own-servers';
 import { type Receiver, startReceiver } from '../support/receiver';
 import { until } from '../support/until';
-import { createSite, inParallel, note, numbersOf, type Site } from './support';
+import { createSite, EAGER_RECONCILER, inParallel, note, numbersOf, type Site } from './support';
 
 const EVENTS = 1_000;
 /** Delivering 1,000 takes its time on a busy machine; what counts is that none is missing. */
 const LIMIT_MS = 240_000;
 
-let folder: string;
-let port: number;
-let temporal: EmbeddedTemporal;
+let temporal: OwnTemporal;
 let site: Site;
 let api: TestApi;
 let receiver: Receiver;
 
-/** On the same port each time, with the data that is there. */
-const startServer = () => startTemporal({ dbFile: path.join(folder, 'temporal.db'), port });
-
 beforeEach(async () => {
-  folder = mkdtempSync(path.join(tmpdir(), 'posthorn-faults-'));
-  port = await freePort();
-  temporal = await startServer();
-  site = await createSite({
-    TEMPORAL_ADDRESS: temporal.address,
-    POSTHORN_RECONCILE_EVERY: '1s',
-    POSTHORN_RECONCILE_AFTER: '1s',
-  });
+  temporal = await startOwnTemporal();
+  site = await createSite({ ...EAGER_RECONCILER, TEMPORAL_ADDRESS: temporal.address });
   api = await site.startApi();
   await site.startWorker();
   receiver = await startReceiver();
@@ -38,8 +23,7 @@ beforeEach(async () => {
 afterEach(async () => {
   await site?.stop();
   await receiver?.close();
-  await temporal?.stop();
-  rmSync(folder, { recursive: true, force: true });
+  await temporal?.remove();
 });
 
 const states = async () =>
@@ -73,7 +57,7 @@ test(
     await api.untilStatus(posting, 'delivered');
     expect(receiver.requests).toHaveLength(0);
 
-    temporal = await startServer();
+    await temporal.start();
     const back = performance.now();
     await receiver.waitFor(1, LIMIT_MS);
     note('first delivery after Temporal came back', back);
@@ -107,9 +91,9 @@ test(
     });
 
     await temporal.stop();
-    for (const end of ['', '-wal', '-shm']) rmSync(path.join(folder, `temporal.db${end}`), { force: true });
+    temporal.loseData();
     expect(receiver.requests).toHaveLength(COUNT); // the timers had not fired: nothing but the record knows of them
-    temporal = await startServer();
+    await temporal.start();
     const back = performance.now();
 
     await until('every delivery to be delivered', async () => (await states()).delivered === COUNT, LIMIT_MS);

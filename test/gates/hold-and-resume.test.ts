@@ -1,23 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Installation, startInstallation } from '../support/installation';
+import { installationForFile, receiverForFile } from '../support/for-tests';
 import { seededRandom } from '../support/random';
-import { type ReceivedRequest, type Receiver, startReceiver } from '../support/receiver';
+import type { ReceivedRequest } from '../support/receiver';
 import { until } from '../support/until';
 
 const EVENTS = 150;
 const TOGGLES = 12;
 const LIMIT_MS = 120_000;
 
-let posthorn: Installation;
-let receiver: Receiver;
-beforeAll(async () => {
-  posthorn = await startInstallation();
-  receiver = await startReceiver();
-});
-afterAll(async () => {
-  await posthorn?.stop();
-  await receiver?.close();
-});
+const posthorn = installationForFile();
+const receiver = receiverForFile();
 
 const deliveryOf = ({ headers }: ReceivedRequest) => String(headers['x-webhook-delivery']);
 const attemptOf = (request: ReceivedRequest) => `${deliveryOf(request)} ${request.headers['x-webhook-attempt']}`;

@@ -1,17 +1,8 @@
-import { type Installation, startInstallation } from '../support/installation';
-import { type Receiver, startReceiver } from '../support/receiver';
+import { installationForFile, receiverForEach } from '../support/for-tests';
 import { until } from '../support/until';
 
-let posthorn: Installation;
-let receiver: Receiver;
-beforeAll(async () => {
-  posthorn = await startInstallation();
-});
-beforeEach(async () => {
-  receiver = await startReceiver();
-});
-afterEach(() => receiver.close());
-afterAll(() => posthorn?.stop());
+const posthorn = installationForFile();
+const receiver = receiverForEach();
 
 const numberOf = (body: Buffer) => (JSON.parse(body.toString()) as { data: { n: number } }).data.n;
 const numbers = () => receiver.requests.map(({ body }) => numberOf(body));

@@ -1,18 +1,9 @@
 import { createHmac } from 'node:crypto';
 import { Webhook } from 'standardwebhooks';
-import { type Installation, startInstallation } from '../support/installation';
-import { type Receiver, startReceiver } from '../support/receiver';
+import { installationForFile, receiverForEach } from '../support/for-tests';
 
-let posthorn: Installation;
-let receiver: Receiver;
-beforeAll(async () => {
-  posthorn = await startInstallation();
-});
-beforeEach(async () => {
-  receiver = await startReceiver();
-});
-afterEach(() => receiver.close());
-afterAll(() => posthorn?.stop());
+const posthorn = installationForFile();
+const receiver = receiverForEach();
 
 let types = 0;
 

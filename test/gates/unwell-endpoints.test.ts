@@ -1,17 +1,9 @@
-import { type Installation, startInstallation } from '../support/installation';
-import { type ReceivedRequest, type Receiver, startReceiver } from '../support/receiver';
+import { installationForFile, receiverForEach } from '../support/for-tests';
+import type { ReceivedRequest } from '../support/receiver';
 import { until } from '../support/until';
 
-let posthorn: Installation;
-let receiver: Receiver;
-beforeAll(async () => {
-  posthorn = await startInstallation();
-});
-beforeEach(async () => {
-  receiver = await startReceiver();
-});
-afterEach(() => receiver.close());
-afterAll(() => posthorn?.stop());
+const posthorn = installationForFile();
+const receiver = receiverForEach();
 
 const NO_DISABLING = { disable_after: null };
 let types = 0;

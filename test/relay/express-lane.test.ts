@@ -1,4 +1,4 @@
-import { FIRST_CURSORS } from '../../src/db/claim';
+import { FIRST_CURSORS } from '../../src/db/claim-cursors';
 import type { ExpressDelivery } from '../../src/db/claim-express';
 import { type Database, openDatabase } from '../../src/db/database';
 import { createSecretBox, parseEncryptionKeys } from '../../src/db/secret-box';

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { z } from 'zod';
 import { beginVerification, endVerification } from '../../db/verifications';
-import { findWebhook, type Webhook } from '../../db/webhooks';
+import type { Webhook } from '../../db/webhook-row';
+import { findWebhook } from '../../db/webhooks';
 import { toPublicId } from '../../domain/ids';
 import { audited } from '../audited';
 import { ApiError, notFound } from '../errors';

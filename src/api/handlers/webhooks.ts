@@ -2,15 +2,8 @@ import type { z } from 'zod';
 import { writeAudit } from '../../db/audit-log';
 import { countFiltered } from '../../db/publish-rules';
 import { beginForNewUrl, findMode } from '../../db/verifications';
-import {
-  deleteWebhook,
-  findWebhook,
-  insertWebhook,
-  listWebhooks,
-  lockWebhook,
-  updateWebhook,
-  type WebhookSettings,
-} from '../../db/webhooks';
+import type { WebhookSettings } from '../../db/webhook-row';
+import { deleteWebhook, findWebhook, insertWebhook, listWebhooks, lockWebhook, updateWebhook } from '../../db/webhooks';
 import { newUuid, toPublicId } from '../../domain/ids';
 import { generateSecret } from '../../egress/signatures';
 import { audited } from '../audited';

@@ -1,0 +1,61 @@
+import { type Installation, startInstallation } from './installation';
+import { type Receiver, type ReceiverHandler, startReceiver } from './receiver';
+
+/**
+ * One installation for all tests of the file that calls this at its top. What is returned is read by tests and hooks;
+ * before them nothing has started.
+ */
+export function installationForFile(
+  ...settings: Parameters<typeof startInstallation>
+): Readonly<Pick<Installation, 'api' | 'databaseUrl'>> {
+  let running: Installation | undefined;
+  beforeAll(async () => {
+    running = await startInstallation(...settings);
+  });
+  afterAll(() => running?.stop());
+  return {
+    get api() {
+      return running!.api;
+    },
+    get databaseUrl() {
+      return running!.databaseUrl;
+    },
+  };
+}
+
+/** A receiver of its own for each test of the file: what came to an earlier one is not in it. */
+export function receiverForEach(handler?: ReceiverHandler): Readonly<Omit<Receiver, 'close'>> {
+  const receiver = current();
+  beforeEach(() => receiver.start(handler));
+  afterEach(() => receiver.close());
+  return receiver.live;
+}
+
+/** One receiver for all tests of the file. */
+export function receiverForFile(handler?: ReceiverHandler): Readonly<Omit<Receiver, 'close'>> {
+  const receiver = current();
+  beforeAll(() => receiver.start(handler));
+  afterAll(() => receiver.close());
+  return receiver.live;
+}
+
+function current() {
+  let receiver: Receiver | undefined;
+  const live: Readonly<Omit<Receiver, 'close'>> = {
+    get url() {
+      return receiver!.url;
+    },
+    get requests() {
+      return receiver!.requests;
+    },
+    waitFor: (...args) => receiver!.waitFor(...args),
+    setHandler: (handler) => receiver!.setHandler(handler),
+  };
+  return {
+    live,
+    start: async (handler?: ReceiverHandler) => {
+      receiver = await startReceiver(handler);
+    },
+    close: () => receiver?.close(),
+  };
+}
