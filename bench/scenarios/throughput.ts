@@ -55,20 +55,24 @@ async function run(rig: Rig, options: Options): Promise<Outcome> {
   await round(rig, { ...options, load: 'burst', events: warmup }, webhooks, proofs);
   await noop?.(Math.min(NOOPS, 300));
   let before = await noop?.(NOOPS);
-  const bare = foreign || options.bare === 0 ? undefined : await measureBare(rig, options.bare, bytes);
+  const measure = async () =>
+    foreign || options.bare === 0 ? undefined : await measureBare(rig, options.bare, bytes);
+  let bareBefore = await measure();
   const repeats: Figures[] = [];
   for (let n = 1; n <= options.repeats; n++) {
     const figures = await round(rig, options, webhooks, proofs);
     const perSecond = figures.deliveries_per_s as number;
     // An express lane is not held back by the engine: its limit is measured once, to be seen beside it.
     const after = lane === 'express' ? before : await noop?.(NOOPS);
+    const bareAfter = lane === 'workflow' ? bareBefore : await measure();
     repeats.push({
       ...figures,
       ...(before && after && besideNoops(perSecond, before, after)),
-      ...(bare && { bare_per_s: bare, ratio_to_bare: perSecond / bare }),
+      ...(bareBefore && bareAfter && besideBare(perSecond, (bareBefore + bareAfter) / 2)),
     });
     rig.say(`round ${n} of ${options.repeats}: ${Math.round(perSecond)} deliveries/s`);
     before = after;
+    bareBefore = bareAfter;
   }
   const { verified, refused } = proofs.reduce((sum, one) => ({
     ...one,
@@ -137,6 +141,11 @@ async function round(rig: Rig, options: Options, webhooks: Expected[], proofs: P
     }),
   };
 }
+
+const besideBare = (perSecond: number, bare: number): Figures => ({
+  bare_per_s: bare,
+  ratio_to_bare: perSecond / bare,
+});
 
 function besideNoops(perSecond: number, before: NoopLimit, after: NoopLimit): Figures {
   const mean = (name: keyof NoopLimit) => (before[name] + after[name]) / 2;

@@ -46,7 +46,8 @@ export function progress(turn: Turn, lanes: LaneRow[]): Progress {
 
 /**
  * A full claim came to its end in one lane: there it goes on after the last webhook it served, and the lanes behind it
- * stay where they are. Every other lane goes on after the last webhook that was looked at, or begins anew.
+ * stay where they are. Every other lane goes on after the last webhook that was looked at. Where no webhook with work
+ * comes after it, a lane begins anew.
  */
 function nextCursors({ lanes, cursors, scan }: Turn, rows: LaneRow[], full: boolean): Cursors {
   const byLane = new Map(rows.map((row) => [LANE_NAMES[row.lane]!, row]));
@@ -54,8 +55,10 @@ function nextCursors({ lanes, cursors, scan }: Turn, rows: LaneRow[], full: bool
   const next = lanes.map((lane, i) => {
     const row = byLane.get(lane);
     if (i > last) return [lane, cursors[lane]] as const;
-    if (i === last) return [lane, row!.served!] as const;
-    return [lane, row && row.scanned >= scan ? row.reached : FIRST_CURSOR] as const;
+    if (!row) return [lane, FIRST_CURSOR] as const;
+    const from = i === last ? row.served! : row.reached;
+    // Behind the last webhook with work a claim would find nothing: round again.
+    return [lane, row.scanned < scan && from === row.reached ? FIRST_CURSOR : from] as const;
   });
   return { ...FIRST_CURSORS, ...Object.fromEntries(next) };
 }

@@ -49,6 +49,8 @@ export type AttemptNext =
  * Queue rows are locked first and in id order, then gates in theirs, and the log is written in that order: concurrent
  * recorders cannot deadlock, and one that comes late (its row gone, or its number already counted) changes nothing but
  * the log. Recording the same attempt again is harmless: an attempt's key is its delivery and number.
+ * Deliveries are looked up by a list of ids (`any`), in the partitions that the smallest and the largest of them name:
+ * left to itself, the planner reads everything between those two for each attempt, however far apart they are.
  * What the attempts say about their webhooks is in ./gate-health.ts.
  */
 const RECORD = {
@@ -79,7 +81,8 @@ ended as (
   update deliveries d set state = due.end_state, attempt_count = due.number, ended_at = now(),
     failed_because = due.because, lane = due.lane,
     failed_at = case when due.end_state = 'failed' then now() end
-  from due where d.id = due.delivery_id and d.id between $2::uuid and $3::uuid and due.end_state is not null),
+  from due where d.id = due.delivery_id and due.end_state is not null and d.id between $2::uuid and $3::uuid
+    and d.id = any(array(select delivery_id from due))),
 waiting as (
   update delivery_queue q set timed = not due.wanted, attempt = due.number, lease_until = 'epoch',
     trigger = case when due.wanted then q.trigger else 'schedule' end,

@@ -29,6 +29,16 @@ test.each<[string, LaneRow[], Cursors]>([
     [row('high', { served: 'h1', taken: 5 }), row('normal', { taken: 5 })],
     { high: 'h1', normal: 'n0', low: 'l0' },
   ],
+  [
+    'no room was left, and no webhook with work comes after the last one that was served: anew',
+    [row('high', { scanned: 3, reached: 'h3', served: 'h3', taken: 5 })],
+    { high: FIRST_CURSOR, normal: 'n0', low: 'l0' },
+  ],
+  [
+    'no room was left at the last webhook that was looked at: there may be more after it',
+    [row('high', { scanned: 10, reached: 'h9', served: 'h9', taken: 5 })],
+    { high: 'h9', normal: 'n0', low: 'l0' },
+  ],
 ])('%s', (_, rows, nextCursors) => {
   expect(progress(turn, rows).nextCursors).toEqual(nextCursors);
 });
