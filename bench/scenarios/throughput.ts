@@ -55,8 +55,7 @@ async function run(rig: Rig, options: Options): Promise<Outcome> {
   await round(rig, { ...options, load: 'burst', events: warmup }, webhooks, proofs);
   await noop?.(Math.min(NOOPS, 300));
   let before = await noop?.(NOOPS);
-  const measure = async () =>
-    foreign || options.bare === 0 ? undefined : await measureBare(rig, options.bare, bytes);
+  const measure = async () => (foreign || options.bare === 0 ? undefined : await measureBare(rig, options.bare, bytes));
   let bareBefore = await measure();
   const repeats: Figures[] = [];
   for (let n = 1; n <= options.repeats; n++) {
@@ -100,6 +99,7 @@ async function round(rig: Rig, options: Options, webhooks: Expected[], proofs: P
   }
   const backlog = load === 'drain' ? await publishBatches(rig, burst) : undefined;
   const cpuBefore = rig.cpu();
+  const overTime = load === 'sustained' && !rig.foreign ? watchMemory(rig, seconds) : undefined;
   const beganMs = nowMs();
   if (backlog) await Promise.all(ids.map((id) => rig.target.resume(id)));
   const published = backlog
@@ -107,6 +107,7 @@ async function round(rig: Rig, options: Options, webhooks: Expected[], proofs: P
     : load === 'sustained'
       ? await publishFor(rig, { ...burst, seconds })
       : await publishAll(rig, burst);
+  const rssOverTime = overTime?.();
   const { marks, endedMs } = published;
   const left = await rig.database.queued(ids);
   await untilArrived(rig, marks.length * webhooks.length, load);
@@ -127,6 +128,7 @@ async function round(rig: Rig, options: Options, webhooks: Expected[], proofs: P
     deliveries_per_s: load === 'sustained' ? (inTime * 1_000) / (endedMs - published.beganMs) : rate(times),
     ...(load !== 'drain' && { published_per_s: (marks.length * 1_000) / (endedMs - published.beganMs) }),
     ...(load === 'sustained' && { left_at_the_end: rig.foreign ? marks.length * webhooks.length - inTime : left }),
+    ...(rssOverTime && { rss_mb_of_api_and_worker: rssOverTime }),
     ...(!rig.foreign && {
       cpu_ms_per_delivery: {
         api: cpu('api'),
@@ -139,6 +141,26 @@ async function round(rig: Rig, options: Options, webhooks: Expected[], proofs: P
     ...(!rig.foreign && {
       rss_mb: { api: memory.api, worker: memory.worker, temporal: memory.temporal, postgres: memory.postgres },
     }),
+  };
+}
+
+const SAMPLES = 5;
+const MARGIN_MS = 200;
+
+/** The memory of api and worker after each fifth of a load that lasts so long; to be called when it is over. */
+function watchMemory(rig: Rig, seconds: number): () => Record<string, number> {
+  const samples: Record<string, number> = {};
+  const sample = () => {
+    const { api, worker } = rig.memory();
+    samples[`after ${Math.round((seconds * (Object.keys(samples).length + 1)) / SAMPLES)} s`] = Math.round(
+      api + worker,
+    );
+  };
+  // A little early, so that the last one comes before the load ends.
+  const timer = setInterval(sample, (seconds * 1_000 - MARGIN_MS) / SAMPLES);
+  return () => {
+    clearInterval(timer);
+    return samples;
   };
 }
 
