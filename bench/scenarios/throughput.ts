@@ -14,6 +14,8 @@ type Options = BenchOptions & RoundOptions & { load: Load; webhooks: number; sec
 
 const TYPE = 'throughput.event';
 const EVENTS: Record<Load, number> = { burst: 1_000, sustained: 0, drain: 100_000 };
+/** A longer load has a section of its own in the docs. */
+const USUAL_SECONDS = 60;
 const WARM_UP = 2_000;
 const WORKFLOW_WARM_UP = 300;
 const NOOPS = 1_000;
@@ -28,13 +30,14 @@ export const throughput = {
     ...roundOptions,
     new Option('--load <kind>', 'burst, sustained or drain').choices(['burst', 'sustained', 'drain']).default('burst'),
     numberOption('--webhooks <n>', 'webhooks that take every event', { fallback: 1 }),
-    numberOption('--seconds <n>', 'of a sustained load', { fallback: 60 }),
+    numberOption('--seconds <n>', 'of a sustained load', { fallback: USUAL_SECONDS }),
     numberOption('--bare <n>', 'deliveries of the bare limit; 0: not measured', { fallback: 30_000, min: 0 }),
   ],
   connections: 50,
   variant: (options: BenchOptions) => {
-    const { load, webhooks } = options as Options;
-    return webhooks === 1 ? load : `${load}, ${webhooks} webhooks`;
+    const { load, webhooks, seconds } = options as Options;
+    const long = load === 'sustained' && seconds > USUAL_SECONDS;
+    return [load, ...(webhooks === 1 ? [] : [`${webhooks} webhooks`]), ...(long ? [`${seconds} s`] : [])].join(', ');
   },
   run,
 };
