@@ -1,6 +1,7 @@
 import { Pool } from 'pg';
 import { type Installation, startInstallation } from '../support/installation';
 import { type Receiver, startReceiver } from '../support/receiver';
+import { until } from '../support/until';
 
 const BLACK_HOLES = 10;
 const EVENTS = 30;
@@ -47,7 +48,10 @@ test('endpoints that never answer hold up neither a healthy one nor the control 
 
   // The status query has a deadline of 1 s, after which the database answers: only a live worker says "workflow".
   for (const id of waiting) {
-    expect(await api.ok('GET', `/deliveries/${id}/status`)).toMatchObject({ source: 'workflow', status: 'retrying' });
+    await until('a live worker to answer', async () => {
+      const { source, status } = await api.ok('GET', `/deliveries/${id}/status`);
+      return source === 'workflow' && status === 'retrying';
+    });
   }
   failing.setHandler(() => ({ status: 200 }));
   const [replayed, cancelled] = waiting as [string, string];
