@@ -88,23 +88,17 @@ export async function endVerification(
     from w where g.webhook_id = w.id and g.unverified and ${method}::text is not null`.execute(db);
 }
 
+export type ChallengedWebhook = Pick<WebhookFacts, 'id' | 'url' | 'sealedSecrets' | 'sealedHeaders'>;
+
 /** What a challenge needs: undefined where the round is over or another has begun. */
 export async function loadVerification(
   db: Queryable,
   webhookId: string,
   round: number,
-): Promise<{ tenantId: string; webhook: WebhookFacts } | undefined> {
+): Promise<{ tenantId: string; webhook: ChallengedWebhook } | undefined> {
   const row = await db
     .selectFrom('webhooks as w')
-    .select([
-      'w.tenant_id',
-      'w.id',
-      'w.url',
-      'w.timeout_ms',
-      'w.retry_policy',
-      'w.signature_styles',
-      'w.sealed_headers',
-    ])
+    .select(['w.tenant_id', 'w.id', 'w.url', 'w.sealed_headers'])
     .select(sql.raw<WebhookFacts['sealedSecrets'] | null>(SEALED_SECRETS).as('secrets'))
     .where('w.id', '=', webhookId)
     .where('w.verification_round', '=', round)
@@ -112,14 +106,6 @@ export async function loadVerification(
     .where('w.deleted_at', 'is', null)
     .executeTakeFirst();
   if (!row) return undefined;
-  const webhook = {
-    id: row.id,
-    url: row.url,
-    timeoutMs: row.timeout_ms,
-    retryPolicy: row.retry_policy,
-    sealedSecrets: row.secrets ?? [],
-    signatureStyles: row.signature_styles,
-    sealedHeaders: row.sealed_headers,
-  };
-  return { tenantId: row.tenant_id, webhook };
+  const { id, url, sealed_headers: sealedHeaders } = row;
+  return { tenantId: row.tenant_id, webhook: { id, url, sealedSecrets: row.secrets ?? [], sealedHeaders } };
 }

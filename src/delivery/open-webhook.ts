@@ -4,8 +4,11 @@ import type { SecretBox } from '../db/secret-box';
 /** What signs and goes along, in the clear: for the time of an attempt. */
 export type OpenedWebhook = { secrets: string[]; headers: Record<string, string> };
 
+/** What a webhook keeps sealed. */
+export type SealedWebhook = Pick<WebhookFacts, 'id' | 'sealedSecrets' | 'sealedHeaders'>;
+
 /** Opens what a webhook keeps sealed. @throws where a key is missing from the keyring */
-export function openWebhook(secretBox: SecretBox, tenantId: string, webhook: WebhookFacts): OpenedWebhook {
+export function openWebhook(secretBox: SecretBox, tenantId: string, webhook: SealedWebhook): OpenedWebhook {
   const owner = { tenantId, webhookId: webhook.id };
   return {
     secrets: webhook.sealedSecrets.map(({ sealed }) => secretBox.open(sealed, owner)),
