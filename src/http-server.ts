@@ -1,4 +1,4 @@
-import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http';
 import { type AddressInfo, isIPv6 } from 'node:net';
 import { ConfigError } from './config';
 
@@ -12,6 +12,8 @@ export type ListenOptions = {
   /** What is to be set where the port is taken. */
   setting: string;
   limits?: ClientLimits;
+  /** Of requests and answers; without them, Node's own. */
+  classes?: Pick<ServerOptions, 'IncomingMessage' | 'ServerResponse'>;
 };
 
 export type HttpServer = {
@@ -38,7 +40,7 @@ export async function listen(handler: RequestListener, options: ListenOptions): 
   const { headersMs, requestMs } = options.limits ?? CLIENT_LIMITS;
   const connectionsCheckingInterval = Math.min(CLIENT_CHECK_MS, headersMs);
   const server = createServer(
-    { headersTimeout: headersMs, requestTimeout: requestMs, connectionsCheckingInterval },
+    { ...options.classes, headersTimeout: headersMs, requestTimeout: requestMs, connectionsCheckingInterval },
     handler,
   );
   server.keepAliveTimeout = IDLE_LIMIT_MS;

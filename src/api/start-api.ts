@@ -15,6 +15,7 @@ import type { Log } from '../log';
 import { connectionOptions } from '../temporal-options';
 import { createApp } from './app';
 import { createEngine } from './engine';
+import { messageClasses } from './message-classes';
 import { createNotifier } from './notify';
 import { createPublishRules } from './publish-rules';
 import { createReplayEngine } from './replay-engine';
@@ -89,6 +90,7 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
       port: config.POSTHORN_PORT,
       setting: 'POSTHORN_PORT',
       limits: extras.clientLimits,
+      classes: messageClasses(app),
     });
     return {
       url: server.url,
