@@ -5,6 +5,8 @@ import { WORK_CHANNEL } from '../domain/names';
 const DEBOUNCE_MS = 10;
 /** A notification that told of no more than this came from a quiet time: the next one need not wait for others. */
 const FEW = 2;
+/** What comes so soon after a notification comes from the same statement: it shares the next one. */
+const SAME_STATEMENT_MS = 1;
 
 /**
  * Returns a function that tells the relays of new work: at once while little is published, at most every 10 ms
@@ -26,9 +28,10 @@ export function createNotifier({ pool }: Database): () => void {
     waiting++;
     if (pending) return;
     pending = true;
-    const waitMs = told > FEW ? last + DEBOUNCE_MS - performance.now() : 0;
-    // Not in this turn: publishes that shared a statement share the notification.
-    if (waitMs <= 0) setImmediate(notify);
-    else setTimeout(notify, waitMs);
+    const passedMs = performance.now() - last;
+    if (told > FEW && passedMs < DEBOUNCE_MS) setTimeout(notify, DEBOUNCE_MS - passedMs);
+    // A single publish is told of before it is answered. Those that shared a statement share a notification.
+    else if (told <= FEW && passedMs > SAME_STATEMENT_MS) notify();
+    else setImmediate(notify);
   };
 }

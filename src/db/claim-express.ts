@@ -19,6 +19,8 @@ export type ClaimedWebhook = WebhookFacts & {
   host: string;
   /** How many of its attempts this process may have under way. */
   cap: number;
+  /** It has a rate limit: what was claimed took its token, and goes now or back. */
+  paced: boolean;
 };
 
 /**
@@ -38,6 +40,7 @@ select null, null, w.id, null, null, null, null, null, null, null, null, null, n
   json_build_object('id', w.id, 'url', w.url, 'host', w.host, 'timeoutMs', w.timeout_ms, 'retryPolicy', w.retry_policy,
     'signatureStyles', w.signature_styles, 'sealedHeaders', w.sealed_headers,
     'cap', (select o.cap from open o where o.webhook_id = w.id limit 1),
+    'paced', (select o.paced from open o where o.webhook_id = w.id limit 1),
     'sealedSecrets', coalesce(${SEALED_SECRETS}, '[]')),
   null, null, null, null, null, null
 from webhooks w where w.id = any(array(select distinct webhook_id from picked)) and w.deleted_at is null

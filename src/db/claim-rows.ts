@@ -47,7 +47,7 @@ ready(lane, webhook_id, n) as (
   from ready r where r.webhook_id is not null and r.n < $3::int),
 open as materialized (
   select r.webhook_id, r.lane, array_position($1::smallint[], r.lane) rank, g.ordered,
-    g.serial or g.breaker_until is not null serial,
+    g.serial or g.breaker_until is not null serial, g.rate_per_second is not null paced,
     least($6::int, g.max_in_flight, g.adaptive_cap) cap,
     greatest(0, least($6::int, g.max_in_flight, g.adaptive_cap) - coalesce(m.held, 0)) k
   from ready r join webhook_gates g using (webhook_id)

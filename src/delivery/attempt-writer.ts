@@ -6,8 +6,8 @@ import { logAttempt, logGate } from './attempt-record';
 
 /** Attempts that one statement writes down. */
 const MAX_ATTEMPTS = 100;
-/** From one statement to the next while attempts keep ending: fewer statements, and nobody notices 5 ms. */
-const GATHER_MS = 5;
+/** From one statement to the next while attempts keep ending: fewer statements, and nobody notices 10 ms. */
+const GATHER_MS = 10;
 const MAX_STATEMENTS = 2;
 
 /** What became of an attempt's record. */

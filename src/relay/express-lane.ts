@@ -73,12 +73,18 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
       const room = (own?.cap ?? 0) - (heldAtClaim.get(webhookId) ?? 0);
       if (own || room > 0) line.capped = (own?.count ?? 0) >= room;
     }
-    for (const webhookId of taken.keys()) pump(webhookId);
+    for (const webhookId of taken.keys()) {
+      pump(webhookId);
+      const line = lineOf(webhookId);
+      if (line.paced) giveBack(line.waiting.splice(0));
+    }
   }
 
   function lineUp(delivery: ExpressDelivery): void {
     inHand.set(delivery.deliveryId, performance.now());
-    lineOf(delivery.webhookId).waiting.push(delivery);
+    const line = lineOf(delivery.webhookId);
+    line.paced = delivery.webhook?.paced ?? false;
+    line.waiting.push(delivery);
   }
 
   /**

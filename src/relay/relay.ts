@@ -61,6 +61,8 @@ const MIN_WAIT_MS = 5;
 const SCAN = 200;
 /** A claim that found so few came in a quiet time: the next one need not wait for more to come. */
 const FEW = 2;
+/** So much later a lane looks that few webhooks go by, unless it has just found work: it would look for nothing. */
+const OTHER_LANE_MS = 10;
 /** After a failed claim or start (database or Temporal away), milliseconds. */
 const BACK_OFF_MS = 1_000;
 
@@ -79,6 +81,11 @@ export function startRelay<Delivery>(settings: RelaySettings, lane: RelayLane<De
   let fullThisTurn = false;
   let stopping = false;
   let lastClaim = { atMs: Number.NEGATIVE_INFINITY, found: 0 };
+  const mainLane: DeliveryLane = settings.firstAttempt === 'express' ? 'express' : 'workflow';
+  const nudge = () => {
+    if (lane.name === mainLane || lastClaim.found > 0) wakeUp.wake();
+    else wakeUp.wakeWithin(OTHER_LANE_MS);
+  };
   // Freed slots come one by one; a claim for each would cost more than it brings.
   lane.onRoom(() => wakeUp.wakeWithin(lane.gatherMs));
 
@@ -142,7 +149,7 @@ export function startRelay<Delivery>(settings: RelaySettings, lane: RelayLane<De
 
   const running = loop();
   return {
-    nudge: wakeUp.wake,
+    nudge,
     async stop() {
       stopping = true;
       wakeUp.wake();

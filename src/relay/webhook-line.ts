@@ -7,6 +7,8 @@ export class WebhookLine {
   failing = 0;
   /** The last claim took as many as it might: there may be more. */
   capped = false;
+  /** Nothing may wait here: claimed at their rate and sent together later, attempts would come too fast. */
+  paced = false;
   /** Its attempts cannot be made until then, for a reason of our own. */
   backOffUntil = Number.NEGATIVE_INFINITY;
   #windowMs = Number.NEGATIVE_INFINITY;
@@ -28,6 +30,7 @@ export class WebhookLine {
    * that is quick always finds the next one ready, and what waits here is never long out of the queue's sight.
    */
   get ahead(): number {
+    if (this.paced) return 0;
     this.#turn();
     return Math.min(MAX_AHEAD, Math.max(this.#count, this.#before));
   }

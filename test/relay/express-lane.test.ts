@@ -99,3 +99,19 @@ test('a retry that is claimed before the lane has heard of the record before it 
   await lane.stop();
   expect(receiver.requests).toHaveLength(2);
 });
+
+test('of a webhook with a rate limit nothing waits here: claimed in time and sent later, it would go too fast', async () => {
+  const { api } = posthorn;
+  const quick = await startReceiver();
+  await api.createWebhook(quick, { events: ['paced'], rate_limit: '1000/1s', max_in_flight: 2 });
+  await Promise.all(Array.from({ length: 40 }, (_, n) => api.publish('paced', { n })));
+  const claimed: number[] = [];
+  const lane = startLane(async () => {
+    if (quick.requests.length >= 20) quick.setHandler(() => 'hang');
+    claimed.push(await claimFor(lane));
+  });
+  claimed.push(await claimFor(lane));
+  await quick.waitFor(20).finally(() => quick.close());
+  await lane.stop();
+  expect(Math.max(...claimed)).toBe(2);
+});
