@@ -9,9 +9,9 @@ import type { Rig } from '../rig';
 import type { BenchOptions, Outcome, Proof } from '../scenario';
 import { delays } from '../steady';
 
-const SAMPLES = 200;
+const SAMPLES = 400;
 /** Enough for the code of every process to be compiled. */
-const WARM_UP = 1_000;
+const WARM_UP = 4_000;
 
 type Published = { mark: string; beganMs: number; publishMs: number };
 

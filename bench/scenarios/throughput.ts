@@ -2,15 +2,18 @@ import { Option } from 'commander';
 import { nowMs } from '../clock';
 import { type Figures, rate } from '../figures';
 import { measureBare, NOOP_CONCURRENCY, type NoopLimit, startNoops } from '../limits';
-import { publishAll, publishBatches, publishFor, untilArrived } from '../load';
+import { type Burst, publishAll, publishBatches, publishFor, untilArrived } from '../load';
 import { numberOption, type RoundOptions, roundOptions } from '../options';
 import { addCounts, type Expected, proveDelivered, untilDone } from '../proof';
 import type { ByProcess, Rig } from '../rig';
 import type { BenchOptions, Outcome, Proof } from '../scenario';
+import { publishSteadily } from '../steady';
+import { watchMemory } from '../watch-memory';
 
 /** `burst`: so many events, then to the end. `sustained`: for so long. `drain`: a backlog that is let go. */
 type Load = 'burst' | 'sustained' | 'drain';
-type Options = BenchOptions & RoundOptions & { load: Load; webhooks: number; seconds: number; bare: number };
+type Options = BenchOptions &
+  RoundOptions & { load: Load; webhooks: number; seconds: number; rate?: number; bare: number };
 
 const TYPE = 'throughput.event';
 const EVENTS: Record<Load, number> = { burst: 1_000, sustained: 0, drain: 100_000 };
@@ -31,13 +34,19 @@ export const throughput = {
     new Option('--load <kind>', 'burst, sustained or drain').choices(['burst', 'sustained', 'drain']).default('burst'),
     numberOption('--webhooks <n>', 'webhooks that take every event', { fallback: 1 }),
     numberOption('--seconds <n>', 'of a sustained load', { fallback: USUAL_SECONDS }),
+    numberOption('--rate <n>', 'events a second of a sustained load; without it, as many as are accepted', {}),
     numberOption('--bare <n>', 'deliveries of the bare limit; 0: not measured', { fallback: 30_000, min: 0 }),
   ],
   connections: 50,
   variant: (options: BenchOptions) => {
-    const { load, webhooks, seconds } = options as Options;
+    const { load, webhooks, seconds, rate } = options as Options;
     const long = load === 'sustained' && seconds > USUAL_SECONDS;
-    return [load, ...(webhooks === 1 ? [] : [`${webhooks} webhooks`]), ...(long ? [`${seconds} s`] : [])].join(', ');
+    return [
+      load,
+      ...(webhooks === 1 ? [] : [`${webhooks} webhooks`]),
+      ...(rate ? [`${rate} events a second`] : []),
+      ...(long ? [`${seconds} s`] : []),
+    ].join(', ');
   },
   run,
 };
@@ -83,7 +92,9 @@ async function run(rig: Rig, options: Options): Promise<Outcome> {
   }));
   const settings = {
     ...{ load, webhooks: options.webhooks, warmup, payload_bytes: bytes },
-    ...(load === 'sustained' ? { seconds: options.seconds } : { events: options.events ?? EVENTS[load] }),
+    ...(load === 'sustained'
+      ? { seconds: options.seconds, rate: options.rate }
+      : { events: options.events ?? EVENTS[load] }),
     ...(!foreign && { noops: NOOPS, noop_concurrency: NOOP_CONCURRENCY, bare: options.bare }),
   };
   return { repeats, proof: { ...addCounts(proofs), verified, refused }, settings };
@@ -108,7 +119,7 @@ async function round(rig: Rig, options: Options, webhooks: Expected[], proofs: P
   const published = backlog
     ? { marks: backlog, beganMs, endedMs: beganMs }
     : load === 'sustained'
-      ? await publishFor(rig, { ...burst, seconds })
+      ? await publishSustained(rig, burst, options)
       : await publishAll(rig, burst);
   const rssOverTime = overTime?.();
   const { marks, endedMs } = published;
@@ -147,24 +158,12 @@ async function round(rig: Rig, options: Options, webhooks: Expected[], proofs: P
   };
 }
 
-const SAMPLES = 5;
-const MARGIN_MS = 200;
-
-/** The memory of api and worker after each fifth of a load that lasts so long; to be called when it is over. */
-function watchMemory(rig: Rig, seconds: number): () => Record<string, number> {
-  const samples: Record<string, number> = {};
-  const sample = () => {
-    const { api, worker } = rig.memory();
-    samples[`after ${Math.round((seconds * (Object.keys(samples).length + 1)) / SAMPLES)} s`] = Math.round(
-      api + worker,
-    );
-  };
-  // A little early, so that the last one comes before the load ends.
-  const timer = setInterval(sample, (seconds * 1_000 - MARGIN_MS) / SAMPLES);
-  return () => {
-    clearInterval(timer);
-    return samples;
-  };
+async function publishSustained(rig: Rig, burst: Burst, { rate, seconds }: Options): ReturnType<typeof publishFor> {
+  const { round, type = TYPE, bytes } = burst;
+  if (!rate) return publishFor(rig, { ...burst, seconds });
+  const beganMs = nowMs();
+  const sent = await publishSteadily(rig, { round, type, bytes, rate, seconds });
+  return { marks: sent.map(({ mark }) => mark), beganMs, endedMs: nowMs() };
 }
 
 const besideBare = (perSecond: number, bare: number): Figures => ({
