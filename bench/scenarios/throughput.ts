@@ -93,7 +93,7 @@ async function run(rig: Rig, options: Options): Promise<Outcome> {
   const settings = {
     ...{ load, webhooks: options.webhooks, warmup, payload_bytes: bytes },
     ...(load === 'sustained'
-      ? { seconds: options.seconds, rate: options.rate }
+      ? { seconds: options.seconds, ...(options.rate && { rate: options.rate }) }
       : { events: options.events ?? EVENTS[load] }),
     ...(!foreign && { noops: NOOPS, noop_concurrency: NOOP_CONCURRENCY, bare: options.bare }),
   };
