@@ -73,11 +73,7 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
       const room = (own?.cap ?? 0) - (heldAtClaim.get(webhookId) ?? 0);
       if (own || room > 0) line.capped = (own?.count ?? 0) >= room;
     }
-    for (const webhookId of taken.keys()) {
-      pump(webhookId);
-      const line = lineOf(webhookId);
-      if (line.paced) giveBack(line.waiting.splice(0));
-    }
+    for (const webhookId of taken.keys()) pump(webhookId);
   }
 
   function lineUp(delivery: ExpressDelivery): void {
@@ -114,6 +110,7 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
       running++;
       void make(next, line);
     }
+    if (line.paced) giveBack(line.waiting.splice(0));
     if (line.capped && line.waiting.length <= line.ahead / 2) onRoom();
   }
 
