@@ -160,15 +160,20 @@ export async function setNextAttempt(db: Db, deliveryId: string, at: Date): Prom
   return (numAffectedRows ?? 0n) > 0n;
 }
 
+/** A retry this late that the express lane left to the engine, and that no workflow has taken up yet. */
+const LEFT_BY_EXPRESS_MS = 10_000;
+
 /**
- * Deliveries whose retry is `overdueMs` late, oldest first: their workflow may be lost. They count as due from now,
- * so that the next round takes others.
+ * Deliveries whose retry is `overdueMs` late, oldest first: their workflow may be lost. One that still bears the mark of
+ * the express lane may never have had any, and is found sooner. They count as due from now, so that the next round takes
+ * others.
  */
 export async function takeOverdue(db: Db, overdueMs: number, limit: number) {
   const { rows } = await sql<QueuedDelivery>`
     with due as materialized (
       select delivery_id from delivery_queue
-      where timed and next_attempt_at < now() - ${overdueMs}::int * interval '1 ms' and lease_until < now()
+      where timed and next_attempt_at < now() - ${Math.min(overdueMs, LEFT_BY_EXPRESS_MS)}::int * interval '1 ms'
+        and (express or next_attempt_at < now() - ${overdueMs}::int * interval '1 ms') and lease_until < now()
       order by next_attempt_at limit ${limit}::int for update skip locked)
     update delivery_queue q set next_attempt_at = now()
     from webhooks w

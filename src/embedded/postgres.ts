@@ -33,6 +33,10 @@ const NAME = 'PostgreSQL';
 const READY_LIMIT_MS = 30_000;
 /** After a crash the last backends need a moment before the data folder can be opened again. */
 const CRASH_REST_MS = 10_000;
+/** A server that starts may not answer at all: it is asked again. */
+const PROBE_CONNECT_MS = 2_000;
+/** One that is ready does, also when a hundred clients come back at the same time. */
+const LOADED_CONNECT_MS = 20_000;
 
 const SETTINGS = {
   listen_addresses: '127.0.0.1',
@@ -115,7 +119,7 @@ async function startAfterCrash(
         name: NAME,
         logFile,
         limitMs: READY_LIMIT_MS,
-        probe: () => query(url, 'select 1'),
+        probe: () => query(url, 'select 1', PROBE_CONNECT_MS),
       });
       return server;
     } catch (error) {
@@ -135,12 +139,12 @@ function settingArguments(options: PostgresOptions): string[] {
 }
 
 async function createDatabase(url: string): Promise<void> {
-  const found = await query(url, `select 1 from pg_database where datname = 'posthorn'`);
-  if (found === 0) await query(url, 'create database posthorn');
+  const found = await query(url, `select 1 from pg_database where datname = 'posthorn'`, LOADED_CONNECT_MS);
+  if (found === 0) await query(url, 'create database posthorn', LOADED_CONNECT_MS);
 }
 
-async function query(url: string, sql: string): Promise<number> {
-  const client = new Client({ connectionString: url, connectionTimeoutMillis: 2_000, query_timeout: 10_000 });
+async function query(url: string, sql: string, connectMs: number): Promise<number> {
+  const client = new Client({ connectionString: url, connectionTimeoutMillis: connectMs, query_timeout: 10_000 });
   client.on('error', () => {}); // also reported by the failing call
   try {
     await client.connect();

@@ -3,7 +3,7 @@ import { type OwnTemporal, startOwnTemporal } from '../support/own-servers';
 import type { RoleProcess } from '../support/processes';
 import { type Receiver, type ReceiverHandler, startReceiver } from '../support/receiver';
 import { until } from '../support/until';
-import { createSite, EAGER_RECONCILER, inParallel, note, numbersOf, type Site } from './support';
+import { createSite, inParallel, note, numbersOf, type Site } from './support';
 
 const LIMIT_MS = 60_000;
 jest.setTimeout(LIMIT_MS + 60_000);
@@ -16,7 +16,7 @@ const receivers: Receiver[] = [];
 
 beforeEach(async () => {
   temporal = await startOwnTemporal();
-  site = await createSite({ ...EAGER_RECONCILER, TEMPORAL_ADDRESS: temporal.address });
+  site = await createSite({ POSTHORN_RECONCILE_EVERY: '1s', TEMPORAL_ADDRESS: temporal.address });
   api = await site.startApi();
   worker = await site.startWorker();
 });
@@ -72,7 +72,7 @@ test('Temporal away: one endpoint that fails holds up no other, and its retries 
   expect(posts).toEqual(expect.arrayContaining(failed.flatMap(({ id }) => [`${id} 1`, `${id} 2`])));
 });
 
-test('a worker killed before it could give its failures to Temporal: the reconciler does', async () => {
+test('a worker killed before it could give its failures to Temporal: the reconciler does, and soon', async () => {
   const FAILING = 10;
   const failing = await endpoint('fails.once', { first_attempt: 'express' }, FAILS_ONCE);
   await temporal.stop();

@@ -1,0 +1,64 @@
+import { leaseForRetry, takeOverdue } from '../../src/db/control';
+import { type Database, openDatabase } from '../../src/db/database';
+import { newUuid } from '../../src/domain/ids';
+import { createTestDatabase } from '../support/database';
+
+const OVERDUE_MS = 300_000;
+
+let database: Awaited<ReturnType<typeof createTestDatabase>>;
+let db: Database;
+const tenantId = newUuid();
+const webhookId = newUuid();
+beforeAll(async () => {
+  database = await createTestDatabase();
+  db = openDatabase({ url: database.url, poolSize: 2, applicationName: 'test', planner: 'queue' });
+  await db.pool.query(`insert into tenants (id, name) values ($1, 'one')`, [tenantId]);
+  await db.pool.query(
+    `insert into webhooks (id, tenant_id, url, host, patterns, retry_policy, timeout_ms)
+     values ($1, $2, 'https://example.com/', 'example.com', '{*}', '{}', 1000)`,
+    [webhookId, tenantId],
+  );
+});
+beforeEach(() => db.pool.query('truncate delivery_queue'));
+afterAll(async () => {
+  await db?.close();
+  await database?.drop();
+});
+
+/** A delivery that waits for its second attempt, so many seconds late. */
+async function late(seconds: number, express: boolean, leased = false): Promise<string> {
+  const id = newUuid();
+  await db.pool.query(
+    `insert into delivery_queue (delivery_id, tenant_id, event_id, webhook_id, event_type, timed, attempt, express,
+       next_attempt_at, lease_until)
+     values ($1, $2, $1, $3, 'a.b', true, 1, $4, now() - $5::int * interval '1 s',
+       case when $6 then now() + interval '1 minute' else 'epoch' end)`,
+    [id, tenantId, webhookId, express, seconds, leased],
+  );
+  return id;
+}
+const overdue = async (limit = 10) =>
+  (await takeOverdue(db.kysely, OVERDUE_MS, limit)).map(({ deliveryId }) => deliveryId).sort();
+
+test('a retry that the express lane left to the engine is overdue after 10 s, one that a workflow has taken up after 5 minutes', async () => {
+  const left = await late(20, true);
+  await late(5, true);
+  await late(20, false);
+  const lost = await late(310, false);
+  await late(310, true, true);
+  expect(await overdue()).toEqual([left, lost].sort());
+  expect(await overdue()).toEqual([]);
+});
+
+test('the first attempt of a workflow takes the mark away', async () => {
+  const id = await late(20, true);
+  expect(await leaseForRetry(db.kysely, id, 60_000)).toBe(true);
+  await db.pool.query(`update delivery_queue set lease_until = 'epoch'`);
+  expect(await overdue()).toEqual([]);
+});
+
+test('the oldest come first, no more than asked for, and the next ones in the round after', async () => {
+  const [third, first, second] = [await late(400, false), await late(600, false), await late(500, true)];
+  expect(await overdue(2)).toEqual([first, second].sort());
+  expect(await overdue(2)).toEqual([third]);
+});
