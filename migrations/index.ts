@@ -14,6 +14,7 @@ import * as createEventTypes from './0012_create_event_types';
 import * as addEndpointVerification from './0013_add_endpoint_verification';
 import * as addExpressLane from './0015_add_express_lane';
 import * as spareStatistics from './0016_spare_statistics';
+import * as analyzeLessOften from './0017_analyze_less_often';
 
 /** Every migration in order. They only go forward; a new one is one more line. */
 export const migrations: Record<string, Migration> = {
@@ -32,4 +33,5 @@ export const migrations: Record<string, Migration> = {
   '0013_add_endpoint_verification': addEndpointVerification,
   '0015_add_express_lane': addExpressLane,
   '0016_spare_statistics': spareStatistics,
+  '0017_analyze_less_often': analyzeLessOften,
 };

@@ -57,13 +57,14 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
   try {
     await prepare(db, config);
     const client = new Client({ connection, namespace: config.TEMPORAL_NAMESPACE });
-    const notify = createNotifier(db);
+    const publisher = createPublisher(db.pool);
+    const notify = createNotifier(db, publisher);
     const services = {
       db,
       secretBox,
       engine: createEngine(client, config.TEMPORAL_NAMESPACE, config.TEMPORAL_UI_URL),
       replays: createReplayEngine(client, config.POSTHORN_TASK_QUEUE),
-      publisher: createPublisher(db.pool),
+      publisher,
       publishRules: createPublishRules(db),
       verifications: createVerificationEngine(client, config.POSTHORN_TASK_QUEUE),
       log,

@@ -3,8 +3,11 @@ export type BatcherSettings<In> = {
   maxItems: number;
   /** Batches under way at once; what comes meanwhile waits for the next one. */
   maxRunning: number;
-  /** From the start of one batch to that of the next, milliseconds: while items keep coming, fewer and larger batches. */
-  gatherMs?: number;
+  /**
+   * From the start of one batch to that of the next, milliseconds: while items keep coming, fewer and larger batches.
+   * Asked for anew each time.
+   */
+  gatherMs?: () => number;
   /** What an item weighs, and what a batch may weigh in all; a heavier item goes alone. */
   weightOf?: (item: In) => number;
   maxWeight?: number;
@@ -31,7 +34,7 @@ export function createBatcher<In, Out>(
   run: (items: In[]) => Promise<readonly (Out | Promise<Out>)[]>,
   settings: BatcherSettings<In>,
 ): (item: In) => Promise<Out> {
-  const { maxItems, maxRunning, gatherMs = 0, weightOf = () => 0, maxWeight = 0, keyOf } = settings;
+  const { maxItems, maxRunning, gatherMs = () => 0, weightOf = () => 0, maxWeight = 0, keyOf } = settings;
   const { aloneAfter = () => false } = settings;
   let waiting: Waiting<In, Out>[] = [];
   let running = 0;
@@ -47,7 +50,7 @@ export function createBatcher<In, Out>(
   function schedule(): void {
     if (scheduled || waiting.length === 0 || running >= maxRunning) return;
     scheduled = true;
-    const waitMs = waiting.length >= maxItems ? 0 : lastStart + gatherMs - performance.now();
+    const waitMs = waiting.length >= maxItems ? 0 : lastStart + gatherMs() - performance.now();
     // Not in the same turn: callers that are served by one read of a socket belong together.
     if (waitMs <= 0) setImmediate(start);
     else setTimeout(start, waitMs);

@@ -11,8 +11,14 @@ const WEEK_MS = 7 * 24 * 3_600_000;
 /** The Unix epoch was a Thursday; weeks here begin on Monday. */
 const MONDAY_MS = 4 * 24 * 3_600_000;
 export const WEEKS_AHEAD = 5;
+/** Statistics once a partition has grown by half: at a tenth, a new one is read every few seconds under load. */
+const ANALYZE = 'autovacuum_analyze_scale_factor = 0.5';
 /** A delivery is written twice: room for the second version on the page of the first spares all its indexes (HOT). */
-const STORAGE: Record<string, string> = { deliveries: ' with (fillfactor = 60)' };
+const STORAGE: Record<(typeof TABLES)[number], string> = {
+  events: ANALYZE,
+  deliveries: `${ANALYZE}, fillfactor = 60`,
+  attempts: ANALYZE,
+};
 /** Nothing is looked up by these, and gathering statistics of them took a quarter of the server's time under load. */
 const WITHOUT_STATISTICS: Record<string, readonly string[]> = {
   events: ['body'],
@@ -79,7 +85,7 @@ async function lockPartitions(client: PoolClient): Promise<void> {
   throw new Error('another process has been making partitions for too long');
 }
 
-async function attach(client: PoolClient, table: string, startMs: number): Promise<void> {
+async function attach(client: PoolClient, table: (typeof TABLES)[number], startMs: number): Promise<void> {
   const name = partitionName(table, startMs);
   for (let tries = 1; ; tries++) {
     try {
@@ -87,7 +93,7 @@ async function attach(client: PoolClient, table: string, startMs: number): Promi
       await client.query(`set local lock_timeout = '${LOCK_TIMEOUT}'`);
       const done = await attachedPartitions(client, [name]);
       if (!done.has(name)) {
-        await client.query(`create table ${name} (like ${table} including all)${STORAGE[table] ?? ''}`);
+        await client.query(`create table ${name} (like ${table} including all) with (${STORAGE[table]})`);
         for (const column of WITHOUT_STATISTICS[table] ?? []) {
           await client.query(`alter table ${name} alter column ${column} set statistics 0`);
         }

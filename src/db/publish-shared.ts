@@ -1,4 +1,5 @@
 import type { Pool } from 'pg';
+import { RecentCount } from '../domain/recent-count';
 import { createBatcher } from './batcher';
 import { wasRefused } from './database';
 import { type NewEvent, type Published, type PublishedOnce, publishEvent, publishOnce, readDuplicate } from './publish';
@@ -10,11 +11,19 @@ const MAX_EVENTS = 64;
 const MAX_STATEMENTS = 2;
 /** Deliveries that one shared statement makes at most; an event with more has a statement of its own. */
 const MAX_DELIVERIES = 2_000;
+/**
+ * From 400 events a second on, statements are so far apart: each costs the same whatever it holds, and so does waking the
+ * processes at both ends. A producer that waits for each answer before it publishes the next stays below.
+ */
+const GATHER_MS = 5;
+const BUSY = { windowMs: 50, events: 20 };
 /** What an event of a type that was not seen yet is taken to have. */
 const UNKNOWN_FAN_OUT = 100;
 const KNOWN_TYPES = 10_000;
 
 export type Publisher = {
+  /** So much is published that statements are {@link GATHER_MS} apart. */
+  readonly busy: boolean;
   /** Publishes one event, in a statement that it may share with others. */
   publish(event: NewEvent): Promise<Published>;
   /** The same for a request with an `Idempotency-Key`: see {@link publishOnce}. */
@@ -32,11 +41,14 @@ type Outcome = Published | PublishedOnce;
  */
 export function createPublisher(pool: Pool): Publisher {
   const fanOut = new Map<string, number>();
+  const recent = new RecentCount(BUSY.windowMs);
+  const isBusy = () => recent.value >= BUSY.events;
   const typeOf = ({ tenantId, type }: NewEvent) => `${tenantId}/${type}`;
 
   const add = createBatcher<Item, Outcome>(publishTogether, {
     maxItems: MAX_EVENTS,
     maxRunning: MAX_STATEMENTS,
+    gatherMs: () => (isBusy() ? GATHER_MS : 0),
     weightOf: ({ event }) => fanOut.get(typeOf(event)) ?? UNKNOWN_FAN_OUT,
     maxWeight: MAX_DELIVERIES,
     // Only the key of a request may not come twice in one statement.
@@ -74,9 +86,17 @@ export function createPublisher(pool: Pool): Publisher {
     fanOut.set(typeOf(event), deliveries);
   }
 
+  function count(item: Item): Promise<Outcome> {
+    recent.add();
+    return add(item);
+  }
+
   return {
-    publish: async (event) => (await add({ event })) as Published,
-    publishOnce: async (event, request) => (await add({ event, request })) as PublishedOnce,
+    get busy() {
+      return isBusy();
+    },
+    publish: async (event) => (await count({ event })) as Published,
+    publishOnce: async (event, request) => (await count({ event, request })) as PublishedOnce,
   };
 }
 

@@ -78,11 +78,13 @@ logged as (
     remote_address
   from r order by delivery_id, number on conflict do nothing returning delivery_id),
 ended as (
-  update deliveries d set state = due.end_state, attempt_count = due.number, ended_at = now(),
-    failed_because = due.because, lane = due.lane,
-    failed_at = case when due.end_state = 'failed' then now() end
-  from due where d.id = due.delivery_id and due.end_state is not null and d.id between $2::uuid and $3::uuid
-    and d.id = any(array(select delivery_id from due))),
+  update deliveries d set state = alike.end_state, attempt_count = alike.number, ended_at = now(),
+    failed_because = alike.because, lane = alike.lane,
+    failed_at = case when alike.end_state = 'failed' then now() end
+  from (
+    select end_state, number, because, lane, array_agg(delivery_id) ids from due where end_state is not null
+    group by end_state, number, because, lane) alike
+  where d.id = any(alike.ids) and d.id between $2::uuid and $3::uuid and d.id = any(array(select delivery_id from due))),
 waiting as (
   update delivery_queue q set timed = not due.wanted, attempt = due.number, lease_until = 'epoch',
     trigger = case when due.wanted then q.trigger else 'schedule' end,
@@ -134,7 +136,10 @@ export async function recordAttempts(pool: Pool, records: readonly AttemptRecord
   return { moved: new Set(moved), logged: new Set(logged), wanted: new Set(wanted), gates: gates ?? [], raised };
 }
 
-/** Null goes without saying: JSON leaves out what is undefined, and the server reads what is missing as null. */
+/**
+ * Null goes without saying, and so does what is false: JSON leaves out what is undefined, and the server reads what is
+ * missing as null. Every byte and every member costs here and there.
+ */
 function toRow(record: AttemptRecord) {
   const { next, sign } = record;
   return {
@@ -160,9 +165,9 @@ function toRow(record: AttemptRecord) {
     because: next.kind === 'end' ? (next.because ?? undefined) : undefined,
     wait_ms: next.kind === 'wait' ? next.waitMs : undefined,
     health: sign.health,
-    timed_out: sign.timedOut,
-    slow_down: sign.slowDown !== undefined,
+    timed_out: sign.timedOut || undefined,
+    slow_down: sign.slowDown ? true : undefined,
     retry_after_ms: sign.slowDown?.retryAfterMs,
-    gone: sign.gone,
+    gone: sign.gone || undefined,
   };
 }

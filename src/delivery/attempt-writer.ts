@@ -38,7 +38,7 @@ export function createAttemptWriter({ db, log, onRaised, onAttempt }: AttemptWri
   return createBatcher<AttemptRecord, Written>(write, {
     maxItems: MAX_ATTEMPTS,
     maxRunning: MAX_STATEMENTS,
-    gatherMs: GATHER_MS,
+    gatherMs: () => GATHER_MS,
     keyOf: ({ deliveryId }) => deliveryId,
     aloneAfter: wasRefused,
   });

@@ -56,9 +56,19 @@ export function uuidFloor(atMs: number): string {
   return `${hex.slice(0, 8)}-${hex.slice(8)}-0000-0000-000000000000`;
 }
 
+/** Public ids that are remembered: an attempt names the same few again and again, and making one takes a microsecond. */
+const MAX_REMEMBERED = 2_000;
+const remembered = new Map<string, string>();
+
 /** `evt_…` from a uuid. */
 export function toPublicId(kind: IdKind, uuid: string): string {
-  return fromUUID(uuid, ID_PREFIXES[kind]).toString();
+  const prefix = ID_PREFIXES[kind];
+  const known = remembered.get(uuid);
+  if (known?.startsWith(prefix)) return known;
+  const made = fromUUID(uuid, prefix).toString();
+  if (remembered.size >= MAX_REMEMBERED) remembered.clear();
+  remembered.set(uuid, made);
+  return made;
 }
 
 /** The uuid of a TypeID of this kind, or undefined where the text is not one. */

@@ -93,7 +93,14 @@ export class Exchange implements Dispatcher.DispatchHandler, PeerAware {
   }
 
   #fail(code: SendErrorCode): void {
-    if (this.#settle()) this.resolve({ ...this.#outcome(), kind: 'error', ...sendError(code) });
+    if (!this.#settle()) return;
+    this.resolve({
+      kind: 'error',
+      startedAt: this.#startedAt,
+      durationMs: performance.now() - this.#startedMs,
+      remoteAddress: this.peer?.remoteAddress ?? null,
+      ...sendError(code),
+    });
   }
 
   #giveUp(): void {
@@ -114,7 +121,16 @@ export class Exchange implements Dispatcher.DispatchHandler, PeerAware {
     if (!answer || !this.#settle()) return;
     // A copy: the chunks are windows on the socket's read buffers, which would live as long as the result.
     const body = this.#chunks.length === 0 ? NO_BODY : Buffer.concat(this.#chunks);
-    this.resolve({ ...this.#outcome(), kind: 'response', ...answer, body, bodyCut });
+    this.resolve({
+      kind: 'response',
+      startedAt: this.#startedAt,
+      durationMs: performance.now() - this.#startedMs,
+      remoteAddress: this.peer?.remoteAddress ?? null,
+      statusCode: answer.statusCode,
+      headers: answer.headers,
+      body,
+      bodyCut,
+    });
     if (bodyCut) this.#abort();
   }
 
@@ -128,14 +144,6 @@ export class Exchange implements Dispatcher.DispatchHandler, PeerAware {
     this.settled = true;
     clearTimeout(this.#timer);
     return true;
-  }
-
-  #outcome(): { startedAt: Date; durationMs: number; remoteAddress: string | null } {
-    return {
-      startedAt: this.#startedAt,
-      durationMs: performance.now() - this.#startedMs,
-      remoteAddress: this.peer?.remoteAddress ?? null,
-    };
   }
 }
 

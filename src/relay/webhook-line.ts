@@ -1,4 +1,8 @@
 import type { ExpressDelivery } from '../db/claim-express';
+import { RecentCount } from '../domain/recent-count';
+
+const WINDOW_MS = 50;
+const MAX_AHEAD = 200;
 
 /** Claimed deliveries of one webhook that wait here for their turn, and how fast its endpoint takes them. */
 export class WebhookLine {
@@ -11,9 +15,7 @@ export class WebhookLine {
   paced = false;
   /** Its attempts cannot be made until then, for a reason of our own. */
   backOffUntil = Number.NEGATIVE_INFINITY;
-  #windowMs = Number.NEGATIVE_INFINITY;
-  #count = 0;
-  #before = 0;
+  readonly #delivered = new RecentCount(WINDOW_MS);
 
   get backsOff(): boolean {
     return performance.now() < this.backOffUntil;
@@ -21,8 +23,7 @@ export class WebhookLine {
 
   /** One more was delivered. */
   delivered(): void {
-    this.#turn();
-    this.#count++;
+    this.#delivered.add();
   }
 
   /**
@@ -31,19 +32,6 @@ export class WebhookLine {
    */
   get ahead(): number {
     if (this.paced) return 0;
-    this.#turn();
-    return Math.min(MAX_AHEAD, Math.max(this.#count, this.#before));
-  }
-
-  #turn(): void {
-    const now = performance.now();
-    const passedMs = now - this.#windowMs;
-    if (passedMs < WINDOW_MS) return;
-    this.#before = passedMs < 2 * WINDOW_MS ? this.#count : 0;
-    this.#count = 0;
-    this.#windowMs = now;
+    return Math.min(MAX_AHEAD, this.#delivered.value);
   }
 }
-
-const WINDOW_MS = 50;
-const MAX_AHEAD = 200;
