@@ -29,16 +29,22 @@ export async function publishAll(
   return { marks, beganMs, endedMs: nowMs() };
 }
 
-/** Publishes for `seconds`, `connections` at once, as fast as they are answered. */
+/**
+ * Publishes for `seconds` over `connections`, each of which publishes once its last event was answered; with a `rate`
+ * (events a second in all), only when its next turn has come, so that the connections' turns fall together.
+ */
 export async function publishFor(
   rig: Rig,
-  { round, type, connections, bytes, seconds }: Omit<Burst, 'events'> & { seconds: number },
+  { round, type, connections, bytes, seconds, rate }: Omit<Burst, 'events'> & { seconds: number; rate?: number },
 ): Promise<{ marks: string[]; beganMs: number; endedMs: number }> {
   const marks: string[] = [];
   const beganMs = nowMs();
   const endMs = beganMs + seconds * 1_000;
+  const turnMs = rate ? (connections * 1_000) / rate : 0;
   const publisher = async () => {
-    while (nowMs() < endMs) {
+    for (let turn = 0; nowMs() < endMs; turn++) {
+      const restMs = Math.min(endMs, beganMs + turn * turnMs) - nowMs();
+      if (restMs > 0) await sleep(restMs);
       const mark = nextMark(round);
       marks.push(mark);
       await rig.target.publish(eventData(mark, bytes), type);

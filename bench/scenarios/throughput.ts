@@ -2,12 +2,11 @@ import { Option } from 'commander';
 import { nowMs } from '../clock';
 import { type Figures, rate } from '../figures';
 import { measureBare, NOOP_CONCURRENCY, type NoopLimit, startNoops } from '../limits';
-import { type Burst, publishAll, publishBatches, publishFor, untilArrived } from '../load';
+import { publishAll, publishBatches, publishFor, untilArrived } from '../load';
 import { numberOption, type RoundOptions, roundOptions } from '../options';
 import { addCounts, type Expected, proveDelivered, untilDone } from '../proof';
 import type { ByProcess, Rig } from '../rig';
 import type { BenchOptions, Outcome, Proof } from '../scenario';
-import { publishSteadily } from '../steady';
 import { watchMemory } from '../watch-memory';
 
 /** `burst`: so many events, then to the end. `sustained`: for so long. `drain`: a backlog that is let go. */
@@ -119,7 +118,7 @@ async function round(rig: Rig, options: Options, webhooks: Expected[], proofs: P
   const published = backlog
     ? { marks: backlog, beganMs, endedMs: beganMs }
     : load === 'sustained'
-      ? await publishSustained(rig, burst, options)
+      ? await publishFor(rig, { ...burst, seconds, ...(options.rate && { rate: options.rate }) })
       : await publishAll(rig, burst);
   const rssOverTime = overTime?.();
   const { marks, endedMs } = published;
@@ -156,14 +155,6 @@ async function round(rig: Rig, options: Options, webhooks: Expected[], proofs: P
       rss_mb: { api: memory.api, worker: memory.worker, temporal: memory.temporal, postgres: memory.postgres },
     }),
   };
-}
-
-async function publishSustained(rig: Rig, burst: Burst, { rate, seconds }: Options): ReturnType<typeof publishFor> {
-  const { round, type = TYPE, bytes } = burst;
-  if (!rate) return publishFor(rig, { ...burst, seconds });
-  const beganMs = nowMs();
-  const sent = await publishSteadily(rig, { round, type, bytes, rate, seconds });
-  return { marks: sent.map(({ mark }) => mark), beganMs, endedMs: nowMs() };
 }
 
 const besideBare = (perSecond: number, bare: number): Figures => ({
