@@ -14,7 +14,7 @@ const FORGOTTEN_AFTER = '1 day';
  *
  * - Breaker: closed ──(threshold failures in a row within the window)──▶ open ──(open time)──▶ half-open; the probe's
  *   success closes it, its failure opens it anew. Any success closes it.
- * - Adaptive cap: halved by a timeout, one more for each success, gone at the top.
+ * - Adaptive cap: halved by a timeout (once by those that are written down together), one more for each success, gone at the top.
  * - Throttling: 429, 502, 504 and Retry-After hold the whole webhook up for a while.
  * - Disabled: by 410, after so many failed deliveries in a row, or when nothing has succeeded for so long.
  * - Slot: given back when its delivery ended; the head of an ordered webhook keeps it while it waits for its retry.
