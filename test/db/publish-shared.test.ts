@@ -103,3 +103,14 @@ test('a week without a partition is made, for all that share the statement', asy
   const published = await Promise.all(events.map((event) => publisher.publish(event)));
   expect(published.map((one) => one.deliveries)).toEqual([1, 1, 1, 1, 1]);
 });
+
+test('a producer that waits for its answers is not held up; of many at once, all are published', async () => {
+  const tenant = await newTenant(1);
+  const lone = createPublisher(db.pool);
+  await lone.publish(newEvent(tenant));
+  expect(lone.busy).toBe(false);
+  const flood = Array.from({ length: 40 }, () => lone.publish(newEvent(tenant)));
+  expect(lone.busy).toBe(true);
+  expect(new Set((await Promise.all(flood)).map(({ eventId }) => eventId)).size).toBe(40);
+  expect(await stored(tenant)).toHaveLength(41);
+});
