@@ -174,6 +174,16 @@ export async function attempts(
   return recorded!;
 }
 
+/** Rows that were read so far of the tables whose names match, by this connection and all that have reported. */
+export async function rowsRead(pool: Pool, tables: string): Promise<number> {
+  await pool.query('select pg_stat_force_next_flush()');
+  const { rows } = await pool.query<{ n: number }>(
+    'select sum(seq_tup_read + idx_tup_fetch)::int as n from pg_stat_user_tables where relname like $1',
+    [tables],
+  );
+  return rows[0]!.n;
+}
+
 /** The row of a webhook's gate, as it stands. */
 export async function gateOf(pool: Pool, webhookId: string) {
   const { rows } = await pool.query('select *, xmin::text from webhook_gates where webhook_id = $1', [webhookId]);
