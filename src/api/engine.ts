@@ -8,12 +8,10 @@ const QUERY_LIMIT_MS = 1_000;
 const SIGNAL_LIMIT_MS = 5_000;
 const GRPC_NOT_FOUND = 5;
 
-/** The signals that an operator may send to a delivery's workflow. */
+/** What a delivery's workflow is told of an operator's wish. */
 export type OperatorSignal =
-  /** `anew`: the delivery had ended when this was asked for. */
-  | { name: 'replay'; by: string; anew?: true }
-  | { name: 'cancel'; by: string }
-  | { name: 'reschedule'; by: string; atMs: number };
+  /** Both stand in the record before they are sent. */
+  { name: 'cancel'; by: string; recorded: true } | { name: 'reschedule'; by: string; atMs: number; moves: number };
 
 /** The running side of deliveries, as far as the API needs it. */
 export type Engine = {
