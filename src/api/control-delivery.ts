@@ -1,11 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type AuditEntry, writeAudit } from '../db/audit-log';
-import { askForAttempt, type Cancelled, cancelDelivery, moveNextAttempt } from '../db/control';
+import { askForAttempt, type Cancelled, cancelDelivery, endCancelled, moveNextAttempt } from '../db/control';
 import type { Tx } from '../db/database';
 import { type Delivery, findDelivery } from '../db/deliveries';
 import { reopenEnded } from '../db/reopen';
 import { toPublicId } from '../domain/ids';
-import type { OperatorSignal } from './engine';
 import { ApiError } from './errors';
 import type { Services } from './services';
 
@@ -74,7 +73,7 @@ export async function cancelNow(services: Services, delivery: Delivery, who: Who
         throw new ApiError('state_conflict', `The delivery is already ${state}.`);
     }
   });
-  tell(services, delivery.id, { name: 'cancel', by: toPublicId('apiKey', who.actor), recorded: true });
+  services.engine.tell(delivery.id, { name: 'cancel', by: toPublicId('apiKey', who.actor), recorded: true });
   if (cancelled?.state === 'asked') await untilBegun(services, delivery.id, who.tenantId, cancelled.beginsWithinMs);
 }
 
@@ -92,7 +91,7 @@ export async function rescheduleTo(services: Services, delivery: Delivery, at: D
     return moves !== undefined;
   });
   const by = toPublicId('apiKey', who.actor);
-  tell(services, delivery.id, { name: 'reschedule', by, atMs: at.getTime(), moves: moves! });
+  services.engine.tell(delivery.id, { name: 'reschedule', by, atMs: at.getTime(), moves: moves! });
 }
 
 /**
@@ -126,20 +125,17 @@ async function inRounds(
   throw new ApiError('state_conflict', 'The delivery keeps changing its state; try again.');
 }
 
-/** Best effort: what counts stands in the record. */
-function tell(services: Services, deliveryId: string, signal: OperatorSignal): void {
-  services.engine.signal(deliveryId, signal).catch(() => undefined);
-}
-
 /**
- * What the express lane has claimed a moment ago may be sent yet: waits until it was given back or has come to an end, or
- * so much time has passed that its POST has begun if it ever will.
+ * What was claimed or loaded a moment ago may be sent yet: waits until it has come to an end or was given back, and is
+ * cancelled then, or so much time has passed that its POST has begun if it ever will.
  */
 async function untilBegun(services: Services, id: string, tenantId: string, limitMs: number): Promise<void> {
   const untilMs = performance.now() + limitMs;
   while (performance.now() < untilMs) {
     await sleep(LOOK_EVERY_MS);
     const delivery = await findDelivery(services.db.kysely, tenantId, id);
-    if (delivery?.state !== 'in_progress') return;
+    if (delivery?.state === 'in_progress') continue;
+    await endCancelled(services.db.kysely, id, 'asked');
+    return;
   }
 }

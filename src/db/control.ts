@@ -104,8 +104,8 @@ export async function releaseExpress(
 }
 
 /**
- * What became of a wish to cancel: met, or noted in the row for the attempt that is in flight. `beginsWithinMs` where the
- * express lane claimed it a moment ago: until then its POST may still begin, and no longer.
+ * What became of a wish to cancel: met, or noted in the row for the attempt that is in flight. Where that was claimed or
+ * loaded a moment ago, its POST may still begin within `beginsWithinMs`, and no later.
  */
 export type Cancelled = { state: 'cancelled' } | { state: 'asked'; beginsWithinMs: number };
 
@@ -117,8 +117,7 @@ export async function cancelDelivery(db: Db, deliveryId: string): Promise<Cancel
   const { rows } = await sql<{ in_flight: boolean; begins_within_ms: number }>`
     with q as materialized (
       select q.delivery_id, q.webhook_id, q.attempt, ${sql.raw(IN_FLIGHT)} as in_flight,
-        case when q.express then extract(epoch from q.lease_until - now())::float8 * 1000
-          - ${LEASE_MS - CLAIM_FRESH_MS}::int else 0 end as begins_within_ms
+        extract(epoch from q.lease_until - now())::float8 * 1000 - ${LEASE_MS - CLAIM_FRESH_MS}::int as begins_within_ms
       from delivery_queue q where q.delivery_id = ${deliveryId} for update of q),
     asked as (
       update delivery_queue set cancel_asked = true

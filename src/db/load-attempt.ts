@@ -1,5 +1,6 @@
 import type { Pool } from 'pg';
 import type { AttemptCause, BreakerState, EndState, Trigger, WebhookStatus } from '../domain/delivery';
+import { LEASE_MS } from '../domain/limits';
 import { minimalBody } from '../domain/minimal-payload';
 import type { StoredRetryPolicy } from '../domain/retry-schedule';
 import type { SignatureStyle } from '../domain/signature-styles';
@@ -86,12 +87,14 @@ const MOVED_AWAY = `(w.cause = 'due' and q.timed and q.moves > w.moves
 
 /** Row `q` is held by a worker that lives, for an attempt that may be under way. */
 const HELD = 'q.posting is not null and q.holder = any((select ids from live)::int[])';
+/** By the very attempt that loads it again: it has sent nothing. */
+const OWN = '(w.again and q.holder = w.holder and q.posting = w.number and not q.express)';
 
 /**
  * The fence: attempt `number` of a delivery is sent only by whom its row names, and the row names them here, where the
  * attempt is loaded. Not where another one that lives may be sending it, nor where it is not to be made now: it counts
- * already, waits for its time, or was cancelled. A retry of the same attempt in this process joins the one that runs
- * (src/delivery/in-flight.ts), so that its own hold does not keep it out.
+ * already, waits for its time, or was cancelled. Not even where this process holds it, but for the attempt that does so and
+ * looks `again`: one process may be asked for the same attempt twice.
  *
  * Rows are locked in id order, like those of the record. It does not wait for the disk, see the claim.
  */
@@ -101,25 +104,25 @@ const LOAD = {
 with hurry as materialized (select set_config('synchronous_commit', 'off', true)),
 ${LIVE_HOLDERS},
 wanted as materialized (
-  select w.* from hurry, unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::int[]) with ordinality w
-    (delivery_id, number, holder, cause, moves, place)),
+  select w.* from hurry, unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::int[], $6::boolean[]) with ordinality w
+    (delivery_id, number, holder, cause, moves, again, place)),
 free as materialized (
   select f.delivery_id, w.number, w.holder
   from (select * from wanted where holder is not null order by delivery_id) w cross join lateral (
     select q.delivery_id from delivery_queue q
     where q.delivery_id = w.delivery_id and q.attempt = w.number - 1 and not q.cancel_asked
       and not (q.timed and w.cause = 'claimed') and not ${MOVED_AWAY}
-      and not (${HELD} and (q.express or q.holder <> w.holder))
+      and not (${HELD} and not ${OWN})
     for update) f),
 fenced as (
-  update delivery_queue q set holder = free.holder, posting = free.number, express = false
+  update delivery_queue q set holder = free.holder, posting = free.number, express = false,
+    lease_until = now() + ${LEASE_MS} * interval '1 ms'
   from free where q.delivery_id = free.delivery_id
   returning q.delivery_id)
 select w.place::int, d.tenant_id, d.event_id, d.event_type, d.state, d.webhook_id, e.body,
   d.minimal, e.key_fields,
   q.delivery_id is not null as queued,
-  case when (${HELD}) is not true or (q.holder = w.holder and not q.express) then 'nobody'
-    when q.express then 'express' else 'other' end as held_by, q.cancel_asked, coalesce(${MOVED_AWAY}, false) as moved_away, q.moves,
+  case when (${HELD} and not ${OWN}) is not true then 'nobody' when q.express then 'express' else 'other' end as held_by, q.cancel_asked, coalesce(${MOVED_AWAY}, false) as moved_away, q.moves,
   exists (select from fenced f where f.delivery_id = d.id) as fenced, q.timed, q.attempt, q.step, q.trigger,
   greatest(0, extract(epoch from q.next_attempt_at - now()) * 1000)::float8 as remaining_ms,
   a.id as attempt_id, a.outcome, a.status_code, a.error_code,
@@ -183,8 +186,10 @@ type Row = {
 export type AttemptKey = {
   deliveryId: string;
   number: number;
-  fence?: { holder: number; cause: AttemptCause; moves: number };
+  fence?: Fence;
 };
+
+export type Fence = { holder: number; cause: AttemptCause; moves?: number | undefined; again?: boolean };
 
 /**
  * Loads what each of these attempts needs and fences it, in one statement; undefined where there is no such delivery.
@@ -199,6 +204,7 @@ export async function loadAttempts(pool: Pool, keys: readonly AttemptKey[]): Pro
       keys.map(({ fence }) => fence?.holder ?? null),
       keys.map(({ fence }) => fence?.cause ?? null),
       keys.map(({ fence }) => fence?.moves ?? 0),
+      keys.map(({ fence }) => fence?.again ?? false),
     ],
   });
   const facts: (AttemptFacts | undefined)[] = keys.map(() => undefined);

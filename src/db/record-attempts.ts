@@ -45,7 +45,7 @@ export type AttemptNext =
  *   in_progress ──▶ delivered | failed | cancelled   (queue row deleted, delivery ended)
  *   in_progress ──▶ retrying                         (queue row timed, with its next time)
  *   in_progress ──▶ cancelled                        (a cancel was asked for while it ran, and it did not succeed)
- *   in_progress ──▶ pending                          (someone asked for another attempt while this one ran)
+ *   in_progress ──▶ pending                          (someone asked for another attempt while this one ran, even if it was the last one)
  *
  * Queue rows are locked first and in id order, then gates in theirs, and the log is written in that order: concurrent
  * recorders cannot deadlock, and one that comes late (its row gone, or its number already counted) changes nothing but
@@ -66,7 +66,8 @@ with r as materialized (
 due as materialized (
   select w.delivery_id, w.tenant_id, w.webhook_id, w.number, w.trigger, w.lane, w.started_at, w.duration_ms, w.status_code,
     w.error_code, w.wait_ms, w.health, w.timed_out, w.slow_down, w.retry_after_ms, w.gone, q.event_type, q.event_id,
-    case when q.cancel_asked and w.end_state is distinct from 'delivered' then 'cancelled' else w.end_state end end_state,
+    case when q.cancel_asked and w.end_state is distinct from 'delivered' then 'cancelled'
+      when q.asked = 'manual' and w.trigger <> 'manual' and w.end_state = 'failed' then null else w.end_state end end_state,
     case when not q.cancel_asked then w.because end because, q.cancel_asked,
     q.event_type not like '${OPERATIONAL_PREFIX}%' as ordinary,
     q.asked = 'manual' and w.trigger <> 'manual' as wanted

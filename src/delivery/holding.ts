@@ -10,6 +10,7 @@ import {
 } from '../db/lease-holders';
 import { BEAT_EVERY_MS, createJudge } from '../domain/liveness';
 import type { Log } from '../log';
+import type { Pauses } from './stale';
 
 /** Something that this process has in hand, under the id by which the queue's rows know it. */
 export type Hold = {
@@ -39,6 +40,8 @@ export type Holding = {
 const RECONNECT_MS = 250;
 /** Whoever begins while Postgres is away is told soon. */
 const BEGIN_LIMIT_MS = 5_000;
+/** What a beat says counts for so long: well below the time after which a silent holder is judged dead. */
+const CONFIRMED_FOR_MS = 3_000;
 /** Clocks that differ by more are worth a word: signatures carry this process' time, and receivers allow 5 minutes. */
 const CLOCK_DIFFERENCE_MS = 10_000;
 
@@ -50,7 +53,7 @@ const CLOCK_DIFFERENCE_MS = 10_000;
  * whatever that statement took, even if it is carried out later, is then free.
  * @throws where the database cannot be reached
  */
-export async function startHolding(databaseUrl: string, log: Log): Promise<Holding> {
+export async function startHolding(databaseUrl: string, pauses: Pauses, log: Log): Promise<Holding> {
   const judge = createJudge();
   const inHand = new Map<number, number>();
   /** Ids with a row, as far as we know; the last one is the one to begin under unless it is retired. */
@@ -62,6 +65,8 @@ export async function startHolding(databaseUrl: string, log: Log): Promise<Holdi
   let wake: () => void = () => undefined;
   const waiting: (() => void)[] = [];
   let clocksDiffer = false;
+  /** When the last beat was asked for that was answered. */
+  let confirmedMs = Number.NEGATIVE_INFINITY;
 
   async function connect(): Promise<HolderSession> {
     const opened: HolderSession = await openHolderSession(databaseUrl, () => {
@@ -89,15 +94,27 @@ export async function startHolding(databaseUrl: string, log: Log): Promise<Holdi
       ids.add(id);
       await lockHolders(own, [id]);
       current = id;
-      for (const begin of waiting.splice(0)) begin();
     }
+    const askedMs = performance.now();
     const { holders, databaseTimeMs } = await beat(own, [...ids]);
     const there = new Set(holders.map(({ id }) => id));
     for (const id of ids) if (!there.has(id)) buried(id);
+    confirmedMs = askedMs;
+    if (isConfirmed()) for (const begin of waiting.splice(0)) begin();
     for (const dead of judge(holders, ids, performance.now())) {
       if (await buryHolder(own, dead)) log.warn({ event: 'holder_dead', holder: dead.id, stopped: dead.locked });
     }
     compareClocks(databaseTimeMs);
+  }
+
+  /**
+   * Nobody can have taken us for dead: they heard from us a moment ago. A process that was stopped beats first, so that a
+   * judge who is about to bury it finds that it lives.
+   */
+  function isConfirmed(): boolean {
+    return (
+      current !== undefined && performance.now() - confirmedMs <= CONFIRMED_FOR_MS && !pauses.pausedSince(confirmedMs)
+    );
   }
 
   function forget(id: number): void {
@@ -178,8 +195,9 @@ export async function startHolding(databaseUrl: string, log: Log): Promise<Holdi
   return {
     async begin() {
       for (;;) {
-        if (current !== undefined) return hold(current);
+        if (isConfirmed()) return hold(current!);
         if (stopping) throw new Error('this worker stops');
+        wake();
         await new Promise<void>((resolve, reject) => {
           const timer = setTimeout(
             () => reject(new Error('Postgres does not answer: nothing can be held')),

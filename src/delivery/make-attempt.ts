@@ -4,6 +4,7 @@ import { wasRefused } from '../db/database';
 import { type AttemptFacts, type AttemptKey, loadAttempts, type WebhookFacts } from '../db/load-attempt';
 import { reopenEnded } from '../db/reopen';
 import type { SecretBox } from '../db/secret-box';
+import { CLAIM_FRESH_MS } from '../domain/limits';
 import type { Sender } from '../egress/send';
 import { triggerOf } from './attempt-record';
 import { type AttemptWriterDeps, createAttemptWriter, type WriteAttempt } from './attempt-writer';
@@ -69,9 +70,10 @@ export function createAttempts(deps: AttemptDeps): Attempts {
   );
 
   /** Loads the attempt and fences it for us. A load that was given up on may have fenced it all the same. */
-  async function loadFor({ deliveryId, number, cause, moves = 0 }: AttemptRequest, { id: holder }: Hold) {
+  async function loadFor(request: AttemptRequest, { id: holder }: Hold, again: boolean) {
+    const { deliveryId, number, cause, moves } = request;
     try {
-      return await load({ deliveryId, number, fence: { holder, cause, moves } });
+      return await load({ deliveryId, number, fence: { holder, cause, moves, again } });
     } catch (error) {
       if (!wasRefused(error)) holding.retire(holder);
       throw error;
@@ -79,6 +81,8 @@ export function createAttempts(deps: AttemptDeps): Attempts {
   }
 
   async function attempt(request: AttemptRequest, onPost?: OnPost): Promise<AttemptResult> {
+    const made = recorder.findUnrecorded(request);
+    if (made) return made;
     const hold = await holding.begin();
     try {
       return await attemptUnder(hold, request, onPost);
@@ -90,8 +94,9 @@ export function createAttempts(deps: AttemptDeps): Attempts {
   async function attemptUnder(hold: Hold, request: AttemptRequest, onPost?: OnPost): Promise<AttemptResult> {
     const { deliveryId } = request;
     for (let loads = 0; loads <= RELOADS; loads++) {
+      const askedMs = performance.now();
       const fresh = freshFrom(hold.id);
-      const facts = await loadFor(request, hold);
+      const facts = await loadFor(request, hold, loads > 0);
       const decision = decide(facts, request);
       switch (decision.do) {
         case 'answer':
@@ -124,6 +129,8 @@ export function createAttempts(deps: AttemptDeps): Attempts {
               await requeueDelivery(db.kysely, deliveryId, triggerOf(decision.facts, request), hold.id);
               return { kind: 'requeued' };
             }
+            // Whoever asked for a cancel meanwhile waits for no longer than this.
+            if (performance.now() - askedMs > CLAIM_FRESH_MS) continue;
             const made = await send(decision.facts, request, fresh, onPost);
             return await recorder.recordPatiently(made, request, hold);
           } catch (error) {
@@ -155,7 +162,7 @@ export function createAttempts(deps: AttemptDeps): Attempts {
 
   /** Whether what is loaded from now on still counts, as far as this process can tell without asking. */
   function freshFrom(holderId: number): () => boolean {
-    const sinceMs = pauses.nowMs();
+    const sinceMs = performance.now();
     return () => holding.isOurs(holderId) && !pauses.pausedSince(sinceMs);
   }
 

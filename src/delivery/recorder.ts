@@ -16,8 +16,6 @@ import type { AttemptRequest, AttemptResult, UnrecordedAttempt } from './types';
 /** How long a made POST waits for Postgres to take its record before the workflow is asked to see to it. */
 const RECORD_PATIENCE_MS = 1_000;
 const RECORD_RETRY_MS = 200;
-/** Details of made but unrecorded attempts that are remembered here, so that the log loses nothing. */
-const MAX_REMEMBERED = 1_000;
 
 /**
  * Writes made attempts down, whatever Postgres does. `again` answers for an attempt that turned out to count no more:
@@ -27,7 +25,8 @@ export function createRecorder(
   { db, log, writeAttempt, holding }: { db: Database; log: Log; writeAttempt: WriteAttempt; holding: Holding },
   again: (request: AttemptRequest) => Promise<AttemptResult>,
 ) {
-  const remembered = new Map<string, AttemptRecord>();
+  /** Attempts that were made and are not recorded yet: as many as were under way when Postgres went away. */
+  const unrecorded = new Map<string, AttemptRecord>();
 
   /**
    * Answers within about a second. Where Postgres has not taken the record by then the workflow has the outcome, and it is
@@ -39,8 +38,8 @@ export function createRecorder(
     const inTime = await Promise.race([written, sleep(RECORD_PATIENCE_MS, undefined, { ref: false })]);
     if (inTime) return inTime;
     const key = keyOf(record);
-    if (remembered.size < MAX_REMEMBERED) remembered.set(key, record);
-    hold.until(written.finally(() => remembered.delete(key)));
+    unrecorded.set(key, record);
+    hold.until(written.finally(() => unrecorded.delete(key)));
     return { kind: 'unrecorded', record: toUnrecorded(record, request) };
   }
 
@@ -57,10 +56,12 @@ export function createRecorder(
   }
 
   async function write({ record, verdict }: Made, request: AttemptRequest): Promise<AttemptResult> {
-    const { moved, cancelled } = await writeAttempt(record);
+    const { moved, cancelled, wanted } = await writeAttempt(record);
     if (!moved) return again({ ...request, cause: 'claimed' });
     const last = toFact(record);
     if (cancelled) return { kind: 'cancelled', last };
+    // Whoever claims it makes the attempt that was asked for.
+    if (wanted) return { kind: 'requeued' };
     if (verdict.kind !== 'retry') return { kind: verdict.kind, last };
     return {
       kind: 'retry',
@@ -81,7 +82,7 @@ export function createRecorder(
       const decision = decide(facts, request);
       return decision.do === 'answer' ? decision.result : { kind: 'cancelled' };
     }
-    const known = remembered.get(keyOf(made)) ?? fromUnrecorded(made, facts);
+    const known = unrecorded.get(keyOf(made)) ?? fromUnrecorded(made, facts);
     if (queue && webhook) {
       const place = placeOf({ queue }, request, made.durationMs);
       const verdict = classify(madeResult(made), toRetryPolicy(webhook.retryPolicy), place);
@@ -94,7 +95,13 @@ export function createRecorder(
     return write({ record: { ...known, next }, verdict }, request);
   }
 
-  return { recordPatiently, recordMade };
+  /** The outcome of an attempt that was made here and is not recorded yet: it must not be made again. */
+  function findUnrecorded(request: AttemptRequest): AttemptResult | undefined {
+    const record = unrecorded.get(keyOf(request));
+    return record && { kind: 'unrecorded', record: toUnrecorded(record, request) };
+  }
+
+  return { recordPatiently, recordMade, findUnrecorded };
 }
 
 const keyOf = ({ deliveryId, number }: { deliveryId: string; number: number }) => `${deliveryId}/${number}`;

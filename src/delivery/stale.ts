@@ -16,8 +16,7 @@ export class StaleAttempt extends Error {
 
 /** Tells whether this process stood still. See {@link watchPauses}. */
 export type Pauses = {
-  /** On the clock that {@link Pauses.pausedSince} goes by. */
-  nowMs(): number;
+  /** @param atMs on the clock of `performance.now()` */
   pausedSince(atMs: number): boolean;
   stop(): void;
 };
@@ -44,7 +43,6 @@ export function watchPauses(): Pauses {
 
   const timer = setInterval(look, TICK_MS).unref();
   return {
-    nowMs: () => performance.now(),
     pausedSince(atMs) {
       // After a pause, what a socket has to say may come before the timer.
       look();

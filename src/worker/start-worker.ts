@@ -71,8 +71,8 @@ export async function startWorker(config: Config, log: Log, registry?: Registry)
     maxConnectionsPerOrigin: config.POSTHORN_CONNECTIONS_PER_HOST,
   });
   const sender = createSender({ agent, allowHttp: config.POSTHORN_ALLOW_HTTP });
-  const holding = await startHolding(databaseUrl, log);
   const pauses = watchPauses();
+  const holding = await startHolding(databaseUrl, pauses, log);
   const inFlight = new InFlight(config.POSTHORN_MAX_IN_FLIGHT, LEASE_MS);
   const metrics = registry && createWorkerMetrics(registry, () => inFlight.byLane);
   const perWebhook = config.POSTHORN_MAX_IN_FLIGHT_PER_WEBHOOK;

@@ -33,8 +33,8 @@ beforeAll(async () => {
     maxConnectionsPerOrigin: 10,
   });
   receiver = await startReceiver();
-  holding = await startHolding(posthorn.databaseUrl, createLog('silent'));
   pauses = watchPauses();
+  holding = await startHolding(posthorn.databaseUrl, pauses, createLog('silent'));
 });
 afterAll(async () => {
   await holding?.stop();

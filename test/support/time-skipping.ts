@@ -61,8 +61,8 @@ export async function startSkippingInstallation(): Promise<SkippingInstallation>
     maxConnectionsPerOrigin: config.POSTHORN_CONNECTIONS_PER_HOST,
   });
   const sender = createSender({ agent, allowHttp: true });
-  const holding = await startHolding(database.url, log);
   const pauses = watchPauses();
+  const holding = await startHolding(database.url, pauses, log);
   const inFlight = new InFlight(config.POSTHORN_MAX_IN_FLIGHT, LEASE_MS);
   const activities = createActivities({
     db,
