@@ -17,4 +17,6 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       add column posting integer,
       add column cancel_asked boolean not null default false,
       add column moves integer not null default 0`.execute(db);
+  // Almost always empty: what is found here is to be ended.
+  await sql`create index delivery_queue_cancel on delivery_queue (delivery_id) where cancel_asked`.execute(db);
 }

@@ -109,6 +109,8 @@ create table delivery_queue (
   constraint delivery_queue_pkey PRIMARY KEY (delivery_id)
 ) with (fillfactor=50, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000, autovacuum_vacuum_insert_scale_factor=0, autovacuum_vacuum_cost_delay=0, autovacuum_analyze_scale_factor=0, autovacuum_analyze_threshold=200000);
 
+CREATE INDEX delivery_queue_cancel ON public.delivery_queue USING btree (delivery_id) WHERE cancel_asked;
+
 CREATE INDEX delivery_queue_due ON public.delivery_queue USING btree (next_attempt_at) WHERE timed;
 
 CREATE INDEX delivery_queue_lanes ON public.delivery_queue USING btree (lane, webhook_id, seq) WHERE (NOT timed);

@@ -152,6 +152,22 @@ export async function endCancelled(
   return rows.length > 0;
 }
 
+/**
+ * Ends what was to be cancelled and whose attempt nobody is making (any more): its worker died, or gave it back. `limit` at a
+ * time; returns how many.
+ */
+export async function sweepCancelled(db: Db, limit: number): Promise<number> {
+  const { rows } = await sql`
+    with ${sql.raw(LIVE_HOLDERS)},
+    q as materialized (
+      select delivery_id, webhook_id, attempt from delivery_queue
+      where cancel_asked and (posting is null or holder <> all((select ids from live)::int[]))
+      order by delivery_id limit ${limit}::int for update skip locked),
+    ${endAsCancelled('q')}
+    select from q`.execute(db);
+  return rows.length;
+}
+
 /** Deletes the rows, gives their slots back and ends the deliveries. `rows` is a table of delivery_id, webhook_id, attempt. */
 function endAsCancelled(rows: string) {
   return sql.raw(`gone as (

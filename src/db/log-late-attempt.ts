@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { Queryable } from './database';
+import type { Queryable, Tx } from './database';
 import { IN_FLIGHT } from './lease-holders';
 import type { AttemptRecord } from './record-attempts';
 
@@ -29,6 +29,8 @@ export async function logLateAttempt(db: Queryable, record: AttemptRecord): Prom
       last++;
       await tx.insertInto('attempts').values(toRow(record, last)).execute();
     }
+    // The receiver has it: nothing more is sent.
+    if (record.next.kind === 'end' && record.next.state === 'delivered') await endDelivered(tx, deliveryId, last);
     await sql`update delivery_queue set attempt = greatest(attempt, ${last}::int) where delivery_id = ${deliveryId}`.execute(
       tx,
     );
@@ -36,6 +38,17 @@ export async function logLateAttempt(db: Queryable, record: AttemptRecord): Prom
       where id = ${deliveryId} and state <> 'pending'`.execute(tx);
     return own ? 'known' : last;
   });
+}
+
+/** pending | retrying ──▶ delivered */
+async function endDelivered(tx: Tx, deliveryId: string, attempts: number): Promise<void> {
+  await sql`
+    with q as (delete from delivery_queue where delivery_id = ${deliveryId} returning webhook_id),
+    slots as (
+      update webhook_gates g set slot_delivery_id = null, slot_until = 'epoch'
+      from q where g.webhook_id = q.webhook_id and g.slot_delivery_id = ${deliveryId})
+    update deliveries d set state = 'delivered', ended_at = now(), attempt_count = ${attempts}::int
+    from q where d.id = ${deliveryId} and d.state = 'pending'`.execute(tx);
 }
 
 function toRow(record: AttemptRecord, number: number) {
