@@ -167,7 +167,10 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
     try {
       if (queue.cancelAsked) return void (await endCancelled(db.kysely, deliveryId, 'asked', delivery.holder));
       if (!webhook) return void (await endCancelled(db.kysely, deliveryId, 'deleted'));
-      made = await attempts.post(delivery as Sendable, request, () => isOurs(delivery));
+      made = await attempts.post(delivery as Sendable, request, {
+        holder: delivery.holder,
+        mayGo: () => isOurs(delivery),
+      });
     } finally {
       inFlight.release(deliveryId);
     }
@@ -205,7 +208,8 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
     for (const [holder, ofHolder] of groupBy(deliveries, (delivery) => delivery.holder)) {
       const ids = ofHolder.map(({ deliveryId }) => deliveryId);
       running++;
-      void releaseExpress(db.kysely, ids, holder, waitMs)
+      const held = ofHolder.map(({ deliveryId, queue }) => ({ deliveryId, number: queue.attempt + 1 }));
+      void releaseExpress(db.kysely, held, holder, waitMs)
         // Nobody knows whether they are: they are once this id has ended.
         .catch(() => holding.retire(holder))
         .then(() => {

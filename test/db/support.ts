@@ -146,6 +146,7 @@ export function attemptOf(claimed: ClaimedDelivery, number: number, next: Attemp
     responseCut: null,
     sign: { health: next.kind === 'end' && next.state === 'delivered' ? 'good' : 'bad', timedOut: false, gone: false },
     remoteAddress: '127.0.0.1',
+    holder: HOLDER,
     next,
   };
 }
@@ -155,13 +156,13 @@ export const DELIVERED: AttemptNext = { kind: 'end', state: 'delivered', because
 export const WAIT: AttemptNext = { kind: 'wait', waitMs: 3_600_000 };
 export const FAILED: AttemptNext = { kind: 'end', state: 'failed', because: 'exhausted' };
 
-/** A new delivery that some worker has under way: leased, so that no claim takes it. */
+/** A new delivery that some worker has under way: no claim takes it. */
 export async function underWay(pool: Pool, webhookId: string, eventType = 'order.created'): Promise<ClaimedDelivery> {
   const deliveryId = newUuid();
   await pool.query(
-    `insert into delivery_queue (delivery_id, tenant_id, event_id, webhook_id, event_type, lease_until)
-     values ($1, $2, $1, $2, $3, 'infinity')`,
-    [deliveryId, webhookId, eventType],
+    `insert into delivery_queue (delivery_id, tenant_id, event_id, webhook_id, event_type, holder, posting)
+     values ($1, $2, $1, $2, $3, $4, 1)`,
+    [deliveryId, webhookId, eventType, await addHolder(pool)],
   );
   const trigger = 'schedule' as const;
   const host = 'example.com';
@@ -198,4 +199,11 @@ export async function rowsRead(pool: Pool, tables: string): Promise<number> {
 export async function gateOf(pool: Pool, webhookId: string) {
   const { rows } = await pool.query('select *, xmin::text from webhook_gates where webhook_id = $1', [webhookId]);
   return rows[0];
+}
+
+/** As an attempt does whose time has come before a shut gate. */
+export async function fenceAndRequeue(db: Database, deliveryId: string, number: number): Promise<void> {
+  const fence = { holder: await addHolder(db.pool), cause: 'due' } as const;
+  await loadAttempts(db.pool, [{ deliveryId, number, fence }]);
+  await requeueDelivery(db.kysely, { deliveryId, number }, 'schedule', HOLDER);
 }
