@@ -1,4 +1,4 @@
-import { askForAttempt, cancelDelivery, releaseLease, requeueDelivery } from '../../src/db/control';
+import { askForAttempt, cancelDelivery, releaseLease } from '../../src/db/control';
 import { type Database, openDatabase } from '../../src/db/database';
 import { recordAttempts } from '../../src/db/record-attempts';
 import { newUuid } from '../../src/domain/ids';

@@ -125,7 +125,7 @@ test('claimers of both lanes, some of which die: no row is ever two’s at once,
         );
         const { moved } = await recordAttempts(
           db.pool,
-          records.map((record) => ({ ...record, lane })),
+          records.map((record) => ({ ...record, lane, holder })),
         );
         if (moved.size !== ids.length) wrong.push(`${ids.length - moved.size} had moved on`);
       }

@@ -3,6 +3,9 @@ import type { Pool } from 'pg';
 import { type ClaimedDelivery, claimDeliveries } from '../../src/db/claim';
 import { FIRST_CURSORS } from '../../src/db/claim-cursors';
 import type { ClaimRequest } from '../../src/db/claim-rows';
+import { requeueDelivery } from '../../src/db/control';
+import type { Database } from '../../src/db/database';
+import { loadAttempts } from '../../src/db/load-attempt';
 import { publishEvent } from '../../src/db/publish';
 import { type AttemptNext, type AttemptRecord, type Recorded, recordAttempts } from '../../src/db/record-attempts';
 import { newUuid } from '../../src/domain/ids';
@@ -160,9 +163,9 @@ export const FAILED: AttemptNext = { kind: 'end', state: 'failed', because: 'exh
 export async function underWay(pool: Pool, webhookId: string, eventType = 'order.created'): Promise<ClaimedDelivery> {
   const deliveryId = newUuid();
   await pool.query(
-    `insert into delivery_queue (delivery_id, tenant_id, event_id, webhook_id, event_type, holder, posting)
-     values ($1, $2, $1, $2, $3, $4, 1)`,
-    [deliveryId, webhookId, eventType, await addHolder(pool)],
+    `insert into delivery_queue (delivery_id, tenant_id, event_id, webhook_id, event_type, lease_until)
+     values ($1, $2, $1, $2, $3, now() + interval '4 minutes')`,
+    [deliveryId, webhookId, eventType],
   );
   const trigger = 'schedule' as const;
   const host = 'example.com';
