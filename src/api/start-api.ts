@@ -19,6 +19,7 @@ import { messageClasses } from './message-classes';
 import { createNotifier } from './notify';
 import { createPublishRules } from './publish-rules';
 import { createReplayEngine } from './replay-engine';
+import { createSettling } from './settle-requests';
 import { createVerificationEngine } from './verification-engine';
 
 export type RunningApi = { url: string; stop(): Promise<void> };
@@ -66,6 +67,7 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
       replays: createReplayEngine(client, config.POSTHORN_TASK_QUEUE),
       publisher,
       publishRules: createPublishRules(db),
+      settling: createSettling(db),
       verifications: createVerificationEngine(client, config.POSTHORN_TASK_QUEUE),
       log,
       notifyWork: () => {
@@ -97,6 +99,7 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
       url: server.url,
       async stop() {
         await server.close();
+        services.settling.stop();
         await release();
       },
     };

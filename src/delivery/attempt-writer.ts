@@ -1,6 +1,7 @@
 import { createBatcher } from '../db/batcher';
-import { type Database, wasRefused } from '../db/database';
+import type { Database } from '../db/database';
 import { type AttemptRecord, recordAttempts } from '../db/record-attempts';
+import { wasRefused } from '../db/statement-errors';
 import type { Log } from '../log';
 import { logAttempt, logGate } from './attempt-record';
 

@@ -144,7 +144,12 @@ async function createDatabase(url: string): Promise<void> {
 }
 
 async function query(url: string, sql: string, connectMs: number): Promise<number> {
-  const client = new Client({ connectionString: url, connectionTimeoutMillis: connectMs, query_timeout: 10_000 });
+  const client = new Client({
+    connectionString: url,
+    connectionTimeoutMillis: connectMs,
+    query_timeout: 10_000,
+    options: '-c jit=off',
+  });
   client.on('error', () => {}); // also reported by the failing call
   try {
     await client.connect();
