@@ -42,7 +42,7 @@ export async function answerOnce<Body, Query>(
   const newId = newUuid();
   const claim = await claimRequest(pool, tenantId, once, newId).catch((error: unknown) => {
     // It was given up on, and may be carried out all the same.
-    services.settling.release({ tenantId, key, id: newId, claims: 1 });
+    void services.settling.release({ tenantId, key, id: newId, claims: 1 });
     throw error;
   });
   if (claim.state !== 'claimed') return answerAgain(context, claim);
@@ -66,7 +66,11 @@ export async function answerOnce<Body, Query>(
   } catch (error) {
     const problem = toApiError(error);
     if (problem.status < 500) await keep({ status: problem.status, body: problem.toProblem(context.requestId) });
-    else await services.settling.release(held);
+    else {
+      const released = services.settling.release(held);
+      // A database that is away would only hold the answer up.
+      if (problem.code !== 'database_unavailable') await released;
+    }
     throw error;
   } finally {
     stopRenewing();

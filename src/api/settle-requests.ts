@@ -21,7 +21,7 @@ const RETRY_MS = 1_000;
 type Waiting = {
   settle: () => Promise<boolean>;
   bytes: number;
-  /** Since when the database answers that there is no such row. */
+  /** Since when the database answers, and not that it is done. */
   missingSince?: number;
 };
 
@@ -61,11 +61,11 @@ export function createSettling({ pool }: Pick<Database, 'pool'>): Settling {
   async function isEnded(entry: Waiting): Promise<boolean | undefined> {
     try {
       if (await entry.settle()) return true;
-      entry.missingSince ??= performance.now();
-      return performance.now() - entry.missingSince > LEASE_MS;
     } catch (error) {
-      return wasRefused(error) ? true : undefined;
+      if (!wasRefused(error)) return undefined;
     }
+    entry.missingSince ??= performance.now();
+    return performance.now() - entry.missingSince > LEASE_MS;
   }
 
   return {
@@ -78,7 +78,8 @@ export function createSettling({ pool }: Pick<Database, 'pool'>): Settling {
     },
     async release(held) {
       const settle = () => releaseRequest(pool, held);
-      await settle().catch(() => later({ settle, bytes: 0 }));
+      // Not there, it may still come: see isEnded.
+      if (!(await settle().catch(() => false))) later({ settle, bytes: 0 });
     },
     stop: () => stopping.abort(),
   };
