@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { migrateToLatest } from '../../src/db/migrate';
 import { fetchOnce } from '../../src/embedded/fetch-once';
@@ -20,7 +20,17 @@ const DEBIAN = '/usr/lib/postgresql';
 /** 60 MB. */
 const FETCH_LIMIT_MS = 5 * 60_000;
 /** A machine without a network is told from a slow one by this; apt takes seconds. */
-const APT = ['-q', '-o', 'Acquire::http::Timeout=10', '-o', 'Acquire::https::Timeout=10', '-o', 'Acquire::Retries=1'];
+const APT = [
+  '-q',
+  '-o',
+  'Acquire::http::Timeout=10',
+  '-o',
+  'Acquire::https::Timeout=10',
+  '-o',
+  'Acquire::Retries=1',
+  '-o',
+  'APT::Sandbox::User=root',
+];
 
 /** Set by the global setup: the folder of its programs, or why there is none. */
 const FOLDER = 'POSTHORN_TEST_DEBIAN_POSTGRES';
@@ -97,24 +107,42 @@ export async function unpacked(onProgress: (line: string) => void): Promise<stri
 /** Why it did not work, or nothing. */
 async function fetchInto(draft: string): Promise<string> {
   mkdirSync(draft, { recursive: true, mode: 0o755 });
-  const server = /Depends: (postgresql-\d+)/.exec(output('apt-cache', ['depends', 'postgresql']))?.[1];
-  if (!server) return 'apt-cache knows no postgresql: run `apt-get update`.';
-  const packages = [server, ...librariesOf(server)];
-  const got = await runTool('apt-get', [...APT, 'download', ...packages], { cwd: draft, limitMs: FETCH_LIMIT_MS });
+  let lists: string[] = [];
+  let server = serverPackage(lists);
+  if (!server) {
+    // A fresh container has no lists of packages: into the draft, which needs no root either.
+    for (const folder of ['lists/partial', 'apt/archives/partial'])
+      mkdirSync(path.join(draft, folder), { recursive: true });
+    lists = ['-o', `Dir::State::lists=${draft}/lists`, '-o', `Dir::Cache=${draft}/apt`];
+    const updated = await runTool('apt-get', [...APT, ...lists, 'update'], { limitMs: FETCH_LIMIT_MS });
+    if (!updated.ok) return `apt-get update failed: ${updated.output.split('\n').at(-1)}`;
+    server = serverPackage(lists);
+  }
+  if (!server) return 'apt knows no package postgresql.';
+  const packages = [server, ...librariesOf(server, lists)];
+  const download = [...APT, ...lists, 'download', ...packages];
+  const got = await runTool('apt-get', download, { cwd: draft, limitMs: FETCH_LIMIT_MS });
   if (!got.ok) return `apt-get download failed: ${got.output.split('\n').at(-1)}`;
   for (const file of readdirSync(draft).filter((name) => name.endsWith('.deb'))) {
     const { ok, output: said } = await runTool('dpkg', ['-x', file, '.'], { cwd: draft, limitMs: FETCH_LIMIT_MS });
     if (!ok) return `dpkg -x ${file} failed: ${said}`;
-    spawnSync('rm', [path.join(draft, file)]);
+  }
+  for (const name of readdirSync(draft)) {
+    if (/\.deb$|^(lists|apt)$/.test(name)) rmSync(path.join(draft, name), { recursive: true });
   }
   for (const program of ['initdb', 'postgres']) writeProgram(draft, program, server.replace('postgresql-', ''));
   return '';
 }
 
+/** The distribution's own version, such as `postgresql-15`. */
+function serverPackage(lists: string[]): string | undefined {
+  return /Depends: (postgresql-\d+)/.exec(output('apt-cache', [...lists, 'depends', 'postgresql']))?.[1];
+}
+
 /** Libraries that the server needs and this machine lacks. */
-function librariesOf(server: string): string[] {
+function librariesOf(server: string, lists: string[]): string[] {
   const kinds = ['recommends', 'suggests', 'conflicts', 'breaks', 'replaces', 'enhances'].map((kind) => `--no-${kind}`);
-  const all = output('apt-cache', ['depends', '--recurse', ...kinds, server]).split('\n');
+  const all = output('apt-cache', [...lists, 'depends', '--recurse', ...kinds, server]).split('\n');
   const names = [...new Set(all.filter((name) => /^lib[a-z0-9.+-]+$/.test(name)))];
   // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg-query's own
   const here = output('dpkg-query', ['-W', '-f', '${db:Status-Status} ${Package}\n']).split('\n');
