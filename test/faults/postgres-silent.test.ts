@@ -52,17 +52,20 @@ async function stage(kind: 'frozen' | 'held'): Promise<Stage> {
   return { postgres, proxy, site, silence: { begin: proxy.hold, end: proxy.release } };
 }
 
-test('Postgres frozen, and held back by the network, for 15 s and 40 s: every 202 is kept, nothing is sent twice', () =>
+test('Postgres frozen, and held back by the network, for 15 s and 40 s: every 202 is kept, nothing is sent twice', async () => {
   // Side by side, because they mostly wait.
-  Promise.all([playOn('frozen'), playOn('held')]));
+  const played = await Promise.allSettled([playOn('frozen', 1), playOn('held', 2)]);
+  for (const one of played) if (one.status === 'rejected') throw one.reason;
+});
 
-async function playOn(kind: 'frozen' | 'held'): Promise<void> {
+async function playOn(kind: 'frozen' | 'held', workers: number): Promise<void> {
   const it = await stage(kind);
   stages.push(it);
   const { site, silence } = it;
   const api = await site.startApi();
-  await site.startWorker();
+  for (let n = 0; n < workers; n++) await site.startWorker();
   const receiver = await startReceiver();
+  let loading = true;
   try {
     const policy = { schedule: ['1s', '1s', '5s'], jitter: 0 };
     for (const first_attempt of ['express', 'workflow']) {
@@ -79,22 +82,25 @@ async function playOn(kind: 'frozen' | 'held'): Promise<void> {
       statuses.set(status, (statuses.get(status) ?? 0) + 1);
       if (status === 503) expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
     };
+    /** Publishes without a key that were not answered 202: each may have been carried out all the same. */
+    let unanswered = 0;
     const publishOne = async () => {
       const answer = await api.call('POST', '/events', { type: 'load.on', data: {} });
       seen(answer);
       if (answer.status === 202) accepted.push(answer.body.id);
+      else unanswered++;
     };
-    let loading = true;
     let keys = 0;
-    /** The same request until it is answered 202, as a producer does; what it was first answered counts. */
+    /** The same request until it is answered, as a producer does; what it was first answered counts. */
     const publishKeyed = async (path: string, body: object, idsOf: (answer: any) => string[]) => {
       const key = `key-${kind}-${keys++}`;
       await until(
-        `${path} with a key to be served`,
+        `${path} to be served`,
         async () => {
           const answer = await api.call('POST', path, body, { 'idempotency-key': key });
           if (answer.status !== 409) seen(answer);
-          if (answer.status !== 202) return void (await pass(500));
+          // 200: with an id of its own, the event was published by a request that was given up on.
+          if (answer.status >= 300) return void (await pass(500));
           for (const [i, id] of idsOf(answer.body).entries()) {
             accepted.push(id);
             keyed.set(`${key}/${i}`, id);
@@ -179,8 +185,9 @@ async function playOn(kind: 'frozen' | 'held'): Promise<void> {
     // One event for each place of each request with a key, however often it was sent.
     expect(new Set(keyed.values()).size).toBe(keyed.size);
     // What was given up on may have been published as well, but no request with a key twice.
-    const arrived = receiver.requests.filter(({ headers }) => headers['x-webhook-event'] !== replayed.type);
-    expect(arrived.length).toBeGreaterThanOrEqual(2 * ids.length);
+    const [published] = await site.query(`select count(*)::int as n from events where type = 'load.on'`);
+    expect(published.n).toBeGreaterThanOrEqual(ids.length);
+    expect(published.n).toBeLessThanOrEqual(ids.length + unanswered);
     const sent = receiver.requests.map(
       ({ headers }) => `${headers['x-webhook-delivery']} ${headers['x-webhook-attempt']}`,
     );
@@ -196,6 +203,7 @@ async function playOn(kind: 'frozen' | 'held'): Promise<void> {
     expect(again.sort()).toEqual(replayed.events.map((id) => `${id} attempt 2`).sort());
     process.stderr.write(`    ${kind}: ${ids.length} events, answers ${JSON.stringify([...statuses])}\n`);
   } finally {
+    loading = false;
     await receiver.close();
   }
 }
