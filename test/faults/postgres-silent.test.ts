@@ -17,11 +17,11 @@ import { attemptsOf, createSite, inParallel, pass, repeated, type Site } from '.
 /** Shorter and longer than a transaction may stand idle (30 s); both longer than a statement is waited for (12 s). */
 const SILENCES_MS = [15_000, 40_000];
 const LIMIT_MS = 150_000;
-jest.setTimeout(SILENCES_MS.reduce((a, b) => a + b) + 3 * LIMIT_MS);
+jest.setTimeout(SILENCES_MS.reduce((a, b) => a + b) + 5 * LIMIT_MS);
 
 /** So that each writing route has a connection at hand at the moment of silence. */
 const POOL = { POSTHORN_DB_POOL_SIZE: '40' };
-const REPLAYED = 120;
+const REPLAYED = 60;
 /** Published at once when Postgres is back: more than there are connections, so that each is used. */
 const BURST = 60;
 
