@@ -6,6 +6,7 @@ import type { Log } from '../log';
 import type { Engine } from './engine';
 import type { PublishRules } from './publish-rules';
 import type { ReplayEngine } from './replay-engine';
+import type { Settling } from './settle-requests';
 import type { VerificationEngine } from './verification-engine';
 
 /** What handlers work with; built once per process. */
@@ -16,6 +17,8 @@ export type Services = {
   replays: ReplayEngine;
   publisher: Publisher;
   publishRules: PublishRules;
+  /** Of requests with an `Idempotency-Key`. */
+  settling: Settling;
   verifications: VerificationEngine;
   log: Log;
   /** Tells the relays that there is work; returns at once. */

@@ -19,6 +19,7 @@ import { messageClasses } from './message-classes';
 import { createNotifier } from './notify';
 import { createPublishRules } from './publish-rules';
 import { createReplayEngine } from './replay-engine';
+import { createSettling } from './settle-requests';
 import { createVerificationEngine } from './verification-engine';
 
 export type RunningApi = { url: string; stop(): Promise<void> };
@@ -67,6 +68,7 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
       replays: createReplayEngine(client, config.POSTHORN_TASK_QUEUE),
       publisher,
       publishRules: createPublishRules(db),
+      settling: createSettling(db),
       verifications: createVerificationEngine(client, config.POSTHORN_TASK_QUEUE),
       log,
       notifyWork: () => {
@@ -99,6 +101,7 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
       async stop() {
         await server.close();
         await engine.settled();
+        services.settling.stop();
         await release();
       },
     };

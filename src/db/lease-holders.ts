@@ -1,5 +1,6 @@
 import { Client, type ClientBase } from 'pg';
 import type { SeenHolder } from '../domain/liveness';
+import { sessionOf } from './guarded-pool';
 
 /**
  * Who holds deliveries: a row for each worker that lives (more than one while it changes its id). What is held under an
@@ -40,12 +41,11 @@ export type HolderSession = {
 /** Opens the session that a holder beats over. @throws where the database cannot be reached */
 export async function openHolderSession(databaseUrl: string, onEnd: () => void): Promise<HolderSession> {
   const client = new Client({
-    connectionString: databaseUrl,
+    ...sessionOf({ connectionString: databaseUrl }),
     application_name: 'posthorn-holder',
     keepAlive: true,
     connectionTimeoutMillis: CONNECT_LIMIT_MS,
     query_timeout: STATEMENT_LIMIT_MS,
-    options: '-c jit=off',
   });
   const drop = () => {
     void client.end().catch(() => undefined);

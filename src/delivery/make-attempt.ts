@@ -1,9 +1,9 @@
 import { createBatcher } from '../db/batcher';
 import { endCancelled, requeueDelivery, takeTurn, unfence } from '../db/control';
-import { wasRefused } from '../db/database';
 import { type AttemptFacts, type AttemptKey, loadAttempts, type WebhookFacts } from '../db/load-attempt';
 import { reopenEnded } from '../db/reopen';
 import type { SecretBox } from '../db/secret-box';
+import { wasRefused } from '../db/statement-errors';
 import { CLAIM_FRESH_MS } from '../domain/limits';
 import type { Sender } from '../egress/send';
 import { triggerOf } from './attempt-record';

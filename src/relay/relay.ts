@@ -1,7 +1,7 @@
 import type { Claim } from '../db/claim';
 import { FIRST_CURSOR, FIRST_CURSORS } from '../db/claim-cursors';
 import type { ClaimRequest } from '../db/claim-rows';
-import { wasRefused } from '../db/database';
+import { wasRefused } from '../db/statement-errors';
 import type { Hold, Holding } from '../delivery/holding';
 import type { DeliveryLane, FirstAttempt } from '../domain/first-attempt';
 import { type Lane, laneOrder } from '../domain/lanes';

@@ -3,6 +3,7 @@ import { migrateToLatest } from '../../src/db/migrate';
 import { startPostgres } from '../../src/embedded/postgres';
 import type { EmbeddedServer } from '../../src/embedded/process';
 import { startTemporal } from '../../src/embedded/temporal';
+import { provideDebianPostgres } from './debian-postgres';
 
 /** What global-teardown stops; jest runs both in the same process. */
 export type TestServers = { posthornTestServers?: EmbeddedServer[] };
@@ -18,6 +19,7 @@ export default async function globalSetup(): Promise<void> {
     const temporal = await startTemporal({ onProgress });
     servers.push(temporal);
     await createTemplate(postgres.url);
+    await provideDebianPostgres(onProgress);
     process.env.POSTHORN_TEST_DATABASE_URL = postgres.url;
     process.env.POSTHORN_TEST_TEMPORAL_ADDRESS = temporal.address;
   } catch (error) {
