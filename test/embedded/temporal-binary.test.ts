@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { TEMPORAL_CLI_VERSION, temporalBinary } from '../../src/embedded/temporal-binary';
+import { cachedName, temporalBinary } from '../../src/embedded/temporal-binary';
 
 let folder: string;
 let env: NodeJS.ProcessEnv;
@@ -24,7 +24,7 @@ while [ "$1" != -o ]; do shift; done
 sleep 0.5
 printf '#!/bin/sh\\nexit 0\\n' > "$2"; chmod +x "$2"`;
 
-const cached = () => join(env.XDG_CACHE_HOME as string, 'posthorn', `temporal-cli-${TEMPORAL_CLI_VERSION}`, 'temporal');
+const cached = () => join(env.XDG_CACHE_HOME as string, 'posthorn', cachedName(), 'temporal');
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'posthorn-test-'));
