@@ -4,7 +4,7 @@ import { loadAttempts } from '../db/load-attempt';
 import type { AttemptRecord } from '../db/record-attempts';
 import { classify } from '../domain/classify';
 import { toRetryPolicy } from '../domain/retry-schedule';
-import type { Log } from '../log';
+import { type Log, reasonOf } from '../log';
 import { fromUnrecorded, madeResult, toFact, toUnrecorded } from './attempt-record';
 import type { WriteAttempt } from './attempt-writer';
 import { decide } from './decide';
@@ -37,7 +37,7 @@ export function createRecorder(
           return await write(made, request);
         } catch (error) {
           if (!patient) return undefined;
-          log.warn({ event: 'record_failed', delivery_id: record.deliveryId, err: message(error) });
+          log.warn({ event: 'record_failed', delivery_id: record.deliveryId, err: reasonOf(error) });
           await sleep(RECORD_RETRY_MS);
         }
       }
@@ -82,8 +82,4 @@ export function createRecorder(
   }
 
   return { recordPatiently, recordMade };
-}
-
-function message(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -66,7 +66,9 @@ export async function temporalBinary(
 
 /** The folder's name changes with go.mod, so that what was built from older modules is not found again. */
 export function cachedName(): string {
-  const modules = createHash('sha256').update(readFileSync(join(toolDir(), 'go.mod'))).digest('hex');
+  const modules = createHash('sha256')
+    .update(readFileSync(join(toolDir(), 'go.mod')))
+    .digest('hex');
   return `temporal-cli-${TEMPORAL_CLI_VERSION}-${modules.slice(0, 8)}`;
 }
 

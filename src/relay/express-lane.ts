@@ -7,7 +7,7 @@ import type { Attempts } from '../delivery/make-attempt';
 import type { Made, Sendable } from '../delivery/post-attempt';
 import { writeUntilTaken } from '../delivery/write-until-taken';
 import type { FirstAttempt } from '../domain/first-attempt';
-import type { Log } from '../log';
+import { type Log, reasonOf } from '../log';
 import type { RelayLane } from './relay';
 import type { WaitingDelivery } from './start-workflow';
 import { WebhookLine } from './webhook-line';
@@ -120,7 +120,7 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
       await attempt(delivery, line);
     } catch (error) {
       // Ours, and nothing was sent: its lease says when it is tried again.
-      log.warn({ event: 'express_failed', err: (error as Error).message });
+      log.warn({ event: 'express_failed', err: reasonOf(error) });
       line.backOffUntil = performance.now() + BACK_OFF_MS;
     }
     letGo(delivery.deliveryId, delivery.queue.attempt + 1);

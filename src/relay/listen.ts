@@ -1,6 +1,6 @@
 import { Client } from 'pg';
 import { WORK_CHANNEL } from '../domain/names';
-import type { Log } from '../log';
+import { type Log, reasonOf } from '../log';
 
 const RECONNECT_MS = 1_000;
 
@@ -17,7 +17,7 @@ export function listenForWork(databaseUrl: string, onWork: () => void, log: Log)
     const next = new Client({ connectionString: databaseUrl, application_name: 'posthorn-listen', keepAlive: true });
     client = next;
     next.on('notification', onWork);
-    next.on('error', (error) => log.warn({ event: 'listen_lost', err: error.message }));
+    next.on('error', (error) => log.warn({ event: 'listen_lost', err: reasonOf(error) }));
     next.on('end', () => {
       if (!stopped) timer = setTimeout(connect, RECONNECT_MS);
     });

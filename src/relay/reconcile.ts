@@ -2,6 +2,7 @@ import { WorkflowNotFoundError } from '@temporalio/client';
 import { cancelOfDeletedWebhooks, takeOverdue } from '../db/control';
 import { ensurePartitions } from '../db/partitions';
 import { workflowId } from '../domain/names';
+import { reasonOf } from '../log';
 import { type ForgetSettings, forgetOld } from './forget-expired';
 import { restartReplays } from './restart-replays';
 import { startAll } from './start-all';
@@ -40,7 +41,7 @@ export function startReconciler(settings: ReconcileSettings): { stop(): Promise<
   function schedule(): void {
     timer = setTimeout(() => {
       round = reconcile()
-        .catch((error: Error) => log.warn({ event: 'reconcile_failed', err: error.message }))
+        .catch((error: unknown) => log.warn({ event: 'reconcile_failed', err: reasonOf(error) }))
         .finally(() => {
           if (!stopped) schedule();
         });

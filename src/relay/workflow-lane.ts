@@ -3,7 +3,7 @@ import { releaseLease } from '../db/control';
 import type { Database } from '../db/database';
 import type { InFlight } from '../delivery/in-flight';
 import type { FirstAttempt } from '../domain/first-attempt';
-import type { Log } from '../log';
+import { type Log, reasonOf } from '../log';
 import type { RelayLane } from './relay';
 import { type StartSettings, startClaimed } from './start-workflow';
 
@@ -49,8 +49,8 @@ export function createWorkflowLane(settings: WorkflowLaneSettings): RelayLane<Cl
         if (where === 'here' && claimed.attempt === 0) inFlight.expectHere(claimed.deliveryId);
         else inFlight.shorten(claimed.deliveryId, ELSEWHERE_HOLD_MS);
       })
-      .catch(async (error: Error) => {
-        log.warn({ event: 'start_failed', err: error.message });
+      .catch(async (error: unknown) => {
+        log.warn({ event: 'start_failed', err: reasonOf(error) });
         backOffUntil = performance.now() + BACK_OFF_MS;
         // Should the start have reached the server all the same, the next claim only wakes it. And should the
         // database be away as well, the lease runs out.
