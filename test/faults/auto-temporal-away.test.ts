@@ -12,7 +12,7 @@ jest.setTimeout(LIMIT_MS + 120_000);
 
 /** Longer than the three calm windows of a second, several times over. */
 const AWAY_MS = 15_000;
-const EVERY_MS = 200;
+const EVERY_MS = 500;
 /** Each way: a start takes four seconds. */
 const SLOW_MS = 2_000;
 
@@ -48,7 +48,7 @@ afterEach(async () => {
 const turns = () => worker.lines.flatMap((line) => /"event":"auto_mode","lane":"(\w+)"/.exec(line)?.[1] ?? []);
 const linesOf = (event: string) => worker.lines.filter((line) => line.includes(`"event":"${event}"`));
 
-/** Five events a second, one after the other, for so long. */
+/** Two events a second, one after the other, for so long: less than any engine is taken to manage. */
 async function trickle(forMs: number, ids: string[]): Promise<void> {
   for (const end = performance.now() + forMs; performance.now() < end; ) {
     ids.push((await api.publish('in.auto')).id);
