@@ -6,6 +6,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { toolEnv } from './child-env.mjs';
 
 const MINIMUM_NODE = [20, 19];
 
@@ -17,6 +18,7 @@ export function ensureInstalled(root) {
     console.error(`Installing the packages of package-lock.json, because ${reason}`);
     const { status, error } = spawnSync('npm', ['install', '--no-save', '--include=dev', '--no-audit', '--no-fund'], {
       cwd: root,
+      env: toolEnv(),
       stdio: ['inherit', process.stderr.fd, process.stderr.fd],
     });
     if (status !== 0) fail(`\`npm install\` failed${error ? `: ${error.message}` : ''}. Its output above says why.`);
@@ -56,7 +58,11 @@ function linkPostgresLibraries(root) {
   if (!existsSync(list)) return;
   const links = JSON.parse(readFileSync(list, 'utf8'));
   if (links.every(({ target }) => existsSync(join(folder, target)))) return;
-  spawnSync(process.execPath, [join('scripts', 'hydrate-symlinks.js')], { cwd: folder, stdio: 'inherit' });
+  spawnSync(process.execPath, [join('scripts', 'hydrate-symlinks.js')], {
+    cwd: folder,
+    env: toolEnv(),
+    stdio: 'inherit',
+  });
 }
 
 function fail(message) {
