@@ -9,6 +9,8 @@ import { join } from 'node:path';
 import { toolEnv } from './child-env.mjs';
 
 const MINIMUM_NODE = [20, 19];
+/** The lines that are tried: `engines` in package.json, and README.md says until when. */
+const SUPPORTED_LINES = [20, 22, 24];
 
 /** @param {string} root the folder of package.json */
 export function ensureInstalled(root) {
@@ -32,6 +34,8 @@ function checkNode() {
   if (major < wantedMajor || (major === wantedMajor && minor < wantedMinor)) {
     fail(`Posthorn needs Node ${MINIMUM_NODE.join('.')} or newer; this is ${process.versions.node}.`);
   }
+  if (SUPPORTED_LINES.includes(major)) return;
+  console.error(`Posthorn is tried with Node ${SUPPORTED_LINES.join(', ')}; this is ${process.versions.node}.`);
 }
 
 /** npm notes in node_modules what it installed; that must be what the lock file asks for. */
