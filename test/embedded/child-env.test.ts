@@ -1,4 +1,5 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   chmodSync,
   existsSync,
@@ -11,9 +12,6 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { startPostgres } from '../../src/embedded/postgres';
-import type { EmbeddedServer } from '../../src/embedded/process';
-import { startTemporal } from '../../src/embedded/temporal';
 import { temporalBinary } from '../../src/embedded/temporal-binary';
 import { timeSkippingServerPath } from '../../src/embedded/time-skipping-server';
 
@@ -62,16 +60,31 @@ function descendants(of: number): number[] {
   return below(of);
 }
 
+/** Starts one of the servers, says its process, and stops it when its standard input ends. */
+const STARTER = `
+const [file, name, options] = process.argv.slice(1);
+require(file)[name](JSON.parse(options)).then((server) => {
+  console.log(server.pid);
+  process.stdin.resume().on('end', () => server.stop().then(() => process.exit(0)));
+});
+`;
+
 onLinux('embedded servers, and those that watch over them, inherit no secret', () => {
   test.each([
-    ['Postgres', () => startPostgres({ ephemeral: true })],
-    ['Temporal', () => startTemporal()],
-  ] as [string, () => Promise<EmbeddedServer>][])('%s', async (_name, start) => {
-    const others = new Set(descendants(process.pid));
-    const server = await start();
+    ['postgres', 'startPostgres', { ephemeral: true }],
+    ['temporal', 'startTemporal', {}],
+  ])('%s', async (file, name, options) => {
+    // In a process of its own: what a test sets in its environment is not in that of jest.
+    const compiled = path.join(root, 'dist', 'src', 'embedded', `${file}.js`);
+    const starter = spawn(process.execPath, ['-e', STARTER, compiled, name, JSON.stringify(options)], {
+      env: { ...process.env, ...SECRETS },
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    const closed = once(starter, 'close');
     try {
-      const pids = descendants(process.pid).filter((pid) => !others.has(pid));
-      expect(pids).toContain(server.pid);
+      const [said] = (await once(starter.stdout, 'data')) as [Buffer];
+      const pids = descendants(starter.pid!);
+      expect(pids).toContain(Number(said.toString()));
       expect(pids.length).toBeGreaterThanOrEqual(2); // the guardian
       for (const pid of pids) {
         let environment = '';
@@ -83,7 +96,8 @@ onLinux('embedded servers, and those that watch over them, inherit no secret', (
         expect(environment).not.toContain(MARK);
       }
     } finally {
-      await server.stop();
+      starter.stdin.end();
+      await closed;
     }
   });
 });
