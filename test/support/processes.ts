@@ -15,6 +15,10 @@ export type RoleProcess = {
   /** What it wrote to standard error so far. */
   errors: string[];
   kill9(): Promise<void>;
+  /** SIGSTOP: it stands still, as with the lid of a laptop closed. */
+  suspend(): void;
+  /** SIGCONT: it goes on with what it had in hand. */
+  resume(): void;
   /** SIGTERM, and waits for its end. */
   stop(): Promise<void>;
 };
@@ -49,7 +53,15 @@ export async function startRole(
     });
   });
   const { url } = await ready;
-  return { url, lines, errors, kill9: () => end(child, 'SIGKILL'), stop: () => end(child, 'SIGTERM') };
+  return {
+    url,
+    lines,
+    errors,
+    kill9: () => end(child, 'SIGKILL'),
+    suspend: () => void child.kill('SIGSTOP'),
+    resume: () => void child.kill('SIGCONT'),
+    stop: () => end(child, 'SIGTERM'),
+  };
 }
 
 async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
