@@ -84,7 +84,7 @@ describe('the reference pages agree with the code', () => {
     const [[started = ''] = []] = captures('scripts/ensure-installed.mjs', /^const SUPPORTED_LINES = \[(.+)\];$/gm);
     const [[tried = ''] = []] = captures('scripts/test-nodes.mjs', /^const VERSIONS = \[(.+)\];$/gm);
     const lines = engines.node.split(' || ').map((range: string) => /^\^(\d+)\.(\d+)\.0$/.exec(range)!.slice(1));
-    const listed = captures('README.md', /^ {2}\| (\d+) \| \d+\.(\d+) \| \d+ April \d{4}/gm);
+    const listed = captures('README.md', /^ {2}\| (\d+) +\| \d+\.(\d+) +\| \d+ April \d{4}/gm);
     expect(listed.sort()).toEqual(lines.sort());
     const numbers = lines.map(([major]: string[]) => Number(major));
     expect(started.split(', ').map(Number)).toEqual(numbers);
