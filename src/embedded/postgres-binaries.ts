@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
+import { serverEnv } from './child-env';
 import { makeFolder } from './folders';
 import type { PostgresUser } from './postgres-user';
 
@@ -36,7 +37,7 @@ export function tryFolder(folder: string, user?: PostgresUser): PostgresBinaries
   if (!existsSync(initdb) || !existsSync(postgres)) return undefined;
   const ids = user ? { uid: user.uid, gid: user.gid } : {};
   const [first, second] = [initdb, postgres].map((program) =>
-    spawnSync(program, ['--version'], { ...ids, cwd: '/', encoding: 'utf8', timeout: 10_000 }),
+    spawnSync(program, ['--version'], { ...ids, env: serverEnv(), cwd: '/', encoding: 'utf8', timeout: 10_000 }),
   );
   const majorVersion = /(\d+)/.exec(second?.stdout ?? '')?.[1];
   return first?.status === 0 && second?.status === 0 && majorVersion ? { initdb, postgres, majorVersion } : undefined;
@@ -60,7 +61,7 @@ function copyForUser(native: string, user: PostgresUser, onProgress: (line: stri
   makeFolder(SHARED_CACHE);
   const draft = `${target}.${process.pid}`;
   cpSync(native, draft, { recursive: true, verbatimSymlinks: true });
-  spawnSync('chmod', ['-R', 'a+rX', draft]);
+  spawnSync('chmod', ['-R', 'a+rX', draft], { env: serverEnv() });
   try {
     renameSync(draft, target);
   } catch (error) {

@@ -10,7 +10,7 @@ import { type Pauses, StaleAttempt } from '../delivery/stale';
 import { writeUntilTaken } from '../delivery/write-until-taken';
 import type { FirstAttempt } from '../domain/first-attempt';
 import { CLAIM_FRESH_MS } from '../domain/limits';
-import type { Log } from '../log';
+import { type Log, reasonOf } from '../log';
 import type { Claimed, RelayLane } from './relay';
 import type { WaitingDelivery } from './start-workflow';
 import { WebhookLine } from './webhook-line';
@@ -151,7 +151,7 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
       if (error instanceof StaleAttempt) giveBack([delivery]);
       else {
         // Ours, and nothing was sent: it is tried again in a while.
-        log.warn({ event: 'express_failed', err: (error as Error).message });
+        log.warn({ event: 'express_failed', err: reasonOf(error) });
         line.backOffUntil = performance.now() + BACK_OFF_MS;
         giveBack([delivery], OWN_TROUBLE_MS);
       }

@@ -1,7 +1,7 @@
 import { Client } from 'pg';
 import { sessionOf } from '../db/guarded-pool';
 import { WORK_CHANNEL } from '../domain/names';
-import type { Log } from '../log';
+import { type Log, reasonOf } from '../log';
 
 const RECONNECT_MS = 1_000;
 /** A server that takes a connection and says nothing is tried anew after this long. */
@@ -26,7 +26,7 @@ export function listenForWork(databaseUrl: string, onWork: () => void, log: Log)
     });
     client = next;
     next.on('notification', onWork);
-    next.on('error', (error) => log.warn({ event: 'listen_lost', err: error.message }));
+    next.on('error', (error) => log.warn({ event: 'listen_lost', err: reasonOf(error) }));
     next.on('end', () => {
       if (!stopped) timer = setTimeout(connect, RECONNECT_MS);
     });
