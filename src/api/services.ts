@@ -4,6 +4,7 @@ import type { SecretBox } from '../db/secret-box';
 import type { RateLimit } from '../domain/rate-limit';
 import type { Log } from '../log';
 import type { Engine } from './engine';
+import type { KnownKeys } from './known-keys';
 import type { PublishRules } from './publish-rules';
 import type { ReplayEngine } from './replay-engine';
 import type { VerificationEngine } from './verification-engine';
@@ -15,6 +16,8 @@ export type Services = {
   engine: Engine;
   replays: ReplayEngine;
   publisher: Publisher;
+  /** The API keys in use. */
+  keys: KnownKeys;
   publishRules: PublishRules;
   verifications: VerificationEngine;
   log: Log;
