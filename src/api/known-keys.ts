@@ -28,7 +28,10 @@ type Remembered = { key: ApiKey; askedMs: number; untilMs: number };
 type Lookup = { askedMs: number; found: Promise<ApiKey | undefined> };
 
 /** The API keys in use, by hash. Keys of administrators are looked up for each request. */
-export function createKnownKeys({ kysely }: Pick<Database, 'kysely'>): KnownKeys {
+export function createKnownKeys(
+  { kysely }: Pick<Database, 'kysely'>,
+  clockMs: () => number = () => performance.now(),
+): KnownKeys {
   let remembered = new Map<string, Remembered>();
   let lookups = new Map<string, Lookup>();
   const good = new Set<string>();
@@ -42,7 +45,7 @@ export function createKnownKeys({ kysely }: Pick<Database, 'kysely'>): KnownKeys
 
   async function lookUp(hash: Buffer): Promise<ApiKey | undefined> {
     const id = idOf(hash);
-    const askedMs = performance.now();
+    const askedMs = clockMs();
     const earlier = lookups.get(id);
     if (earlier && askedMs - earlier.askedMs < REMEMBERED_MS) {
       const key = await earlier.found;
@@ -77,7 +80,7 @@ export function createKnownKeys({ kysely }: Pick<Database, 'kysely'>): KnownKeys
   return {
     async find(hash) {
       const known = remembered.get(idOf(hash));
-      const nowMs = performance.now();
+      const nowMs = clockMs();
       if (!known || known.untilMs <= nowMs) return lookUp(hash);
       if (nowMs - known.askedMs > REFRESHED_MS) lookUp(hash).catch(() => undefined); // the next one that comes asks again
       return known.key;

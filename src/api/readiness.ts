@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Probed, PublishProbe } from '../db/publish-probe';
 import type { Log } from '../log';
 import type { Engine } from './engine';
@@ -5,10 +6,16 @@ import type { Answer } from './route';
 
 /** Below this, publishing would soon fail for want of a partition. */
 const MIN_WEEKS_AHEAD = 2;
-/** Everybody who asks within this time gets the same answer: asking more often asks nobody else. */
+/** Between two looks: everybody who asks meanwhile shares an answer, and nobody else is asked more often. */
 const SHARED_MS = 1_000;
+/** Load balancers and kubelets give up after a second: until then they have an answer, late or not. */
+const LOOK_LIMIT_MS = 900;
+/** The first one has to connect, in a process that is busy starting; nobody was told yet that it is ready. */
+const FIRST_LOOK_LIMIT_MS = 5_000;
+/** Temporal decides nothing here, so nobody waits for it any longer. */
+const TEMPORAL_LIMIT_MS = 500;
 /** What was well stays so until it has kept us waiting so many times in a row. Anything but waiting counts at once. */
-const LATE_LOOKS = 2;
+const LATE_LOOKS = 3;
 
 export type Readiness = { answer(): Promise<Answer> };
 
@@ -25,10 +32,13 @@ export function createReadiness(probe: PublishProbe, engine: Pick<Engine, 'reach
   let before: State | undefined;
   let lateLooks = 0;
   let temporalMissed = LATE_LOOKS;
+  let askingTemporal: Promise<void> | undefined;
 
   async function look(): Promise<Answer> {
-    const [probed, reached] = await Promise.all([probe.look(), engine.reachable()]);
-    temporalMissed = reached ? 0 : temporalMissed + 1;
+    const [probed] = await Promise.all([
+      probe.look(before ? LOOK_LIMIT_MS : FIRST_LOOK_LIMIT_MS),
+      Promise.race([askTemporal(), sleep(TEMPORAL_LIMIT_MS)]),
+    ]);
     lateLooks = probed.trouble === 'slow' ? lateLooks + 1 : 0;
     const state = judge(probed);
     tell(state);
@@ -43,6 +53,14 @@ export function createReadiness(probe: PublishProbe, engine: Pick<Engine, 'reach
     };
     answered = { answer, atMs: performance.now() };
     return answer;
+  }
+
+  function askTemporal(): Promise<void> {
+    askingTemporal ??= engine.reachable().then((reached) => {
+      temporalMissed = reached ? 0 : temporalMissed + 1;
+      askingTemporal = undefined;
+    });
+    return askingTemporal;
   }
 
   function judge(probed: Probed): State {
@@ -70,10 +88,14 @@ export function createReadiness(probe: PublishProbe, engine: Pick<Engine, 'reach
   return {
     async answer() {
       if (underWay) return underWay;
-      if (answered && performance.now() - answered.atMs < SHARED_MS) return answered.answer;
-      underWay = look().finally(() => {
-        underWay = undefined;
-      });
+      const freshMs = answered ? answered.atMs + SHARED_MS - performance.now() : 0;
+      if (answered && freshMs > 0 && answered.answer.status === 200) return answered.answer;
+      // Whoever hears that it is not ready hears what is so now: they wait for the next look together.
+      underWay = sleep(Math.max(0, freshMs))
+        .then(look)
+        .finally(() => {
+          underWay = undefined;
+        });
       return underWay;
     },
   };

@@ -7,17 +7,17 @@ export type ProbeTrouble = 'unreachable' | 'slow' | 'read_only' | 'disk_full' | 
 /** What a look at the database found; `err` is for the log. */
 export type Probed = { trouble?: undefined; weeksAhead: number } | { trouble: ProbeTrouble; err: string };
 
-export type PublishProbe = { look(): Promise<Probed>; close(): Promise<void> };
+export type PublishProbe = { look(limitMs: number): Promise<Probed>; close(): Promise<void> };
 
-/** Whether nobody waits for it any more. */
-type Look = { over: boolean };
+/** `over`: nobody waits for it any more. */
+type Look = { limitMs: number; over: boolean };
 
-/** Load balancers give up after one to five seconds themselves. */
-const LOOK_LIMIT_MS = 2_000;
+/** The server, too, ends a statement that was given up on. */
+const STATEMENT_LIMIT_MS = 5_000;
 /** A new session has the settings that new connections get (`alter role … set`), and shows that they can be made. */
 const SESSION_MS = 10_000;
-/** Above work_mem, so that Postgres writes 300 kB to a temporary file: that takes free space, which one row need not. */
-const SPILL_ROWS = 20_000;
+/** Above work_mem, so that Postgres writes 70 kB to a temporary file: that takes free space, which one row need not. */
+const SPILL_ROWS = 5_000;
 const SESSION_SETTINGS = "-c work_mem=64kB -c temp_tablespaces= -c jit=off";
 const TOO_MANY_CONNECTIONS = '53300';
 
@@ -29,7 +29,7 @@ const SPILL = `select count(*) from generate_series(1, ${SPILL_ROWS})`;
 /**
  * Looks whether publishing works: the database can be reached, is no standby, takes a write, has free space and partitions
  * ahead. Over a connection of its own, so that a pool whose connections are all in use is not taken for a database that
- * is away. One look at a time; it never rejects, and takes {@link LOOK_LIMIT_MS} at most.
+ * is away. One look at a time; it never rejects, and takes its limit at most.
  */
 export function createPublishProbe(url: string): PublishProbe {
   let session: { client: Client; sinceMs: number } | undefined;
@@ -38,8 +38,8 @@ export function createPublishProbe(url: string): PublishProbe {
     const client = new Client({
       connectionString: url,
       application_name: 'posthorn-api-probe',
-      connectionTimeoutMillis: LOOK_LIMIT_MS,
-      statement_timeout: LOOK_LIMIT_MS,
+      connectionTimeoutMillis: look.limitMs,
+      statement_timeout: STATEMENT_LIMIT_MS,
       options: SESSION_SETTINGS,
     });
     client.on('error', () => leave(client));
@@ -76,12 +76,12 @@ export function createPublishProbe(url: string): PublishProbe {
   }
 
   return {
-    async look() {
+    async look(limitMs) {
       let timer: NodeJS.Timeout | undefined;
       const late = new Promise<Probed>((resolve) => {
-        timer = setTimeout(resolve, LOOK_LIMIT_MS, { trouble: 'slow', err: `no answer within ${LOOK_LIMIT_MS} ms` });
+        timer = setTimeout(resolve, limitMs, { trouble: 'slow', err: `no answer within ${limitMs} ms` });
       });
-      const look: Look = { over: false };
+      const look: Look = { limitMs, over: false };
       const before = session?.client;
       // A session that ended since the last look says nothing about the database: a new one does.
       const looked = run(look)
