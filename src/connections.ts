@@ -213,7 +213,10 @@ export function boundConnections(
     for (const connection of connections) {
       const { rest, socket } = connection;
       if (rest?.req.complete) connection.rest = undefined;
-      else if (rest && (nowMs - rest.sinceMs > REST_OF_BODY_MS || socket.bytesRead - rest.bytesRead > REST_OF_BODY_BYTES)) {
+      else if (
+        rest &&
+        (nowMs - rest.sinceMs > REST_OF_BODY_MS || socket.bytesRead - rest.bytesRead > REST_OF_BODY_BYTES)
+      ) {
         cut(connection, 'rest_of_body');
         continue;
       }

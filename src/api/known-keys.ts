@@ -1,5 +1,5 @@
-import { createBatcher } from '../db/batcher';
 import { type ApiKey, type FoundKey, findApiKeys } from '../db/api-keys';
+import { createBatcher } from '../db/batcher';
 import type { Database } from '../db/database';
 
 /**

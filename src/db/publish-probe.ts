@@ -18,7 +18,7 @@ const STATEMENT_LIMIT_MS = 5_000;
 const SESSION_MS = 10_000;
 /** Above work_mem, so that Postgres writes 70 kB to a temporary file: that takes free space, which one row need not. */
 const SPILL_ROWS = 5_000;
-const SESSION_SETTINGS = "-c work_mem=64kB -c temp_tablespaces= -c jit=off";
+const SESSION_SETTINGS = '-c work_mem=64kB -c temp_tablespaces= -c jit=off';
 const TOO_MANY_CONNECTIONS = '53300';
 
 const READ_ONLY = `select pg_is_in_recovery() or current_setting('transaction_read_only')::boolean as read_only`;
@@ -69,7 +69,8 @@ export function createPublishProbe(url: string): PublishProbe {
     }
     const { client } = session!;
     const { rows } = await client.query<{ read_only: boolean }>(READ_ONLY);
-    if (rows[0]!.read_only) return { trouble: 'read_only', err: 'the database is a standby, or read-only by its settings' };
+    if (rows[0]!.read_only)
+      return { trouble: 'read_only', err: 'the database is a standby, or read-only by its settings' };
     await client.query(WRITE);
     await client.query(SPILL);
     return { weeksAhead: await weeksAhead(client, Date.now()) };
