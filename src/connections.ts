@@ -37,6 +37,11 @@ const MAX_WAITING = 16_384;
 /** What is still sent of a body after the answer is thrown away: for so long, and so many bytes. */
 const REST_OF_BODY_MS = 5_000;
 const REST_OF_BODY_BYTES = 2 * 1024 * 1024;
+/**
+ * A connection that ends while more is coming has been read to where it ended: to close it at once would have the kernel
+ * reset it (RFC 9112, section 9.6), and with that take the last answers from who has not read them yet.
+ */
+const LAST_WORDS_MS = 2_000;
 /** A connection of this age has had the time to show a key: many producers may come at the same moment. */
 const FIRST_MOMENT_MS = 5_000;
 /** How often slow readers are looked for. */
@@ -68,6 +73,8 @@ type Connection = {
   waiting: Pair[];
   /** The answer whose turn it is to be read, and since when. */
   head?: { res: ServerResponse; sinceMs: number } | undefined;
+  /** Since when nothing more is read of it, and its last answer is on its way. */
+  endingSinceMs?: number;
   /** A request that was answered before its body had come to its end. */
   rest?: { req: IncomingMessage; sinceMs: number; bytesRead: number } | undefined;
 };
@@ -121,8 +128,15 @@ export function boundConnections(
     socket.once('close', () => close(connection));
     // Node goes on reading after each answer; while requests wait there is nothing to read for.
     socket.on('resume', () => {
-      if (connection.waiting.length > 0) socket.pause();
+      if (connection.waiting.length > 0 || connection.endingSinceMs !== undefined) socket.pause();
     });
+    // What Node does after an answer that says that the connection ends.
+    const destroySoon = socket.destroySoon.bind(socket);
+    socket.destroySoon = () => {
+      const [answered] = connection.underWay;
+      if (connection.waiting.length === 0 && answered?.req.complete !== false) destroySoon();
+      else endGently(connection);
+    };
   }
 
   function makeRoomFor(connection: Connection): boolean {
@@ -150,6 +164,14 @@ export function boundConnections(
     close(connection);
   }
 
+  function endGently(connection: Connection): void {
+    waitingInAll -= connection.waiting.length;
+    connection.waiting = [];
+    connection.endingSinceMs = performance.now();
+    connection.socket.pause();
+    connection.socket.end();
+  }
+
   /** At once where it is cut, else when its socket has closed. */
   function close(connection: Connection): void {
     if (!connections.delete(connection)) return;
@@ -168,7 +190,7 @@ export function boundConnections(
   function serve(req: IncomingMessage, res: ServerResponse): void {
     const connection = connectionOf.get(req.socket);
     // Already cut: what else was in the same read is nobody's any more.
-    if (!connection || !connections.has(connection)) return;
+    if (!connection || !connections.has(connection) || connection.endingSinceMs !== undefined) return;
     if (connection.waiting.length === 0 && hasRoom(connection)) {
       begin(connection, { req, res });
       return;
@@ -211,7 +233,11 @@ export function boundConnections(
   function cutSlowOnes(): void {
     const nowMs = performance.now();
     for (const connection of connections) {
-      const { rest, socket } = connection;
+      const { rest, socket, endingSinceMs } = connection;
+      if (endingSinceMs !== undefined) {
+        if (nowMs - endingSinceMs > LAST_WORDS_MS) socket.destroy();
+        continue;
+      }
       if (rest?.req.complete) connection.rest = undefined;
       else if (
         rest &&

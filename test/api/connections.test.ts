@@ -44,6 +44,7 @@ async function open({ reads = true } = {}): Promise<Client> {
   const socket = connect({ port: Number(port), host: hostname, allowHalfOpen: true });
   sockets.push(socket);
   socket.on('error', () => undefined); // being cut is what some of these are for
+  socket.on('end', () => socket.end());
   const closed = new Promise((resolve) => socket.once('close', resolve));
   let text = '';
   if (reads) socket.on('data', (chunk) => (text += chunk));
