@@ -17,7 +17,11 @@ const TEMPORAL_LIMIT_MS = 500;
 /** What was well stays so until it has kept us waiting so many times in a row. Anything but waiting counts at once. */
 const LATE_LOOKS = 3;
 
-export type Readiness = { answer(): Promise<Answer> };
+export type Readiness = {
+  answer(): Promise<Answer>;
+  /** Once nothing is asked any more: the client of Temporal throws where it is closed under a question. */
+  settled(): Promise<void>;
+};
 
 /** What was found; `why` not, in the words that the log and the answer use. */
 type State = { why: string | undefined; err?: string; body: Record<string, unknown> };
@@ -97,6 +101,10 @@ export function createReadiness(probe: PublishProbe, engine: Pick<Engine, 'reach
           underWay = undefined;
         });
       return underWay;
+    },
+    async settled() {
+      await underWay?.catch(() => undefined);
+      await askingTemporal;
     },
   };
 }

@@ -21,7 +21,7 @@ import { createKnownKeys } from './known-keys';
 import { messageClasses } from './message-classes';
 import { createNotifier } from './notify';
 import { createPublishRules } from './publish-rules';
-import { createReadiness } from './readiness';
+import { createReadiness, type Readiness } from './readiness';
 import { createReplayEngine } from './replay-engine';
 import { createVerificationEngine } from './verification-engine';
 
@@ -60,7 +60,9 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
   });
   const probe = createPublishProbe(requireSetting(config, 'DATABASE_URL'));
   const connection = Connection.lazy(await connectionOptions(config));
+  let readiness: Readiness | undefined;
   const release = async () => {
+    await readiness?.settled();
     await probe.close();
     await connection.close();
     await db.close();
@@ -93,12 +95,13 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
         dnsTimeoutMs: REGISTRATION_DNS_LIMIT_MS,
       }),
     };
+    readiness = createReadiness(probe, engine, log);
     const app = createApp(services, {
       rateLimit: parseRateLimit(config.POSTHORN_API_RATE_LIMIT)!,
       trustedProxies: config.POSTHORN_TRUSTED_PROXIES,
       requestsUnderWay: config.POSTHORN_API_MAX_UNDER_WAY,
       hsts: config.POSTHORN_HSTS,
-      readiness: createReadiness(probe, engine, log),
+      readiness,
       router: extras.router,
     });
     const server = await listen(app, {
