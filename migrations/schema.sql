@@ -204,6 +204,13 @@ create table operational_outbox (
 
 CREATE INDEX operational_outbox_age ON public.operational_outbox USING btree (created_at);
 
+create table publish_probe (
+  only_row boolean not null default true,
+  probed_at timestamp with time zone not null default now(),
+  constraint publish_probe_only_row_check CHECK (only_row),
+  constraint publish_probe_pkey PRIMARY KEY (only_row)
+) with (fillfactor=10);
+
 create table replays (
   id uuid not null,
   tenant_id uuid not null,

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { CONNECTION_LIMITS } from './connections';
 import { parseEncryptionKeys } from './db/secret-box';
 import { parseDurationMs } from './domain/durations';
 import { FIRST_ATTEMPTS } from './domain/first-attempt';
@@ -114,6 +115,12 @@ const settings = z.object({
   POSTHORN_ENCRYPTION_KEYS: keyring.optional(),
   /** Requests that one API key may make of one api process. */
   POSTHORN_API_RATE_LIMIT: rate('1000/1s'),
+  /** Requests of one API key that one api process serves at once: a few hundred producers that wait for their answers. */
+  POSTHORN_API_MAX_UNDER_WAY: count(256),
+  /** Connections to one api process; each is a file, of which a process may often have 4,096 beside the soft limit of 1,024. */
+  POSTHORN_MAX_CONNECTIONS: count(CONNECTION_LIMITS.connections, 16),
+  /** Of these, from one address that is no trusted proxy. */
+  POSTHORN_MAX_CONNECTIONS_PER_ADDRESS: count(CONNECTION_LIMITS.perAddress),
   /** Proxies before the api whose X-Forwarded-For and -Proto count, as address blocks, comma separated. */
   POSTHORN_TRUSTED_PROXIES: cidrs,
   /** Strict-Transport-Security on every answer, where no trusted proxy says which ones go over TLS. */

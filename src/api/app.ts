@@ -1,4 +1,5 @@
 import express, { type Express, type Request, type Response, type Router } from 'express';
+import { vouchFor } from '../connections';
 import type { ApiKey } from '../db/api-keys';
 import type { RateLimit } from '../domain/rate-limit';
 import { createAuthenticator, requireAdmin, requireScope } from './auth';
@@ -7,23 +8,29 @@ import { serveDocument } from './openapi/serve';
 import { createRateLimiter } from './rate-limit';
 import { createBodyReader } from './read-body';
 import { parseIds, parseInput } from './read-input';
-import { readiness } from './readiness';
+import type { Readiness } from './readiness';
 import { beginRequest, type Locals } from './request-log';
 import type { AdminContext, Answer, Route } from './route';
 import { routes } from './routes';
 import { securityHeaders } from './security-headers';
 import { sendProblem } from './send-problem';
 import type { Services } from './services';
+import { createStrangerLimit } from './strangers';
+import { createUnderWayLimit } from './under-way';
 import { nothingHere } from './unknown-path';
 
 /** How the API meets the network. */
 export type Edge = {
   /** Requests that one API key may make. */
   rateLimit: RateLimit;
+  /** Of these, how many may be under way at once. */
+  requestsUnderWay: number;
   /** Blocks of the proxies whose `X-Forwarded-*` count. */
   trustedProxies: string[];
   /** `Strict-Transport-Security` on every answer, not only on those over TLS. */
   hsts: boolean;
+  /** What `/readyz` says. */
+  readiness: Readiness;
   /** Served before everything else. */
   router?: Router | undefined;
 };
@@ -38,28 +45,37 @@ export function createApp(services: Services, edge: Edge): Express {
   app.use(securityHeaders({ always: edge.hsts }));
   if (edge.router) app.use(edge.router);
   app.get('/livez', (_req, res) => void res.json({ status: 'ok' }));
-  app.get('/readyz', (_req, res, next) =>
-    readiness(services).then(({ status, body }) => res.status(status).json(body), next),
-  );
+  const limitProbe = createStrangerLimit();
+  app.get('/readyz', (req, res, next) => {
+    limitProbe(req, res);
+    edge.readiness.answer().then(({ status, body }) => res.status(status).json(body), next);
+  });
 
-  app.use(serveDocument(routes));
+  const limitStranger = createStrangerLimit();
+  app.use(serveDocument(routes, limitStranger));
 
-  const authenticate = createAuthenticator(services.db);
+  const authenticate = createAuthenticator(services, limitStranger);
   const limitRate = createRateLimiter(edge.rateLimit);
+  const whileUnderWay = createUnderWayLimit(edge.requestsUnderWay);
   const readBody = createBodyReader();
   const api = express.Router();
   for (const row of routes) api[row.method](row.path, (req, res, next) => void serve(row, req, res).catch(next));
   app.use('/api/v1', api);
-  app.use(nothingHere(routes));
+  app.use(nothingHere(routes, limitStranger));
   app.use(sendProblem(services.log));
   return app;
 
   async function serve(row: Route, req: Request, res: Response): Promise<void> {
     const locals = res.locals as Locals;
     locals.route = `${row.method.toUpperCase()} ${row.path}`;
-    const key = await authenticate(req.headers.authorization, req.ip);
+    const key = await authenticate(req, res);
+    vouchFor(req.socket);
     if (key.kind === 'tenant') locals.tenantId = key.tenantId;
     limitRate(key.id, res);
+    await whileUnderWay(key.id, req, res, () => answer(row, key, req, res));
+  }
+
+  async function answer(row: Route, key: ApiKey, req: Request, res: Response): Promise<void> {
     const handle = handlerFor(row, key);
     const ids = parseIds(row, req.params as Record<string, string>);
     const query = parseInput(row.query, req.query, 'query');
@@ -73,17 +89,17 @@ export function createApp(services: Services, edge: Edge): Express {
       body: parseInput(row.body, sent?.value, 'body'),
       ifMatch: req.headers['if-match'],
       bodyText: sent?.text ?? '',
-      requestId: locals.requestId,
+      requestId: (res.locals as Locals).requestId,
       once: row.method === 'post' ? readOnce(req, sent?.bytes) : undefined,
     };
     // Keys of idempotency are a tenant's; those of an admin key, which has none, are its own.
     const tenantId = key.kind === 'tenant' ? key.tenantId : key.id;
     const own = row.scope !== 'admin' && row.idempotency === 'own';
-    const answer = await (own ? handle(context) : answerOnce({ ...context, tenantId }, handle));
-    res.status(answer.status).set(answer.headers ?? {});
-    if (answer.html !== undefined) res.type('html').send(answer.html);
-    else if (answer.body === undefined) res.end();
-    else res.json(answer.body);
+    const given = await (own ? handle(context) : answerOnce({ ...context, tenantId }, handle));
+    res.status(given.status).set(given.headers ?? {});
+    if (given.html !== undefined) res.type('html').send(given.html);
+    else if (given.body === undefined) res.end();
+    else res.json(given.body);
   }
 }
 

@@ -4,6 +4,7 @@ import type { SecretBox } from '../db/secret-box';
 import type { RateLimit } from '../domain/rate-limit';
 import type { Log } from '../log';
 import type { Engine } from './engine';
+import type { KnownKeys } from './known-keys';
 import type { PublishRules } from './publish-rules';
 import type { ReplayEngine } from './replay-engine';
 import type { Settling } from './settle-requests';
@@ -16,6 +17,8 @@ export type Services = {
   engine: Engine;
   replays: ReplayEngine;
   publisher: Publisher;
+  /** The API keys in use. */
+  keys: KnownKeys;
   publishRules: PublishRules;
   /** Of requests with an `Idempotency-Key`. */
   settling: Settling;

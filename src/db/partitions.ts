@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Pool, PoolClient } from 'pg';
+import type { ClientBase, Pool, PoolClient } from 'pg';
 import { uuidFloor } from '../domain/ids';
 import { inTransaction, withConnection } from './transaction';
 
@@ -68,7 +68,7 @@ export async function ensurePartitions(pool: Pool, nowMs: number): Promise<numbe
 }
 
 /** Those of the named partitions that are in use. */
-async function attachedPartitions(db: Pool | PoolClient, names: string[]): Promise<Set<string>> {
+async function attachedPartitions(db: Pick<ClientBase, 'query'>, names: string[]): Promise<Set<string>> {
   const { rows } = await db.query<{ relname: string }>(
     `select c.relname from pg_class c join pg_inherits i on i.inhrelid = c.oid
      where c.relname = any($1) and c.relnamespace = current_schema()::regnamespace`,
@@ -112,10 +112,10 @@ async function attach(client: PoolClient, table: (typeof TABLES)[number], startM
 }
 
 /** Weeks from now until the first one without a partition; readiness fails below 2. */
-export async function weeksAhead(pool: Pool, nowMs: number): Promise<number> {
+export async function weeksAhead(db: Pick<ClientBase, 'query'>, nowMs: number): Promise<number> {
   const starts = Array.from({ length: WEEKS_AHEAD + 1 }, (_, i) => weekStartMs(nowMs) + i * WEEK_MS);
   const have = await attachedPartitions(
-    pool,
+    db,
     starts.map((startMs) => partitionName('events', startMs)),
   );
   const missing = starts.findIndex((startMs) => !have.has(partitionName('events', startMs)));
