@@ -1,11 +1,12 @@
 import express, { type Express, type Request, type Response, type Router } from 'express';
 import type { ApiKey } from '../db/api-keys';
 import type { RateLimit } from '../domain/rate-limit';
+import { oneStep } from '../domain/work-budget';
 import { createAuthenticator, requireAdmin, requireScope } from './auth';
 import { answerOnce, readOnce } from './idempotency';
 import { serveDocument } from './openapi/serve';
 import { createRateLimiter } from './rate-limit';
-import { createBodyReader } from './read-body';
+import { createBodyReader, type SentBody } from './read-body';
 import { parseIds, parseInput } from './read-input';
 import { readiness } from './readiness';
 import { beginRequest, type Locals } from './request-log';
@@ -14,6 +15,7 @@ import { routes } from './routes';
 import { securityHeaders } from './security-headers';
 import { sendProblem } from './send-problem';
 import type { Services } from './services';
+import { LARGE_BODY_BYTES } from './turns';
 import { nothingHere } from './unknown-path';
 
 /** How the API meets the network. */
@@ -63,28 +65,43 @@ export function createApp(services: Services, edge: Edge): Express {
     const handle = handlerFor(row, key);
     const ids = parseIds(row, req.params as Record<string, string>);
     const query = parseInput(row.query, req.query, 'query');
-    // Bodies are read only once the key is known to be good.
-    const sent = row.body ? await readBody(req, res) : undefined;
-    const context: AdminContext<unknown, unknown> = {
-      services,
-      actor: key.id,
-      ids,
-      query,
-      body: parseInput(row.body, sent?.value, 'body'),
-      ifMatch: req.headers['if-match'],
-      bodyText: sent?.text ?? '',
-      requestId: locals.requestId,
-      once: row.method === 'post' ? readOnce(req, sent?.bytes) : undefined,
-    };
     // Keys of idempotency are a tenant's; those of an admin key, which has none, are its own.
     const tenantId = key.kind === 'tenant' ? key.tenantId : key.id;
-    const own = row.scope !== 'admin' && row.idempotency === 'own';
-    const answer = await (own ? handle(context) : answerOnce({ ...context, tenantId }, handle));
-    res.status(answer.status).set(answer.headers ?? {});
-    if (answer.html !== undefined) res.type('html').send(answer.html);
-    else if (answer.body === undefined) res.end();
-    else res.json(answer.body);
+    let leave = () => {};
+    try {
+      // Bodies are read only once the key is known to be good.
+      const sent = row.body ? await readBody(req, res, parse) : undefined;
+      const context: AdminContext<unknown, unknown> = {
+        services,
+        actor: key.id,
+        ids,
+        query,
+        body: parseInput(row.body, sent?.value, 'body'),
+        ifMatch: req.headers['if-match'],
+        bodyText: sent?.text ?? '',
+        requestId: locals.requestId,
+        once: row.method === 'post' ? readOnce(req, sent?.bytes) : undefined,
+      };
+      const own = row.scope !== 'admin' && row.idempotency === 'own';
+      send(res, await (own ? handle(context) : answerOnce({ ...context, tenantId }, handle)));
+    } finally {
+      leave();
+    }
+
+    /** A large body waits until its tenant may have another one in hand, and then for its turn. */
+    async function parse(bytes: Buffer, parseNow: () => SentBody): Promise<SentBody> {
+      if (bytes.length < LARGE_BODY_BYTES) return parseNow();
+      leave = await services.turns.admit(tenantId, bytes.length);
+      return services.turns.run(tenantId, oneStep(parseNow));
+    }
   }
+}
+
+function send(res: Response, { status, headers = {}, html, body }: Answer): void {
+  res.status(status).set(headers);
+  if (html !== undefined) res.type('html').send(html);
+  else if (body === undefined) res.end();
+  else res.json(body);
 }
 
 /**

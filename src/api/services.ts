@@ -6,6 +6,7 @@ import type { Log } from '../log';
 import type { Engine } from './engine';
 import type { PublishRules } from './publish-rules';
 import type { ReplayEngine } from './replay-engine';
+import type { Turns } from './turns';
 import type { VerificationEngine } from './verification-engine';
 
 /** What handlers work with; built once per process. */
@@ -16,6 +17,8 @@ export type Services = {
   replays: ReplayEngine;
   publisher: Publisher;
   publishRules: PublishRules;
+  /** Shares the event loop between tenants. */
+  turns: Turns;
   verifications: VerificationEngine;
   log: Log;
   /** Tells the relays that there is work; returns at once. */

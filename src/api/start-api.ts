@@ -19,6 +19,7 @@ import { messageClasses } from './message-classes';
 import { createNotifier } from './notify';
 import { createPublishRules } from './publish-rules';
 import { createReplayEngine } from './replay-engine';
+import { createTurns } from './turns';
 import { createVerificationEngine } from './verification-engine';
 
 export type RunningApi = { url: string; stop(): Promise<void> };
@@ -58,6 +59,7 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
     await prepare(db, config);
     const client = new Client({ connection, namespace: config.TEMPORAL_NAMESPACE });
     const publisher = createPublisher(db.pool);
+    const turns = createTurns();
     const notify = createNotifier(db, publisher);
     const services = {
       db,
@@ -65,7 +67,8 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
       engine: createEngine(client, config.TEMPORAL_NAMESPACE, config.TEMPORAL_UI_URL),
       replays: createReplayEngine(client, config.POSTHORN_TASK_QUEUE),
       publisher,
-      publishRules: createPublishRules(db),
+      publishRules: createPublishRules(db, turns),
+      turns,
       verifications: createVerificationEngine(client, config.POSTHORN_TASK_QUEUE),
       log,
       notifyWork: () => {
