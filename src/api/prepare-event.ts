@@ -48,14 +48,21 @@ export type Preparing = {
  * it does not pass, and, where all are to get the minimal payload, what is left of the data. Each event throws
  * validation_failed, naming every path and rule, or TooCostlyError where the request has come to its limit.
  *
- * @param types of all its events
+ * What can be known before an event is looked at is paid for here, so that a request far over the limit costs little.
+ *
+ * @param events all of the request
+ * @param types of theirs, by {@link typeKey}
  */
 export function startPreparing(
   rules: TenantRules,
+  events: readonly TypeAndVersion[],
   types: ReadonlyMap<string, TypeRules | undefined>,
   budget: WorkBudget,
 ): Preparing {
   for (const one of types.values()) budget.spend(1 + (one?.validator?.parts ?? 0) * SCHEMA_PART_UNITS);
+  for (const event of events) {
+    budget.spend(rules.filters.unitsOf(event.type) + (types.get(typeKey(event))?.keyFields.length ?? 0));
+  }
   return { budget, prepare };
 
   function* prepare(event: EventToPrepare, dataText: string): Steps<Prepared> {
@@ -67,9 +74,7 @@ export function startPreparing(
         throw new ApiError('validation_failed', 'The data does not match the schema of its event type.', problems);
       }
     }
-    budget.spend(rules.filters.unitsOf(event.type));
     const keyFields = ofType?.keyFields ?? [];
-    budget.spend(keyFields.length);
     return {
       excluded: rules.filters.excludedBy(event),
       keyFields,

@@ -105,7 +105,9 @@ export function createPublishRules({ pool }: Pick<Database, 'pool'>, turns: Turn
       oneStep(() => createFilterSet(filtered)),
     );
     // What was read may be newer than the versions, which then name nothing any more.
-    return (keptOf(tenantId).filters = { versions, filtered, set });
+    const filters = { versions, filtered, set };
+    keptOf(tenantId).filters = filters;
+    return filters;
   }
 
   async function loadTypes(tenantId: string, asked: readonly TypeAndVersion[]): Promise<(TypeRules | undefined)[]> {

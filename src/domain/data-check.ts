@@ -180,30 +180,37 @@ function* checkAllOf({ allOf = [] }: Node, value: unknown, run: Run): Steps<bool
   return valid;
 }
 
+/** Told only once it is known that no branch matches: in a list, most of what would be told is dropped again. */
 function* checkAnyOf({ anyOf }: Node, value: unknown, run: Run): Steps<boolean> {
-  if (!anyOf) return true;
-  const told = run.problems.length;
-  for (const one of anyOf) {
-    if (run.budget.isTimeToPause()) yield;
-    if (!(one.isLeaf ? checkOwn(one, value, run) : yield* check(one, value, run))) continue;
-    run.problems.length = told;
-    return true;
-  }
+  if (!anyOf || (yield* countMatching(anyOf, value, run, 1, 'silent')) === 1) return true;
+  if (run.silent === 0) yield* countMatching(anyOf, value, run, 1, 'told');
   return tell(run, 'must match a schema in anyOf');
 }
 
 function* checkOneOf({ oneOf }: Node, value: unknown, run: Run): Steps<boolean> {
-  if (!oneOf) return true;
-  const told = run.problems.length;
+  if (!oneOf || (yield* countMatching(oneOf, value, run, 2, 'silent')) === 1) return true;
+  if (run.silent === 0) yield* countMatching(oneOf, value, run, 2, 'told');
+  return tell(run, 'must match exactly one schema in oneOf');
+}
+
+/** How many branches match; stops at so many. */
+function* countMatching(
+  branches: Node[],
+  value: unknown,
+  run: Run,
+  enough: number,
+  mode: 'silent' | 'told',
+): Steps<number> {
+  const silent = mode === 'silent' ? 1 : 0;
+  run.silent += silent;
   let matching = 0;
-  for (const one of oneOf) {
+  for (const one of branches) {
     if (run.budget.isTimeToPause()) yield;
     const matches = one.isLeaf ? checkOwn(one, value, run) : yield* check(one, value, run);
-    if (matches && ++matching > 1) break;
+    if (matches && ++matching === enough) break;
   }
-  if (matching !== 1) return tell(run, 'must match exactly one schema in oneOf');
-  run.problems.length = told;
-  return true;
+  run.silent -= silent;
+  return matching;
 }
 
 function* checkNot({ not }: Node, value: unknown, run: Run): Steps<boolean> {

@@ -29,7 +29,7 @@ export async function publish(context: Context<Body, None>): Promise<Answer> {
     spendForReading(budget, context.bodyText);
     const rules = await services.publishRules.of(tenantId);
     const types = new Map([[typeKey(body), await rules.ofType(body.type, body.version)]]);
-    const preparing = startPreparing(rules, types, budget);
+    const preparing = startPreparing(rules, [body], types, budget);
     return services.turns.run(tenantId, toNewEvent(preparing, tenantId, body, rawMember(context.bodyText, 'data')!));
   });
   if (!once || event.producerId !== undefined) return answerOnce(context, () => publishNow(services, event));

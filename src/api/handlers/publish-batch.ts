@@ -34,10 +34,12 @@ export async function publish(context: Body): Promise<Answer> {
     const { publishRules, turns } = services;
     const events = await turns.run(tenantId, readAll(context, budget, refuse));
     const rules = await publishRules.of(tenantId);
-    const asked = [...new Map(events.filter(isRead).map(({ event }) => [typeKey(event), event])).values()];
+    const readable = events.filter(isRead).map(({ event }) => event);
+    const asked = [...new Map(readable.map((event) => [typeKey(event), event])).values()];
     const found = await rules.ofTypes(asked);
     const types = new Map(asked.map((event, i) => [typeKey(event), found[i]]));
-    return turns.run(tenantId, prepareAll(context, events, startPreparing(rules, types, budget), createdAt, refuse));
+    const preparing = startPreparing(rules, readable, types, budget);
+    return turns.run(tenantId, prepareAll(context, events, preparing, createdAt, refuse));
   });
   const good = read.filter((event) => 'body' in event);
   const published = await publishBatch(services.db.pool, good);
