@@ -226,7 +226,11 @@ describe('what a publish has to know', () => {
     const db = openDatabase({ url: posthorn.databaseUrl, poolSize: 2, applicationName: 'test', planner: 'default' });
     let count = 0;
     const query = db.pool.query.bind(db.pool) as (...args: unknown[]) => unknown;
-    Object.assign(db.pool, { query: (...args: unknown[]) => (count++, query(...args)) });
+    const counted = (...args: unknown[]) => {
+      count++;
+      return query(...args);
+    };
+    Object.assign(db.pool, { query: counted });
     const tenantId = async (name: string) =>
       (await sql<{ id: string }>(posthorn, 'select id from tenants where name = $1', [name]))[0]!.id;
     try {
