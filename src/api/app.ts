@@ -2,11 +2,12 @@ import express, { type Express, type Request, type Response, type Router } from 
 import { vouchFor } from '../connections';
 import type { ApiKey } from '../db/api-keys';
 import type { RateLimit } from '../domain/rate-limit';
+import { oneStep } from '../domain/work-budget';
 import { createAuthenticator, requireAdmin, requireScope } from './auth';
 import { answerOnce, readOnce } from './idempotency';
 import { serveDocument } from './openapi/serve';
 import { createRateLimiter } from './rate-limit';
-import { createBodyReader } from './read-body';
+import { createBodyReader, type SentBody } from './read-body';
 import { parseIds, parseInput } from './read-input';
 import type { Readiness } from './readiness';
 import { beginRequest, type Locals } from './request-log';
@@ -16,6 +17,7 @@ import { securityHeaders } from './security-headers';
 import { sendProblem } from './send-problem';
 import type { Services } from './services';
 import { createStrangerLimit } from './strangers';
+import { LARGE_BODY_BYTES } from './turns';
 import { createUnderWayLimit } from './under-way';
 import { nothingHere } from './unknown-path';
 
@@ -79,28 +81,43 @@ export function createApp(services: Services, edge: Edge): Express {
     const handle = handlerFor(row, key);
     const ids = parseIds(row, req.params as Record<string, string>);
     const query = parseInput(row.query, req.query, 'query');
-    // Bodies are read only once the key is known to be good.
-    const sent = row.body ? await readBody(req, res) : undefined;
-    const context: AdminContext<unknown, unknown> = {
-      services,
-      actor: key.id,
-      ids,
-      query,
-      body: parseInput(row.body, sent?.value, 'body'),
-      ifMatch: req.headers['if-match'],
-      bodyText: sent?.text ?? '',
-      requestId: (res.locals as Locals).requestId,
-      once: row.method === 'post' ? readOnce(req, sent?.bytes) : undefined,
-    };
     // Keys of idempotency are a tenant's; those of an admin key, which has none, are its own.
     const tenantId = key.kind === 'tenant' ? key.tenantId : key.id;
-    const own = row.scope !== 'admin' && row.idempotency === 'own';
-    const given = await (own ? handle(context) : answerOnce({ ...context, tenantId }, handle));
-    res.status(given.status).set(given.headers ?? {});
-    if (given.html !== undefined) res.type('html').send(given.html);
-    else if (given.body === undefined) res.end();
-    else res.json(given.body);
+    let leave = () => {};
+    try {
+      // Bodies are read only once the key is known to be good.
+      const sent = row.body ? await readBody(req, res, parse) : undefined;
+      const context: AdminContext<unknown, unknown> = {
+        services,
+        actor: key.id,
+        ids,
+        query,
+        body: parseInput(row.body, sent?.value, 'body'),
+        ifMatch: req.headers['if-match'],
+        bodyText: sent?.text ?? '',
+        requestId: (res.locals as Locals).requestId,
+        once: row.method === 'post' ? readOnce(req, sent?.bytes) : undefined,
+      };
+      const own = row.scope !== 'admin' && row.idempotency === 'own';
+      send(res, await (own ? handle(context) : answerOnce({ ...context, tenantId }, handle)));
+    } finally {
+      leave();
+    }
+
+    /** A large body waits until its tenant may have another one in hand, and then for its turn. */
+    async function parse(bytes: Buffer, parseNow: () => SentBody): Promise<SentBody> {
+      if (bytes.length < LARGE_BODY_BYTES) return parseNow();
+      leave = await services.turns.admit(tenantId, bytes.length);
+      return services.turns.run(tenantId, oneStep(parseNow));
+    }
   }
+}
+
+function send(res: Response, { status, headers = {}, html, body }: Answer): void {
+  res.status(status).set(headers);
+  if (html !== undefined) res.type('html').send(html);
+  else if (body === undefined) res.end();
+  else res.json(body);
 }
 
 /**

@@ -13,6 +13,7 @@ const PROBLEMS = {
   body_too_large: { status: 413, title: 'The body is over the limit' },
   unsupported_media_type: { status: 415, title: 'The body must be application/json' },
   validation_failed: { status: 422, title: 'The request breaks a rule' },
+  publish_too_costly: { status: 422, title: 'Publishing this costs too much' },
   idempotency_mismatch: { status: 422, title: 'This idempotency key stands for another request' },
   rate_limited: { status: 429, title: 'Too many requests' },
   internal_error: { status: 500, title: 'Something went wrong here' },

@@ -8,6 +8,7 @@ import type { KnownKeys } from './known-keys';
 import type { PublishRules } from './publish-rules';
 import type { ReplayEngine } from './replay-engine';
 import type { Settling } from './settle-requests';
+import type { Turns } from './turns';
 import type { VerificationEngine } from './verification-engine';
 
 /** What handlers work with; built once per process. */
@@ -22,6 +23,8 @@ export type Services = {
   publishRules: PublishRules;
   /** Of requests with an `Idempotency-Key`. */
   settling: Settling;
+  /** Shares the event loop between tenants. */
+  turns: Turns;
   verifications: VerificationEngine;
   log: Log;
   /** Tells the relays that there is work; returns at once. */

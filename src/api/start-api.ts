@@ -24,6 +24,7 @@ import { createPublishRules } from './publish-rules';
 import { createReadiness, type Readiness } from './readiness';
 import { createReplayEngine } from './replay-engine';
 import { createSettling } from './settle-requests';
+import { createTurns } from './turns';
 import { createVerificationEngine } from './verification-engine';
 
 export type RunningApi = {
@@ -72,6 +73,7 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
     await prepare(db, config);
     const client = new Client({ connection, namespace: config.TEMPORAL_NAMESPACE });
     const publisher = createPublisher(db.pool);
+    const turns = createTurns();
     const notify = createNotifier(db, publisher);
     const engine = createEngine(client, config.TEMPORAL_NAMESPACE, config.TEMPORAL_UI_URL);
     const services = {
@@ -81,7 +83,8 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
       replays: createReplayEngine(client, config.POSTHORN_TASK_QUEUE),
       publisher,
       keys: createKnownKeys(db),
-      publishRules: createPublishRules(db),
+      publishRules: createPublishRules(db, turns),
+      turns,
       settling: createSettling(db),
       verifications: createVerificationEngine(client, config.POSTHORN_TASK_QUEUE),
       log,
