@@ -44,6 +44,7 @@ export const neighbours = {
     numberOption('--warmup-seconds <n>', 'before the first phase, not measured', { fallback: 15 }),
   ],
   lane: 'express' as const,
+  profiled: 'api' as const,
   needs: 'posthorn' as const,
   variant: (options: BenchOptions) => {
     const { only } = options as Options;

@@ -1,16 +1,9 @@
 import { type Neighbour, times } from './neighbour';
-import { uuidOf } from './tenant';
+import { since, storeDeliveries } from './store-deliveries';
 
 /** More than a tenant may have. */
 const REPLAYS = 60;
 const DELIVERIES = 50_000;
-const AGE_MS = 3_600_000;
-
-const STORE = `
-insert into deliveries (id, tenant_id, event_id, webhook_id, event_type, state, attempt_count, ended_at, failed_at, failed_because)
-select i, $1, i, $2, 'replays.event', 'failed', 1, now(), now(), 'exhausted'
-from generate_series(0, $4 - 1) n, lateral (
-  select (lpad(to_hex($3::bigint + n), 12, '0') || '70008000000000000000')::uuid) u (i)`;
 
 type Answer = { id: string };
 
@@ -22,9 +15,9 @@ export const replays: Neighbour = {
     const [webhook] = await tenant.webhooks(1, () => ({
       ...{ url: 'http://127.0.0.1:9/', events: ['replays.event'], active: false },
     }));
-    await tenant.pool.query(STORE, [tenant.id, uuidOf(webhook!), Date.now() - AGE_MS, DELIVERIES]);
+    await storeDeliveries(tenant, { webhook: webhook!, deliveries: DELIVERIES, every: 1, type: 'replays.event' });
     const path = `/webhooks/${webhook}/replay`;
-    const body = { since: new Date(Date.now() - 2 * AGE_MS).toISOString(), rate_limit: '20/1s' };
+    const body = { since: since(), rate_limit: '20/1s' };
     return async () => {
       const asked = await Promise.all(
         // Where there are too many, the others will do.
