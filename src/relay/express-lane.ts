@@ -45,8 +45,8 @@ const ALL = 1_000_000;
 
 /**
  * Makes the attempts of what it claims in this process, without a workflow: the same attempt, the same records, the same
- * gates. What does not succeed goes on as a workflow that waits for the next attempt. What is in hand
- * is held by this process: if it dies, another claim takes it, and what was sent but not written down is sent again.
+ * gates. What does not succeed goes on as a workflow that waits for the next attempt. What is in hand is held by this
+ * process: if it dies, another claim takes it, and what was sent but not written down is sent again.
  */
 export function createExpressLane(settings: ExpressLaneSettings): RelayLane<ExpressDelivery> {
   const { db, attempts, inFlight, holding, pauses, log, capacity } = settings;
