@@ -74,6 +74,7 @@ export function createApp(services: Services, edge: Edge): Express {
       ifMatch: req.headers['if-match'],
       bodyText: sent?.text ?? '',
       requestId: locals.requestId,
+      gone: goneSignal(res),
       once: row.method === 'post' ? readOnce(req, sent?.bytes) : undefined,
     };
     // Keys of idempotency are a tenant's; those of an admin key, which has none, are its own.
@@ -85,6 +86,12 @@ export function createApp(services: Services, edge: Edge): Express {
     else if (answer.body === undefined) res.end();
     else res.json(answer.body);
   }
+}
+
+function goneSignal(res: Response): AbortSignal {
+  const gone = new AbortController();
+  res.once('close', () => gone.abort());
+  return gone.signal;
 }
 
 /**

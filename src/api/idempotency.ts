@@ -26,7 +26,7 @@ export function readOnce(req: Request, body: Buffer | undefined): Once | undefin
 
 /**
  * Serves a request once for its key, and answers repetitions with the first answer. The key is claimed before the
- * handler runs. What the handler was cut short in (a crash, a 5xx) is served again when it is repeated: at once where we
+ * handler runs. What the handler was cut short in (a crash, a 5xx) or refused for now (a 429) is served again when it is repeated: at once where we
  * know of it, else when the lease is over.
  * @throws ApiError idempotency_mismatch, idempotency_in_progress, and what the handler throws
  */
@@ -54,7 +54,9 @@ export async function answerOnce<Body, Query>(
     return answer;
   } catch (error) {
     const problem = toApiError(error);
-    if (problem.status < 500) await keep({ status: problem.status, body: problem.toProblem(context.requestId) });
+    // A 429 is no answer to what was asked: the same request is to be made again.
+    if (problem.status < 500 && problem.code !== 'rate_limited')
+      await keep({ status: problem.status, body: problem.toProblem(context.requestId) });
     else await releaseRequest(pool, tenantId, once, claim).catch(() => undefined);
     throw error;
   }

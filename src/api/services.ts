@@ -2,11 +2,13 @@ import type { Database } from '../db/database';
 import type { Publisher } from '../db/publish-shared';
 import type { SecretBox } from '../db/secret-box';
 import type { RateLimit } from '../domain/rate-limit';
+import type { Shares } from '../domain/shares';
 import type { Log } from '../log';
 import type { Engine } from './engine';
 import type { PublishRules } from './publish-rules';
 import type { ReplayEngine } from './replay-engine';
 import type { VerificationEngine } from './verification-engine';
+import type { VerificationWaits } from './verification-waits';
 
 /** What handlers work with; built once per process. */
 export type Services = {
@@ -17,6 +19,9 @@ export type Services = {
   publisher: Publisher;
   publishRules: PublishRules;
   verifications: VerificationEngine;
+  verificationWaits: VerificationWaits;
+  /** Questions to running workflows, of one tenant and in all: each may take a second. */
+  questions: Shares;
   log: Log;
   /** Tells the relays that there is work; returns at once. */
   notifyWork: () => void;

@@ -162,7 +162,7 @@ test('a long replay goes on under new histories', async () => {
     rate,
     pageSize: 5,
     pagesPerRun: 3,
-    retriesQueue: queues.retries,
+    retriesQueue: queues.replays,
     progress,
   };
   const id = toPublicId('replay', uuid);

@@ -1,7 +1,6 @@
 import type { z } from 'zod';
 import {
   countEventTypes,
-  countVersions,
   deleteEventType,
   type EventType,
   type EventTypeSettings,
@@ -11,14 +10,17 @@ import {
   insertVersion,
   listEventTypes,
   listVersions,
+  measureVersions,
   updateEventType,
 } from '../../db/event-types';
+import { type Part, upTo } from '../../db/scan';
 import { STANDARD_EVENT_TYPES, STANDARD_VERSION } from '../../domain/standard-event-types';
 import { audited } from '../audited';
 import { BadSchemaError, compileSchema } from '../data-validator';
 import { ApiError, noSuchEventType } from '../errors';
 import { eventTypePage } from '../event-type-page';
 import { HTML_PAGE_HEADERS } from '../html-page';
+import { FEW_AT_ONCE, fill } from '../page';
 import type { Answer, Context } from '../route';
 import type {
   addVersionBody,
@@ -31,6 +33,8 @@ type None = undefined;
 
 const MAX_TYPES = 1_000;
 const MAX_VERSIONS = 20;
+/** Schemas and examples of a type's versions together: they are shown together. */
+const MAX_VERSIONS_BYTES = 1024 * 1024;
 
 export async function create(context: Context<z.output<typeof createEventTypeBody>, None>): Promise<Answer> {
   const { services, tenantId, body } = context;
@@ -73,10 +77,15 @@ export async function list({
   tenantId,
   query,
 }: Context<None, z.output<typeof listEventTypesQuery>>): Promise<Answer> {
-  const rows = await listEventTypes(services.db.kysely, tenantId, query.limit + 1, query.cursor);
-  const shown = rows.slice(0, query.limit);
-  const next = rows.length > query.limit ? shown.at(-1)!.name : null;
-  return { status: 200, body: { data: shown.map(toOut), next_cursor: next } };
+  const read = async ({ limit, beforeId }: Part) => {
+    const rows = await listEventTypes(services.db.kysely, tenantId, limit + 1, beforeId);
+    return upTo(
+      limit,
+      rows.map((row) => ({ ...row, id: row.name })),
+    );
+  };
+  const { items, next = null } = await fill(query, { read, toOut, atOnce: FEW_AT_ONCE });
+  return { status: 200, body: { data: items, next_cursor: next } };
 }
 
 export async function get(context: Context<None, None>): Promise<Answer> {
@@ -117,9 +126,14 @@ export async function addVersion(context: Context<z.output<typeof addVersionBody
     'event_type.version.create',
     name,
     async (tx) => {
-      const count = await countVersions(tx, tenantId, name);
-      if (count === undefined) throw noSuchEventType();
-      if (count >= MAX_VERSIONS) throw tooMany(`${MAX_VERSIONS} versions of this event type`);
+      const known = await measureVersions(tx, tenantId, name);
+      if (known === undefined) throw noSuchEventType();
+      const bytes = Buffer.byteLength(JSON.stringify([body.schema, body.example]));
+      if (known.bytes + bytes > MAX_VERSIONS_BYTES) {
+        const detail = `All schemas and examples of an event type may have ${MAX_VERSIONS_BYTES} bytes together.`;
+        throw new ApiError('state_conflict', detail);
+      }
+      if (known.count >= MAX_VERSIONS) throw tooMany(`${MAX_VERSIONS} versions of this event type`);
       if (await insertVersion(tx, tenantId, name, body)) return true;
       throw new ApiError('state_conflict', 'There is such a version already; a version never changes.');
     },

@@ -23,7 +23,7 @@ function canHave(row: Route, code: ProblemCode): boolean {
     case 412:
       return false;
     case 503:
-      return code === 'database_unavailable';
+      return code !== 'engine_unavailable';
     default:
       return true;
   }
