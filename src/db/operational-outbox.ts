@@ -4,6 +4,7 @@ import { matchingPatterns } from '../domain/event-types';
 import { newUuid, toPublicId, uuidTimeMs } from '../domain/ids';
 import { LANES } from '../domain/lanes';
 import { withPartition } from './publish';
+import { inTransaction, withConnection } from './transaction';
 
 /**
  * The outbox of operational events, a tenant at a time. What is wrong with one row or one tenant must not hold up
@@ -232,19 +233,14 @@ async function insert(
   });
 }
 
-/** One transaction whose statements end after {@link STATEMENT_LIMIT_MS}. After any error its connection is not used again. */
-async function withLimit<T>(pool: Pool, work: (client: PoolClient) => Promise<T>): Promise<T> {
-  const client = await pool.connect();
-  let done = false;
-  try {
-    await client.query(`begin; set local statement_timeout = ${STATEMENT_LIMIT_MS}`);
-    const result = await work(client);
-    await client.query('commit');
-    done = true;
-    return result;
-  } finally {
-    client.release(!done);
-  }
+/** One transaction whose statements end after {@link STATEMENT_LIMIT_MS}. */
+function withLimit<T>(pool: Pool, work: (client: PoolClient) => Promise<T>): Promise<T> {
+  return withConnection(pool, (client) =>
+    inTransaction(client, async () => {
+      await client.query(`set local statement_timeout = ${STATEMENT_LIMIT_MS}`);
+      return work(client);
+    }),
+  );
 }
 
 /**

@@ -9,7 +9,7 @@ import {
   takeTurn,
 } from '../db/operational-outbox';
 import { toPublicId } from '../domain/ids';
-import type { Log } from '../log';
+import { type Log, reasonOf } from '../log';
 import { createWakeUp } from './wake-up';
 
 /** Another process may have written to the outbox and died before it told anyone. */
@@ -52,7 +52,7 @@ export function startOperationalEvents(db: Database, log: Log, onPublished: () =
         if (!published) await wakeUp.wait(POLL_MS);
         published = false;
       } catch (error) {
-        log.warn({ event: 'operational_events_failed', err: (error as Error).message });
+        log.warn({ event: 'operational_events_failed', err: reasonOf(error) });
         await wakeUp.pause(BACK_OFF_MS);
       }
     }
