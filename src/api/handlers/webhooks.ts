@@ -21,7 +21,7 @@ import { startRound } from './verification';
 
 type None = undefined;
 
-/** Metadata, patterns and a filter may have some 300 KiB together. */
+/** Metadata, patterns and a filter may have some 200 KiB together. */
 const AT_ONCE = 20;
 
 export async function create(context: Context<z.output<typeof createWebhookBody>, None>): Promise<Answer> {
