@@ -16,6 +16,8 @@ import { connectTemporal } from '../support/temporal';
 import { arrived, type ReplayOut, SINCE, untilReplay, untilSent } from './replay-support';
 import { expectBadField, expectProblem, sql } from './support';
 
+jest.setTimeout(240_000);
+
 let posthorn: Installation;
 let api: TestApi;
 let receiver: Receiver;
