@@ -8,7 +8,6 @@ import {
   deliveryOut,
   deliveryStatusOut,
 } from '../schemas/out/delivery';
-import { ENGINE } from './problems';
 
 const delivery = { delivery: 'delivery' } as const;
 const webhook = { webhook: 'webhook' } as const;
@@ -21,7 +20,12 @@ export const deliveryRoutes: Route[] = [
     ...retry,
     path: '/webhooks/deliveries/:delivery/retry',
     ids: delivery,
-    doc: { tag: 'Deliveries', summary: 'Retry a delivery now', answers: { 202: deliveryOut }, problems: ENGINE },
+    doc: {
+      tag: 'Deliveries',
+      summary: 'Retry a delivery now',
+      answers: { 202: deliveryOut },
+      problems: ['state_conflict'],
+    },
   }),
   route({
     method: 'get',
@@ -39,7 +43,7 @@ export const deliveryRoutes: Route[] = [
       tag: 'Deliveries',
       summary: 'Retry a delivery of a webhook now',
       answers: { 202: deliveryOut },
-      problems: ENGINE,
+      problems: ['state_conflict'],
     },
   }),
   route({
@@ -83,7 +87,12 @@ export const deliveryRoutes: Route[] = [
     ...retry,
     path: '/deliveries/:delivery/retry',
     ids: delivery,
-    doc: { tag: 'Deliveries', summary: 'Retry a delivery now', answers: { 202: deliveryOut }, problems: ENGINE },
+    doc: {
+      tag: 'Deliveries',
+      summary: 'Retry a delivery now',
+      answers: { 202: deliveryOut },
+      problems: ['state_conflict'],
+    },
   }),
   route({
     method: 'post',
@@ -92,7 +101,12 @@ export const deliveryRoutes: Route[] = [
     ids: delivery,
     body: emptyBody,
     handler: deliveries.cancel,
-    doc: { tag: 'Deliveries', summary: 'Cancel a delivery', answers: { 202: deliveryOut }, problems: ENGINE },
+    doc: {
+      tag: 'Deliveries',
+      summary: 'Cancel a delivery',
+      answers: { 202: deliveryOut },
+      problems: ['state_conflict'],
+    },
   }),
   route({
     method: 'post',
@@ -105,7 +119,7 @@ export const deliveryRoutes: Route[] = [
       tag: 'Deliveries',
       summary: 'Move the next attempt of a delivery',
       answers: { 202: deliveryOut },
-      problems: ENGINE,
+      problems: ['state_conflict'],
     },
   }),
 ];
