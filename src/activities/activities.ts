@@ -10,6 +10,8 @@ import { createReplayActivities } from './replay-activities';
 
 export type ActivityDeps = {
   db: Database;
+  /** Pages of bulk replays that are made at once: each holds a connection. */
+  pagesAtOnce: number;
   attempts: Attempts;
   /** Makes one round of endpoint verification. */
   verify: (webhookId: string, round: number) => Promise<void>;
@@ -35,12 +37,13 @@ const HELD_WAIT_MS = 1_000;
 export type Activities = ReturnType<typeof createActivities>;
 
 /** Everything that workflows may call. */
-export function createActivities({ db, attempts, verify, inFlight, maxPostMs, signalDone, log }: ActivityDeps) {
+export function createActivities(deps: ActivityDeps) {
+  const { db, pagesAtOnce, attempts, verify, inFlight, maxPostMs, signalDone, log } = deps;
   const run = (request: AttemptRequest, onPost?: (timeoutMs: number) => void) =>
     inFlight.run(request.deliveryId, request.number, () => attempts.attempt(request, onPost));
 
   return {
-    ...createReplayActivities(db),
+    ...createReplayActivities(db, pagesAtOnce),
 
     /** A first attempt, as a local activity: its outcome, or `in_flight` once it takes longer than 2 s. */
     async attemptFirst(request: AttemptRequest, webhookId: string): Promise<AttemptResult> {

@@ -2,6 +2,7 @@ import type { Database } from '../db/database';
 import type { Publisher } from '../db/publish-shared';
 import type { SecretBox } from '../db/secret-box';
 import type { RateLimit } from '../domain/rate-limit';
+import type { Shares } from '../domain/shares';
 import type { Log } from '../log';
 import type { Engine } from './engine';
 import type { KnownKeys } from './known-keys';
@@ -10,6 +11,7 @@ import type { ReplayEngine } from './replay-engine';
 import type { Settling } from './settle-requests';
 import type { Turns } from './turns';
 import type { VerificationEngine } from './verification-engine';
+import type { VerificationWaits } from './verification-waits';
 
 /** What handlers work with; built once per process. */
 export type Services = {
@@ -26,6 +28,9 @@ export type Services = {
   /** Shares the event loop between tenants. */
   turns: Turns;
   verifications: VerificationEngine;
+  verificationWaits: VerificationWaits;
+  /** Questions to running workflows, of one tenant and in all: each may take a second. */
+  questions: Shares;
   log: Log;
   /** Tells the relays that there is work; returns at once. */
   notifyWork: () => void;

@@ -10,6 +10,7 @@ import { createPublishProbe } from '../db/publish-probe';
 import { createPublisher } from '../db/publish-shared';
 import { createSecretBox } from '../db/secret-box';
 import { parseRateLimit } from '../domain/rate-limit';
+import { createShares } from '../domain/shares';
 import { createAddressPolicy } from '../egress/address-policy';
 import { createTargetCheck } from '../egress/check-target';
 import { type ClientLimits, listen } from '../http-server';
@@ -26,6 +27,7 @@ import { createReplayEngine } from './replay-engine';
 import { createSettling } from './settle-requests';
 import { createTurns } from './turns';
 import { createVerificationEngine } from './verification-engine';
+import { createVerificationWaits } from './verification-waits';
 
 export type RunningApi = {
   url: string;
@@ -36,6 +38,8 @@ export type RunningApi = {
 
 /** A name that cannot be looked up in this time is taken as it is: every attempt looks again. */
 const REGISTRATION_DNS_LIMIT_MS = 2_000;
+/** Over it, the record answers. */
+const MAX_QUESTIONS = { perKey: 20, total: 200 };
 /** The tenant of the bootstrap key. */
 const BOOTSTRAP_TENANT = 'default';
 
@@ -87,6 +91,8 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
       turns,
       settling: createSettling(db),
       verifications: createVerificationEngine(client, config.POSTHORN_TASK_QUEUE),
+      verificationWaits: createVerificationWaits(db.kysely),
+      questions: createShares(MAX_QUESTIONS),
       log,
       notifyWork: () => {
         extras.onWork?.();

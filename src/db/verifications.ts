@@ -66,6 +66,14 @@ export async function beginVerification(tx: Tx, tenantId: string, webhookId: str
   return rows[0]?.round;
 }
 
+/** Those of the webhooks that have a round under way. */
+export async function pendingVerifications(db: Queryable, webhookIds: readonly string[]): Promise<Set<string>> {
+  const { rows } = await sql<{ id: string }>`
+    select id from webhooks where id = any(${webhookIds}::uuid[]) and deleted_at is null
+      and verification_pending_since > now() - ${VERIFICATION_LIMIT_MS}::int * interval '1 ms'`.execute(db);
+  return new Set(rows.map(({ id }) => id));
+}
+
 export type VerificationOutcome = { method: VerificationMethod } | { error: string };
 
 /** Ends a round. A success opens the gate; a failure leaves it, and what was proven before, as it is. */

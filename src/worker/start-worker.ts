@@ -34,6 +34,9 @@ import { createWorkers } from './workers';
 /** Beyond the POST's own limit: load and record of a later attempt. */
 const ATTEMPT_MARGIN_MS = 10_000;
 
+/** One connection in so many is for bulk replays; what they put into the queue needs the others. */
+const CONNECTIONS_PER_PAGE = 5;
+
 export type RunningWorker = {
   /** Something was published in this very process. */
   nudge(): void;
@@ -91,6 +94,7 @@ export async function startWorker(config: Config, log: Log, registry?: Registry)
   });
   const activities = createActivities({
     db,
+    pagesAtOnce: Math.max(1, Math.floor(config.POSTHORN_DB_POOL_SIZE / CONNECTIONS_PER_PAGE)),
     attempts,
     verify: createVerifier({ db, secretBox, sender, log, origin: config.POSTHORN_VERIFICATION_ORIGIN }),
     inFlight,

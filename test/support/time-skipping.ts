@@ -66,6 +66,7 @@ export async function startSkippingInstallation(): Promise<SkippingInstallation>
   const inFlight = new InFlight(config.POSTHORN_MAX_IN_FLIGHT, LEASE_MS);
   const activities = createActivities({
     db,
+    pagesAtOnce: 4,
     attempts: createAttempts({
       db,
       secretBox: createSecretBox(config.POSTHORN_ENCRYPTION_KEYS!),

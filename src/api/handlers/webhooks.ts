@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import { writeAudit } from '../../db/audit-log';
 import type { Tx } from '../../db/database';
 import { sizeOfFilters } from '../../db/publish-rules';
+import { type Part, upTo } from '../../db/scan';
 import { beginForNewUrl, findMode } from '../../db/verifications';
 import type { WebhookSettings } from '../../db/webhook-row';
 import { deleteWebhook, findWebhook, insertWebhook, listWebhooks, lockWebhook, updateWebhook } from '../../db/webhooks';
@@ -10,7 +11,7 @@ import { newUuid, toPublicId } from '../../domain/ids';
 import { generateSecret } from '../../egress/signatures';
 import { audited } from '../audited';
 import { ApiError, notFound } from '../errors';
-import { page } from '../page';
+import { readPage } from '../page';
 import { parsePrecondition, requireVersion } from '../precondition';
 import type { Answer, Context } from '../route';
 import type { createWebhookBody, listWebhooksQuery, patchWebhookBody } from '../schemas/webhooks';
@@ -19,6 +20,9 @@ import { toWebhookOut, webhookAnswer } from '../webhook-out';
 import { startRound } from './verification';
 
 type None = undefined;
+
+/** Metadata, patterns and a filter may have some 200 KiB together. */
+const AT_ONCE = 20;
 
 export async function create(context: Context<z.output<typeof createWebhookBody>, None>): Promise<Answer> {
   const { services, tenantId, actor, body } = context;
@@ -49,8 +53,9 @@ export async function list({
   tenantId,
   query,
 }: Context<None, z.output<typeof listWebhooksQuery>>): Promise<Answer> {
-  const rows = await listWebhooks(services.db.kysely, tenantId, query.limit + 1, query.cursor);
-  return { status: 200, body: page('webhook', rows, query.limit, toWebhookOut) };
+  const read = async ({ limit, beforeId }: Part) =>
+    upTo(limit, await listWebhooks(services.db.kysely, tenantId, limit + 1, beforeId));
+  return { status: 200, body: await readPage('webhook', query, { read, toOut: toWebhookOut, atOnce: AT_ONCE }) };
 }
 
 export async function get({ services, tenantId, ids }: Context<None, None>): Promise<Answer> {
