@@ -15,18 +15,26 @@ export type OwnServer = {
   remove(): Promise<void>;
 };
 
-export type OwnPostgres = OwnServer & { readonly url: string; crash(): Promise<void> };
+export type OwnPostgres = OwnServer & {
+  readonly url: string;
+  /** Of the postmaster that runs now. */
+  readonly pid: number;
+  crash(): Promise<void>;
+};
 
 /** With the tables, and nothing in them. */
-export async function startOwnPostgres(): Promise<OwnPostgres> {
+export async function startOwnPostgres(settings: Record<string, string> = { fsync: 'off' }): Promise<OwnPostgres> {
   const folder = temporaryDataDir();
   const port = await freePort();
   const start = () =>
-    startPostgres({ dataDir: path.join(folder, 'postgres'), port, settings: { shared_buffers: '32MB', fsync: 'off' } });
+    startPostgres({ dataDir: path.join(folder, 'postgres'), port, settings: { shared_buffers: '32MB', ...settings } });
   let server = await start();
   await migrateToLatest(server.url);
   return {
     url: server.url,
+    get pid() {
+      return server.pid;
+    },
     start: async () => {
       server = await start();
     },
@@ -44,6 +52,7 @@ export async function startOwnPostgres(): Promise<OwnPostgres> {
 
 export type OwnTemporal = OwnServer & {
   readonly address: string;
+  readonly pid: number;
   /** Deletes all that it knows, while it is stopped. */
   loseData(): void;
 };
@@ -57,6 +66,9 @@ export async function startOwnTemporal(): Promise<OwnTemporal> {
   let server = await start();
   return {
     address: server.address,
+    get pid() {
+      return server.pid;
+    },
     start: async () => {
       server = await start();
     },
