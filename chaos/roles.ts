@@ -36,6 +36,8 @@ export type Role = {
 
 const SOURCE_ADDRESS = path.join(__dirname, 'source-address.js');
 const START_AGAIN_MS = 1_000;
+/** On a machine that is busy with other things as well, while servers are away and come back. */
+const READY_LIMIT_MS = 90_000;
 /** Above POSTHORN_SHUTDOWN_GRACE of the storm. */
 const TERM_LIMIT_MS = 60_000;
 
@@ -67,6 +69,7 @@ export function createRole({ name, env, folder, index, say }: RoleOptions): Role
     try {
       const process = await startRole(kind, {
         logFile: life.logFile,
+        readyLimitMs: READY_LIMIT_MS,
         nodeArgs: ['--require', SOURCE_ADDRESS],
         env: { ...env, CHAOS_SOURCE_ADDRESS: life.address },
       });

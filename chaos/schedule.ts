@@ -68,15 +68,19 @@ export function drawSchedule(seed: number, lengthMs: number): Fault[] {
   const endMs = lengthMs - CALM_MS;
   let deck: Card[] = [];
   for (let atMs = CALM_MS; atMs < endMs; atMs += between(random, SHORTEST_GAP_MS, LONGEST_GAP_MS)) {
-    if (deck.length === 0) deck = shuffle(cards, random);
     if (faults.filter((fault) => atMs < fault.atMs + fault.forMs).length >= MAX_AT_ONCE) continue;
-    const drawn = deck.pop()!;
-    const target = drawn.targets[Math.floor(random() * drawn.targets.length)]!;
-    // Mostly short, so that there is traffic between them; a short storm has no time for the longest.
-    const longestMs = Math.min(drawn.longestMs, Math.max(drawn.shortestMs, lengthMs / 3));
-    const forMs = Math.round(drawn.shortestMs + random() ** 2 * (longestMs - drawn.shortestMs));
-    if (atMs + forMs > endMs || faults.some((other) => touches(other, target, atMs))) continue;
-    faults.push({ atMs: Math.round(atMs), forMs, kind: drawn.kind, target });
+    if (deck.length === 0) deck = shuffle(cards, random);
+    // The first card that can be played now; the others keep their turn.
+    for (const [i, drawn] of deck.entries()) {
+      const target = drawn.targets[Math.floor(random() * drawn.targets.length)]!;
+      // Mostly short, so that there is traffic between them; a short storm has no time for the longest.
+      const longestMs = Math.min(drawn.longestMs, Math.max(drawn.shortestMs, lengthMs / 3));
+      const forMs = Math.round(drawn.shortestMs + random() ** 2 * (longestMs - drawn.shortestMs));
+      if (atMs + forMs > endMs || faults.some((other) => touches(other, target, atMs))) continue;
+      deck.splice(i, 1);
+      faults.push({ atMs: Math.round(atMs), forMs, kind: drawn.kind, target });
+      break;
+    }
   }
   return faults;
 }
