@@ -48,7 +48,7 @@ const newSecret = () => `whsec_${randomBytes(32).toString('base64')}`;
 
 /** Between two deeds of one operator. */
 const [SHORTEST_WAIT_MS, LONGEST_WAIT_MS] = [300, 2_000];
-const OPERATORS = 2;
+const OPERATORS = 4;
 /** Of the newest, which are mostly still under way. */
 const RECENT = 60;
 

@@ -73,9 +73,9 @@ export function drawSchedule(seed: number, lengthMs: number): Fault[] {
     // The first card that can be played now; the others keep their turn.
     for (const [i, drawn] of deck.entries()) {
       const target = drawn.targets[Math.floor(random() * drawn.targets.length)]!;
-      // Mostly short, so that there is traffic between them; a short storm has no time for the longest.
+      // More of the short ones, so that there is traffic between them; a short storm has no time for the longest.
       const longestMs = Math.min(drawn.longestMs, Math.max(drawn.shortestMs, lengthMs / 3));
-      const forMs = Math.round(drawn.shortestMs + random() ** 2 * (longestMs - drawn.shortestMs));
+      const forMs = Math.round(drawn.shortestMs + random() ** 1.5 * (longestMs - drawn.shortestMs));
       if (atMs + forMs > endMs || faults.some((other) => touches(other, target, atMs))) continue;
       deck.splice(i, 1);
       faults.push({ atMs: Math.round(atMs), forMs, kind: drawn.kind, target });
