@@ -14,6 +14,7 @@ export type Check =
   | 'stuck'
   | 'published_twice'
   | 'refused'
+  | 'key_held'
   | 'bad_answer'
   | 'fate'
   | 'order'
@@ -39,6 +40,8 @@ export type Evidence = {
   record: Recorded;
   faults: readonly Done[];
   lives: readonly Life[];
+  /** Ids of workflows that still run. */
+  openWorkflows: readonly string[];
   keyIds: readonly string[];
   tenantIds: readonly string[];
 };

@@ -23,6 +23,8 @@ export type Life = {
 export type Role = {
   name: RoleName;
   lives: Life[];
+  /** A process is ready, or was until it was stopped. */
+  isUp(): boolean;
   /** Resolves once it is ready. A start that fails, because a server is away, is made again. */
   start(): Promise<void>;
   kill9(): Promise<void>;
@@ -109,6 +111,7 @@ export function createRole({ name, env, folder, index, say }: RoleOptions): Role
   return {
     name,
     lives,
+    isUp: () => current !== undefined,
     start,
     kill9: () => finish('kill9'),
     term: () => finish('term'),

@@ -10,6 +10,7 @@ import { type Done, describe, perform } from './faults';
 import { TENANTS } from './hooks';
 import { createLedger, type Ledger } from './ledger';
 import { checkLists } from './lists';
+import { openWorkflows } from './open-workflows';
 import { openAll, operate, registerHooks } from './operators';
 import { produce } from './producer';
 import { countWaiting, readRecord } from './record';
@@ -122,13 +123,13 @@ export async function storm(options: StormOptions): Promise<StormResult> {
     }, SETTLE_LIMIT_MS);
     await openAll(operating);
     await producing;
-    const settledAt = await settle(site, tell, overAt + SETTLE_LIMIT_MS);
+    const { at: settledAt, open } = await settle(site, tell, overAt + SETTLE_LIMIT_MS);
     clearTimeout(patience);
     clearInterval(ticker);
 
     const record = await readRecord(site.postgres.url, site.callers);
     const evidence: Evidence = {
-      ...{ ledger, arrivals: endpoints.arrivals, record, faults },
+      ...{ ledger, arrivals: endpoints.arrivals, record, faults, openWorkflows: open },
       lives: [...site.roles.values()].flatMap(({ lives }) => lives),
       keyIds: site.callers.map(({ keyId }) => keyId),
       tenantIds: site.callers.map(({ tenantId }) => tenantId),
@@ -162,17 +163,22 @@ export async function storm(options: StormOptions): Promise<StormResult> {
   }
 }
 
-/** Until nothing waits for a while, or the limit is reached; since when. */
-async function settle(site: Site, tell: (line: string) => void, limitAt: number): Promise<number> {
+/** Until nothing waits for a while, or the limit is reached; since when, and the workflows that still run. */
+async function settle(
+  site: Site,
+  tell: (line: string) => void,
+  limitAt: number,
+): Promise<{ at: number; open: readonly string[] }> {
   let quietSince: number | undefined;
   for (;;) {
     const waiting = await countWaiting(site.postgres.url);
-    if (waiting > 0) quietSince = undefined;
+    const open = (await openWorkflows(site.temporal.address)) ?? ['of a Temporal that does not answer'];
+    if (waiting + open.length > 0) quietSince = undefined;
     else quietSince ??= Date.now();
-    if (quietSince !== undefined && Date.now() - quietSince >= QUIET_MS) return quietSince;
+    if (quietSince !== undefined && Date.now() - quietSince >= QUIET_MS) return { at: quietSince, open };
     if (Date.now() > limitAt) {
-      tell(`${waiting} still wait`);
-      return Date.now();
+      tell(`${waiting} deliveries still wait, ${open.length} workflows run`);
+      return { at: Date.now(), open };
     }
     await sleep(1_000);
   }

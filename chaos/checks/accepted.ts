@@ -1,7 +1,12 @@
-import { wasDone } from '../client';
+import { type Call, wasDone } from '../client';
 import { type Case, groupBy, type Violation } from '../evidence';
 import { MAX_ATTEMPTS } from '../hooks';
 import type { RecordedDelivery } from '../record';
+
+/** A key whose first request was cut short is free again after this long, unless its api died with it. */
+const KEY_HELD_MS = 30_000;
+/** The key of a request that died with its api is held for so long at most. */
+const KEY_OF_THE_DEAD_MS = 65_000;
 
 /** Every event that was answered 202 is there once, with every delivery that the answer counted. */
 export function checkAccepted(c: Case): Violation[] {
@@ -16,6 +21,10 @@ export function checkAccepted(c: Case): Violation[] {
     if (flavour !== 'plain' && (!last || !wasDone(last))) {
       const answers = calls.map(({ status, error }) => status ?? error).join(', ');
       violations.push({ check: 'stuck', what: `publish ${n} (${flavour}) had no answer in the end: ${answers}` });
+    }
+    const heldMs = heldBackMs(calls);
+    if (heldMs > KEY_HELD_MS && !someApiDied(c, calls.at(-1)!.answeredAt)) {
+      violations.push({ check: 'key_held', what: `publish ${n} was answered 409 for ${heldMs} ms`, at: calls[0]!.at });
     }
     for (const mark of marks) {
       const stored = byMark.get(mark) ?? [];
@@ -46,6 +55,22 @@ export function checkAccepted(c: Case): Violation[] {
   }
   return violations;
 }
+
+/** The longest time in which a request was answered 409 whenever it was repeated. */
+function heldBackMs(calls: readonly Call[]): number {
+  let longestMs = 0;
+  let since: number | undefined;
+  for (const { status, at, answeredAt } of calls) {
+    since = status === 409 ? (since ?? at) : undefined;
+    if (since !== undefined) longestMs = Math.max(longestMs, answeredAt - since);
+  }
+  return longestMs;
+}
+
+const someApiDied = (c: Case, before: number): boolean =>
+  c.lives.some(
+    ({ role, ended }) => role.startsWith('api') && ended && ended.at < before && ended.at > before - KEY_OF_THE_DEAD_MS,
+  );
 
 /** Every delivery has ended in a way that something explains, or is held by a webhook that was left paused. */
 export function checkFates(c: Case): Violation[] {

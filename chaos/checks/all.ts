@@ -23,6 +23,13 @@ export function checkAll(evidence: Evidence): { violations: Violation[]; explain
       const { code, detail } = (body ?? {}) as { code?: string; detail?: string };
       return { check: 'bad_answer', what: `${method} ${path}: ${status} ${code} ${detail}`, at };
     }),
+    ...evidence.openWorkflows.map(
+      (id): Violation => ({
+        check: 'stuck',
+        what: `workflow ${id} still runs`,
+        ...(id.startsWith('del_') && { deliveryId: id }),
+      }),
+    ),
     ...record.idleInTransaction.map((session): Violation => ({ check: 'idle_in_transaction', what: session })),
     ...lives
       .filter(({ ended }) => ended?.how === 'by itself')

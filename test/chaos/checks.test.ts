@@ -57,6 +57,7 @@ function clean() {
       idleInTransaction: [] as string[],
     },
     faults: [] as Evidence['faults'][number][],
+    openWorkflows: [] as string[],
     lives: [life(), life({ address: 'w2', role: 'worker-2' })],
     keyIds: ['key_1'],
     tenantIds: ['t'],
@@ -98,6 +99,12 @@ const WRONG: [name: string, checks: string[], change: (evidence: Clean) => unkno
     'a request with a key had no answer in the end',
     ['stuck'],
     ({ ledger }) => void ledger.publishes[0]!.calls.push(call(1_050, undefined)),
+  ],
+  ['a workflow never ends', ['stuck'], ({ openWorkflows }) => void openWorkflows.push('del_1')],
+  [
+    'a key is held though no api has died',
+    ['key_held'],
+    ({ ledger }) => void ledger.publishes[0]!.calls.unshift(call(-40_000, 409), call(-1_000, 409)),
   ],
   [
     'one key became two events',
