@@ -10,11 +10,12 @@ const CUT_EVERY_MS = 100;
 const START_AGAIN_MS = 1_000;
 
 /**
- * Does one fault and undoes it. Resolves once it is over and what died is ready again. A role that is not up yet, because
- * the machine is slow or a server away, is left alone.
+ * Does one fault and undoes it. Resolves once it is over and what died is ready again. What has not come
+ * back yet, because the machine is slow or a server away, is left alone.
  */
 export async function perform(site: Site, { kind, target, forMs }: Fault, done: Done[]): Promise<void> {
   if (site.roles.get(target as RoleName)?.isUp() === false) return;
+  if (done.some((other) => other.target === target && other.until === undefined)) return;
   const record: Done = { kind, target, from: Date.now() };
   done.push(record);
   if (target.includes('>')) await onLink(site, target as LinkName, kind, forMs);
