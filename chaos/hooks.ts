@@ -43,7 +43,8 @@ export const HOOKS: Record<HookKind, Spec> = {
   slow: { weight: 8, react: () => answer(200, 2_000) },
   // Longer than the engine takes a worker for dead, and than a statement may take.
   slower: { weight: 3, react: () => answer(200, 12_000), settings: { timeout: '20s' } },
-  flaky: { weight: 12, react: (nth) => (nth <= 2 ? answer(503) : ok) },
+  // Without a breaker: of a backlog each probe would fail, and it would let one through every few seconds.
+  flaky: { weight: 12, react: (nth) => (nth <= 2 ? answer(503) : ok), settings: { circuit_breaker: null } },
   throttling: {
     weight: 4,
     react: (nth, chance) => (nth === 1 && chance < 0.4 ? { afterMs: 0, answer: { status: 429, retryAfter: 1 } } : ok),
