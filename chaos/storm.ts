@@ -1,8 +1,11 @@
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FirstAttempt } from '../src/domain/first-attempt';
 import { seededRandom } from '../test/support/random';
 import { checkAll } from './checks/all';
+import type { Why } from './checks/in-hand';
 import { type Call, createClient } from './client';
 import { startEndpoints } from './endpoints';
 import type { Check, Evidence, Violation } from './evidence';
@@ -41,7 +44,7 @@ export type StormResult = {
   operations: number;
   faults: { [kind in FaultKind]?: number };
   /** POSTs that came twice because their sender died, by why. */
-  duplicates_explained: Record<string, number>;
+  duplicates_explained: { [why in Why]?: number };
   lost: number;
   stuck: number;
   unexplained: number;
@@ -146,6 +149,8 @@ export async function storm(options: StormOptions): Promise<StormResult> {
       violations.push(...(await checkLists({ client, callers: site.callers, record, random: part(3).random })));
     }
     await tellStories(evidence, violations, beganAt, say);
+    if (logs)
+      writeFileSync(path.join(site.folder, 'evidence.log'), JSON.stringify({ ...evidence, beganAt, explained }));
     const of = (check: Check) => violations.filter((violation) => violation.check === check).length;
     const operations = ledger.deeds.filter(({ call }) => call.status !== undefined && call.status < 300).length;
     return {
@@ -155,7 +160,7 @@ export async function storm(options: StormOptions): Promise<StormResult> {
       posts: endpoints.arrivals.length,
       operations,
       faults: tally(faults.map(({ kind }) => kind)),
-      duplicates_explained: explained,
+      duplicates_explained: tally(explained.map(({ why }) => why)),
       lost: of('lost'),
       stuck: of('stuck'),
       unexplained: violations.length - of('lost') - of('stuck'),

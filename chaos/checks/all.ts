@@ -5,7 +5,7 @@ import { checkHooks, checkOrder } from './hooks';
 import { checkAttempts, checkCancels, checkDeliveredTwice, checkDuplicates, type Explained } from './posts';
 
 /** Everything that is wrong, and what came twice with good reason. */
-export function checkAll(evidence: Evidence): { violations: Violation[]; explained: Explained } {
+export function checkAll(evidence: Evidence): { violations: Violation[]; explained: Explained[] } {
   const c = openCase(evidence);
   const { violations: duplicates, explained } = checkDuplicates(c);
   const { ledger, record, lives } = evidence;

@@ -4,22 +4,24 @@ import { type Case, groupBy, type Violation } from '../evidence';
 import type { RecordedAttempt } from '../record';
 import { type Why, whyRepeated } from './in-hand';
 
-/** POSTs that came more than once and may have, by what explains them. */
-export type Explained = { [why in Why]?: number };
+/** A POST that came more than once, and may have. */
+export type Explained = { why: Why; deliveryId: string; attempt: number; requests: readonly number[] };
 
 const numbersOf = (posts: readonly Arrival[]) => posts.map(({ n }) => n).join(', ');
 const isGood = (status: number | undefined) => status !== undefined && status >= 200 && status < 300;
 
 /** No number of a delivery is POSTed twice while its sender lives. */
-export function checkDuplicates(c: Case): { violations: Violation[]; explained: Explained } {
-  const explained: Explained = {};
+export function checkDuplicates(c: Case): { violations: Violation[]; explained: Explained[] } {
+  const explained: Explained[] = [];
   const violations: Violation[] = [];
   const complete = c.arrivals.filter(({ completeAt }) => completeAt !== undefined);
   for (const posts of groupBy(complete, ({ deliveryId, attempt }) => `${deliveryId} ${attempt}`).values()) {
     for (const post of posts.slice(0, -1)) {
       const why = whyRepeated(c, post);
-      if (why) explained[why] = (explained[why] ?? 0) + 1;
-      else {
+      if (why) {
+        const { deliveryId, attempt } = post;
+        explained.push({ why, deliveryId, attempt, requests: posts.map(({ n }) => n) });
+      } else {
         const what = `${post.deliveryId} attempt ${post.attempt} was POSTed ${posts.length} times (requests ${numbersOf(posts)})`;
         violations.push({ check: 'duplicate', what, deliveryId: post.deliveryId, eventId: post.eventId, at: post.at });
       }

@@ -73,7 +73,7 @@ const found = (change: (evidence: Clean) => void) => {
 };
 
 test('what is right has no violation', () => {
-  expect(checkAll(clean())).toEqual({ violations: [], explained: {} });
+  expect(checkAll(clean())).toEqual({ violations: [], explained: [] });
 });
 
 const WRONG: [name: string, checks: string[], change: (evidence: Clean) => unknown][] = [
@@ -306,7 +306,7 @@ test.each(EXPLAINED)('a number may come twice where %s', (_, why, change) => {
   change(evidence);
   evidence.arrivals.push(post({ n: 1, at: 75_000, source: 'w2', answered: { status: 204, at: 75_001 } }));
   evidence.record.attempts[0]!.startedAt = 74_999;
-  expect(checkAll(evidence)).toEqual({ violations: [], explained: { [why]: 1 } });
+  expect(checkAll(evidence)).toMatchObject({ violations: [], explained: [{ why, deliveryId: 'del_1', attempt: 1 }] });
 });
 
 test('a retry that was asked for, and a cancel after which one was asked for, explain a POST', () => {
