@@ -1,6 +1,7 @@
 import type { Arrival } from '../endpoints';
 import type { Case } from '../evidence';
 import type { Done } from '../faults';
+import { match } from './match';
 
 /** Why a POST may be made again: its sender died with it in hand, or seemed to, or its claim was lost with Postgres. */
 export type Why = 'process_died' | 'stopped_too_long' | 'stopped_and_cut_off' | 'postgres_died';
@@ -22,11 +23,12 @@ const CUT_OFF_AFTER_MS = 4_000;
 
 /**
  * Why this POST may have been repeated under the same number. A process that died explains what it had in hand at that
- * moment and nothing else: what had not arrived, was not answered, or could not be written down yet.
+ * moment and nothing else: what had not arrived, was not answered, or was not written down yet.
  */
 export function whyRepeated(c: Case, post: Arrival): Why | undefined {
   const life = c.lifeOf(post.source);
-  if (life?.ended && hadInHand(c, post, life.ended.at)) return 'process_died';
+  const isListed = () => !match(c, post.deliveryId).unmatchedPosts.includes(post);
+  if (life?.ended && hadInHand(c, post, life.ended.at) && !isListed()) return 'process_died';
   for (const { from, until = Number.POSITIVE_INFINITY } of life?.stops ?? []) {
     if (!hadInHand(c, post, from)) continue;
     if (until - from >= DEAD_AFTER_MS) return 'stopped_too_long';

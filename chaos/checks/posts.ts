@@ -1,8 +1,8 @@
 import { wasDone } from '../client';
 import type { Arrival } from '../endpoints';
 import { type Case, groupBy, type Violation } from '../evidence';
-import type { RecordedAttempt } from '../record';
 import { type Why, whyRepeated } from './in-hand';
+import { match } from './match';
 
 /** A POST that came more than once, and may have. */
 export type Explained = { why: Why; deliveryId: string; attempt: number; requests: readonly number[] };
@@ -54,7 +54,7 @@ export function checkAttempts(c: Case): Violation[] {
   return c.record.deliveries.flatMap(({ id, eventId, state, attemptCount }): Violation[] => {
     const attempts = c.attemptsOf(id);
     const about = { deliveryId: id, eventId };
-    const { unmatchedAttempts, unmatchedPosts, otherAnswer } = match(attempts, c.arrivalsOf(id));
+    const { unmatchedAttempts, unmatchedPosts, otherAnswer } = match(c, id);
     const violations: Violation[] = [];
     for (const { number, statusCode } of unmatchedAttempts) {
       // Without an answer it may never have been a request.
@@ -78,31 +78,6 @@ export function checkAttempts(c: Case): Violation[] {
     }
     return violations;
   });
-}
-
-/** Each attempt with the request of its number that is nearest in time; what is left, by time alone. */
-function match(attempts: readonly RecordedAttempt[], arrivals: readonly Arrival[]) {
-  const posts = new Set(arrivals);
-  const left = new Set(attempts);
-  const otherAnswer: [RecordedAttempt, Arrival][] = [];
-  const answerOf = (post: Arrival) => post.answered?.status ?? post.aimed;
-  const take = (attempt: RecordedAttempt, fits: (post: Arrival) => boolean) => {
-    const distance = (post: Arrival) => Math.abs(post.at - attempt.startedAt);
-    const nearest = [...posts].filter(fits).sort((a, b) => distance(a) - distance(b))[0];
-    if (!nearest) return;
-    posts.delete(nearest);
-    left.delete(attempt);
-    if (attempt.statusCode !== null && attempt.statusCode !== answerOf(nearest)) otherAnswer.push([attempt, nearest]);
-  };
-  const sameAnswer = (attempt: RecordedAttempt, post: Arrival) =>
-    attempt.statusCode === null || attempt.statusCode === answerOf(post);
-  for (const attempt of attempts) take(attempt, (post) => post.attempt === attempt.number && sameAnswer(attempt, post));
-  // An attempt that found its number taken is listed under the next free one.
-  for (const attempt of [...left]) {
-    if (attempt.statusCode !== null) take(attempt, (post) => sameAnswer(attempt, post));
-  }
-  for (const attempt of [...left]) take(attempt, (post) => post.attempt === attempt.number);
-  return { unmatchedAttempts: [...left], unmatchedPosts: [...posts], otherAnswer };
 }
 
 /** From the record's word that an attempt has begun to its first byte at the endpoint, at most. */

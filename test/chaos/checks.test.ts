@@ -139,6 +139,14 @@ const WRONG: [name: string, checks: string[], change: (evidence: Clean) => unkno
     },
   ],
   [
+    'a number that its dead sender has recorded is POSTed again',
+    ['duplicate', 'unrecorded_post'],
+    ({ arrivals, lives }) => {
+      lives[0]!.ended = { at: 1_300, how: 'kill9' };
+      arrivals.push(post({ n: 1, at: 8_000, source: 'w2' }));
+    },
+  ],
+  [
     'the worker that was stopped sends what another has sent meanwhile',
     ['duplicate', 'unrecorded_post'],
     ({ arrivals, lives }) => {
