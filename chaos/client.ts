@@ -62,6 +62,9 @@ export const wasDone = ({ status }: Call): boolean => status !== undefined && st
 /** It may have been done, or may not. */
 export const isUnknown = ({ status }: Call): boolean => status === undefined || status >= 500;
 
+/** Not done, and to be asked again: it came too slowly through a way that was held, is under way, or is too much now. */
+export const isLater = ({ status }: Call): boolean => status === 408 || status === 409 || status === 429;
+
 /** Asks again until there is an answer that is neither unknown nor "later"; the last call where there is none by then. */
 export async function untilAnswered(
   ask: (round: number) => Promise<Call>,
@@ -69,8 +72,7 @@ export async function untilAnswered(
 ): Promise<Call> {
   for (let round = 0; ; round++) {
     const call = await ask(round);
-    const later = isUnknown(call) || call.status === 409 || call.status === 429;
-    if (!later || !goOn()) return call;
+    if (!(isUnknown(call) || isLater(call)) || !goOn()) return call;
     await sleep(waitMs());
   }
 }

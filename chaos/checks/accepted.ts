@@ -1,4 +1,4 @@
-import { type Call, wasDone } from '../client';
+import { type Call, isLater, isUnknown, wasDone } from '../client';
 import { type Case, groupBy, type Violation } from '../evidence';
 import { MAX_ATTEMPTS } from '../hooks';
 import type { RecordedDelivery } from '../record';
@@ -15,10 +15,10 @@ export function checkAccepted(c: Case): Violation[] {
   const deliveries = groupBy(c.record.deliveries, ({ eventId }) => eventId);
   for (const { n, marks, flavour, calls, accepted } of c.ledger.publishes) {
     const last = calls.at(-1);
-    if (last?.status !== undefined && last.status >= 400 && last.status < 500 && flavour === 'plain') {
+    if (last && !wasDone(last) && !isUnknown(last) && !isLater(last)) {
       violations.push({ check: 'refused', what: `publish ${n} was answered ${last.status}`, at: last.at });
     }
-    if (flavour !== 'plain' && (!last || !wasDone(last))) {
+    if (flavour !== 'plain' && (!last || isUnknown(last) || isLater(last))) {
       const answers = calls.map(({ status, error }) => status ?? error).join(', ');
       violations.push({ check: 'stuck', what: `publish ${n} (${flavour}) had no answer in the end: ${answers}` });
     }
