@@ -101,9 +101,16 @@ create table delivery_queue (
   lane smallint not null default 1,
   cycle_started_at timestamp with time zone,
   express boolean not null default false,
+  holder integer,
+  posting integer,
+  posted_beat bigint,
+  cancel_asked boolean not null default false,
+  moves integer not null default 0,
   constraint delivery_queue_lane_check CHECK (((lane >= 0) AND (lane <= 2))),
   constraint delivery_queue_pkey PRIMARY KEY (delivery_id)
 ) with (fillfactor=50, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000, autovacuum_vacuum_insert_scale_factor=0, autovacuum_vacuum_cost_delay=0, autovacuum_analyze_scale_factor=0, autovacuum_analyze_threshold=200000);
+
+CREATE INDEX delivery_queue_cancel ON public.delivery_queue USING btree (delivery_id) WHERE cancel_asked;
 
 CREATE INDEX delivery_queue_due ON public.delivery_queue USING btree (next_attempt_at) WHERE timed;
 
@@ -177,6 +184,13 @@ create table idempotent_requests (
 
 CREATE INDEX idempotent_requests_age ON public.idempotent_requests USING btree (created_at);
 
+create table lease_holders (
+  id integer not null generated always as identity,
+  beats bigint not null default 0,
+  started_at timestamp with time zone not null default now(),
+  constraint lease_holders_pkey PRIMARY KEY (id)
+) with (fillfactor=50, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=1000);
+
 create table operational_outbox (
   id uuid not null default gen_random_uuid(),
   tenant_id uuid not null,
@@ -189,6 +203,13 @@ create table operational_outbox (
 );
 
 CREATE INDEX operational_outbox_age ON public.operational_outbox USING btree (created_at);
+
+create table publish_probe (
+  only_row boolean not null default true,
+  probed_at timestamp with time zone not null default now(),
+  constraint publish_probe_only_row_check CHECK (only_row),
+  constraint publish_probe_pkey PRIMARY KEY (only_row)
+) with (fillfactor=10);
 
 create table replays (
   id uuid not null,
@@ -329,3 +350,8 @@ CREATE INDEX webhooks_filtered ON public.webhooks USING btree (tenant_id) WHERE 
 CREATE INDEX webhooks_tenant ON public.webhooks USING btree (tenant_id, id) WHERE (deleted_at IS NULL);
 
 CREATE INDEX webhooks_uncleared ON public.webhooks USING btree (deleted_at) WHERE ((deleted_at IS NOT NULL) AND (cleared_at IS NULL));
+
+CREATE OR REPLACE FUNCTION public.holder_lives(holder integer)
+ RETURNS boolean
+ LANGUAGE plpgsql
+AS $function$begin return exists (select from lease_holders h where h.id = holder); end$function$;

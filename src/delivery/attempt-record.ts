@@ -8,7 +8,6 @@ import { retryAfterMs } from '../domain/retry-after';
 import { redactHeaders } from '../egress/headers';
 import type { SendResult } from '../egress/send';
 import type { Log } from '../log';
-import type { Live } from './decide';
 import type { Sendable } from './post-attempt';
 import type { AttemptFact, AttemptRequest, UnrecordedAttempt } from './types';
 
@@ -27,9 +26,10 @@ export function toRecord(
     result: SendResult;
     next: AttemptNext;
     lane: DeliveryLane;
+    holder: number;
   },
 ): AttemptRecord {
-  const { request, headers, result, next, lane } = made;
+  const { request, headers, result, next, lane, holder } = made;
   const response = result.kind === 'response' ? result : undefined;
   const error = result.kind === 'error' ? result : undefined;
   return {
@@ -51,6 +51,7 @@ export function toRecord(
     responseCut: response?.bodyCut ?? null,
     remoteAddress: result.remoteAddress,
     sign: readSign(toPostResult(result)),
+    holder,
     next,
   };
 }
@@ -70,6 +71,8 @@ export function madeResult({ statusCode, errorCode, blocked, retryAfterMs }: Unr
 
 export function toUnrecorded(record: AttemptRecord, request: AttemptRequest): UnrecordedAttempt {
   return {
+    attemptId: record.attemptId,
+    ...(record.holder !== null && { holder: record.holder }),
     deliveryId: record.deliveryId,
     number: record.number,
     cause: request.cause,
@@ -83,12 +86,15 @@ export function toUnrecorded(record: AttemptRecord, request: AttemptRequest): Un
   };
 }
 
-export function fromUnrecorded(made: UnrecordedAttempt, facts: Live): Omit<AttemptRecord, 'next'> {
+export function fromUnrecorded(
+  made: UnrecordedAttempt,
+  facts: Pick<AttemptFacts, 'tenantId' | 'webhookId'>,
+): Omit<AttemptRecord, 'next'> {
   return {
     deliveryId: made.deliveryId,
     tenantId: facts.tenantId,
-    webhookId: facts.webhook.id,
-    attemptId: newUuid(),
+    webhookId: facts.webhookId,
+    attemptId: made.attemptId ?? newUuid(),
     number: made.number,
     trigger: made.trigger,
     lane: 'workflow',
@@ -103,6 +109,7 @@ export function fromUnrecorded(made: UnrecordedAttempt, facts: Live): Omit<Attem
     responseCut: null,
     remoteAddress: null,
     sign: readSign(madeResult(made)),
+    holder: made.holder ?? null,
   };
 }
 

@@ -4,27 +4,35 @@ import { classify, type Verdict } from '../domain/classify';
 import type { DeliveryLane } from '../domain/first-attempt';
 import { toPublicId } from '../domain/ids';
 import { toRetryPolicy } from '../domain/retry-schedule';
+import { NotSentError } from '../egress/exchange';
 import { buildHeaders } from '../egress/headers';
 import type { Sender } from '../egress/send';
 import { toPostResult, toRecord } from './attempt-record';
 import { placeOf, toNext } from './next-step';
 import type { OpenedWebhook } from './open-webhook';
+import { StaleAttempt } from './stale';
 import type { AttemptRequest } from './types';
 
 /** What an attempt is made from: a delivery that may be sent now. */
 export type Sendable = Pick<AttemptFacts, 'tenantId' | 'eventId' | 'eventType' | 'body'> &
   Required<Pick<AttemptFacts, 'queue'>> & { webhook: WebhookFacts };
 
+/** In which lane it is made, and under which id it is held. `mayGo` is asked right before it is written to its connection. */
+export type How = { lane: DeliveryLane; holder: number; mayGo: () => boolean };
+
 /** An attempt that was made and is yet to be written down. */
 export type Made = { record: AttemptRecord; verdict: Verdict };
 
-/** Signs, POSTs and classifies; both lanes make their attempts here. What the receiver did is data in the result. */
+/**
+ * Signs, POSTs and classifies; both lanes make their attempts here. What the receiver did is data in the result.
+ * @throws StaleAttempt where `mayGo` said no: nothing was sent
+ */
 export async function postAttempt(
   sender: Sender,
   facts: Sendable,
   request: AttemptRequest,
   { secrets, headers: custom }: OpenedWebhook,
-  lane: DeliveryLane,
+  { lane, holder, mayGo }: How,
 ): Promise<Made> {
   const { webhook, body } = facts;
   const policy = toRetryPolicy(webhook.retryPolicy);
@@ -40,8 +48,12 @@ export async function postAttempt(
     styles: webhook.signatureStyles,
     custom,
   });
-  const result = await sender.send({ url: webhook.url, headers, body, timeoutMs: webhook.timeoutMs });
+  const result = await sender
+    .send({ url: webhook.url, headers, body, timeoutMs: webhook.timeoutMs, mayGo })
+    .catch((error: unknown) => {
+      throw error instanceof NotSentError ? new StaleAttempt() : error;
+    });
   const place = placeOf(facts, request, result.durationMs);
   const verdict = classify(toPostResult(result), policy, place);
-  return { record: toRecord(facts, { request, headers, result, next: toNext(verdict, place), lane }), verdict };
+  return { record: toRecord(facts, { request, headers, result, next: toNext(verdict, place), lane, holder }), verdict };
 }

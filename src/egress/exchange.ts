@@ -12,6 +12,11 @@ const MAX_INTERIM = 32;
 /** For the body, once the status has come: it decides nothing any more, and a delivery slot waits for it. */
 const BODY_TIMEOUT_MS = 5_000;
 
+/** The request was not sent: whoever asked for it does not want it any more. */
+export class NotSentError extends Error {
+  override readonly name = 'NotSentError';
+}
+
 /**
  * One POST on its way, as undici's handler. It ends exactly once: by the answer, by an error, or by its own deadline,
  * which also counts while undici still waits for a connection and can not be aborted.
@@ -32,7 +37,7 @@ export class Exchange implements Dispatcher.DispatchHandler, PeerAware {
   #timer: NodeJS.Timeout;
 
   constructor(
-    private readonly request: { secure: boolean; timeoutMs: number },
+    private readonly request: { secure: boolean; timeoutMs: number; mayGo?: (() => boolean) | undefined },
     private readonly resolve: (result: SendResult) => void,
     private readonly reject: (error: Error) => void,
   ) {
@@ -41,6 +46,7 @@ export class Exchange implements Dispatcher.DispatchHandler, PeerAware {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
+    if (!this.settled && this.request.mayGo?.() === false && this.#settle()) this.reject(new NotSentError());
     if (this.settled) this.#abort();
   }
 

@@ -12,6 +12,8 @@ export interface SendRequest {
   body?: Buffer;
   /** From the call to the status line and headers of the answer, connecting included. */
   timeoutMs: number;
+  /** Asked right before the request is written to its connection, which may take a while to come about. */
+  mayGo?: () => boolean;
 }
 
 /** Why a body was kept only in part: its own limits of time and size, the receiver, or the limit of the attempt. */
@@ -48,7 +50,7 @@ const MAX_TARGETS = 1_000;
 /**
  * POSTs deliveries, and challenges endpoints. Follows no redirect and repeats nothing.
  *
- * `send` never rejects for what the receiver did; that is the result. It rejects for what is ours (the sender was
+ * `send` never rejects for what the receiver did; that is the result. It rejects with NotSentError where `mayGo` said no. It rejects for what is ours (the sender was
  * closed, the process is out of file descriptors), where nothing is known about the receiver.
  *
  * The receiver has answered once its status line and headers are in. A body that stalls (5 s), breaks off or goes past
@@ -85,7 +87,7 @@ export function createSender(settings: { agent: Agent; allowHttp: boolean }): Se
       }
       const { origin, path, secure } = target;
       return new Promise<SendResult>((resolve, reject) => {
-        const exchange = new Exchange({ secure, timeoutMs: request.timeoutMs }, resolve, reject);
+        const exchange = new Exchange({ secure, timeoutMs: request.timeoutMs, mayGo: request.mayGo }, resolve, reject);
         const options: PeerDispatchOptions = {
           origin,
           path,

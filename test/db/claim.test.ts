@@ -1,12 +1,24 @@
 import { FIRST_CURSORS } from '../../src/db/claim-cursors';
-import { cancelDelivery, releaseLease, releaseToQueue, requeueDelivery } from '../../src/db/control';
+import { askForAttempt, cancelDelivery, releaseLease } from '../../src/db/control';
 import { type Database, openDatabase } from '../../src/db/database';
 import { recordAttempts } from '../../src/db/record-attempts';
 import { newUuid } from '../../src/domain/ids';
 import { toTokenBucket } from '../../src/domain/rate-limit';
 import { createTestDatabase } from '../support/database';
 import { until } from '../support/until';
-import { addWebhook, attemptOf, claim, claimAll, claimTurn, DELIVERED, isFirst, queueOf, webhook } from './support';
+import {
+  addWebhook,
+  attemptOf,
+  claim,
+  claimAll,
+  claimTurn,
+  DELIVERED,
+  fenceAndRequeue,
+  HOLDER,
+  isFirst,
+  queueOf,
+  webhook,
+} from './support';
 
 /** More than the machine has cores, so that claims truly overlap in the server. */
 const CLAIMERS = 6;
@@ -175,9 +187,9 @@ describe('an ordered webhook', () => {
   });
 
   test.each([
-    ['requeued', (id: string) => requeueDelivery(db.kysely, id, 'schedule'), 0],
-    ['released by hand', (id: string) => releaseToQueue(db.kysely, id, 'manual', newUuid()), 0],
-    ['cancelled', (id: string) => cancelDelivery(db.kysely, id, 'always'), 1],
+    ['requeued', (id: string) => fenceAndRequeue(db, id, 2), 0],
+    ['asked for', (id: string) => askForAttempt(db.kysely, id, newUuid()), 0],
+    ['cancelled', (id: string) => cancelDelivery(db.kysely, id), 1],
   ])('goes on when its waiting head is %s', async (_, leave, next) => {
     await addWebhook(db.pool, webhook(1), 3, { ordered: true });
     const published = await queueOf(db.pool, webhook(1));
@@ -192,7 +204,7 @@ test('a claimed row that is given back is claimable at once, that of an ordered 
   await addWebhook(db.pool, webhook(1), 2, { ordered: true });
   const [head] = await claimAll(db.pool);
   expect(await claimAll(db.pool)).toEqual([]);
-  await releaseLease(db.kysely, head!.deliveryId);
+  await releaseLease(db.kysely, head!.deliveryId, HOLDER);
   expect(ids(await claimAll(db.pool))).toEqual([head!.deliveryId]);
 });
 

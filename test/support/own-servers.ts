@@ -1,5 +1,6 @@
 import { rmSync } from 'node:fs';
 import path from 'node:path';
+import { processTree } from '../../bench/cpu';
 import { migrateToLatest } from '../../src/db/migrate';
 import { temporaryDataDir } from '../../src/embedded/folders';
 import { freePort } from '../../src/embedded/ports';
@@ -20,6 +21,10 @@ export type OwnPostgres = OwnServer & {
   /** Of the postmaster that runs now. */
   readonly pid: number;
   crash(): Promise<void>;
+  /** Stops every process of it in the middle of what it does (SIGSTOP): no end, no error, just silence. */
+  freeze(): void;
+  /** They go on as if nothing had been. */
+  thaw(): void;
 };
 
 /** With the tables, and nothing in them. */
@@ -43,11 +48,25 @@ export async function startOwnPostgres(settings: Record<string, string> = { fsyn
       server.kill9();
       await server.exited;
     },
+    freeze: () => signalAll(server.pid, 'SIGSTOP'),
+    thaw: () => signalAll(server.pid, 'SIGCONT'),
     async remove() {
+      signalAll(server.pid, 'SIGCONT');
       await server.stop();
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** A postmaster first, so that it starts no more, then its children, each of which is a session of its own. */
+function signalAll(postmaster: number, signal: NodeJS.Signals): void {
+  for (const pid of processTree(postmaster)) {
+    try {
+      process.kill(pid, signal);
+    } catch {
+      // it has ended
+    }
+  }
 }
 
 export type OwnTemporal = OwnServer & {
