@@ -200,8 +200,8 @@ export async function startHolding(databaseUrl: string, pauses: Pauses, log: Log
   return {
     async begin() {
       for (;;) {
-        if (isConfirmed()) return hold(current!);
         if (stopping) throw new Error('this worker stops');
+        if (isConfirmed()) return hold(current!);
         wake();
         await new Promise<void>((resolve, reject) => {
           const timer = setTimeout(

@@ -4,10 +4,20 @@ const OWN = new Set([1]);
 const ROUND_MS = 1_000;
 
 /** Rounds of one judge: what it sees of holder 2 in each, a second apart, until it names it; after how long it did. */
-function judgedAfter(see: (secondMs: number) => { beats: number; locked: boolean }, limitMs: number): number | undefined {
+function judgedAfter(
+  see: (secondMs: number) => { beats: number; locked: boolean },
+  limitMs: number,
+): number | undefined {
   const judge = createJudge();
   for (let ms = 0; ms <= limitMs; ms += ROUND_MS) {
-    const dead = judge([{ id: 1, beats: 0, locked: false }, { id: 2, ...see(ms) }], OWN, ms);
+    const dead = judge(
+      [
+        { id: 1, beats: 0, locked: false },
+        { id: 2, ...see(ms) },
+      ],
+      OWN,
+      ms,
+    );
     expect(dead.map(({ id }) => id)).not.toContain(1);
     if (dead.length > 0) return ms;
   }
