@@ -4,6 +4,7 @@ import { parseEncryptionKeys } from './db/secret-box';
 import { parseDurationMs } from './domain/durations';
 import { FIRST_ATTEMPTS } from './domain/first-attempt';
 import { LANE_NAMES } from './domain/lanes';
+import { parseUrl } from './domain/parse-url';
 import { parseRateLimit, RATE_LIMIT_RULE } from './domain/rate-limit';
 import { keyWeakness } from './domain/weak-key';
 import { createAddressPolicy } from './egress/address-policy';
@@ -97,7 +98,10 @@ const settings = z.object({
   TEMPORAL_TLS_KEY_FILE: z.string().optional(),
   TEMPORAL_API_KEY: z.string().optional(),
   /** Base URL of Temporal's web UI, for links in the API. */
-  TEMPORAL_UI_URL: z.url().optional(),
+  TEMPORAL_UI_URL: z
+    .string()
+    .refine((text) => parseUrl(text) !== undefined, 'must be a URL')
+    .optional(),
   /** Name of the task queue; two installations in one namespace need different ones. */
   POSTHORN_TASK_QUEUE: z
     .string()

@@ -1,5 +1,6 @@
 import Ajv2020, { type ErrorObject, type ValidateFunction } from 'ajv/dist/2020';
 import { type Format, measureSchema } from '../domain/data-schema';
+import { parseUrl } from '../domain/parse-url';
 import type { FieldProblem } from './errors';
 
 /** Says what is wrong with data; an empty list where nothing is. */
@@ -33,7 +34,7 @@ const FORMATS: Record<Format, (text: string) => boolean> = {
     /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/i.test(text) && isDay(text.slice(0, 10)),
   date: (text) => /^\d{4}-\d\d-\d\d$/.test(text) && isDay(text),
   email: (text) => text.length <= 254 && /^[^\s@]{1,64}@[^\s@]{1,253}$/.test(text),
-  uri: (text) => text.length <= 2_048 && /^[a-z][a-z0-9+.-]*:/i.test(text) && URL.canParse(text),
+  uri: (text) => text.length <= 2_048 && /^[a-z][a-z0-9+.-]*:/i.test(text) && parseUrl(text) !== undefined,
   uuid: (text) => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text),
 };
 
