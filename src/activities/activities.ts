@@ -3,6 +3,7 @@ import type { Database } from '../db/database';
 import type { InFlight } from '../delivery/in-flight';
 import type { Attempts } from '../delivery/make-attempt';
 import type { AttemptRequest, AttemptResult, UnrecordedAttempt } from '../delivery/types';
+import { OwnTroubleError } from '../domain/own-trouble';
 import type { Log } from '../log';
 import { heartbeating } from './heartbeating';
 import { createReplayActivities } from './replay-activities';
@@ -27,6 +28,14 @@ export type ActivityDeps = {
 const HAND_OVER_AFTER_MS = 2_000;
 /** Beyond the POST's own limit: recording (1 s at most) and the signal. */
 const HAND_OVER_MARGIN_MS = 3_000;
+
+/** For a first attempt that could not be begun after it was handed over; others are tried again by the engine. */
+const POSTPONED_MS = 1_000;
+
+/** No attempt was made: the same number is to be tried again. */
+function postponed(number: number): AttemptResult {
+  return { kind: 'retry', waitMs: POSTPONED_MS, kept: false, attempt: number - 1 };
+}
 
 export type Activities = ReturnType<typeof createActivities>;
 
@@ -55,6 +64,10 @@ export function createActivities({ db, attempts, verify, inFlight, maxPostMs, si
       // Should the attempt or the signal fail, the workflow's own wait ends in a normal attempt.
       inFlight.handOver(
         running
+          .catch((error: unknown) => {
+            if (error instanceof OwnTroubleError) return postponed(number);
+            throw error;
+          })
           .then((result) => signalDone(request.deliveryId, number, result))
           .catch((error: Error) => log.warn({ event: 'hand_over_failed', err: error.message })),
       );

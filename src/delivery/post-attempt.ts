@@ -40,7 +40,13 @@ export async function postAttempt(
     styles: webhook.signatureStyles,
     custom,
   });
-  const result = await sender.send({ url: webhook.url, headers, body, timeoutMs: webhook.timeoutMs });
+  const result = await sender.send({
+    url: webhook.url,
+    tenantId: facts.tenantId,
+    headers,
+    body,
+    timeoutMs: webhook.timeoutMs,
+  });
   const place = placeOf(facts, request, result.durationMs);
   const verdict = classify(toPostResult(result), policy, place);
   return { record: toRecord(facts, { request, headers, result, next: toNext(verdict, place), lane }), verdict };

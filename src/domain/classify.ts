@@ -58,8 +58,6 @@ function isClientError(result: PostResult): boolean {
 
 /** Errors that mean that the endpoint takes too long: it is sent less at once. */
 const TIMEOUTS = new Set(['headers_timeout', 'connect_timeout', 'tls_timeout']);
-/** Ran out here, and says nothing about the endpoint. */
-const OUR_OWN = new Set(['no_free_connection']);
 /** Overload, said by the receiver or a gateway before it (RFC 6585 4, RFC 9110 15.6.3 and 15.6.5). */
 const THROTTLING = new Set([429, 502, 504]);
 
@@ -81,7 +79,7 @@ export function readSign(result: PostResult): EndpointSign {
   if ('errorCode' in result) {
     const { errorCode, blocked } = result;
     return {
-      health: blocked || OUR_OWN.has(errorCode) ? 'none' : 'bad',
+      health: blocked ? 'none' : 'bad',
       timedOut: TIMEOUTS.has(errorCode),
       gone: false,
     };

@@ -7,6 +7,7 @@ import type { Attempts } from '../delivery/make-attempt';
 import type { Made, Sendable } from '../delivery/post-attempt';
 import { writeUntilTaken } from '../delivery/write-until-taken';
 import type { FirstAttempt } from '../domain/first-attempt';
+import { OwnTroubleError } from '../domain/own-trouble';
 import type { Log } from '../log';
 import type { RelayLane } from './relay';
 import type { WaitingDelivery } from './start-workflow';
@@ -31,7 +32,7 @@ const MAX_CLAIM = 100;
 const GATHER_MS = 5;
 /** What has waited here for longer goes back to the queue: its endpoint has become slow. */
 const MAX_WAIT_MS = 500;
-/** After an attempt that could not be made for a reason of our own: no more of its webhook for so long. */
+/** After an attempt that could not be made for a reason of our own: no more of its webhook for so long, and then again. */
 const BACK_OFF_MS = 1_000;
 /** Held of a webhook that is to get nothing: above every cap. */
 const ALL = 1_000_000;
@@ -118,14 +119,26 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
   async function make(delivery: ExpressDelivery, line: WebhookLine): Promise<void> {
     try {
       await attempt(delivery, line);
+      letGo(delivery.deliveryId, delivery.queue.attempt + 1);
     } catch (error) {
-      // Ours, and nothing was sent: its lease says when it is tried again.
-      log.warn({ event: 'express_failed', err: (error as Error).message });
-      line.backOffUntil = performance.now() + BACK_OFF_MS;
+      notMade(delivery, line, error as Error);
     }
-    letGo(delivery.deliveryId, delivery.queue.attempt + 1);
     if (wasFull) onRoom();
     ended();
+  }
+
+  /** Nothing was sent, for a reason of ours. Told of once for all that the webhook has under way. */
+  function notMade(delivery: ExpressDelivery, line: WebhookLine, error: Error): void {
+    const first = !line.backsOff;
+    line.backOffUntil = performance.now() + BACK_OFF_MS;
+    if (error instanceof OwnTroubleError) {
+      if (first) log.warn({ event: 'attempt_postponed', reason: error.reason });
+      giveBack([delivery, ...line.waiting.splice(0)]);
+      return;
+    }
+    // It may be this delivery's alone: its lease says when it is tried again.
+    if (first) log.warn({ event: 'express_failed', err: error.message });
+    letGo(delivery.deliveryId, delivery.queue.attempt + 1);
   }
 
   async function attempt(delivery: ExpressDelivery, line: WebhookLine): Promise<void> {

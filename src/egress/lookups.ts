@@ -1,0 +1,219 @@
+import { OwnTroubleError } from '../domain/own-trouble';
+import { EgressError, type SendErrorCode } from './errors';
+import type { LookupAddress, NameServers } from './lookup';
+
+/**
+ * Lookups at once. They hold no threads, and a hundred that wait for dead name servers cost next to nothing: so many that
+ * nobody waits for a turn in ordinary times, and few enough for the machine's name server.
+ */
+const MAX_LOOKUPS = 1_024;
+/** Of one tenant: with all of them dead for 5 s each, there is still room for 31 others; alive, they are 1,000 a second. */
+const MAX_LOOKUPS_PER_TENANT = 32;
+/** For a turn. What has waited so long is not begun: it says nothing about the name. */
+const MAX_WAIT_MS = 2_000;
+/** A name that was not answered in time is not asked for again so long: dead ones cost a try now and then. */
+const REMEMBERED_MS = 30_000;
+/** Names that are remembered as dead; above it the oldest are forgotten. */
+const MAX_REMEMBERED = 10_000;
+
+export interface Lookups {
+  /**
+   * The addresses of a name, unchecked; none where it does not exist.
+   * @param tenantId whose lookup it is: they take turns by tenant
+   * @param onBegun hears that it is this name's turn
+   * @throws EgressError where it is the name's fault, OwnTroubleError where it is ours
+   */
+  find(hostname: string, tenantId: string, onBegun?: () => void): Promise<LookupAddress[]>;
+}
+
+export interface LookupsSettings {
+  nameServers: NameServers;
+  /** Of one lookup, from its turn on. */
+  timeoutMs: number;
+  limits?: { atOnce: number; perTenant: number; waitMs: number; rememberedMs: number };
+}
+
+type Waiter = { begin: () => void; resolve: (addresses: LookupAddress[]) => void; reject: (error: Error) => void };
+
+/**
+ * Looks names up for many tenants at once: each name once at a time, whoever asks for it; at most so many of a tenant's
+ * at once; and whose turn it is goes by how few the tenant has under way. Answers are not kept, but silence is.
+ */
+export function createLookups(settings: LookupsSettings): Lookups {
+  const { nameServers, timeoutMs, limits } = settings;
+  const { atOnce, perTenant, waitMs, rememberedMs } = limits ?? {
+    atOnce: MAX_LOOKUPS,
+    perTenant: MAX_LOOKUPS_PER_TENANT,
+    waitMs: MAX_WAIT_MS,
+    rememberedMs: REMEMBERED_MS,
+  };
+  /** By tenant and then name, each in the order in which it came. */
+  const waiting = new Map<string, Map<string, Set<Waiter>>>();
+  const running = new Map<string, Set<Waiter>>();
+  const runningOf = new Map<string, number>();
+  /** Names that were not answered, and until when they are not asked for. The oldest are first. */
+  const silent = new Map<string, number>();
+
+  function find(hostname: string, tenantId: string, onBegun?: () => void): Promise<LookupAddress[]> {
+    if ((silent.get(hostname) ?? 0) > performance.now()) return Promise.reject(new EgressError('dns_timeout'));
+    return new Promise((resolve, reject) => {
+      let timer: NodeJS.Timeout | undefined;
+      const waiter: Waiter = {
+        begin() {
+          clearTimeout(timer);
+          onBegun?.();
+        },
+        resolve,
+        reject,
+      };
+      const joined = running.get(hostname);
+      if (joined) {
+        joined.add(waiter);
+        waiter.begin();
+        return;
+      }
+      lineUp(hostname, tenantId, waiter);
+      beginMore();
+      if (!waiting.get(tenantId)?.get(hostname)?.has(waiter)) return;
+      timer = setTimeout(() => {
+        leave(hostname, tenantId, waiter);
+        reject(new OwnTroubleError('lookup_queue'));
+      }, waitMs);
+    });
+  }
+
+  function lineUp(hostname: string, tenantId: string, waiter: Waiter): void {
+    const names = waiting.get(tenantId) ?? new Map<string, Set<Waiter>>();
+    waiting.set(tenantId, names);
+    const waiters = names.get(hostname) ?? new Set<Waiter>();
+    names.set(hostname, waiters);
+    waiters.add(waiter);
+  }
+
+  function leave(hostname: string, tenantId: string, waiter: Waiter): void {
+    const names = waiting.get(tenantId);
+    const waiters = names?.get(hostname);
+    waiters?.delete(waiter);
+    if (waiters?.size === 0) names?.delete(hostname);
+    if (names?.size === 0) waiting.delete(tenantId);
+  }
+
+  function beginMore(): void {
+    while (running.size < atOnce) {
+      const tenantId = nextTenant();
+      if (tenantId === undefined) return;
+      const [hostname] = waiting.get(tenantId)!.keys();
+      void lookUp(hostname!, tenantId);
+    }
+  }
+
+  /** Who has the fewest lookups under way; of several the one that has waited longest. */
+  function nextTenant(): string | undefined {
+    let next: string | undefined;
+    let fewest = perTenant;
+    for (const tenantId of waiting.keys()) {
+      const count = runningOf.get(tenantId) ?? 0;
+      if (count >= fewest) continue;
+      next = tenantId;
+      fewest = count;
+      if (count === 0) break;
+    }
+    return next;
+  }
+
+  async function lookUp(hostname: string, tenantId: string): Promise<void> {
+    const waiters = takeWaiters(hostname);
+    running.set(hostname, waiters);
+    runningOf.set(tenantId, (runningOf.get(tenantId) ?? 0) + 1);
+    // Its next one comes after those of tenants with as many under way.
+    const rest = waiting.get(tenantId);
+    if (rest) {
+      waiting.delete(tenantId);
+      waiting.set(tenantId, rest);
+    }
+    for (const waiter of waiters) waiter.begin();
+    const end = await ask(hostname).then(
+      (addresses) => (waiter: Waiter) => waiter.resolve(addresses),
+      (error: Error) => (waiter: Waiter) => waiter.reject(error),
+    );
+    running.delete(hostname);
+    const left = (runningOf.get(tenantId) ?? 1) - 1;
+    if (left > 0) runningOf.set(tenantId, left);
+    else runningOf.delete(tenantId);
+    waiters.forEach(end);
+    beginMore();
+  }
+
+  /** All that wait for this name, of whichever tenant. */
+  function takeWaiters(hostname: string): Set<Waiter> {
+    const all = new Set<Waiter>();
+    for (const [tenantId, names] of waiting) {
+      for (const waiter of names.get(hostname) ?? []) all.add(waiter);
+      names.delete(hostname);
+      if (names.size === 0) waiting.delete(tenantId);
+    }
+    return all;
+  }
+
+  async function ask(hostname: string): Promise<LookupAddress[]> {
+    const begunAtMs = performance.now();
+    const given = new AbortController();
+    const timer = setTimeout(() => given.abort(), timeoutMs);
+    const late = new Promise<never>((_, reject) => {
+      given.signal.addEventListener('abort', () => reject(silence()), { once: true });
+    });
+    try {
+      const addresses = await Promise.race([nameServers.resolve(hostname, given.signal), late]);
+      silent.delete(hostname);
+      return addresses;
+    } catch (error) {
+      const code = String((error as NodeJS.ErrnoException).code);
+      if (OUR_OWN[code]) throw new OwnTroubleError(OUR_OWN[code], { cause: error });
+      const sendErrorCode = dnsCode(code);
+      if (sendErrorCode !== 'dns_timeout') throw new EgressError(sendErrorCode, { cause: error });
+      if (!nameServers.answeredSince(begunAtMs)) throw new OwnTroubleError('name_servers_away', { cause: error });
+      remember(hostname);
+      throw new EgressError('dns_timeout', { cause: error });
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  function remember(hostname: string): void {
+    silent.delete(hostname);
+    silent.set(hostname, performance.now() + rememberedMs);
+    if (silent.size <= MAX_REMEMBERED) return;
+    const [oldest] = silent.keys();
+    silent.delete(oldest!);
+  }
+
+  return { find };
+}
+
+function silence(): Error {
+  return Object.assign(new Error('not answered in time'), { code: 'ETIMEOUT' });
+}
+
+/** c-ares' words for what is missing here, not at the name. */
+const OUR_OWN: Readonly<Record<string, 'name_servers_away' | 'system_limit' | 'stopping'>> = {
+  ECONNREFUSED: 'name_servers_away',
+  ENOMEM: 'system_limit',
+  EFILE: 'system_limit',
+  EMFILE: 'system_limit',
+  ENFILE: 'system_limit',
+  ECANCELLED: 'stopping',
+  EDESTRUCTION: 'stopping',
+};
+
+function dnsCode(code: string): SendErrorCode {
+  switch (code) {
+    case 'ETIMEOUT':
+      return 'dns_timeout';
+    case 'ENOTFOUND':
+    case 'ENODATA':
+    case 'EBADNAME':
+      return 'dns_not_found';
+    default:
+      return 'dns_failed';
+  }
+}
