@@ -70,7 +70,10 @@ export function createConnector({ policy, resolve, timeoutMs, certificateAuthori
     }
     peer.timeoutCode = 'dns_timeout';
     waitForTurn(peer);
-    resolve(hostname, peer.tenantId, () => endOfWait(peer)).then(
+    resolve(hostname, peer.tenantId, (answersCome) => {
+      endOfWait(peer);
+      peer.answersCome = answersCome;
+    }).then(
       (addresses) => connectTo(addresses, options, callback, peer),
       (error: Error) => {
         endOfWait(peer);

@@ -129,12 +129,10 @@ export class Exchange implements Dispatcher.DispatchHandler, PeerAware {
   #check(): void {
     if (this.settled) return;
     const reason = this.#waitsFor();
-    if (reason) {
-      this.#rejectWith(new OwnTroubleError(reason));
-      return;
-    }
-    const leftMs = this.#leftMs;
-    this.#timer = leftMs > 0 ? setTimeout(() => this.#check(), leftMs) : this.#giveUpAfter(0);
+    const leftMs = reason ? MAX_OWN_WAIT_MS - (performance.now() - this.#startedMs) : this.#leftMs;
+    if (leftMs > 0) this.#timer = setTimeout(() => this.#check(), leftMs);
+    else if (reason) this.#rejectWith(new OwnTroubleError(reason));
+    else this.#timer = this.#giveUpAfter(0);
   }
 
   /** What of ours it still waits for; undefined once the endpoint, or its name, has the word. */
@@ -148,7 +146,9 @@ export class Exchange implements Dispatcher.DispatchHandler, PeerAware {
     if (this.settled) return;
     if (this.#answer) this.#finish(this.#bodyTimeoutCode);
     else if (this.#controller) this.#fail('headers_timeout');
-    else this.#fail(this.#peer?.timeoutCode ?? 'connect_timeout');
+    else if (this.#peer?.timeoutCode === 'dns_timeout' && !this.#peer.answersCome()) {
+      this.#rejectWith(new OwnTroubleError('name_servers_away'));
+    } else this.#fail(this.#peer?.timeoutCode ?? 'connect_timeout');
     this.#abort();
   }
 

@@ -1,7 +1,7 @@
 import type { LookupAddress } from 'node:dns';
 import type { AddressPolicy } from './address-policy';
 import { EgressError } from './errors';
-import type { Lookups } from './lookups';
+import type { Lookups, OnBegun } from './lookups';
 
 export type { LookupAddress };
 
@@ -14,7 +14,7 @@ export interface NameServers {
 }
 
 /** All addresses of a name, each of which may be connected to. */
-export type CheckedResolve = (hostname: string, tenantId: string, onBegun?: () => void) => Promise<LookupAddress[]>;
+export type CheckedResolve = (hostname: string, tenantId: string, onBegun?: OnBegun) => Promise<LookupAddress[]>;
 
 /**
  * A resolver that answers with all addresses of the name, or with an error if the name or ANY of them is refused: a name

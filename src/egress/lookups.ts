@@ -16,14 +16,16 @@ const REMEMBERED_MS = 30_000;
 /** Names that are remembered as dead; above it the oldest are forgotten. */
 const MAX_REMEMBERED = 10_000;
 
+export type OnBegun = (answersCome: () => boolean) => void;
+
 export interface Lookups {
   /**
    * The addresses of a name, unchecked; none where it does not exist.
    * @param tenantId whose lookup it is: they take turns by tenant
-   * @param onBegun hears that it is this name's turn
+   * @param onBegun hears that it is this name's turn, and how to tell whether name servers have answered anything since
    * @throws EgressError where it is the name's fault, OwnTroubleError where it is ours
    */
-  find(hostname: string, tenantId: string, onBegun?: () => void): Promise<LookupAddress[]>;
+  find(hostname: string, tenantId: string, onBegun?: OnBegun): Promise<LookupAddress[]>;
 }
 
 export interface LookupsSettings {
@@ -33,7 +35,7 @@ export interface LookupsSettings {
   limits?: { atOnce: number; perTenant: number; waitMs: number; rememberedMs: number };
 }
 
-type Waiter = { begin: () => void; resolve: (addresses: LookupAddress[]) => void; reject: (error: Error) => void };
+type Waiter = { begin: OnBegun; resolve: (addresses: LookupAddress[]) => void; reject: (error: Error) => void };
 
 /**
  * Looks names up for many tenants at once: each name once at a time, whoever asks for it; at most so many of a tenant's
@@ -49,27 +51,27 @@ export function createLookups(settings: LookupsSettings): Lookups {
   };
   /** By tenant and then name, each in the order in which it came. */
   const waiting = new Map<string, Map<string, Set<Waiter>>>();
-  const running = new Map<string, Set<Waiter>>();
+  const running = new Map<string, { waiters: Set<Waiter>; answersCome: () => boolean }>();
   const runningOf = new Map<string, number>();
   /** Names that were not answered, and until when they are not asked for. The oldest are first. */
   const silent = new Map<string, number>();
 
-  function find(hostname: string, tenantId: string, onBegun?: () => void): Promise<LookupAddress[]> {
+  function find(hostname: string, tenantId: string, onBegun?: OnBegun): Promise<LookupAddress[]> {
     if ((silent.get(hostname) ?? 0) > performance.now()) return Promise.reject(new EgressError('dns_timeout'));
     return new Promise((resolve, reject) => {
       let timer: NodeJS.Timeout | undefined;
       const waiter: Waiter = {
-        begin() {
+        begin(answersCome) {
           clearTimeout(timer);
-          onBegun?.();
+          onBegun?.(answersCome);
         },
         resolve,
         reject,
       };
       const joined = running.get(hostname);
       if (joined) {
-        joined.add(waiter);
-        waiter.begin();
+        joined.waiters.add(waiter);
+        waiter.begin(joined.answersCome);
         return;
       }
       lineUp(hostname, tenantId, waiter);
@@ -123,7 +125,9 @@ export function createLookups(settings: LookupsSettings): Lookups {
 
   async function lookUp(hostname: string, tenantId: string): Promise<void> {
     const waiters = takeWaiters(hostname);
-    running.set(hostname, waiters);
+    const begunAtMs = performance.now();
+    const answersCome = () => nameServers.answeredSince(begunAtMs);
+    running.set(hostname, { waiters, answersCome });
     runningOf.set(tenantId, (runningOf.get(tenantId) ?? 0) + 1);
     // Its next one comes after those of tenants with as many under way.
     const rest = waiting.get(tenantId);
@@ -131,8 +135,8 @@ export function createLookups(settings: LookupsSettings): Lookups {
       waiting.delete(tenantId);
       waiting.set(tenantId, rest);
     }
-    for (const waiter of waiters) waiter.begin();
-    const end = await ask(hostname).then(
+    for (const waiter of waiters) waiter.begin(answersCome);
+    const end = await ask(hostname, answersCome).then(
       (addresses) => (waiter: Waiter) => waiter.resolve(addresses),
       (error: Error) => (waiter: Waiter) => waiter.reject(error),
     );
@@ -155,8 +159,7 @@ export function createLookups(settings: LookupsSettings): Lookups {
     return all;
   }
 
-  async function ask(hostname: string): Promise<LookupAddress[]> {
-    const begunAtMs = performance.now();
+  async function ask(hostname: string, answersCome: () => boolean): Promise<LookupAddress[]> {
     const given = new AbortController();
     const timer = setTimeout(() => given.abort(), timeoutMs);
     const late = new Promise<never>((_, reject) => {
@@ -171,7 +174,7 @@ export function createLookups(settings: LookupsSettings): Lookups {
       if (OUR_OWN[code]) throw new OwnTroubleError(OUR_OWN[code], { cause: error });
       const sendErrorCode = dnsCode(code);
       if (sendErrorCode !== 'dns_timeout') throw new EgressError(sendErrorCode, { cause: error });
-      if (!nameServers.answeredSince(begunAtMs)) throw new OwnTroubleError('name_servers_away', { cause: error });
+      if (!answersCome()) throw new OwnTroubleError('name_servers_away', { cause: error });
       remember(hostname);
       throw new EgressError('dns_timeout', { cause: error });
     } finally {
@@ -195,8 +198,7 @@ function silence(): Error {
 }
 
 /** c-ares' words for what is missing here, not at the name. */
-const OUR_OWN: Readonly<Record<string, 'name_servers_away' | 'system_limit' | 'stopping'>> = {
-  ECONNREFUSED: 'name_servers_away',
+const OUR_OWN: Readonly<Record<string, 'system_limit' | 'stopping'>> = {
   ENOMEM: 'system_limit',
   EFILE: 'system_limit',
   EMFILE: 'system_limit',
@@ -208,6 +210,8 @@ const OUR_OWN: Readonly<Record<string, 'name_servers_away' | 'system_limit' | 's
 function dnsCode(code: string): SendErrorCode {
   switch (code) {
     case 'ETIMEOUT':
+    // One of several name servers; where it is all of them, nothing was answered at all.
+    case 'ECONNREFUSED':
       return 'dns_timeout';
     case 'ENOTFOUND':
     case 'ENODATA':

@@ -15,6 +15,9 @@ export interface NameServersSettings {
 const TRIES = 3;
 /** Where one family has addresses, the other may take so much longer; then its addresses are done without. */
 const OTHER_FAMILY_MS = 1_000;
+/** Into a lookup, where no name has been answered meanwhile: long enough to be seldom, and so soon that it is known whose
+ *  fault it is when the shortest time limit of a webhook is over. */
+const PROBE_AFTER_MS = 500;
 /** For the question whether the name servers answer at all; a root's answer is in every resolver's cache. */
 const PROBE_LIMIT_MS = 2_000;
 const LOOPBACK: LookupAddress[] = [
@@ -61,8 +64,13 @@ export function createNameServers(settings: NameServersSettings): NameServers {
     const resolver = newResolver(timeoutMs);
     const cancel = () => resolver.cancel();
     signal.addEventListener('abort', cancel, { once: true });
-    // In time for the answer to be there when the lookup is given up.
-    const probe = setTimeout(() => void seeWhetherTheyAnswer(), timeoutMs / 2);
+    const askedAtMs = performance.now();
+    const probe = setTimeout(
+      () => {
+        if (answeredAtMs < askedAtMs) void seeWhetherTheyAnswer();
+      },
+      Math.min(PROBE_AFTER_MS, timeoutMs / 4),
+    );
     const found: Record<4 | 6, LookupAddress[]> = { 4: [], 6: [] };
     const codes: string[] = [];
     let late: NodeJS.Timeout | undefined;

@@ -12,6 +12,8 @@ export interface Peer {
   tenantId: string;
   /** Since when it has waited for its turn to look the name up (`performance.now()`); null where it does not. */
   waitsSinceMs: number | null;
+  /** While a name is looked up: whether name servers answer anything. */
+  answersCome: () => boolean;
   /** How long it has waited so for the request at hand, milliseconds. */
   waitedMs: number;
 }
@@ -43,6 +45,7 @@ export class PeerClient extends Client {
       timeoutCode: 'connect_timeout',
       tenantId: '',
       waitsSinceMs: null,
+      answersCome: () => true,
       waitedMs: 0,
     };
     const connect: buildConnector.connector = (connectOptions, callback) => {

@@ -96,7 +96,7 @@ describe('when the receiver does not answer', () => {
   test('requests that waited in vain for a connection are not sent later', async () => {
     const receiver = closeLater(await startReceiver(() => 'hang'));
     const sender = loopbackSender({ maxConnectionsPerOrigin: 1 });
-    const first = sender.send(post(receiver.url, { timeoutMs: 1_000 }));
+    const first = sender.send(post(receiver.url, { timeoutMs: 4_000 }));
     const waiting = [1, 2, 3].map(() => sender.send(post(receiver.url, { timeoutMs: 200 })));
     // Ours: nothing is known about the receiver, and there is nothing to write down.
     await Promise.all(waiting.map((one) => expect(one).rejects.toMatchObject({ reason: 'no_free_connection' })));
