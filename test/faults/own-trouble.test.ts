@@ -1,0 +1,74 @@
+import { type DnsServer, startDnsServer } from '../support/dns-server';
+import { installationForFile, receiverForEach } from '../support/for-tests';
+import { until } from '../support/until';
+
+/** What is short or away here is no attempt, and counts against nobody. */
+
+let away = false;
+let dns: DnsServer;
+/** The name server's address is known once it has started, which is before the installation does. */
+const settings: Record<string, string> = { POSTHORN_DNS_TIMEOUT: '1s', POSTHORN_CONNECTIONS_PER_HOST: '1' };
+
+beforeAll(async () => {
+  dns = await startDnsServer(({ type }) => (away ? 'silent' : type === 'A' ? ['127.0.0.1'] : []));
+  settings.POSTHORN_DNS_SERVERS = dns.address;
+});
+afterAll(() => dns.close());
+
+const posthorn = installationForFile(settings);
+const receiver = receiverForEach(() => ({ status: 200 }));
+
+/** One failure that counts would open the breaker for an hour, halve the cap, and put the retry off for an hour. */
+const TOUCHY = {
+  retry_policy: { schedule: ['1h', '1h'] },
+  circuit_breaker: { failures: 1, window: '1h', open_for: '1h' },
+  disable_after: { failed_deliveries: 1, failing_for: '1h' },
+};
+
+describe.each(['express', 'workflow'])('%s', (first_attempt) => {
+  async function webhookAt(host: string): Promise<{ id: string }> {
+    const { port } = new URL(receiver.url);
+    return posthorn.api.ok('POST', '/webhooks', {
+      url: `http://${host}:${port}/hook`,
+      events: [`${first_attempt}.${host}`],
+      first_attempt,
+      ...TOUCHY,
+    });
+  }
+
+  async function expectUnharmed(webhook: string, deliveries: string[]): Promise<void> {
+    for (const id of deliveries) {
+      const { attempts, attempt_count } = await posthorn.api.untilStatus(id, 'delivered', 60_000);
+      expect(attempt_count).toBe(1);
+      expect(attempts.map(({ number, status_code }) => [number, status_code])).toEqual([[1, 200]]);
+    }
+    const { status, health } = await posthorn.api.ok('GET', `/webhooks/${webhook}`);
+    expect({ status, health }).toMatchObject({
+      status: 'active',
+      health: { circuit: 'closed', adaptive_max_in_flight: null, failures_in_a_row: 0, failed_deliveries_in_a_row: 0 },
+    });
+  }
+
+  test('name servers that are away are no attempt, and are tried again shortly', async () => {
+    const { id } = await webhookAt('hook.test');
+    away = true;
+    const asked = dns.asked('hook.test');
+    const deliveries = await posthorn.api.publishDeliveries(`${first_attempt}.hook.test`, 3);
+    // Each lookup is 3 packets for each of two families.
+    await until('several tries', async () => dns.asked('hook.test') >= asked + 18, 60_000);
+    for (const delivery of deliveries) {
+      expect(await posthorn.api.delivery(delivery)).toMatchObject({ attempt_count: 0, attempts: [] });
+    }
+    away = false;
+    await expectUnharmed(id, deliveries);
+    expect(receiver.requests).toHaveLength(3);
+  });
+
+  test('requests that find no free connection are no attempts', async () => {
+    receiver.setHandler(() => ({ status: 200, delayMs: 2_500 }));
+    const { id } = await webhookAt('busy.test');
+    const deliveries = await posthorn.api.publishDeliveries(`${first_attempt}.busy.test`, 3);
+    await expectUnharmed(id, deliveries);
+    expect(receiver.requests).toHaveLength(3);
+  });
+});
