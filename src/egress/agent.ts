@@ -3,7 +3,7 @@ import type { AddressPolicy } from './address-policy';
 import { createConnector } from './connector';
 import { EgressError } from './errors';
 import { createCheckedResolve, type NameServers } from './lookup';
-import { createLookups, type LookupsSettings } from './lookups';
+import { createLookups, type LookupLimits } from './lookups';
 import { createNameServers } from './name-servers';
 import { PeerClient } from './peer-client';
 
@@ -30,7 +30,8 @@ export interface EgressAgentSettings {
   dnsServers?: readonly string[];
   /** Instead of name servers. */
   nameServers?: NameServers;
-  lookupLimits?: LookupsSettings['limits'];
+  /** Instead of the usual ones. */
+  lookupLimits?: LookupLimits;
 }
 
 /**

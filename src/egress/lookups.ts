@@ -3,18 +3,27 @@ import { EgressError, type SendErrorCode } from './errors';
 import type { LookupAddress, NameServers } from './lookup';
 
 /**
- * Lookups at once. They hold no threads, and a hundred that wait for dead name servers cost next to nothing: so many that
- * nobody waits for a turn in ordinary times, and few enough for the machine's name server.
+ * Lookups at once. They hold no threads, but a socket or two each; so many that nobody waits for a turn in ordinary times,
+ * and few enough for the machine's name server.
  */
-const MAX_LOOKUPS = 1_024;
-/** Of one tenant: with all of them dead for 5 s each, there is still room for 31 others; alive, they are 1,000 a second. */
+const MAX_LOOKUPS = 512;
+/** Of one tenant: with all of them dead for 5 s each, there is still room for 15 others; alive, they are 1,000 a second. */
 const MAX_LOOKUPS_PER_TENANT = 32;
 /** For a turn. What has waited so long is not begun: it says nothing about the name. */
 const MAX_WAIT_MS = 2_000;
-/** A name that was not answered in time is not asked for again so long: dead ones cost a try now and then. */
-const REMEMBERED_MS = 30_000;
+/** A name that was not answered in time is not asked for again so long: a moment's trouble costs no more than a retry. */
+const FIRST_REMEMBERED_MS = 5_000;
+/** Doubled with each time in a row, so many times: to 80 s, and a dead name costs one try in that. */
+const DOUBLINGS = 4;
 /** Names that are remembered as dead; above it the oldest are forgotten. */
 const MAX_REMEMBERED = 10_000;
+
+const LIMITS: LookupLimits = {
+  atOnce: MAX_LOOKUPS,
+  perTenant: MAX_LOOKUPS_PER_TENANT,
+  waitMs: MAX_WAIT_MS,
+  rememberedMs: FIRST_REMEMBERED_MS,
+};
 
 export type OnBegun = (answersCome: () => boolean) => void;
 
@@ -28,36 +37,44 @@ export interface Lookups {
   find(hostname: string, tenantId: string, onBegun?: OnBegun): Promise<LookupAddress[]>;
 }
 
+export interface LookupLimits {
+  /** Lookups under way, in all and of one tenant. */
+  atOnce: number;
+  perTenant: number;
+  /** For a turn. */
+  waitMs: number;
+  /** After a name's first silence. */
+  rememberedMs: number;
+}
+
 export interface LookupsSettings {
   nameServers: NameServers;
   /** Of one lookup, from its turn on. */
   timeoutMs: number;
-  limits?: { atOnce: number; perTenant: number; waitMs: number; rememberedMs: number };
+  limits?: LookupLimits | undefined;
 }
 
 type Waiter = { begin: OnBegun; resolve: (addresses: LookupAddress[]) => void; reject: (error: Error) => void };
 
 /**
  * Looks names up for many tenants at once: each name once at a time, whoever asks for it; at most so many of a tenant's
- * at once; and whose turn it is goes by how few the tenant has under way. Answers are not kept, but silence is.
+ * at once, and of those that were silent the last time half as many, after the others; and whose turn it is goes by how few
+ * the tenant has under way. Answers are not kept, but silence is.
  */
 export function createLookups(settings: LookupsSettings): Lookups {
-  const { nameServers, timeoutMs, limits } = settings;
-  const { atOnce, perTenant, waitMs, rememberedMs } = limits ?? {
-    atOnce: MAX_LOOKUPS,
-    perTenant: MAX_LOOKUPS_PER_TENANT,
-    waitMs: MAX_WAIT_MS,
-    rememberedMs: REMEMBERED_MS,
-  };
+  const { nameServers, timeoutMs, limits = LIMITS } = settings;
+  const { atOnce, perTenant, waitMs, rememberedMs } = limits;
   /** By tenant and then name, each in the order in which it came. */
   const waiting = new Map<string, Map<string, Set<Waiter>>>();
   const running = new Map<string, { waiters: Set<Waiter>; answersCome: () => boolean }>();
-  const runningOf = new Map<string, number>();
-  /** Names that were not answered, and until when they are not asked for. The oldest are first. */
-  const silent = new Map<string, number>();
+  const runningOf = new Counts();
+  /** Of those, names that were silent the last time. */
+  const suspectsOf = new Counts();
+  /** Names that were not answered the last time, and until when they are not asked for. The oldest are first. */
+  const silent = new Map<string, { untilMs: number; rememberedMs: number }>();
 
   function find(hostname: string, tenantId: string, onBegun?: OnBegun): Promise<LookupAddress[]> {
-    if ((silent.get(hostname) ?? 0) > performance.now()) return Promise.reject(new EgressError('dns_timeout'));
+    if ((silent.get(hostname)?.untilMs ?? 0) > performance.now()) return Promise.reject(new EgressError('dns_timeout'));
     return new Promise((resolve, reject) => {
       let timer: NodeJS.Timeout | undefined;
       const waiter: Waiter = {
@@ -102,33 +119,43 @@ export function createLookups(settings: LookupsSettings): Lookups {
 
   function beginMore(): void {
     while (running.size < atOnce) {
-      const tenantId = nextTenant();
-      if (tenantId === undefined) return;
-      const [hostname] = waiting.get(tenantId)!.keys();
-      void lookUp(hostname!, tenantId);
+      const turn = nextTurn();
+      if (!turn) return;
+      void lookUp(turn.hostname, turn.tenantId);
     }
   }
 
-  /** Who has the fewest lookups under way; of several the one that has waited longest. */
-  function nextTenant(): string | undefined {
-    let next: string | undefined;
+  /** Of who has the fewest lookups under way; of several the one that has waited longest. */
+  function nextTurn(): { hostname: string; tenantId: string } | undefined {
+    let next: { hostname: string; tenantId: string } | undefined;
     let fewest = perTenant;
-    for (const tenantId of waiting.keys()) {
-      const count = runningOf.get(tenantId) ?? 0;
-      if (count >= fewest) continue;
-      next = tenantId;
+    for (const [tenantId, names] of waiting) {
+      const count = runningOf.get(tenantId);
+      const hostname = count < fewest ? nextName(tenantId, names) : undefined;
+      if (hostname === undefined) continue;
+      next = { hostname, tenantId };
       fewest = count;
       if (count === 0) break;
     }
     return next;
   }
 
+  function nextName(tenantId: string, names: ReadonlyMap<string, unknown>): string | undefined {
+    let suspect: string | undefined;
+    for (const name of names.keys()) {
+      if (!silent.has(name)) return name;
+      suspect ??= name;
+    }
+    return suspectsOf.get(tenantId) < Math.ceil(perTenant / 2) ? suspect : undefined;
+  }
+
   async function lookUp(hostname: string, tenantId: string): Promise<void> {
     const waiters = takeWaiters(hostname);
     const begunAtMs = performance.now();
     const answersCome = () => nameServers.answeredSince(begunAtMs);
+    const counts = silent.has(hostname) ? [runningOf, suspectsOf] : [runningOf];
     running.set(hostname, { waiters, answersCome });
-    runningOf.set(tenantId, (runningOf.get(tenantId) ?? 0) + 1);
+    for (const count of counts) count.add(tenantId, 1);
     // Its next one comes after those of tenants with as many under way.
     const rest = waiting.get(tenantId);
     if (rest) {
@@ -141,9 +168,7 @@ export function createLookups(settings: LookupsSettings): Lookups {
       (error: Error) => (waiter: Waiter) => waiter.reject(error),
     );
     running.delete(hostname);
-    const left = (runningOf.get(tenantId) ?? 1) - 1;
-    if (left > 0) runningOf.set(tenantId, left);
-    else runningOf.delete(tenantId);
+    for (const count of counts) count.add(tenantId, -1);
     waiters.forEach(end);
     beginMore();
   }
@@ -183,14 +208,31 @@ export function createLookups(settings: LookupsSettings): Lookups {
   }
 
   function remember(hostname: string): void {
+    const before = silent.get(hostname)?.rememberedMs;
+    const forMs = before === undefined ? rememberedMs : Math.min(2 * before, rememberedMs * 2 ** DOUBLINGS);
     silent.delete(hostname);
-    silent.set(hostname, performance.now() + rememberedMs);
+    silent.set(hostname, { untilMs: performance.now() + forMs, rememberedMs: forMs });
     if (silent.size <= MAX_REMEMBERED) return;
     const [oldest] = silent.keys();
     silent.delete(oldest!);
   }
 
   return { find };
+}
+
+/** How many of each; none of most. */
+class Counts {
+  readonly #counts = new Map<string, number>();
+
+  get(key: string): number {
+    return this.#counts.get(key) ?? 0;
+  }
+
+  add(key: string, change: number): void {
+    const count = this.get(key) + change;
+    if (count > 0) this.#counts.set(key, count);
+    else this.#counts.delete(key);
+  }
 }
 
 function silence(): Error {

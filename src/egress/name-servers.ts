@@ -26,7 +26,7 @@ const LOOPBACK: LookupAddress[] = [
 ];
 
 /** Errors that are no answer of a name server. */
-const SILENCE = new Set(['ETIMEOUT', 'ECONNREFUSED', 'ECANCELLED', 'EDESTRUCTION', 'ENOMEM', 'EFILE']);
+const SILENCE = new Set(['ETIMEOUT', 'ECONNREFUSED', 'ECANCELLED', 'EDESTRUCTION', 'ENOMEM', 'EFILE', 'EBADNAME']);
 /** There is no such name, or it has no address of this family. */
 const NOT_FOUND = new Set(['ENOTFOUND', 'ENODATA', 'EBADNAME']);
 

@@ -106,6 +106,44 @@ test('a webhook’s time does not run while it waits for its turn', async () => 
 });
 
 describe('a name that was not answered in time', () => {
+  test('comes after the tenant’s others, and holds no more than half of its turns', async () => {
+    const dns = await dnsServer();
+    const lookupLimits = { atOnce: 10, perTenant: 4, waitMs: 20_000, rememberedMs: 0 };
+    const sender = senderBy(dns, { dnsTimeoutMs: 1_000, lookupLimits });
+    const first = flood(sender, 4, 'mixed');
+    await until('all to be known as dead', async () => first.codes.length === 4);
+    // All at once, again and again: two turns are left.
+    let over = false;
+    const again = Array.from({ length: 4 }, async (_, n) => {
+      while (!over) await sender.send(to(`dead-${n}.mixed.test`, 'mixed')).catch(() => undefined);
+    });
+    for (let n = 0; n < 10; n++) {
+      const sent = [1, 2, 3].map((m) => sender.send(to(`fine-${n}-${m}.test`, 'mixed')));
+      for (const result of await Promise.all(sent)) expect(responseOf(result).statusCode).toBe(200);
+    }
+    over = true;
+    await Promise.all(again);
+  });
+
+  test('is asked for more and more seldom', async () => {
+    const asked: number[] = [];
+    const nameServers = {
+      resolve: () => {
+        asked.push(performance.now());
+        return new Promise<never>(() => {});
+      },
+      answeredSince: () => true,
+    };
+    const lookupLimits = { atOnce: 1, perTenant: 1, waitMs: 20_000, rememberedMs: 100 };
+    const sender = loopbackSender({ nameServers, dnsTimeoutMs: 20, lookupLimits });
+    await until('the sixth question', async () => {
+      expect(errorOf(await sender.send(to('dead.test', 'one'))).code).toBe('dns_timeout');
+      return asked.length >= 6;
+    });
+    const gaps = asked.slice(1).map((at, n) => at - asked[n]!);
+    for (const [n, ms] of [100, 200, 400, 800, 1_600].entries()) expect(gaps[n]).toBeGreaterThanOrEqual(ms);
+  });
+
   test('is not asked for again for a while, and works once it is healthy again', async () => {
     let dead = true;
     const dns = closeLater(
