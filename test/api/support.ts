@@ -20,7 +20,10 @@ export async function sql<Row extends object>(
 }
 
 /** The API as another tenant of the same installation sees it. */
-export async function otherTenant(posthorn: Installation, name = 'other'): Promise<TestApi> {
+export async function otherTenant(
+  posthorn: Pick<Installation, 'api' | 'databaseUrl'>,
+  name = 'other',
+): Promise<TestApi> {
   const key = generateApiKey('test');
   await withDatabase(posthorn, ({ kysely }) => ensureTenantKey(kysely, name, key));
   return new TestApi(posthorn.api.url, key);

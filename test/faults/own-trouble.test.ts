@@ -1,3 +1,4 @@
+import { otherTenant } from '../api/support';
 import { type DnsServer, startDnsServer } from '../support/dns-server';
 import { installationForFile, receiverForEach } from '../support/for-tests';
 import { until } from '../support/until';
@@ -13,7 +14,9 @@ let dns: DnsServer;
 const settings: Record<string, string> = { POSTHORN_DNS_TIMEOUT: '3s', POSTHORN_CONNECTIONS_PER_HOST: '1' };
 
 beforeAll(async () => {
-  dns = await startDnsServer(({ type }) => (away ? 'silent' : type === 'A' ? ['127.0.0.1'] : []));
+  dns = await startDnsServer(({ name, type }) =>
+    away || name.startsWith('dead') ? 'silent' : type === 'A' ? ['127.0.0.1'] : [],
+  );
   settings.POSTHORN_DNS_SERVERS = dns.address;
 });
 afterAll(() => dns.close());
@@ -65,6 +68,32 @@ describe.each(['express', 'workflow'])('%s', (first_attempt) => {
     away = false;
     await expectUnharmed(id, deliveries);
     expect(receiver.requests).toHaveLength(3);
+  });
+
+  test('forty dead names of one tenant hold up nobody else, and are what is told of them', async () => {
+    const { port } = new URL(receiver.url);
+    const loud = await otherTenant(posthorn, `loud ${first_attempt}`);
+    const hook = (host: string) => ({ url: `http://${host}:${port}/hook`, events: ['*'], first_attempt });
+    await Promise.all(
+      Array.from({ length: 40 }, (_, n) => loud.ok('POST', '/webhooks', hook(`dead-${n}.${first_attempt}.test`))),
+    );
+    const { id } = await webhookAt('fine.test');
+    // The api has asked for it, the worker not yet.
+    const asked = dns.asked(`dead-1.${first_attempt}.test`);
+    const event = await loud.publish();
+    expect(event.deliveries).toBe(40);
+    await until('their questions', async () => dns.asked(`dead-1.${first_attempt}.test`) > asked);
+    const deliveries = await posthorn.api.publishDeliveries(`${first_attempt}.fine.test`, 5);
+    await expectUnharmed(id, deliveries);
+    const [first] = await loud.deliveriesOf(event.id);
+    await until(
+      'the record of a dead one',
+      async () => {
+        const { attempts } = await loud.delivery(first!.id);
+        return attempts[0]?.error?.code === 'dns_timeout';
+      },
+      60_000,
+    );
   });
 
   test('requests that find no free connection are no attempts', async () => {
