@@ -15,6 +15,7 @@ import * as addEndpointVerification from './0013_add_endpoint_verification';
 import * as addExpressLane from './0015_add_express_lane';
 import * as spareStatistics from './0016_spare_statistics';
 import * as analyzeLessOften from './0017_analyze_less_often';
+import * as addLeaseHolders from './0018_add_lease_holders';
 
 /** Every migration in order. They only go forward; a new one is one more line. */
 export const migrations: Record<string, Migration> = {
@@ -34,4 +35,5 @@ export const migrations: Record<string, Migration> = {
   '0015_add_express_lane': addExpressLane,
   '0016_spare_statistics': spareStatistics,
   '0017_analyze_less_often': analyzeLessOften,
+  '0018_add_lease_holders': addLeaseHolders,
 };

@@ -101,9 +101,15 @@ create table delivery_queue (
   lane smallint not null default 1,
   cycle_started_at timestamp with time zone,
   express boolean not null default false,
+  holder integer,
+  posting integer,
+  cancel_asked boolean not null default false,
+  moves integer not null default 0,
   constraint delivery_queue_lane_check CHECK (((lane >= 0) AND (lane <= 2))),
   constraint delivery_queue_pkey PRIMARY KEY (delivery_id)
 ) with (fillfactor=50, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000, autovacuum_vacuum_insert_scale_factor=0, autovacuum_vacuum_cost_delay=0, autovacuum_analyze_scale_factor=0, autovacuum_analyze_threshold=200000);
+
+CREATE INDEX delivery_queue_cancel ON public.delivery_queue USING btree (delivery_id) WHERE cancel_asked;
 
 CREATE INDEX delivery_queue_due ON public.delivery_queue USING btree (next_attempt_at) WHERE timed;
 
@@ -176,6 +182,13 @@ create table idempotent_requests (
 );
 
 CREATE INDEX idempotent_requests_age ON public.idempotent_requests USING btree (created_at);
+
+create table lease_holders (
+  id integer not null generated always as identity,
+  beats bigint not null default 0,
+  started_at timestamp with time zone not null default now(),
+  constraint lease_holders_pkey PRIMARY KEY (id)
+) with (fillfactor=50, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=1000);
 
 create table operational_outbox (
   id uuid not null default gen_random_uuid(),

@@ -130,6 +130,7 @@ async function timeClaims(rig: Rig): Promise<number[]> {
     await claimDeliveries(pool, {
       ...{ lanes: LANE_NAMES, cursors: FIRST_CURSORS, scan: 200, limit: 100, perWebhook: 20, held: new Map() },
       leaseMs: 1_000,
+      holder: 0,
       taker: { lane: 'workflow', modes: ['workflow', 'express', 'auto'], installation: 'workflow' },
     });
     times.push(nowMs() - beganMs);

@@ -1,7 +1,8 @@
-import { cancelDelivery, type Ended, findEnd, setNextAttempt } from '../db/control';
+import { cancelDelivery, type Ended, endCancelled, findEnd, setNextAttempt } from '../db/control';
 import type { Database } from '../db/database';
 import type { InFlight } from '../delivery/in-flight';
 import type { Attempts } from '../delivery/make-attempt';
+import { HeldElsewhere } from '../delivery/stale';
 import type { AttemptRequest, AttemptResult, UnrecordedAttempt } from '../delivery/types';
 import { OwnTroubleError } from '../domain/own-trouble';
 import type { Log } from '../log';
@@ -29,6 +30,8 @@ const HAND_OVER_AFTER_MS = 2_000;
 /** Beyond the POST's own limit: recording (1 s at most) and the signal. */
 const HAND_OVER_MARGIN_MS = 3_000;
 
+/** An attempt that another worker is making is asked for again after this long. */
+const HELD_WAIT_MS = 1_000;
 /** For a first attempt that could not be begun after it was handed over; others are tried again by the engine. */
 const POSTPONED_MS = 1_000;
 
@@ -59,7 +62,13 @@ export function createActivities({ db, attempts, verify, inFlight, maxPostMs, si
       const slow = new Promise<undefined>((resolve) => {
         timer = setTimeout(() => resolve(undefined), HAND_OVER_AFTER_MS);
       });
-      const quick = await Promise.race([running, slow]).finally(() => clearTimeout(timer));
+      const quick = await Promise.race([running, slow])
+        .catch((error: unknown) => {
+          // Where it is being made it will soon be recorded, or its worker is found dead: then it is asked for again.
+          if (!(error instanceof HeldElsewhere)) throw error;
+          return { kind: 'in_flight', number, waitMs: HELD_WAIT_MS } as const;
+        })
+        .finally(() => clearTimeout(timer));
       if (quick) return quick;
       // Should the attempt or the signal fail, the workflow's own wait ends in a normal attempt.
       inFlight.handOver(
@@ -83,10 +92,14 @@ export function createActivities({ db, attempts, verify, inFlight, maxPostMs, si
     /** Sends an endpoint its challenge. May be called again: an answer to a round that is over changes nothing. */
     verifyEndpoint: (webhookId: string, round: number): Promise<void> => heartbeating(() => verify(webhookId, round)),
 
-    /** Cancels what has not ended. Returns what stands in the record then. */
-    cancel: (deliveryId: string): Promise<Ended> =>
+    /**
+     * Ends what an operator cancelled and has not ended; where the cancel stands in the record already (`recorded`), that
+     * and nothing that was asked for after it. Returns what stands in the record then.
+     */
+    cancel: (deliveryId: string, recorded = false): Promise<Ended> =>
       heartbeating(async () => {
-        await cancelDelivery(db.kysely, deliveryId, 'always');
+        if (recorded) await endCancelled(db.kysely, deliveryId, 'asked');
+        else await cancelDelivery(db.kysely, deliveryId);
         return findEnd(db.kysely, deliveryId);
       }),
 

@@ -1,119 +1,122 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type AuditEntry, writeAudit } from '../db/audit-log';
-import { cancelDelivery, markTrigger, releaseToQueue, setNextAttempt } from '../db/control';
-import type { Queryable } from '../db/database';
+import { askForAttempt, type Cancelled, cancelDelivery, endCancelled, moveNextAttempt } from '../db/control';
+import type { Tx } from '../db/database';
 import { type Delivery, findDelivery } from '../db/deliveries';
 import { reopenEnded } from '../db/reopen';
 import { toPublicId } from '../domain/ids';
-import type { OperatorSignal } from './engine';
 import { ApiError } from './errors';
 import type { Services } from './services';
 
 /**
- * What operators do to deliveries. One that is being attempted or waits for its timer belongs to its workflow, which
- * is asked by a signal; one that waits in the queue or has ended belongs to the record, and so does one whose
- * workflow turns out to be gone. Each function resolves once the wish is certain to be met.
- *
- * A run that is about to close may hold wishes that it has yet to meet, and would meet them after a later one that went
- * to the record. So wishes are signalled wherever a run is open: its history puts them in order.
+ * What operators do to deliveries. The record is changed first, in one transaction with the line in the audit log, and
+ * whoever sends asks the record: so a wish is certain to be met once it is answered, and needs no engine that can be
+ * reached. A workflow that waits for the delivery is told by a signal, to spare it the rest of its wait; if that does not
+ * reach it, it finds out when its timer fires.
  */
 
 export type Who = { tenantId: string; actor: string };
 
-type Change = (db: Queryable) => Promise<boolean>;
-/**
- * How a wish is met in one state of the delivery: by a signal, or a change of the record where no run is open. The
- * change is false where the state moved in between. What belongs to the record needs no engine that can be reached.
- */
-type Plan = { owner: 'workflow' | 'record'; signal: OperatorSignal; change: Change };
-
 /** The state can change between reading it and acting on it; each round reads it again. */
 const ROUNDS = 5;
-/** Between rounds: an attempt of the express lane that is under way mostly ends meanwhile, and then its outcome counts. */
-const ROUND_WAIT_MS = 200;
+/** How often it is looked whether an attempt that was claimed a moment ago has come to an end, or was given back. */
+const LOOK_EVERY_MS = 50;
 
 /** An attempt now, whatever the schedule says; an ended delivery starts anew. */
 export function retryNow(services: Services, delivery: Delivery, who: Who): Promise<void> {
-  const signal = { name: 'replay', by: toPublicId('apiKey', who.actor) } as const;
-  const byHand = { tenantId: who.tenantId, trigger: 'manual', askedBy: who.actor } as const;
-  return act(services, delivery, who, 'delivery.retry', ({ id, state, webhookDeleted }) => {
-    switch (state) {
-      case 'pending':
-      case 'held':
-        return { owner: 'record', signal, change: (db) => markTrigger(db, id, 'manual', who.actor) };
-      case 'in_progress':
-      case 'retrying':
-        return { owner: 'workflow', signal, change: (db) => releaseToQueue(db, id, 'manual', who.actor) };
-      case 'delivered':
-      case 'failed':
-      case 'cancelled':
-        if (webhookDeleted) throw new ApiError('state_conflict', 'The webhook of this delivery was deleted.');
-        return {
-          owner: 'record',
-          signal: { ...signal, anew: true },
+  const { tenantId, actor } = who;
+  return inRounds(
+    services,
+    delivery,
+    who,
+    'delivery.retry',
+    {},
+    async (tx, { id, state, cancelAsked, webhookDeleted }) => {
+      switch (state) {
+        case 'pending':
+        case 'held':
+        case 'in_progress':
+        case 'retrying':
+          if (cancelAsked) throw new ApiError('state_conflict', 'The delivery is being cancelled.');
+          return askForAttempt(tx, id, actor);
+        case 'delivered':
+        case 'failed':
+        case 'cancelled': {
+          if (webhookDeleted) throw new ApiError('state_conflict', 'The webhook of this delivery was deleted.');
           // Someone waits for it: ahead of what was published meanwhile.
-          change: async (db) => (await reopenEnded(db, [id], { ...byHand, lane: 'high' })).length > 0,
-        };
-    }
-  });
+          const how = { tenantId, trigger: 'manual', askedBy: actor, lane: 'high' } as const;
+          return (await reopenEnded(tx, [id], how)).length > 0;
+        }
+      }
+    },
+  );
 }
 
-/** Ends a delivery that has not ended; an attempt under way is not torn down, and counts if it succeeds. */
-export function cancelNow(services: Services, delivery: Delivery, who: Who): Promise<void> {
-  const signal = { name: 'cancel', by: toPublicId('apiKey', who.actor) } as const;
-  return act(services, delivery, who, 'delivery.cancel', ({ id, state }, lastRound) => {
+/**
+ * Ends a delivery that has not ended. An attempt that is under way is not torn down, and counts if it succeeds; none begins
+ * after this has resolved.
+ */
+export async function cancelNow(services: Services, delivery: Delivery, who: Who): Promise<void> {
+  let cancelled: Cancelled | undefined;
+  await inRounds(services, delivery, who, 'delivery.cancel', {}, async (tx, { id, state }) => {
     switch (state) {
       case 'pending':
       case 'held':
-        return { owner: 'record', signal, change: (db) => cancelDelivery(db, id, 'if_waiting') };
       case 'in_progress':
       case 'retrying':
-        // Nobody waits for longer: then what comes of the attempt is only logged.
-        return {
-          owner: 'workflow',
-          signal,
-          change: (db) => cancelDelivery(db, id, lastRound ? 'always' : 'unless_express'),
-        };
+        cancelled = await cancelDelivery(tx, id);
+        return cancelled !== undefined;
       case 'cancelled':
-        return { owner: 'record', signal, change: async () => true };
+        return true;
       case 'delivered':
       case 'failed':
         throw new ApiError('state_conflict', `The delivery is already ${state}.`);
     }
   });
+  services.engine.tell(delivery.id, { name: 'cancel', by: toPublicId('apiKey', who.actor), recorded: true });
+  if (cancelled?.state === 'asked') await untilBegun(services, delivery.id, who.tenantId, cancelled.beginsWithinMs);
 }
 
 /** Moves the next attempt of a delivery that waits for one. */
-export function rescheduleTo(services: Services, delivery: Delivery, at: Date, who: Who): Promise<void> {
-  const signal = { name: 'reschedule', by: toPublicId('apiKey', who.actor), atMs: at.getTime() } as const;
-  const plan = ({ id, state }: Delivery): Plan => {
-    if (state !== 'retrying') {
+export async function rescheduleTo(services: Services, delivery: Delivery, at: Date, who: Who): Promise<void> {
+  let moves: number | undefined;
+  await inRounds(services, delivery, who, 'delivery.reschedule', { at }, async (tx, { id, state, cancelAsked }) => {
+    if (state !== 'retrying' || cancelAsked) {
       throw new ApiError(
         'state_conflict',
         `Only a delivery that waits for its next attempt has a time to move; this one is ${state}.`,
       );
     }
-    // Where its workflow is lost, the record keeps the wish and the reconciler starts a new one once the time is past.
-    return { owner: 'workflow', signal, change: (db) => setNextAttempt(db, id, at) };
-  };
-  return act(services, delivery, who, 'delivery.reschedule', plan, { at });
+    moves = await moveNextAttempt(tx, id, at);
+    return moves !== undefined;
+  });
+  const by = toPublicId('apiKey', who.actor);
+  services.engine.tell(delivery.id, { name: 'reschedule', by, atMs: at.getTime(), moves: moves! });
 }
 
-async function act(
+/**
+ * Changes the record by what the delivery's state is, with its line in the audit log, both or neither. `change` answers
+ * false where the state has moved on, and throws where it refuses.
+ */
+async function inRounds(
   services: Services,
   delivery: Delivery,
   { tenantId, actor }: Who,
   action: string,
-  planFor: (delivery: Delivery, lastRound: boolean) => Plan,
-  details: Record<string, unknown> = {},
+  details: Record<string, unknown>,
+  change: (tx: Tx, delivery: Delivery) => Promise<boolean>,
 ): Promise<void> {
   const { kysely } = services.db;
   const entry: AuditEntry = { tenantId, actor, action, target: toPublicId('delivery', delivery.id), details };
   let current: Delivery | undefined = delivery;
   for (let round = 0; round < ROUNDS && current; round++) {
-    if (round > 0) await sleep(ROUND_WAIT_MS);
-    const plan = planFor(current, round === ROUNDS - 1);
-    if (await carryOut(services, plan, delivery.id, entry)) {
+    const seen: Delivery = current;
+    const changed = await kysely.transaction().execute(async (tx) => {
+      if (!(await change(tx, seen))) return false;
+      await writeAudit(tx, entry);
+      return true;
+    });
+    if (changed) {
       services.notifyWork();
       return;
     }
@@ -122,22 +125,17 @@ async function act(
   throw new ApiError('state_conflict', 'The delivery keeps changing its state; try again.');
 }
 
-/** The workflow's own signal is in the audit log before it is sent: it cannot be taken back. A change takes its entry along. */
-async function carryOut(
-  services: Services,
-  { owner, signal, change }: Plan,
-  id: string,
-  entry: AuditEntry,
-): Promise<boolean> {
-  const { kysely } = services.db;
-  if (owner === 'workflow') {
-    await writeAudit(kysely, entry);
-    return (await services.engine.signal(id, signal)) || change(kysely);
+/**
+ * What was claimed or loaded a moment ago may be sent yet: waits until it has come to an end or was given back, and is
+ * cancelled then, or so much time has passed that its POST has begun if it ever will.
+ */
+async function untilBegun(services: Services, id: string, tenantId: string, limitMs: number): Promise<void> {
+  const untilMs = performance.now() + limitMs;
+  while (performance.now() < untilMs) {
+    await sleep(LOOK_EVERY_MS);
+    const delivery = await findDelivery(services.db.kysely, tenantId, id);
+    if (delivery?.state === 'in_progress') continue;
+    await endCancelled(services.db.kysely, id, 'asked');
+    return;
   }
-  const signalled = await services.engine.signal(id, signal).catch(() => false);
-  return kysely.transaction().execute(async (tx) => {
-    const changed = signalled || (await change(tx));
-    if (changed) await writeAudit(tx, entry);
-    return changed;
-  });
 }

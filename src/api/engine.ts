@@ -1,46 +1,41 @@
-import { type Client, WorkflowNotFoundError } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import { workflowId } from '../domain/names';
 import type { WorkflowStatus } from '../workflows/contract';
-import { ApiError } from './errors';
 
 /** A query without a live worker hangs until its deadline; the database answers after this long. */
 const QUERY_LIMIT_MS = 1_000;
-const SIGNAL_LIMIT_MS = 5_000;
-const GRPC_NOT_FOUND = 5;
+/** Nobody waits for it but a process that stops. */
+const SIGNAL_LIMIT_MS = 2_000;
 
-/** The signals that an operator may send to a delivery's workflow. */
+/** What a delivery's workflow is told of an operator's wish. */
 export type OperatorSignal =
-  /** `anew`: the delivery had ended when this was asked for. */
-  | { name: 'replay'; by: string; anew?: true }
-  | { name: 'cancel'; by: string }
-  | { name: 'reschedule'; by: string; atMs: number };
+  /** Both stand in the record before they are sent. */
+  { name: 'cancel'; by: string; recorded: true } | { name: 'reschedule'; by: string; atMs: number; moves: number };
 
 /** The running side of deliveries, as far as the API needs it. */
 export type Engine = {
-  /**
-   * Sends a signal. False where the delivery has no running workflow.
-   * @throws ApiError engine_unavailable
-   */
-  signal(deliveryId: string, signal: OperatorSignal): Promise<boolean>;
+  /** Tells the delivery's workflow, where one runs; best effort, returns at once. */
+  tell(deliveryId: string, signal: OperatorSignal): void;
   /** The live status, or undefined on any error: the caller then answers from Postgres. */
   status(deliveryId: string): Promise<WorkflowStatus | undefined>;
   /** Where a person sees the workflow, if the installation has a web UI. */
   uiUrl(deliveryId: string): string | undefined;
   reachable(): Promise<boolean>;
+  /** Waits for what is being told: its connection must stay open until then. */
+  settled(): Promise<void>;
 };
 
 export function createEngine(client: Client, namespace: string, uiUrl: string | undefined): Engine {
+  const underWay = new Set<Promise<void>>();
   return {
-    async signal(deliveryId, { name, ...details }) {
-      try {
-        await client.withDeadline(Date.now() + SIGNAL_LIMIT_MS, () =>
+    tell(deliveryId, { name, ...details }) {
+      const told: Promise<void> = client
+        .withDeadline(Date.now() + SIGNAL_LIMIT_MS, () =>
           client.workflow.getHandle(workflowId(deliveryId)).signal(name, details),
-        );
-        return true;
-      } catch (error) {
-        if (error instanceof WorkflowNotFoundError || grpcCode(error) === GRPC_NOT_FOUND) return false;
-        throw new ApiError('engine_unavailable', 'The workflow engine cannot be reached. Try again in a moment.');
-      }
+        )
+        .catch(() => undefined)
+        .finally(() => underWay.delete(told));
+      underWay.add(told);
     },
 
     async status(deliveryId) {
@@ -66,10 +61,7 @@ export function createEngine(client: Client, namespace: string, uiUrl: string | 
         return false;
       }
     },
-  };
-}
 
-function grpcCode(error: unknown): number | undefined {
-  const { code, cause } = (error ?? {}) as { code?: number; cause?: { code?: number } };
-  return code ?? cause?.code;
+    settled: async () => void (await Promise.allSettled(underWay)),
+  };
 }

@@ -59,10 +59,11 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
     const client = new Client({ connection, namespace: config.TEMPORAL_NAMESPACE });
     const publisher = createPublisher(db.pool);
     const notify = createNotifier(db, publisher);
+    const engine = createEngine(client, config.TEMPORAL_NAMESPACE, config.TEMPORAL_UI_URL);
     const services = {
       db,
       secretBox,
-      engine: createEngine(client, config.TEMPORAL_NAMESPACE, config.TEMPORAL_UI_URL),
+      engine,
       replays: createReplayEngine(client, config.POSTHORN_TASK_QUEUE),
       publisher,
       publishRules: createPublishRules(db),
@@ -99,6 +100,7 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
       url: server.url,
       async stop() {
         await server.close();
+        await engine.settled();
         await release();
       },
     };

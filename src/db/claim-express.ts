@@ -3,12 +3,14 @@ import type { Trigger } from '../domain/delivery';
 import type { Claim } from './claim';
 import { type LaneRow, progress } from './claim-cursors';
 import { CLAIM_LANES, CLAIM_ROWS, type ClaimRequest, claimValues } from './claim-rows';
-import { type AttemptFacts, bodyOf, SEALED_SECRETS, type WebhookFacts } from './load-attempt';
+import { type AttemptFacts, bodyOf, sealedSecretsOf, type WebhookFacts } from './load-attempt';
 
 /** A claimed delivery with all that its attempt needs, as it stood when it was claimed. */
 export type ExpressDelivery = Pick<AttemptFacts, 'tenantId' | 'eventId' | 'eventType' | 'body'> & {
   deliveryId: string;
   webhookId: string;
+  /** The id under which it is held. */
+  holder: number;
   queue: NonNullable<AttemptFacts['queue']>;
   /** Absent where it was deleted meanwhile. */
   webhook: ClaimedWebhook | undefined;
@@ -31,21 +33,22 @@ const CLAIM_EXPRESS = {
   name: 'claim-express',
   text: `${CLAIM_ROWS}
 select c.delivery_id, c.tenant_id, c.webhook_id, c.event_id, c.event_type, c.seq, c.attempt, c.step, c.trigger,
+  c.cancel_asked, greatest(0, extract(epoch from c.next_attempt_at - now()) * 1000)::float8 remaining_ms,
   greatest(0, extract(epoch from now() - c.cycle_started_at) * 1000)::float8 elapsed_ms,
   d.minimal, e.key_fields, e.body, null::json webhook,
   null::smallint lane, null::int scanned, null::uuid reached, null::uuid served, null::int taken, null::float8 wait_ms
 from claimed c join deliveries d on d.id = c.delivery_id join events e on e.id = c.event_id
 union all
-select null, null, w.id, null, null, null, null, null, null, null, null, null, null,
+select null, null, w.id, null, null, null, null, null, null, null, null, null, null, null, null,
   json_build_object('id', w.id, 'url', w.url, 'host', w.host, 'timeoutMs', w.timeout_ms, 'retryPolicy', w.retry_policy,
     'signatureStyles', w.signature_styles, 'sealedHeaders', w.sealed_headers,
     'cap', (select o.cap from open o where o.webhook_id = w.id limit 1),
     'paced', (select o.paced from open o where o.webhook_id = w.id limit 1),
-    'sealedSecrets', coalesce(${SEALED_SECRETS}, '[]')),
+    'sealedSecrets', coalesce(${sealedSecretsOf('w')}, '[]')),
   null, null, null, null, null, null
 from webhooks w where w.id = any(array(select distinct webhook_id from picked)) and w.deleted_at is null
 union all
-select null, null, null, null, null, null, null, null, null, null, null, null, null, null, ${CLAIM_LANES}`,
+select null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, ${CLAIM_LANES}`,
 };
 
 type DeliveryRow = {
@@ -58,6 +61,8 @@ type DeliveryRow = {
   attempt: number;
   step: number;
   trigger: Trigger;
+  cancel_asked: boolean;
+  remaining_ms: number | null;
   elapsed_ms: number | null;
   minimal: boolean;
   key_fields: string[] | null;
@@ -78,12 +83,14 @@ export async function claimExpress(pool: Pool, request: ClaimRequest): Promise<C
     else lanes.push(row);
   }
   return {
-    deliveries: deliveries.sort((a, b) => a.seq - b.seq).map((row) => toDelivery(row, webhooks.get(row.webhook_id))),
+    deliveries: deliveries
+      .sort((a, b) => a.seq - b.seq)
+      .map((row) => toDelivery(row, webhooks.get(row.webhook_id), request.holder)),
     ...progress(request, lanes),
   };
 }
 
-function toDelivery(row: DeliveryRow, webhook: ClaimedWebhook | undefined): ExpressDelivery {
+function toDelivery(row: DeliveryRow, webhook: ClaimedWebhook | undefined, holder: number): ExpressDelivery {
   return {
     deliveryId: row.delivery_id,
     tenantId: row.tenant_id,
@@ -93,13 +100,18 @@ function toDelivery(row: DeliveryRow, webhook: ClaimedWebhook | undefined): Expr
     body: bodyOf(row),
     queue: {
       timed: false,
-      remainingMs: 0,
+      waits: row.remaining_ms !== null,
+      remainingMs: row.remaining_ms ?? 0,
       attempt: row.attempt,
       step: row.step,
       elapsedMs: row.elapsed_ms ?? 0,
       trigger: row.trigger,
-      express: true,
+      heldBy: 'nobody',
+      cancelAsked: row.cancel_asked,
+      movedAway: false,
+      moves: 0,
     },
+    holder,
     webhook,
   };
 }

@@ -1,6 +1,8 @@
 import type { DeliveryLane, FirstAttempt } from '../domain/first-attempt';
 import { LANES } from '../domain/lanes';
 import type { Turn } from './claim-cursors';
+import { ARRIVAL_TIME, BREAKER_IS_OPEN, LONGEST_LEASE, SLOT_IS_TAKEN } from './gates';
+import { LIVE_HOLDERS } from './lease-holders';
 
 export type ClaimRequest = Turn & {
   /** Rows this process may hold of one webhook, at most; the webhook's own caps count as well. */
@@ -8,6 +10,8 @@ export type ClaimRequest = Turn & {
   /** Rows this process holds now, by webhook. */
   held: ReadonlyMap<string, number>;
   leaseMs: number;
+  /** Under which id this process holds what it takes. */
+  holder: number;
   /** The lane that takes the rows, and whose webhooks: those of these modes. */
   taker: Taker;
 };
@@ -32,11 +36,16 @@ export type Taker = {
  *
  * Only webhooks whose attempts the taker makes are looked at.
  *
+ * A row is free where no attempt of it is under way at a worker that lives, whatever the clock says; one whose workflow
+ * was started and has not begun its attempt is left alone for the time of its lease. The express lane may send what it
+ * takes at any moment, so its claim says which attempt (`posting`); a workflow's attempt says so when it begins.
+ *
  * It does not wait for the disk (`synchronous_commit` for this transaction only): what a crash of the server may take
  * with it are leases of the last moment, whose deliveries are then claimed again.
  */
 export const CLAIM_ROWS = `
 with recursive hurry as materialized (select set_config('synchronous_commit', 'off', true)),
+${LIVE_HOLDERS},
 ready(lane, webhook_id, n) as (
   select s.lane, (select q.webhook_id from delivery_queue q
     where not q.timed and q.lane = s.lane and q.webhook_id > s.cursor order by q.webhook_id limit 1), 1
@@ -53,16 +62,16 @@ open as materialized (
   from ready r join webhook_gates g using (webhook_id)
   left join unnest($4::uuid[], $5::int[]) m(webhook_id, held) using (webhook_id)
   where coalesce(g.first_attempt, $9::text) = any($10::text[])
-    and g.status = 'active' and not g.unverified and g.blocked_until <= now() and coalesce(g.breaker_until <= now(), true)),
+    and g.status = 'active' and not g.unverified and g.blocked_until <= now() and not ${BREAKER_IS_OPEN}),
 serial as materialized (
   select g.webhook_id, least(o.k,
     case when g.ordered or g.breaker_until is not null then 1 end,
     case when g.rate_per_second is not null then least(g.burst,
-      floor(extract(epoch from now() - g.tat) * g.rate_per_second)) end)::int k
+      floor(extract(epoch from now() - ${ARRIVAL_TIME}) * g.rate_per_second)) end)::int k
   from (select distinct webhook_id, k from open where serial) o join webhook_gates g using (webhook_id)
-  where (g.slot_until < now() or not (g.ordered or g.breaker_until is not null))
-    and coalesce(g.breaker_until <= now(), true)
-    and (g.rate_per_second is null or g.tat <= now() - interval '1 s' / g.rate_per_second)
+  where not (${SLOT_IS_TAKEN} and (g.ordered or g.breaker_until is not null))
+    and not ${BREAKER_IS_OPEN}
+    and (g.rate_per_second is null or ${ARRIVAL_TIME} <= now() - interval '1 s' / g.rate_per_second)
   for update of g skip locked),
 taken as materialized (
   select p.delivery_id, p.seq, o.webhook_id, o.lane, o.rank, o.k
@@ -72,7 +81,9 @@ taken as materialized (
     order by c.rank, c.webhook_id) o
   cross join lateral (
     select delivery_id, seq from delivery_queue
-    where not timed and lane = o.lane and webhook_id = o.webhook_id and lease_until < now()
+    where not timed and lane = o.lane and webhook_id = o.webhook_id and case when posting is null
+      then lease_until < now() or lease_until > now() + interval '${LONGEST_LEASE}'
+      else holder <> all((select ids from live)::int[]) end
     order by seq limit o.k for update skip locked) p
   where not o.ordered or p.seq = least(${oldest('not timed and lane = 0')}, ${oldest('not timed and lane = 1')},
     ${oldest('not timed and lane = 2')}, ${oldest('timed')})
@@ -87,13 +98,14 @@ gate as (
     slot_until = case when g.ordered or g.breaker_until is not null then now() + $8::int * interval '1 ms'
       else g.slot_until end,
     tat = case when g.rate_per_second is null then g.tat else
-      greatest(g.tat, now() - g.burst * interval '1 s' / g.rate_per_second) + p.n * interval '1 s' / g.rate_per_second end
+      greatest(${ARRIVAL_TIME}, now() - g.burst * interval '1 s' / g.rate_per_second) + p.n * interval '1 s' / g.rate_per_second end
   from (select webhook_id, count(*) n, array_agg(delivery_id) ids from picked
     where webhook_id in (select webhook_id from serial) group by 1) p
   where g.webhook_id = p.webhook_id
   returning g.webhook_id, g.tat),
 claimed as (
-  update delivery_queue q set lease_until = now() + $8::int * interval '1 ms', express = $11::boolean
+  update delivery_queue q set lease_until = now() + $8::int * interval '1 ms', express = $11::boolean,
+    holder = $12::int, posting = case when $11::boolean then q.attempt + 1 end
   where q.delivery_id = any(array(select delivery_id from picked))
   returning q.*)`;
 
@@ -103,7 +115,7 @@ export const CLAIM_LANES = `
   (select t.webhook_id from taken t where t.lane = s.lane order by t.webhook_id desc limit 1) served,
   (select count(*) from taken)::int taken,
   (select min(extract(epoch from due_at - now()) * 1000) from (
-    select coalesce(t.tat, g.tat) + interval '1 s' / g.rate_per_second as due_at
+    select coalesce(t.tat, ${ARRIVAL_TIME}) + interval '1 s' / g.rate_per_second as due_at
     from open o join webhook_gates g using (webhook_id) left join gate t using (webhook_id)
     where g.rate_per_second is not null) due where due_at > now())::float8 wait_ms
 from (select distinct on (lane) * from ready where webhook_id is not null order by lane, n desc) s`;
@@ -127,5 +139,6 @@ export function claimValues({ taker, ...request }: ClaimRequest): unknown[] {
     taker.installation,
     taker.modes,
     taker.lane === 'express',
+    request.holder,
   ];
 }

@@ -1,7 +1,11 @@
 import { type Kysely, sql } from 'kysely';
 import type { EndState, Trigger } from '../domain/delivery';
 import { uuidFloor, uuidTimeMs } from '../domain/ids';
+import { LANES } from '../domain/lanes';
+import { CLAIM_FRESH_MS, LEASE_MS } from '../domain/limits';
 import type { QueuedDelivery } from './claim';
+import { ARRIVAL_TIME, SLOT_IS_TAKEN } from './gates';
+import { IN_FLIGHT, LIVE_HOLDERS } from './lease-holders';
 import type { Tables } from './tables';
 
 /**
@@ -16,25 +20,21 @@ import type { Tables } from './tables';
 
 type Db = Kysely<Tables>;
 
-/** Gives a delivery back to the queue behind its shut gate, keeping its attempt count and who asked for the attempt. */
-export async function requeueDelivery(db: Db, deliveryId: string, trigger: Trigger): Promise<void> {
-  await sql`
-    with q as (
-      update delivery_queue set timed = false, lease_until = 'epoch', next_attempt_at = null, trigger = ${trigger}
-      where delivery_id = ${deliveryId} returning webhook_id)
-    update webhook_gates g set slot_delivery_id = null, slot_until = 'epoch'
-    from q where g.webhook_id = q.webhook_id and g.slot_delivery_id = ${deliveryId}`.execute(db);
-}
+/** In an update of a queue row: nobody holds it. */
+const LET_GO = sql`holder = null, posting = null`;
 
 /**
- * Holds a row while a later attempt runs, so that people see `in_progress`. False where the delivery has ended, or the
- * express lane has just claimed it.
+ * Gives a delivery back to the queue behind its shut gate, keeping its attempt count and who asked for the attempt; for
+ * whom holds it.
  */
-export async function leaseForRetry(db: Db, deliveryId: string, leaseMs: number): Promise<boolean> {
-  const { numAffectedRows } = await sql`
-    update delivery_queue set lease_until = now() + ${leaseMs}::int * interval '1 ms', express = false
-    where delivery_id = ${deliveryId} and not (express and lease_until > now())`.execute(db);
-  return (numAffectedRows ?? 0n) > 0n;
+export async function requeueDelivery(db: Db, deliveryId: string, trigger: Trigger, holder: number): Promise<void> {
+  await sql`
+    with q as (
+      update delivery_queue set timed = false, lease_until = 'epoch', next_attempt_at = null, trigger = ${trigger},
+        ${LET_GO}
+      where delivery_id = ${deliveryId} and holder = ${holder} returning webhook_id)
+    update webhook_gates g set slot_delivery_id = null, slot_until = 'epoch'
+    from q where g.webhook_id = q.webhook_id and g.slot_delivery_id = ${deliveryId}`.execute(db);
 }
 
 /**
@@ -43,15 +43,16 @@ export async function leaseForRetry(db: Db, deliveryId: string, leaseMs: number)
  * claim then sees to the delivery in its turn.
  */
 export async function takeTurn(db: Db, deliveryId: string, webhookId: string, leaseMs: number): Promise<boolean> {
+  const arrivalTime = sql.raw(ARRIVAL_TIME);
   const { numAffectedRows } = await sql`
     update webhook_gates g set
       slot_delivery_id = case when g.ordered then ${deliveryId}::uuid else g.slot_delivery_id end,
       slot_until = case when g.ordered then now() + ${leaseMs}::int * interval '1 ms' else g.slot_until end,
       tat = case when g.rate_per_second is null then g.tat else
-        greatest(g.tat, now() - g.burst * interval '1 s' / g.rate_per_second) + interval '1 s' / g.rate_per_second end
+        greatest(${arrivalTime}, now() - g.burst * interval '1 s' / g.rate_per_second) + interval '1 s' / g.rate_per_second end
     where g.webhook_id = ${webhookId} and exists (select from delivery_queue where delivery_id = ${deliveryId})
-      and (g.rate_per_second is null or g.tat <= now() - interval '1 s' / g.rate_per_second)
-      and (not g.ordered or g.slot_delivery_id = ${deliveryId} or (g.slot_until < now() and not exists (
+      and (g.rate_per_second is null or ${arrivalTime} <= now() - interval '1 s' / g.rate_per_second)
+      and (not g.ordered or g.slot_delivery_id = ${deliveryId} or (not ${sql.raw(SLOT_IS_TAKEN)} and not exists (
         select from delivery_queue own, delivery_queue q
         where own.delivery_id = ${deliveryId} and q.webhook_id = ${webhookId} and q.seq < own.seq
           and not q.timed and q.lane = any('{0,1,2}')) and not exists (
@@ -62,50 +63,121 @@ export async function takeTurn(db: Db, deliveryId: string, webhookId: string, le
   return (numAffectedRows ?? 0n) > 0n;
 }
 
-/** Gives a claimed row back before its lease is over, and with it the slot of an ordered webhook. */
-export async function releaseLease(db: Db, deliveryId: string): Promise<void> {
+/** Lets go of an attempt that was fenced and not made. */
+export async function unfence(db: Db, deliveryId: string, holder: number): Promise<void> {
+  await sql`
+    update delivery_queue set ${LET_GO}, lease_until = 'epoch'
+    where delivery_id = ${deliveryId} and holder = ${holder}`.execute(db);
+}
+
+/** Gives a claimed row back whose workflow could not be started, and with it the slot of an ordered webhook. */
+export async function releaseLease(db: Db, deliveryId: string, holder: number): Promise<void> {
   await sql`
     with q as (
-      update delivery_queue set lease_until = 'epoch' where delivery_id = ${deliveryId} and not timed
+      update delivery_queue set lease_until = 'epoch', holder = null
+      where delivery_id = ${deliveryId} and not timed and holder = ${holder} and posting is null
       returning webhook_id)
     update webhook_gates g set slot_delivery_id = null, slot_until = 'epoch'
     from q where g.webhook_id = q.webhook_id and g.slot_delivery_id = ${deliveryId}`.execute(db);
 }
 
-/** The same for rows that the express lane has claimed and not begun with. */
-export async function releaseLeases(db: Db, deliveryIds: readonly string[]): Promise<void> {
+/**
+ * Gives rows back that the express lane has claimed under this id and not begun with; nobody takes them for `waitMs`.
+ */
+export async function releaseExpress(
+  db: Db,
+  deliveryIds: readonly string[],
+  holder: number,
+  waitMs = 0,
+): Promise<void> {
+  const leaseUntil = waitMs > 0 ? sql`now() + ${waitMs}::int * interval '1 ms'` : sql`'epoch'`;
   await sql`
     with q as (
-      update delivery_queue set lease_until = 'epoch', express = false
-      where delivery_id = any(${deliveryIds}::uuid[]) and not timed and express returning delivery_id, webhook_id)
+      update delivery_queue set lease_until = ${leaseUntil}, express = false, ${LET_GO}
+      where delivery_id = any(array(
+        select delivery_id from delivery_queue
+        where delivery_id = any(${deliveryIds}::uuid[]) and express and holder = ${holder}
+        order by delivery_id for update))
+      returning delivery_id, webhook_id)
     update webhook_gates g set slot_delivery_id = null, slot_until = 'epoch'
     from q where g.webhook_id = q.webhook_id and g.slot_delivery_id = q.delivery_id`.execute(db);
 }
 
 /**
- * Ends a delivery as cancelled. `if_waiting` leaves one alone that an attempt or a timer holds (the workflow must be
- * asked); `unless_express` one that the express lane is attempting; `always` is for the workflow itself, and for one whose
- * workflow is gone. True where it was cancelled now.
+ * What became of a wish to cancel: met, or noted in the row for the attempt that is in flight. Where that was claimed or
+ * loaded a moment ago, its POST may still begin within `beginsWithinMs`, and no later.
  */
-export async function cancelDelivery(
+export type Cancelled = { state: 'cancelled' } | { state: 'asked'; beginsWithinMs: number };
+
+/**
+ * Ends a delivery as cancelled. Nobody can send it from then on: whoever would has to find its row. Where an attempt is in
+ * flight the row keeps the wish, and the record of that attempt meets it. Undefined where the delivery had ended.
+ */
+export async function cancelDelivery(db: Db, deliveryId: string): Promise<Cancelled | undefined> {
+  const { rows } = await sql<{ in_flight: boolean; begins_within_ms: number }>`
+    with q as materialized (
+      select q.delivery_id, q.webhook_id, q.attempt, ${sql.raw(IN_FLIGHT)} as in_flight,
+        extract(epoch from q.lease_until - now())::float8 * 1000 - ${LEASE_MS - CLAIM_FRESH_MS}::int as begins_within_ms
+      from delivery_queue q where q.delivery_id = ${deliveryId} for update of q),
+    asked as (
+      update delivery_queue set cancel_asked = true
+      where delivery_id = any(array(select delivery_id from q where in_flight))),
+    ${endAsCancelled('(select * from q where not in_flight)')}
+    select in_flight, begins_within_ms from q`.execute(db);
+  const row = rows[0];
+  if (!row) return undefined;
+  if (!row.in_flight) return { state: 'cancelled' };
+  // A clock that was set makes it longer or shorter, but never longer than this.
+  return { state: 'asked', beginsWithinMs: Math.min(Math.max(row.begins_within_ms, 0), CLAIM_FRESH_MS) };
+}
+
+/**
+ * Ends a delivery whose webhook was deleted, or that was to be cancelled (`asked`) and is in flight at nobody but `holder`.
+ * True where it was ended now.
+ */
+export async function endCancelled(
   db: Db,
   deliveryId: string,
-  mode: 'if_waiting' | 'unless_express' | 'always',
+  because: 'deleted' | 'asked',
+  holder: number | null = null,
 ): Promise<boolean> {
-  const waiting = {
-    if_waiting: sql`and not timed and lease_until <= now()`,
-    unless_express: sql`and not (express and lease_until > now())`,
-    always: sql``,
-  }[mode];
-  const { numAffectedRows } = await sql`
-    with q as (
-      delete from delivery_queue where delivery_id = ${deliveryId} ${waiting} returning webhook_id, attempt),
-    g as (
+  const idle = sql`(q.holder = ${holder}::int or not ${sql.raw(IN_FLIGHT)})`;
+  const asked = because === 'asked' ? sql`and q.cancel_asked and ${idle}` : sql``;
+  const { rows } = await sql`
+    with q as materialized (
+      select q.delivery_id, q.webhook_id, q.attempt from delivery_queue q
+      where q.delivery_id = ${deliveryId} ${asked} for update of q),
+    ${endAsCancelled('q')}
+    select from q`.execute(db);
+  return rows.length > 0;
+}
+
+/**
+ * Ends what was to be cancelled and whose attempt nobody is making (any more): its worker died, or gave it back. `limit` at a
+ * time; returns how many.
+ */
+export async function sweepCancelled(db: Db, limit: number): Promise<number> {
+  const { rows } = await sql`
+    with ${sql.raw(LIVE_HOLDERS)},
+    q as materialized (
+      select delivery_id, webhook_id, attempt from delivery_queue
+      where cancel_asked and (posting is null or holder <> all((select ids from live)::int[]))
+      order by delivery_id limit ${limit}::int for update skip locked),
+    ${endAsCancelled('q')}
+    select from q`.execute(db);
+  return rows.length;
+}
+
+/** Deletes the rows, gives their slots back and ends the deliveries. `rows` is a table of delivery_id, webhook_id, attempt. */
+function endAsCancelled(rows: string) {
+  return sql.raw(`gone as (
+      delete from delivery_queue where delivery_id = any(array(select delivery_id from ${rows} r))),
+    slots as (
       update webhook_gates g set slot_delivery_id = null, slot_until = 'epoch'
-      from q where g.webhook_id = q.webhook_id and g.slot_delivery_id = ${deliveryId})
-    update deliveries d set state = 'cancelled', ended_at = now(), attempt_count = q.attempt
-    from q where d.id = ${deliveryId} and d.state = 'pending'`.execute(db);
-  return (numAffectedRows ?? 0n) > 0n;
+      from ${rows} r where g.webhook_id = r.webhook_id and g.slot_delivery_id = r.delivery_id),
+    ended as (
+      update deliveries d set state = 'cancelled', ended_at = now(), attempt_count = r.attempt
+      from ${rows} r where d.id = r.delivery_id and d.state = 'pending')`);
 }
 
 /** How long a delivery still waits after this attempt, milliseconds. Undefined where it does not, or another was made. */
@@ -129,35 +201,42 @@ export async function findEnd(db: Db, deliveryId: string): Promise<Ended> {
 }
 
 /**
- * Makes a live delivery claimable now, for one whose workflow is gone. A lease is left to run out, and with it the
- * slot of an ordered webhook.
+ * Asks for an attempt of a live delivery now, whatever its timer says: it is claimable, ahead of others, and the wait that
+ * was running goes on after it. One that is in flight is attempted once more when that has come to nothing; one that waits
+ * behind a shut gate stays there. False where it has ended, or is being cancelled.
  */
-export async function releaseToQueue(db: Db, deliveryId: string, trigger: Trigger, askedBy: string): Promise<boolean> {
-  const { numAffectedRows } = await sql`
-    with g as (
-      update webhook_gates g set slot_until = q.lease_until
-      from delivery_queue q
-      where q.delivery_id = ${deliveryId} and g.webhook_id = q.webhook_id and g.slot_delivery_id = q.delivery_id)
-    update delivery_queue
-    set timed = false, next_attempt_at = null, trigger = ${trigger}, asked_by = ${askedBy}::uuid
-    where delivery_id = ${deliveryId}`.execute(db);
-  return (numAffectedRows ?? 0n) > 0n;
+export async function askForAttempt(db: Db, deliveryId: string, askedBy: string): Promise<boolean> {
+  const { rows } = await sql`
+    with q as materialized (
+      select q.delivery_id, q.webhook_id, ${sql.raw(IN_FLIGHT)} as in_flight from delivery_queue q
+      where q.delivery_id = ${deliveryId} and not q.cancel_asked for update of q),
+    slots as (
+      update webhook_gates g set slot_until = 'epoch'
+      from q where g.webhook_id = q.webhook_id and g.slot_delivery_id = q.delivery_id and not q.in_flight)
+    update delivery_queue d
+    set timed = false, trigger = 'manual', asked_by = ${askedBy}::uuid, lane = ${LANES.high}::smallint
+    from q where d.delivery_id = q.delivery_id
+    returning d.delivery_id`.execute(db);
+  return rows.length > 0;
 }
 
-/** Marks a delivery that waits in the queue as asked for by hand. False where something holds it already. */
-export async function markTrigger(db: Db, deliveryId: string, trigger: Trigger, askedBy: string): Promise<boolean> {
-  const { numAffectedRows } = await sql`
-    update delivery_queue set trigger = ${trigger}, asked_by = ${askedBy}
-    where delivery_id = ${deliveryId} and not timed and lease_until <= now()`.execute(db);
-  return (numAffectedRows ?? 0n) > 0n;
+/**
+ * Lets a delivery that waits wait for another time. Returns how often it was moved, this time included: an attempt that does
+ * not know of it is not made before the time. Undefined where the delivery does not wait, or not any more.
+ */
+export async function moveNextAttempt(db: Db, deliveryId: string, at: Date): Promise<number | undefined> {
+  const { rows } = await sql<{ moves: number }>`
+    update delivery_queue q set next_attempt_at = ${at}, moves = moves + 1
+    where delivery_id = ${deliveryId} and timed and not cancel_asked and not ${sql.raw(IN_FLIGHT)}
+    returning moves`.execute(db);
+  return rows[0]?.moves;
 }
 
-/** Lets a live delivery wait for another time. False where it has ended. */
-export async function setNextAttempt(db: Db, deliveryId: string, at: Date): Promise<boolean> {
-  const { numAffectedRows } = await sql`
-    update delivery_queue set timed = true, next_attempt_at = ${at}, lease_until = 'epoch'
-    where delivery_id = ${deliveryId}`.execute(db);
-  return (numAffectedRows ?? 0n) > 0n;
+/** The same for a workflow that was told by a signal alone. */
+export async function setNextAttempt(db: Db, deliveryId: string, at: Date): Promise<void> {
+  await sql`
+    update delivery_queue q set next_attempt_at = ${at}
+    where delivery_id = ${deliveryId} and timed and not ${sql.raw(IN_FLIGHT)}`.execute(db);
 }
 
 /** A retry this late that the express lane left to the engine, and that no workflow has taken up yet. */
@@ -170,10 +249,12 @@ const LEFT_BY_EXPRESS_MS = 10_000;
  */
 export async function takeOverdue(db: Db, overdueMs: number, limit: number) {
   const { rows } = await sql<QueuedDelivery>`
-    with due as materialized (
+    with ${sql.raw(LIVE_HOLDERS)},
+    due as materialized (
       select delivery_id from delivery_queue
       where timed and next_attempt_at < now() - ${Math.min(overdueMs, LEFT_BY_EXPRESS_MS)}::int * interval '1 ms'
-        and (express or next_attempt_at < now() - ${overdueMs}::int * interval '1 ms') and lease_until < now()
+        and (express or next_attempt_at < now() - ${overdueMs}::int * interval '1 ms')
+        and (posting is null or holder <> all((select ids from live)::int[]))
       order by next_attempt_at limit ${limit}::int for update skip locked)
     update delivery_queue q set next_attempt_at = now()
     from webhooks w

@@ -3,6 +3,8 @@ import { type DeliveryState, type EndState, type HeldBecause, visibleState } fro
 import type { DeliveryLane } from '../domain/first-attempt';
 import { uuidFloor } from '../domain/ids';
 import { sameTimeBounds } from './control';
+import { ARRIVAL_TIME, BREAKER_IS_OPEN, SLOT_IS_TAKEN } from './gates';
+import { IN_FLIGHT } from './lease-holders';
 import type { Tables } from './tables';
 
 type Db = Kysely<Tables>;
@@ -25,6 +27,8 @@ export type Delivery = {
   /** Null: not claimed yet. */
   lane: DeliveryLane | null;
   webhookDeleted: boolean;
+  /** It ends with the attempt that is in flight, if that does not succeed. */
+  cancelAsked: boolean;
 };
 
 export type DeliveryFilter = {
@@ -62,6 +66,9 @@ export async function listDeliveries(db: Db, tenantId: string, filter: DeliveryF
   return (await query.execute()).map(toDelivery);
 }
 
+/** The POST of an attempt is under way, or may begin at any moment. */
+const inFlight = sql.raw(IN_FLIGHT);
+
 /** SQL for the rule of `visibleState`; the mapper below applies the same rule to each row. */
 function stateIs(state: DeliveryState) {
   const shut = sql`coalesce(${heldBecause} is not null, false)`;
@@ -71,16 +78,18 @@ function stateIs(state: DeliveryState) {
     case 'cancelled':
       return sql<boolean>`d.state = ${state}`;
     case 'in_progress':
-      return sql<boolean>`d.state = 'pending' and q.lease_until > now()`;
+      return sql<boolean>`d.state = 'pending' and ${inFlight}`;
     case 'retrying':
-      return sql<boolean>`d.state = 'pending' and q.timed and q.lease_until <= now()`;
+      return sql<boolean>`d.state = 'pending' and q.timed and not ${inFlight}`;
     case 'held':
-      return sql<boolean>`d.state = 'pending' and not q.timed and q.lease_until <= now() and ${shut}`;
+      return sql<boolean>`d.state = 'pending' and not q.timed and not ${inFlight} and ${shut}`;
     case 'pending':
       return sql<boolean>`d.state = 'pending' and
-        (q.delivery_id is null or (not q.timed and q.lease_until <= now() and not ${shut}))`;
+        (q.delivery_id is null or (not q.timed and not ${inFlight} and not ${shut}))`;
   }
 }
+
+const OTHERS_HAVE_SLOT = `(${SLOT_IS_TAKEN} and g.slot_delivery_id is distinct from d.id)`;
 
 /**
  * Why a waiting delivery is not sent, from its webhook's gate; null where nothing holds it. The claim goes by the same
@@ -90,9 +99,9 @@ const heldBecause = sql<HeldBecause | null>`
   case when g.status in ('paused', 'disabled') then g.status
     when g.unverified then 'unverified'
     when g.blocked_until > now() then 'throttled'
-    when g.breaker_until > now() or (g.breaker_until is not null and g.slot_until > now()) then 'circuit_open'
-    when g.ordered and g.slot_until > now() then 'ordered'
-    when g.tat > now() - interval '1 s' / g.rate_per_second then 'rate_limited' end`;
+    when ${sql.raw(BREAKER_IS_OPEN)} or (g.breaker_until is not null and ${sql.raw(OTHERS_HAVE_SLOT)}) then 'circuit_open'
+    when g.ordered and ${sql.raw(OTHERS_HAVE_SLOT)} then 'ordered'
+    when ${sql.raw(ARRIVAL_TIME)} > now() - interval '1 s' / g.rate_per_second then 'rate_limited' end`;
 
 /** The delivery that goes first of an ordered webhook: the oldest that has not ended. */
 export async function findHead(db: Db, tenantId: string, webhookId: string): Promise<string | undefined> {
@@ -142,23 +151,24 @@ function selectDeliveries(db: Db, tenantId: string) {
       'q.timed',
       'q.attempt',
       'q.next_attempt_at',
+      'q.cancel_asked',
       heldBecause.as('held_because'),
       sql<boolean>`g.webhook_id is null`.as('webhook_deleted'),
-      sql<boolean | null>`q.lease_until > now()`.as('leased'),
+      sql<boolean>`${inFlight}`.as('in_flight'),
     ])
     .where('d.tenant_id', '=', tenantId);
 }
 
 /** While it lives, its queue row says it; one that was reopened keeps the lane of its last end until it is claimed. */
-function laneOf({ lane, express, leased, attempt }: DeliveryRow): DeliveryLane | null {
-  if (!leased && !attempt) return lane;
+function laneOf({ lane, express, in_flight, attempt }: DeliveryRow): DeliveryLane | null {
+  if (!in_flight && !attempt) return lane;
   return express ? 'express' : 'workflow';
 }
 
 type DeliveryRow = Awaited<ReturnType<ReturnType<typeof selectDeliveries>['execute']>>[number];
 
 function toDelivery(row: DeliveryRow): Delivery {
-  const queue = row.timed === null ? undefined : { timed: row.timed, leased: row.leased === true };
+  const queue = row.timed === null ? undefined : { timed: row.timed, inFlight: row.in_flight };
   const shut = row.held_because ?? undefined;
   const state = visibleState(row.state as 'pending' | EndState, queue, shut);
   return {
@@ -177,5 +187,6 @@ function toDelivery(row: DeliveryRow): Delivery {
     minimal: row.minimal,
     lane: laneOf(row),
     webhookDeleted: row.webhook_deleted,
+    cancelAsked: row.cancel_asked === true,
   };
 }

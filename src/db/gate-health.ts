@@ -1,3 +1,5 @@
+import { BREAKER_IS_OPEN } from './gates';
+
 /** Without a cap of its own, a webhook's adaptive cap starts from this: the installation's default per worker. */
 const USUAL_CAP = 20;
 /** A receiver that asks for less without saying for how long: doubled with every failure in a row, to about a minute. */
@@ -31,7 +33,7 @@ signs as materialized (
     coalesce(array_agg(delivery_id) filter (where end_state is null and not wanted), '{}') waiting_ids
   from due group by webhook_id),
 gate as materialized (
-  select s.*, g.status, g.failures, g.failures_since, g.failing_since, g.last_failure_at, g.failed_in_a_row, g.breaker_until,
+  select s.*, g.status, g.failures, g.failures_since, g.failing_since, g.last_failure_at, g.failed_in_a_row, g.breaker_until, ${BREAKER_IS_OPEN} breaker_open,
     g.breaker_threshold, g.breaker_open_ms, g.disable_after_failed, g.disable_after_ms,
     coalesce(g.max_in_flight, ${USUAL_CAP}) cap, g.failures_since < now() - g.breaker_window_ms * interval '1 ms' stale
   from signs s join webhook_gates g using (webhook_id)
@@ -58,7 +60,7 @@ healed as materialized (
       when breaker_until is not null and new_breaker_until is null then 'closed' end change
   from (select counted.*, case
       when good then null
-      when bad = 0 or breaker_until > now() then breaker_until
+      when bad = 0 or breaker_open then breaker_until
       when breaker_until is not null or (new_failures >= breaker_threshold and broken)
         then now() + breaker_open_ms * interval '1 ms' end new_breaker_until
     from counted) c),

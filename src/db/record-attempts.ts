@@ -44,7 +44,8 @@ export type AttemptNext =
  *
  *   in_progress ──▶ delivered | failed | cancelled   (queue row deleted, delivery ended)
  *   in_progress ──▶ retrying                         (queue row timed, with its next time)
- *   in_progress ──▶ pending                          (someone asked for another attempt while this one ran)
+ *   in_progress ──▶ cancelled                        (a cancel was asked for while it ran, and it did not succeed)
+ *   in_progress ──▶ pending                          (someone asked for another attempt while this one ran, even if it was the last one)
  *
  * Queue rows are locked first and in id order, then gates in theirs, and the log is written in that order: concurrent
  * recorders cannot deadlock, and one that comes late (its row gone, or its number already counted) changes nothing but
@@ -63,10 +64,15 @@ with r as materialized (
     response_headers jsonb, response_body text, response_cut text, remote_address text, end_state text, because text,
     wait_ms float8, health text, timed_out boolean, slow_down boolean, retry_after_ms float8, gone boolean)),
 due as materialized (
-  select w.*, q.event_type, q.event_id, q.event_type not like '${OPERATIONAL_PREFIX}%' as ordinary,
-    w.lane = 'express' and q.asked = 'manual' and w.trigger <> 'manual' as wanted
+  select w.delivery_id, w.tenant_id, w.webhook_id, w.number, w.trigger, w.lane, w.started_at, w.duration_ms, w.status_code,
+    w.error_code, w.wait_ms, w.health, w.timed_out, w.slow_down, w.retry_after_ms, w.gone, q.event_type, q.event_id,
+    case when q.cancel_asked and w.end_state is distinct from 'delivered' then 'cancelled'
+      when q.asked = 'manual' and w.trigger <> 'manual' and w.end_state = 'failed' then null else w.end_state end end_state,
+    case when not q.cancel_asked then w.because end because, q.cancel_asked,
+    q.event_type not like '${OPERATIONAL_PREFIX}%' as ordinary,
+    q.asked = 'manual' and w.trigger <> 'manual' as wanted
   from (select * from r order by delivery_id) w cross join lateral (
-    select attempt, event_type, event_id, trigger asked from delivery_queue
+    select attempt, event_type, event_id, trigger asked, cancel_asked from delivery_queue
     where delivery_id = w.delivery_id for update) q
   where q.attempt < w.number),
 logged as (
@@ -86,10 +92,12 @@ ended as (
     group by end_state, number, because, lane) alike
   where d.id = any(alike.ids) and d.id between $2::uuid and $3::uuid and d.id = any(array(select delivery_id from due))),
 waiting as (
-  update delivery_queue q set timed = not due.wanted, attempt = due.number, lease_until = 'epoch',
+  update delivery_queue q set timed = not due.wanted, attempt = due.number, lease_until = 'epoch', holder = null,
+    posting = null,
     trigger = case when due.wanted then q.trigger else 'schedule' end,
     asked_by = case when due.wanted then q.asked_by end,
-    step = q.step + (due.wait_ms is not null)::int, cycle_started_at = coalesce(q.cycle_started_at, due.started_at),
+    step = q.step + (due.wait_ms is not null)::int,
+    cycle_started_at = coalesce(q.cycle_started_at, now() - due.duration_ms * interval '1 ms'),
     next_attempt_at = case when due.wanted then null when due.wait_ms is null then coalesce(q.next_attempt_at, now())
       else now() + due.wait_ms * interval '1 ms' end
   from due where q.delivery_id = due.delivery_id and due.end_state is null),
@@ -99,6 +107,7 @@ gone as (
   where q.delivery_id = due.delivery_id and due.end_state is not null)
 select array(select delivery_id from due) moved, array(select delivery_id from logged) logged,
   array(select delivery_id from due where wanted and end_state is null) wanted,
+  array(select delivery_id from due where end_state = 'cancelled') cancelled,
   (select json_agg(json_build_object('webhookId', webhook_id, 'disabledBecause', disabled_because, 'breaker', change))
     from healed where disabled_because is not null or change is not null) gates,
   exists (select from raised) raised`,
@@ -111,6 +120,8 @@ export type Recorded = {
   logged: Set<string>;
   /** The deliveries that are claimable again, because someone asked for another attempt while this one ran. */
   wanted: Set<string>;
+  /** The deliveries that ended because a cancel was asked for while the attempt ran. */
+  cancelled: Set<string>;
   /** Gates that these attempts moved. */
   gates: GateChange[];
   /** Something is in the outbox of operational events. */
@@ -123,7 +134,14 @@ export type GateChange = {
   breaker: 'opened' | 'closed' | null;
 };
 
-type Row = { moved: string[]; logged: string[]; wanted: string[]; gates: GateChange[] | null; raised: boolean };
+type Row = {
+  moved: string[];
+  logged: string[];
+  wanted: string[];
+  cancelled: string[];
+  gates: GateChange[] | null;
+  raised: boolean;
+};
 
 /** Writes attempts down, one per delivery, and moves their deliveries and gates on, all or none. */
 export async function recordAttempts(pool: Pool, records: readonly AttemptRecord[]): Promise<Recorded> {
@@ -132,8 +150,15 @@ export async function recordAttempts(pool: Pool, records: readonly AttemptRecord
     ...RECORD,
     values: [JSON.stringify(records.map(toRow)), ids[0], ids.at(-1)],
   });
-  const { moved, logged, wanted, gates, raised } = rows[0]!;
-  return { moved: new Set(moved), logged: new Set(logged), wanted: new Set(wanted), gates: gates ?? [], raised };
+  const { moved, logged, wanted, cancelled, gates, raised } = rows[0]!;
+  return {
+    moved: new Set(moved),
+    logged: new Set(logged),
+    wanted: new Set(wanted),
+    cancelled: new Set(cancelled),
+    gates: gates ?? [],
+    raised,
+  };
 }
 
 /**

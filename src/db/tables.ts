@@ -182,6 +182,15 @@ export type Tables = {
     lane: Generated<number>;
     express: Generated<boolean>;
     cycle_started_at: Date | null;
+    holder: number | null;
+    posting: number | null;
+    cancel_asked: Generated<boolean>;
+    moves: Generated<number>;
+  };
+  lease_holders: {
+    id: Generated<number>;
+    beats: Generated<number>;
+    started_at: CreatedAt;
   };
   replays: {
     id: string;

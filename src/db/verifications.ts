@@ -6,7 +6,7 @@ import {
   type VerificationMode,
 } from '../domain/verification';
 import type { Queryable, Tx } from './database';
-import { SEALED_SECRETS, type WebhookFacts } from './load-attempt';
+import { sealedSecretsOf, type WebhookFacts } from './load-attempt';
 
 /**
  * What stands in the record about endpoint verification. Rounds are numbered: the answer to one counts only while no
@@ -104,7 +104,7 @@ export async function loadVerification(
   const row = await db
     .selectFrom('webhooks as w')
     .select(['w.tenant_id', 'w.id', 'w.url', 'w.sealed_headers'])
-    .select(sql.raw<WebhookFacts['sealedSecrets'] | null>(SEALED_SECRETS).as('secrets'))
+    .select(sql.raw<WebhookFacts['sealedSecrets'] | null>(sealedSecretsOf('w')).as('secrets'))
     .where('w.id', '=', webhookId)
     .where('w.verification_round', '=', round)
     .where('w.verification_pending_since', 'is not', null)

@@ -8,7 +8,6 @@ import { retryAfterMs } from '../domain/retry-after';
 import { redactHeaders } from '../egress/headers';
 import type { SendResult } from '../egress/send';
 import type { Log } from '../log';
-import type { Live } from './decide';
 import type { Sendable } from './post-attempt';
 import type { AttemptFact, AttemptRequest, UnrecordedAttempt } from './types';
 
@@ -70,6 +69,7 @@ export function madeResult({ statusCode, errorCode, blocked, retryAfterMs }: Unr
 
 export function toUnrecorded(record: AttemptRecord, request: AttemptRequest): UnrecordedAttempt {
   return {
+    attemptId: record.attemptId,
     deliveryId: record.deliveryId,
     number: record.number,
     cause: request.cause,
@@ -83,12 +83,15 @@ export function toUnrecorded(record: AttemptRecord, request: AttemptRequest): Un
   };
 }
 
-export function fromUnrecorded(made: UnrecordedAttempt, facts: Live): Omit<AttemptRecord, 'next'> {
+export function fromUnrecorded(
+  made: UnrecordedAttempt,
+  facts: Pick<AttemptFacts, 'tenantId' | 'webhookId'>,
+): Omit<AttemptRecord, 'next'> {
   return {
     deliveryId: made.deliveryId,
     tenantId: facts.tenantId,
-    webhookId: facts.webhook.id,
-    attemptId: newUuid(),
+    webhookId: facts.webhookId,
+    attemptId: made.attemptId ?? newUuid(),
     number: made.number,
     trigger: made.trigger,
     lane: 'workflow',

@@ -1,6 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createBatcher } from '../db/batcher';
 import { type Database, wasRefused } from '../db/database';
+import { logLateAttempt } from '../db/log-late-attempt';
 import { type AttemptRecord, recordAttempts } from '../db/record-attempts';
+import { toPublicId } from '../domain/ids';
 import type { Log } from '../log';
 import { logAttempt, logGate } from './attempt-record';
 
@@ -9,6 +12,9 @@ const MAX_ATTEMPTS = 100;
 /** From one statement to the next while attempts keep ending: fewer statements, and nobody notices 10 ms. */
 const GATHER_MS = 10;
 const MAX_STATEMENTS = 2;
+/** A late attempt waits for the one in flight: longer than any takes. */
+const LATE_RETRY_MS = 2_000;
+const LATE_TRIES = 60;
 
 /** What became of an attempt's record. */
 export type Written = {
@@ -16,6 +22,8 @@ export type Written = {
   moved: boolean;
   /** Another attempt was asked for meanwhile, and its delivery is claimable again. */
   wanted: boolean;
+  /** A cancel was asked for meanwhile: the delivery has ended by it. */
+  cancelled: boolean;
 };
 
 /** Writes one attempt down, in a statement that it may share. @throws while the database does not take it */
@@ -44,14 +52,33 @@ export function createAttemptWriter({ db, log, onRaised, onAttempt }: AttemptWri
   });
 
   async function write(records: AttemptRecord[]): Promise<Written[]> {
-    const { moved, logged, wanted, gates, raised } = await recordAttempts(db.pool, records);
+    const { moved, logged, wanted, cancelled, gates, raised } = await recordAttempts(db.pool, records);
     for (const record of records) {
+      if (!moved.has(record.deliveryId)) void writeLate(record, logged.has(record.deliveryId));
       if (!logged.has(record.deliveryId)) continue;
       logAttempt(log, record);
       onAttempt?.(record);
     }
     for (const change of gates) logGate(log, change);
     if (raised) onRaised();
-    return records.map(({ deliveryId }) => ({ moved: moved.has(deliveryId), wanted: wanted.has(deliveryId) }));
+    return records.map(({ deliveryId }) => ({
+      moved: moved.has(deliveryId),
+      wanted: wanted.has(deliveryId),
+      cancelled: cancelled.has(deliveryId),
+    }));
+  }
+
+  /**
+   * It moved nothing: mostly its first record had been taken, and only the answer was lost. Else it is one more attempt
+   * that was made. Never rejects.
+   */
+  async function writeLate(record: AttemptRecord, logged: boolean): Promise<void> {
+    for (let left = LATE_TRIES; left > 0; left--) {
+      const late = await logLateAttempt(db.kysely, record).catch(() => 'in_flight' as const);
+      if (typeof late === 'number') logAttempt(log, { ...record, number: late });
+      if (late !== 'in_flight') return;
+      await sleep(LATE_RETRY_MS, undefined, { ref: false });
+    }
+    log.warn({ event: 'late_attempt_lost', delivery_id: toPublicId('delivery', record.deliveryId), logged });
   }
 }

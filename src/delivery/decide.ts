@@ -10,8 +10,12 @@ export type Decision =
   | { do: 'answer'; result: AttemptResult }
   /** The gate is shut: give the delivery back to the queue. */
   | { do: 'requeue' }
-  /** Its webhook is gone. */
-  | { do: 'cancel' }
+  /** Its webhook is gone, or an operator asked for it while an attempt was under way that came to nothing. */
+  | { do: 'cancel'; because: 'deleted' | 'asked' }
+  /** Another worker that lives may be sending it. */
+  | { do: 'leave' }
+  /** Someone came between: look again. */
+  | { do: 'reload' }
   /** Ended, and an operator wants it sent again. */
   | { do: 'reopen' };
 
@@ -19,18 +23,19 @@ export type Decision =
  * Decides whether attempt `number` is to be made. The record in Postgres has the word: an attempt that stands there
  * is answered, never repeated, and a delivery that has ended or waits is left alone.
  */
-export function decide(facts: AttemptFacts | undefined, { number, cause }: AttemptRequest): Decision {
+export function decide(facts: AttemptFacts | undefined, { number, cause, anew }: AttemptRequest): Decision {
   // Its week was dropped by retention: nothing is left to send.
   if (!facts) return { do: 'answer', result: { kind: 'cancelled' } };
   const { queue, webhook, recorded } = facts;
   const last = recorded && toFact(number, recorded);
   if (!queue) {
-    if (cause === 'manual' && !recorded && facts.state !== 'pending') return { do: 'reopen' };
+    // What an operator asked for before they cancelled it, the cancel has met.
+    const wanted = cause === 'manual' && (anew || facts.state !== 'cancelled');
+    if (wanted && !recorded && facts.state !== 'pending') return { do: 'reopen' };
     return { do: 'answer', result: { kind: facts.state === 'pending' ? 'cancelled' : facts.state, last } };
   }
-  if (!webhook) return { do: 'cancel' };
   // The relay makes its attempt, and starts a run or wakes this one if it does not succeed.
-  if (queue.express) return { do: 'answer', result: { kind: 'requeued' } };
+  if (queue.heldBy === 'express') return { do: 'answer', result: { kind: 'requeued' } };
   const waits = {
     kind: 'retry',
     waitMs: queue.timed ? queue.remainingMs : 0,
@@ -40,6 +45,11 @@ export function decide(facts: AttemptFacts | undefined, { number, cause }: Attem
   if (recorded) return { do: 'answer', result: { ...waits, last } };
   if (queue.attempt !== number - 1) return { do: 'answer', result: waits };
   if (queue.timed && cause === 'claimed') return { do: 'answer', result: waits };
+  if (queue.movedAway) return { do: 'answer', result: { ...waits, moves: queue.moves } };
+  if (queue.heldBy === 'other') return { do: 'leave' };
+  if (queue.cancelAsked) return { do: 'cancel', because: 'asked' };
+  if (!webhook) return { do: 'cancel', because: 'deleted' };
+  if (!facts.fenced) return { do: 'reload' };
   if (isShut(webhook.gate, cause)) return { do: 'requeue' };
   return { do: 'send', facts: { ...facts, queue, webhook } };
 }

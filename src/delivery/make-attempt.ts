@@ -1,40 +1,57 @@
 import { createBatcher } from '../db/batcher';
-import { cancelDelivery, leaseForRetry, requeueDelivery, takeTurn } from '../db/control';
+import { endCancelled, requeueDelivery, takeTurn, unfence } from '../db/control';
+import { wasRefused } from '../db/database';
 import { type AttemptFacts, type AttemptKey, loadAttempts, type WebhookFacts } from '../db/load-attempt';
 import { reopenEnded } from '../db/reopen';
 import type { SecretBox } from '../db/secret-box';
+import { CLAIM_FRESH_MS } from '../domain/limits';
 import type { Sender } from '../egress/send';
 import { triggerOf } from './attempt-record';
 import { type AttemptWriterDeps, createAttemptWriter, type WriteAttempt } from './attempt-writer';
 import { decide, type Live } from './decide';
+import type { Hold, Holding } from './holding';
 import { type OpenedWebhook, openWebhook } from './open-webhook';
 import { type Made, postAttempt, type Sendable } from './post-attempt';
 import { createRecorder } from './recorder';
+import { HeldElsewhere, type Pauses, StaleAttempt } from './stale';
 import type { AttemptRequest, AttemptResult, UnrecordedAttempt } from './types';
 
 export type AttemptDeps = AttemptWriterDeps & {
   secretBox: SecretBox;
   sender: Sender;
+  holding: Holding;
+  pauses: Pauses;
   /** Makes room for an attempt of this webhook, which may have `cap` under way (null: the usual number). */
   takeRoom: (deliveryId: string, webhookId: string, cap: number | null) => boolean;
 };
 
 /** Attempts that begin together are loaded by one query. */
-const LOAD_TOGETHER = { maxItems: 50, maxRunning: 4 };
-/** Beyond the POST's own limit: the body, the record, a slow database. */
-const RETRY_LEASE_MARGIN_MS = 30_000;
+const LOAD_TOGETHER = { maxItems: 50, maxRunning: 4, keyOf: ({ deliveryId }: AttemptKey) => deliveryId };
+/** Beyond the POST's own limit: the body, the record, a slow database. For the slot of an ordered webhook. */
+const SLOT_MARGIN_MS = 30_000;
+/** So long a delivery that was reopened here is left to us. */
+const REOPENED_LEASE_MS = 30_000;
+/** Someone may come between load and fence, or this process be stopped between load and POST, so often in a row. */
+const RELOADS = 10;
 
 /** Hears the limit of a POST that is about to be made, milliseconds. */
 export type OnPost = (timeoutMs: number) => void;
 
-/** One attempt: load, gate, sign, POST, classify, record. See {@link createAttempts}. */
+/** One attempt: load and fence, gate, sign, POST, classify, record. See {@link createAttempts}. */
 export type Attempts = {
-  /** @throws only for what is ours, before anything was sent: the caller tries again */
+  /**
+   * @throws HeldElsewhere where another worker that lives may be sending this attempt
+   * @throws for what is ours, before anything was sent: the caller tries again
+   */
   attempt(request: AttemptRequest, onPost?: OnPost): Promise<AttemptResult>;
   /** Writes down an attempt whose POST was made. @throws while the database does not take it */
   recordMade(made: UnrecordedAttempt): Promise<AttemptResult>;
-  /** The attempt of a delivery that the express lane has claimed and loaded: without gate and record. @throws as above */
-  post(facts: Sendable, request: AttemptRequest): Promise<Made>;
+  /**
+   * The attempt of a delivery that the express lane has claimed and loaded: without gate and record.
+   * @param mayGo is asked right before the request is written to its connection
+   * @throws StaleAttempt where it said no: nothing was sent
+   */
+  post(facts: Sendable, request: AttemptRequest, mayGo: () => boolean): Promise<Made>;
   /** The writer of both lanes. */
   writeAttempt: WriteAttempt;
 };
@@ -44,48 +61,88 @@ export type Attempts = {
  * not made again because Postgres failed: the recording is repeated, here for a while and then by the workflow.
  */
 export function createAttempts(deps: AttemptDeps): Attempts {
-  const { db, secretBox, sender, log } = deps;
+  const { db, secretBox, sender, log, holding, pauses } = deps;
   const writeAttempt = createAttemptWriter(deps);
-  const recorder = createRecorder({ db, log, writeAttempt }, (request) => attempt(request));
+  const recorder = createRecorder({ db, log, writeAttempt, holding }, (request) => attempt(request));
   const load = createBatcher<AttemptKey, AttemptFacts | undefined>(
     (keys) => loadAttempts(db.pool, keys),
     LOAD_TOGETHER,
   );
 
+  /** Loads the attempt and fences it for us. A load that was given up on may have fenced it all the same. */
+  async function loadFor(request: AttemptRequest, { id: holder }: Hold, again: boolean) {
+    const { deliveryId, number, cause, moves } = request;
+    try {
+      return await load({ deliveryId, number, fence: { holder, cause, moves, again } });
+    } catch (error) {
+      if (!wasRefused(error)) holding.retire(holder);
+      throw error;
+    }
+  }
+
   async function attempt(request: AttemptRequest, onPost?: OnPost): Promise<AttemptResult> {
+    const made = recorder.findUnrecorded(request);
+    if (made) return made;
+    const hold = await holding.begin();
+    try {
+      return await attemptUnder(hold, request, onPost);
+    } finally {
+      hold.end();
+    }
+  }
+
+  async function attemptUnder(hold: Hold, request: AttemptRequest, onPost?: OnPost): Promise<AttemptResult> {
     const { deliveryId } = request;
-    const facts = await load(request);
-    const decision = decide(facts, request);
-    switch (decision.do) {
-      case 'answer':
-        return decision.result;
-      case 'cancel':
-        await cancelDelivery(db.kysely, deliveryId, 'always');
-        return { kind: 'cancelled' };
-      case 'requeue':
-        await requeueDelivery(db.kysely, deliveryId, triggerOf(facts!, request));
-        return { kind: 'requeued' };
-      case 'reopen': {
-        const [reopened] = await reopenEnded(db.kysely, [deliveryId], {
-          tenantId: facts!.tenantId,
-          trigger: 'manual',
-          askedBy: null,
-          lane: 'high',
-          leaseMs: RETRY_LEASE_MARGIN_MS,
-        });
-        // Its webhook was deleted, or someone else reopened it: the record says which.
-        return reopened ? attempt(request) : attempt({ ...request, cause: 'claimed' });
-      }
-      case 'send': {
-        const { webhook } = decision.facts;
-        const leaseMs = webhook.timeoutMs + RETRY_LEASE_MARGIN_MS;
-        const due = request.cause !== 'claimed';
-        if (due && !(await leaseForRetry(db.kysely, deliveryId, leaseMs))) return attempt(request);
-        if (await mayGo(decision.facts, request, leaseMs)) return send(decision.facts, request, onPost);
-        await requeueDelivery(db.kysely, deliveryId, triggerOf(decision.facts, request));
-        return { kind: 'requeued' };
+    for (let loads = 0; loads <= RELOADS; loads++) {
+      const askedMs = performance.now();
+      const fresh = freshFrom(hold.id);
+      const facts = await loadFor(request, hold, loads > 0);
+      const decision = decide(facts, request);
+      switch (decision.do) {
+        case 'answer':
+          return decision.result;
+        case 'leave':
+          throw new HeldElsewhere();
+        case 'reload':
+          continue;
+        case 'cancel':
+          await endCancelled(db.kysely, deliveryId, decision.because, hold.id);
+          return { kind: 'cancelled' };
+        case 'requeue':
+          await requeueDelivery(db.kysely, deliveryId, triggerOf(facts!, request), hold.id);
+          return { kind: 'requeued' };
+        case 'reopen': {
+          const [reopened] = await reopenEnded(db.kysely, [deliveryId], {
+            tenantId: facts!.tenantId,
+            trigger: 'manual',
+            askedBy: null,
+            lane: 'high',
+            leaseMs: REOPENED_LEASE_MS,
+          });
+          // Its webhook was deleted, or someone else reopened it: the record says which.
+          return reopened ? attempt(request, onPost) : attempt({ ...request, cause: 'claimed' }, onPost);
+        }
+        case 'send': {
+          const { webhook } = decision.facts;
+          try {
+            if (!(await mayGo(decision.facts, request, webhook.timeoutMs + SLOT_MARGIN_MS))) {
+              await requeueDelivery(db.kysely, deliveryId, triggerOf(decision.facts, request), hold.id);
+              return { kind: 'requeued' };
+            }
+            // Whoever asked for a cancel meanwhile waits for no longer than this.
+            if (performance.now() - askedMs > CLAIM_FRESH_MS) continue;
+            const made = await send(decision.facts, request, fresh, onPost);
+            return await recorder.recordPatiently(made, request, hold);
+          } catch (error) {
+            if (error instanceof StaleAttempt) continue;
+            // Nothing was sent: whoever tries it again need not wait for us.
+            await unfence(db.kysely, deliveryId, hold.id).catch(() => holding.retire(hold.id));
+            throw error;
+          }
+        }
       }
     }
+    throw new Error('this attempt cannot be begun: it keeps changing, or this process keeps being stopped');
   }
 
   /** What the claim saw to already, an attempt by timer or by hand must find for itself: room, and its webhook's turn. */
@@ -97,22 +154,28 @@ export function createAttempts(deps: AttemptDeps): Attempts {
     return takeTurn(db.kysely, deliveryId, webhook.id, leaseMs);
   }
 
-  async function send(facts: Live, request: AttemptRequest, onPost?: OnPost): Promise<AttemptResult> {
+  async function send(facts: Live, request: AttemptRequest, fresh: () => boolean, onPost?: OnPost): Promise<Made> {
     const opened = openWebhook(secretBox, facts.tenantId, facts.webhook);
     onPost?.(facts.webhook.timeoutMs);
-    return recorder.recordPatiently(await postAttempt(sender, facts, request, opened, 'workflow'), request);
+    return postAttempt(sender, facts, request, opened, 'workflow', fresh);
+  }
+
+  /** Whether what is loaded from now on still counts, as far as this process can tell without asking. */
+  function freshFrom(holderId: number): () => boolean {
+    const sinceMs = performance.now();
+    return () => holding.isOurs(holderId) && !pauses.pausedSince(sinceMs);
   }
 
   /** Deliveries of one claim share what it found of their webhook, and so what was opened of it. */
   const opened = new WeakMap<WebhookFacts, OpenedWebhook>();
-  function post(facts: Sendable, request: AttemptRequest): Promise<Made> {
+  function post(facts: Sendable, request: AttemptRequest, mayGo: () => boolean): Promise<Made> {
     const { tenantId, webhook } = facts;
     let open = opened.get(webhook);
     if (!open) {
       open = openWebhook(secretBox, tenantId, webhook);
       opened.set(webhook, open);
     }
-    return postAttempt(sender, facts, request, open, 'express');
+    return postAttempt(sender, facts, request, open, 'express', mayGo);
   }
 
   return { attempt, recordMade: recorder.recordMade, post, writeAttempt };

@@ -4,11 +4,12 @@ import type { Sendable } from './post-attempt';
 import type { AttemptRequest } from './types';
 
 /**
- * An attempt made by hand while a timer runs leaves that timer alone; every other one uses up a step. `postMs` is what
- * the POST took, which the facts were loaded before.
+ * An attempt made by hand in the middle of a wait leaves that wait alone, whether a timer runs yet or the delivery was put
+ * into the queue for it; every other one uses up a step. `postMs` is what the POST took, which the facts were loaded before.
  */
 export function placeOf({ queue }: Pick<Sendable, 'queue'>, { cause }: AttemptRequest, postMs: number): AttemptPlace {
-  if (cause === 'manual' && queue.timed) return { kind: 'manual', remainingWaitMs: queue.remainingMs };
+  const byHand = queue.timed ? cause === 'manual' : queue.trigger === 'manual' && queue.waits;
+  if (byHand) return { kind: 'manual', remainingWaitMs: Math.max(0, queue.remainingMs - postMs) };
   return {
     kind: 'scheduled',
     attemptsMade: queue.step + 1,

@@ -4,11 +4,13 @@ import { classify, type Verdict } from '../domain/classify';
 import type { DeliveryLane } from '../domain/first-attempt';
 import { toPublicId } from '../domain/ids';
 import { toRetryPolicy } from '../domain/retry-schedule';
+import { NotSentError } from '../egress/exchange';
 import { buildHeaders } from '../egress/headers';
 import type { Sender } from '../egress/send';
 import { toPostResult, toRecord } from './attempt-record';
 import { placeOf, toNext } from './next-step';
 import type { OpenedWebhook } from './open-webhook';
+import { StaleAttempt } from './stale';
 import type { AttemptRequest } from './types';
 
 /** What an attempt is made from: a delivery that may be sent now. */
@@ -18,13 +20,18 @@ export type Sendable = Pick<AttemptFacts, 'tenantId' | 'eventId' | 'eventType' |
 /** An attempt that was made and is yet to be written down. */
 export type Made = { record: AttemptRecord; verdict: Verdict };
 
-/** Signs, POSTs and classifies; both lanes make their attempts here. What the receiver did is data in the result. */
+/**
+ * Signs, POSTs and classifies; both lanes make their attempts here. What the receiver did is data in the result.
+ * @param mayGo is asked right before the request is written to its connection
+ * @throws StaleAttempt where it said no: nothing was sent
+ */
 export async function postAttempt(
   sender: Sender,
   facts: Sendable,
   request: AttemptRequest,
   { secrets, headers: custom }: OpenedWebhook,
   lane: DeliveryLane,
+  mayGo: () => boolean,
 ): Promise<Made> {
   const { webhook, body } = facts;
   const policy = toRetryPolicy(webhook.retryPolicy);
@@ -40,12 +47,9 @@ export async function postAttempt(
     styles: webhook.signatureStyles,
     custom,
   });
-  const result = await sender.send({
-    url: webhook.url,
-    tenantId: facts.tenantId,
-    headers,
-    body,
-    timeoutMs: webhook.timeoutMs,
+  const toSend = { url: webhook.url, tenantId: facts.tenantId, headers, body, timeoutMs: webhook.timeoutMs, mayGo };
+  const result = await sender.send(toSend).catch((error: unknown) => {
+    throw error instanceof NotSentError ? new StaleAttempt() : error;
   });
   const place = placeOf(facts, request, result.durationMs);
   const verdict = classify(toPostResult(result), policy, place);

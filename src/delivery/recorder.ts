@@ -1,13 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database } from '../db/database';
 import { loadAttempts } from '../db/load-attempt';
-import type { AttemptRecord } from '../db/record-attempts';
-import { classify } from '../domain/classify';
+import type { AttemptNext, AttemptRecord } from '../db/record-attempts';
+import { classify, isSuccess, type Verdict } from '../domain/classify';
 import { toRetryPolicy } from '../domain/retry-schedule';
 import type { Log } from '../log';
 import { fromUnrecorded, madeResult, toFact, toUnrecorded } from './attempt-record';
 import type { WriteAttempt } from './attempt-writer';
 import { decide } from './decide';
+import type { Hold, Holding } from './holding';
 import { placeOf, toNext } from './next-step';
 import type { Made } from './post-attempt';
 import type { AttemptRequest, AttemptResult, UnrecordedAttempt } from './types';
@@ -15,45 +16,52 @@ import type { AttemptRequest, AttemptResult, UnrecordedAttempt } from './types';
 /** How long a made POST waits for Postgres to take its record before the workflow is asked to see to it. */
 const RECORD_PATIENCE_MS = 1_000;
 const RECORD_RETRY_MS = 200;
-/** Details of made but unrecorded attempts that are remembered here, so that the log loses nothing. */
-const MAX_REMEMBERED = 1_000;
 
 /**
  * Writes made attempts down, whatever Postgres does. `again` answers for an attempt that turned out to count no more:
  * its delivery has moved on.
  */
 export function createRecorder(
-  { db, log, writeAttempt }: { db: Database; log: Log; writeAttempt: WriteAttempt },
+  { db, log, writeAttempt, holding }: { db: Database; log: Log; writeAttempt: WriteAttempt; holding: Holding },
   again: (request: AttemptRequest) => Promise<AttemptResult>,
 ) {
-  const remembered = new Map<string, AttemptRecord>();
+  /** Attempts that were made and are not recorded yet: as many as were under way when Postgres went away. */
+  const unrecorded = new Map<string, AttemptRecord>();
 
-  async function recordPatiently(made: Made, request: AttemptRequest): Promise<AttemptResult> {
+  /**
+   * Answers within about a second. Where Postgres has not taken the record by then the workflow has the outcome, and it is
+   * written here as well, for as long as it takes: until then the attempt stays ours, and nobody makes it again.
+   */
+  async function recordPatiently(made: Made, request: AttemptRequest, hold: Hold): Promise<AttemptResult> {
     const { record } = made;
-    let patient = true;
-    const written = (async () => {
-      for (;;) {
-        try {
-          return await write(made, request);
-        } catch (error) {
-          if (!patient) return undefined;
-          log.warn({ event: 'record_failed', delivery_id: record.deliveryId, err: message(error) });
-          await sleep(RECORD_RETRY_MS);
-        }
-      }
-    })();
-    // A database that neither answers nor refuses must not hold the outcome back either.
+    const written = writeUntilTaken(made, request);
     const inTime = await Promise.race([written, sleep(RECORD_PATIENCE_MS, undefined, { ref: false })]);
     if (inTime) return inTime;
-    patient = false;
-    if (remembered.size < MAX_REMEMBERED) remembered.set(`${record.deliveryId}/${record.number}`, record);
+    const key = keyOf(record);
+    unrecorded.set(key, record);
+    hold.until(written.finally(() => unrecorded.delete(key)));
     return { kind: 'unrecorded', record: toUnrecorded(record, request) };
   }
 
+  async function writeUntilTaken(made: Made, request: AttemptRequest): Promise<AttemptResult> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await write(made, request);
+      } catch (error) {
+        if (holding.stopped) throw error;
+        if (tries === 1) log.warn({ event: 'record_failed', delivery_id: made.record.deliveryId, err: message(error) });
+        await sleep(RECORD_RETRY_MS);
+      }
+    }
+  }
+
   async function write({ record, verdict }: Made, request: AttemptRequest): Promise<AttemptResult> {
-    const { moved } = await writeAttempt(record);
+    const { moved, cancelled, wanted } = await writeAttempt(record);
     if (!moved) return again({ ...request, cause: 'claimed' });
     const last = toFact(record);
+    if (cancelled) return { kind: 'cancelled', last };
+    // Whoever claims it makes the attempt that was asked for.
+    if (wanted) return { kind: 'requeued' };
     if (verdict.kind !== 'retry') return { kind: verdict.kind, last };
     return {
       kind: 'retry',
@@ -66,23 +74,37 @@ export function createRecorder(
 
   async function recordMade(made: UnrecordedAttempt): Promise<AttemptResult> {
     const request = { deliveryId: made.deliveryId, number: made.number, cause: made.cause };
-    const [facts] = await loadAttempts(db.pool, [made]);
-    const decision = decide(facts, request);
-    if (!facts?.queue || !facts.webhook || facts.recorded) {
+    const [facts] = await loadAttempts(db.pool, [{ deliveryId: made.deliveryId, number: made.number }]);
+    // Its week was dropped by retention: there is nothing to write it to.
+    if (!facts) return { kind: 'cancelled' };
+    const { queue, webhook, recorded } = facts;
+    if (recorded && (made.attemptId === undefined || recorded.attemptId === made.attemptId)) {
+      const decision = decide(facts, request);
       return decision.do === 'answer' ? decision.result : { kind: 'cancelled' };
     }
-    const live = { ...facts, queue: facts.queue, webhook: facts.webhook };
-    const place = placeOf(live, request, made.durationMs);
-    const verdict = classify(madeResult(made), toRetryPolicy(live.webhook.retryPolicy), place);
-    const key = `${made.deliveryId}/${made.number}`;
-    const record = { ...(remembered.get(key) ?? fromUnrecorded(made, live)), next: toNext(verdict, place) };
-    const answer = await write({ record, verdict }, request);
-    remembered.delete(key);
-    return answer;
+    const known = unrecorded.get(keyOf(made)) ?? fromUnrecorded(made, facts);
+    if (queue && webhook) {
+      const place = placeOf({ queue }, request, made.durationMs);
+      const verdict = classify(madeResult(made), toRetryPolicy(webhook.retryPolicy), place);
+      return write({ record: { ...known, next: toNext(verdict, place) }, verdict }, request);
+    }
+    // It has ended meanwhile, or its webhook is gone: it was made all the same, and is written down.
+    const state = isSuccess(madeResult(made)) ? 'delivered' : 'cancelled';
+    const next: AttemptNext = { kind: 'end', state, because: null };
+    const verdict: Verdict = state === 'delivered' ? { kind: state } : { kind: 'retry', waitMs: 0 };
+    return write({ record: { ...known, next }, verdict }, request);
   }
 
-  return { recordPatiently, recordMade };
+  /** The outcome of an attempt that was made here and is not recorded yet: it must not be made again. */
+  function findUnrecorded(request: AttemptRequest): AttemptResult | undefined {
+    const record = unrecorded.get(keyOf(request));
+    return record && { kind: 'unrecorded', record: toUnrecorded(record, request) };
+  }
+
+  return { recordPatiently, recordMade, findUnrecorded };
 }
+
+const keyOf = ({ deliveryId, number }: { deliveryId: string; number: number }) => `${deliveryId}/${number}`;
 
 function message(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

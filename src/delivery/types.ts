@@ -1,16 +1,10 @@
-import type { EndState, Trigger } from '../domain/delivery';
+import type { AttemptCause, EndState, Trigger } from '../domain/delivery';
+
+export type { AttemptCause } from '../domain/delivery';
 
 /**
  * What passes between workflow and attempt. Only ids, numbers and codes: everything here is kept in Temporal.
  */
-
-/**
- * Why the attempt is made now:
- * - `claimed`: the relay took the row from the queue; a row that waits for its timer is left waiting
- * - `due`: its timer fired
- * - `manual`: an operator asked; made whatever the schedule says
- */
-export type AttemptCause = 'claimed' | 'due' | 'manual';
 
 export type AttemptRequest = {
   /** uuid */
@@ -18,6 +12,10 @@ export type AttemptRequest = {
   /** The number this attempt gets if it is made; with the delivery it is the attempt's key. */
   number: number;
   cause: AttemptCause;
+  /** `manual` only: asked for when the delivery had ended, however it had. */
+  anew?: true;
+  /** `due` only: how often an operator had moved its time, as far as the workflow knows. */
+  moves?: number;
 };
 
 /** What came back, as far as the workflow keeps it. */
@@ -27,16 +25,21 @@ export type AttemptResult =
   /** Ended, by this attempt or before it. */
   | { kind: EndState; last?: AttemptFact }
   /** To be made again after the wait; `kept` = the wait that was running goes on. `attempt` = attempts made so far. */
-  | { kind: 'retry'; waitMs: number; kept: boolean; attempt: number; last?: AttemptFact }
+  | { kind: 'retry'; waitMs: number; kept: boolean; attempt: number; last?: AttemptFact; moves?: number }
   /** The gate was shut: the row is back in the queue and nothing was sent. */
   | { kind: 'requeued' }
-  /** The POST goes on in the worker, which will signal `attemptDone`; if it has not by then, it is gone. */
+  /**
+   * The POST goes on in the worker, which will signal `attemptDone`, or in another one; if nothing is heard by then, the
+   * attempt is asked for again.
+   */
   | { kind: 'in_flight'; number: number; waitMs: number }
   /** A POST was made and Postgres did not take the record: only the recording is to be repeated. */
   | { kind: 'unrecorded'; record: UnrecordedAttempt };
 
 /** Enough of a made attempt to write it down later, from any worker. */
 export type UnrecordedAttempt = {
+  /** uuid; absent from those made before it was told. */
+  attemptId?: string;
   deliveryId: string;
   number: number;
   cause: AttemptCause;

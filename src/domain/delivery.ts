@@ -18,14 +18,25 @@ export type EndState = (typeof END_STATES)[number];
 export const TRIGGERS = ['schedule', 'manual', 'test', 'replay'] as const;
 export type Trigger = (typeof TRIGGERS)[number];
 
+/**
+ * Why the attempt is made now:
+ * - `claimed`: the relay took the row from the queue; a row that waits for its timer is left waiting
+ * - `due`: its timer fired
+ * - `manual`: an operator asked; made whatever the schedule says
+ */
+export type AttemptCause = 'claimed' | 'due' | 'manual';
+
 export const WEBHOOK_STATUSES = ['active', 'paused', 'disabled'] as const;
 export type WebhookStatus = (typeof WEBHOOK_STATUSES)[number];
 
 /** `half_open`: one attempt may find out whether the endpoint is well again. */
 export type BreakerState = 'closed' | 'open' | 'half_open';
 
-/** What is known of a delivery's queue row; absent once the delivery has ended. */
-export type QueueFacts = { timed: boolean; leased: boolean };
+/**
+ * What is known of a delivery's queue row; absent once the delivery has ended. In flight is an attempt whose POST has
+ * begun, or may begin at any moment.
+ */
+export type QueueFacts = { timed: boolean; inFlight: boolean };
 
 /**
  * Why a delivery waits in the queue although its time has come:
@@ -57,7 +68,7 @@ export function visibleState(
   held: HeldBecause | undefined,
 ): DeliveryState {
   if (recorded !== 'pending' || !queue) return recorded;
-  if (queue.leased) return 'in_progress';
+  if (queue.inFlight) return 'in_progress';
   if (queue.timed) return 'retrying';
   return held ? 'held' : 'pending';
 }

@@ -4,3 +4,8 @@
 export const MAX_TIMEOUT_MS = 30_000;
 export const MIN_TIMEOUT_MS = 1_000;
 export const DEFAULT_TIMEOUT_MS = 10_000;
+
+/** How long a claimed row is left to whom claimed it: the longest possible first attempt, with lookup, record, hand-over. */
+export const LEASE_MS = MAX_TIMEOUT_MS + 10_000;
+/** What was claimed or loaded is sent within this time of having been asked for, or not without asking again. */
+export const CLAIM_FRESH_MS = 5_000;

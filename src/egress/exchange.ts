@@ -3,7 +3,7 @@ import { OwnTroubleError, type OwnTroubleReason } from '../domain/own-trouble';
 import { classifyError } from './classify-error';
 import { type SendErrorCode, sendError } from './errors';
 import type { Peer, PeerAware } from './peer-client';
-import type { BodyCut, SendResult } from './send';
+import type { BodyCut, SendRequest, SendResult } from './send';
 
 /** Of a response body; enough for any error message, little enough to store with every attempt. */
 export const MAX_BODY_BYTES = 16 * 1024;
@@ -17,6 +17,13 @@ const MAX_INTERIM = 32;
 const MAX_OWN_WAIT_MS = 2_000;
 /** For the body, once the status has come: it decides nothing any more, and a delivery slot waits for it. */
 const BODY_TIMEOUT_MS = 5_000;
+
+export type ExchangeRequest = Pick<SendRequest, 'timeoutMs' | 'tenantId' | 'mayGo'> & { secure: boolean };
+
+/** The request was not sent: whoever asked for it does not want it any more. */
+export class NotSentError extends Error {
+  override readonly name = 'NotSentError';
+}
 
 /**
  * One POST on its way, as undici's handler. It ends exactly once: by the answer, by an error, or by its own deadline,
@@ -41,7 +48,7 @@ export class Exchange implements Dispatcher.DispatchHandler, PeerAware {
   #timer: NodeJS.Timeout;
 
   constructor(
-    private readonly request: { secure: boolean; timeoutMs: number; tenantId: string },
+    private readonly request: ExchangeRequest,
     private readonly resolve: (result: SendResult) => void,
     private readonly reject: (error: Error) => void,
   ) {
@@ -59,6 +66,7 @@ export class Exchange implements Dispatcher.DispatchHandler, PeerAware {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
+    if (!this.settled && this.request.mayGo?.() === false && this.#settle()) this.reject(new NotSentError());
     if (this.settled) this.#abort();
   }
 

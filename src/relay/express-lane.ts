@@ -1,15 +1,18 @@
 import { type ClaimedWebhook, claimExpress, type ExpressDelivery } from '../db/claim-express';
-import { cancelDelivery, findWait, releaseLeases } from '../db/control';
+import { endCancelled, findWait, releaseExpress } from '../db/control';
 import type { Database } from '../db/database';
 import { toFact } from '../delivery/attempt-record';
+import type { Holding } from '../delivery/holding';
 import type { InFlight } from '../delivery/in-flight';
 import type { Attempts } from '../delivery/make-attempt';
 import type { Made, Sendable } from '../delivery/post-attempt';
+import { type Pauses, StaleAttempt } from '../delivery/stale';
 import { writeUntilTaken } from '../delivery/write-until-taken';
 import type { FirstAttempt } from '../domain/first-attempt';
+import { CLAIM_FRESH_MS } from '../domain/limits';
 import { OwnTroubleError } from '../domain/own-trouble';
 import type { Log } from '../log';
-import type { RelayLane } from './relay';
+import type { Claimed, RelayLane } from './relay';
 import type { WaitingDelivery } from './start-workflow';
 import { WebhookLine } from './webhook-line';
 
@@ -17,6 +20,8 @@ export type ExpressLaneSettings = {
   db: Database;
   attempts: Pick<Attempts, 'post' | 'writeAttempt'>;
   inFlight: InFlight;
+  holding: Holding;
+  pauses: Pauses;
   log: Log;
   /** Deliveries that this process may have in hand: waiting for their turn, under way or being written down. */
   capacity: number;
@@ -34,6 +39,8 @@ const GATHER_MS = 5;
 const MAX_WAIT_MS = 500;
 /** After an attempt that could not be made for a reason of our own: no more of its webhook for so long, and then again. */
 const BACK_OFF_MS = 1_000;
+/** After which such a delivery is tried again: what is wrong with it may take a person to mend. */
+const OWN_TROUBLE_MS = 30_000;
 /** Held of a webhook that is to get nothing: above every cap. */
 const ALL = 1_000_000;
 
@@ -43,10 +50,10 @@ const ALL = 1_000_000;
  * hand: if the process dies, another claim takes it, and what was sent but not written down is sent again.
  */
 export function createExpressLane(settings: ExpressLaneSettings): RelayLane<ExpressDelivery> {
-  const { db, attempts, inFlight, log, capacity } = settings;
-  const inHand = new Map<string, number>();
+  const { db, attempts, inFlight, holding, pauses, log, capacity } = settings;
+  const inHand = new Map<string, Claimed>();
   /** Claimed once more before this process was done with them. */
-  const again = new Map<string, ExpressDelivery>();
+  const again = new Map<string, { delivery: ExpressDelivery; claimed: Claimed }>();
   const lines = new Map<string, WebhookLine>();
   /** Attempts and hand-backs under way. */
   let running = 0;
@@ -56,15 +63,15 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
   let stopping = false;
   let onRoom: () => void = () => undefined;
 
-  function begin(deliveries: ExpressDelivery[]): void {
+  function begin(deliveries: ExpressDelivery[], { hold, askedMs }: Claimed): void {
     const taken = new Map<string, { count: number; cap: number }>();
     settings.onClaim?.(deliveries.length);
     for (const delivery of deliveries) {
       if (inHand.has(delivery.deliveryId)) {
-        again.set(delivery.deliveryId, delivery);
+        again.set(delivery.deliveryId, { delivery, claimed: { hold: hold.share(), askedMs } });
         continue;
       }
-      lineUp(delivery);
+      lineUp(delivery, { hold: hold.share(), askedMs });
       const own = taken.get(delivery.webhookId);
       if (own) own.count++;
       else taken.set(delivery.webhookId, { count: 1, cap: delivery.webhook?.cap ?? 0 });
@@ -77,8 +84,8 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
     for (const webhookId of taken.keys()) pump(webhookId);
   }
 
-  function lineUp(delivery: ExpressDelivery): void {
-    inHand.set(delivery.deliveryId, performance.now());
+  function lineUp(delivery: ExpressDelivery, claimed: Claimed): void {
+    inHand.set(delivery.deliveryId, claimed);
     const line = lineOf(delivery.webhookId);
     line.paced = delivery.webhook?.paced ?? false;
     line.waiting.push(delivery);
@@ -90,15 +97,32 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
    * database, and that record has come since.
    */
   function letGo(deliveryId: string, attempts: number): void {
+    inHand.get(deliveryId)?.hold.end();
     inHand.delete(deliveryId);
     const next = again.get(deliveryId);
     again.delete(deliveryId);
-    if (!next || next.queue.attempt < attempts) return;
-    if (stopping) giveBack([next]);
-    else {
-      lineUp(next);
-      pump(next.webhookId);
+    if (!next) return;
+    const { delivery, claimed } = next;
+    if (delivery.queue.attempt < attempts) claimed.hold.end();
+    else if (stopping) {
+      inHand.set(deliveryId, claimed);
+      giveBack([delivery]);
+    } else {
+      lineUp(delivery, claimed);
+      pump(delivery.webhookId);
     }
+  }
+
+  /** What was claimed still counts, as far as this process can tell without asking. */
+  function isOurs({ deliveryId, holder }: ExpressDelivery): boolean {
+    const claimed = inHand.get(deliveryId);
+    return claimed !== undefined && holding.isOurs(holder) && !pauses.pausedSince(claimed.askedMs);
+  }
+
+  /** It was claimed a moment ago: a cancel that came meanwhile is waited for by whoever asked for it. */
+  function isFresh(delivery: ExpressDelivery): boolean {
+    const claimed = inHand.get(delivery.deliveryId);
+    return claimed !== undefined && performance.now() - claimed.askedMs <= CLAIM_FRESH_MS && isOurs(delivery);
   }
 
   /** Sends what waits, as far as the webhook's cap allows. */
@@ -106,6 +130,10 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
     const line = lineOf(webhookId);
     while (!stopping && line.failing === 0) {
       const next = line.waiting[0];
+      if (next && !isFresh(next)) {
+        giveBack(line.waiting.splice(0, 1));
+        continue;
+      }
       if (!next || !inFlight.enter(next.deliveryId, webhookId, next.webhook?.cap ?? 1, 'express')) break;
       line.waiting.shift();
       running++;
@@ -127,8 +155,12 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
     ended();
   }
 
-  /** Nothing was sent, for a reason of ours. Told of once for all that the webhook has under way. */
+  /** Nothing was sent. What is ours is told of once for all that the webhook has under way. */
   function notMade(delivery: ExpressDelivery, line: WebhookLine, error: Error): void {
+    if (error instanceof StaleAttempt) {
+      giveBack([delivery]);
+      return;
+    }
     const first = !line.backsOff;
     line.backOffUntil = performance.now() + BACK_OFF_MS;
     if (error instanceof OwnTroubleError) {
@@ -136,9 +168,9 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
       giveBack([delivery, ...line.waiting.splice(0)]);
       return;
     }
-    // It may be this delivery's alone: its lease says when it is tried again.
+    // It may be this delivery's alone: it is tried again in a while.
     if (first) log.warn({ event: 'express_failed', err: error.message });
-    letGo(delivery.deliveryId, delivery.queue.attempt + 1);
+    giveBack([delivery], OWN_TROUBLE_MS);
   }
 
   async function attempt(delivery: ExpressDelivery, line: WebhookLine): Promise<void> {
@@ -146,8 +178,9 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
     const request = { deliveryId, number: queue.attempt + 1, cause: 'claimed' } as const;
     let made: Made;
     try {
-      if (!webhook) return void (await cancelDelivery(db.kysely, deliveryId, 'always'));
-      made = await attempts.post(delivery as Sendable, request);
+      if (queue.cancelAsked) return void (await endCancelled(db.kysely, deliveryId, 'asked', delivery.holder));
+      if (!webhook) return void (await endCancelled(db.kysely, deliveryId, 'deleted'));
+      made = await attempts.post(delivery as Sendable, request, () => isOurs(delivery));
     } finally {
       inFlight.release(deliveryId);
     }
@@ -167,7 +200,7 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
   async function settle(delivery: ExpressDelivery, { host }: ClaimedWebhook, { record, verdict }: Made): Promise<void> {
     const written = await writeUntilTaken(attempts.writeAttempt, record, () => stopping);
     if (written?.wanted) onRoom();
-    if (!written || written.wanted || verdict.kind !== 'retry') return;
+    if (!written || written.wanted || written.cancelled || verdict.kind !== 'retry') return;
     // A record that was repeated may have been taken the first time: its answer was lost, and nobody else knows of it.
     const waitMs = written.moved ? verdict.waitMs : await findWait(db.kysely, delivery.deliveryId, record.number);
     if (waitMs === undefined) return;
@@ -175,22 +208,25 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
     settings.startWaiting({
       ...{ deliveryId, tenantId, webhookId, eventType, host },
       attempt: record.number,
-      dueAtMs: Date.now() + waitMs,
+      dueAtMs: performance.now() + waitMs,
       last: toFact(record),
     });
   }
 
-  function giveBack(deliveries: ExpressDelivery[]): void {
-    if (deliveries.length === 0) return;
-    const ids = deliveries.map(({ deliveryId }) => deliveryId);
-    running++;
-    void releaseLeases(db.kysely, ids)
-      .catch(() => undefined) // the leases run out
-      .then(() => {
-        for (const id of ids) letGo(id, 0);
-        onRoom();
-        ended();
-      });
+  /** Gives deliveries back to the queue, to be taken after so long. */
+  function giveBack(deliveries: ExpressDelivery[], waitMs = 0): void {
+    for (const [holder, ofHolder] of groupBy(deliveries, (delivery) => delivery.holder)) {
+      const ids = ofHolder.map(({ deliveryId }) => deliveryId);
+      running++;
+      void releaseExpress(db.kysely, ids, holder, waitMs)
+        // Nobody knows whether they are: they are once this id has ended.
+        .catch(() => holding.retire(holder))
+        .then(() => {
+          for (const id of ids) letGo(id, 0);
+          onRoom();
+          ended();
+        });
+    }
   }
 
   function ended(): void {
@@ -200,10 +236,10 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
 
   /** What has waited too long goes back, and lines that nobody uses are forgotten. */
   function tidy(): void {
-    const since = performance.now() - MAX_WAIT_MS;
+    const now = performance.now();
     for (const [webhookId, line] of lines) {
       const first = line.waiting[0];
-      if (first && (inHand.get(first.deliveryId) ?? 0) < since) giveBack(line.waiting.splice(0));
+      if (first && now - (inHand.get(first.deliveryId)?.askedMs ?? 0) > MAX_WAIT_MS) giveBack(line.waiting.splice(0));
       const idle = line.waiting.length === 0 && line.ahead === 0 && line.failing === 0 && !line.backsOff;
       if (idle && !inFlight.byWebhook.has(webhookId)) lines.delete(webhookId);
     }
@@ -249,4 +285,14 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
       }
     },
   };
+}
+
+function groupBy<Item, Key>(items: readonly Item[], keyOf: (item: Item) => Key): Map<Key, Item[]> {
+  const groups = new Map<Key, Item[]>();
+  for (const item of items) {
+    const group = groups.get(keyOf(item));
+    if (group) group.push(item);
+    else groups.set(keyOf(item), [item]);
+  }
+  return groups;
 }

@@ -1,7 +1,9 @@
-import { WorkflowNotFoundError } from '@temporalio/client';
-import { cancelOfDeletedWebhooks, takeOverdue } from '../db/control';
+import type { Client } from '@temporalio/client';
+import { cancelOfDeletedWebhooks, sweepCancelled, takeOverdue } from '../db/control';
+import type { Database } from '../db/database';
 import { ensurePartitions } from '../db/partitions';
 import { workflowId } from '../domain/names';
+import type { Log } from '../log';
 import { type ForgetSettings, forgetOld } from './forget-expired';
 import { restartReplays } from './restart-replays';
 import { startAll } from './start-all';
@@ -17,36 +19,58 @@ export type ReconcileSettings = StartSettings &
 
 const OVERDUE_PER_ROUND = 500;
 const CANCEL_PER_BATCH = 500;
+/** What is to be cancelled is looked for this often: people wait for it. */
+const CANCEL_EVERY_MS = 5_000;
+/** For each signal; the first one that fails ends the telling. */
+const TELL_LIMIT_MS = 2_000;
+const TELL_AT_ONCE = 16;
 
 /**
  * Sees to what no timer or request will: retries whose workflow is lost are started again from Postgres (nothing
  * happens where it lives), and so are bulk replays; live deliveries of deleted webhooks are cancelled, partitions are
  * made ahead of time, and what is over its time is forgotten: idempotency keys, old logs.
+ *
+ * What needs the engine goes round by itself, so that an engine that is away holds nothing else up.
  */
 export function startReconciler(settings: ReconcileSettings): { stop(): Promise<void> } {
   const { db, log, everyMs } = settings;
   let stopped = false;
+  const isStopped = () => stopped;
+  const rounds = [
+    startRounds(Math.min(everyMs, CANCEL_EVERY_MS), log, async () => {
+      await cancelLeft(settings, isStopped);
+    }),
+    startRounds(everyMs, log, async () => {
+      await ensurePartitions(db.pool, Date.now());
+      await forgetOld(settings, isStopped);
+    }),
+    startRounds(everyMs, log, async () => {
+      await restartOverdue(settings, isStopped);
+      await restartReplays(settings, isStopped);
+    }),
+  ];
+  return {
+    async stop() {
+      stopped = true;
+      await Promise.all(rounds.map((round) => round.stop()));
+    },
+  };
+}
+
+/** Does the work again and again, so long after it was done. */
+function startRounds(everyMs: number, log: Log, work: () => Promise<void>): { stop(): Promise<void> } {
+  let stopped = false;
   let timer: NodeJS.Timeout | undefined;
   let round: Promise<void> = Promise.resolve();
-
-  async function reconcile(): Promise<void> {
-    await ensurePartitions(db.pool, Date.now());
-    await restartOverdue(settings, () => stopped);
-    await cancelDeleted(settings, () => stopped);
-    await restartReplays(settings, () => stopped);
-    await forgetOld(settings, () => stopped);
-  }
-
   function schedule(): void {
     timer = setTimeout(() => {
-      round = reconcile()
+      round = work()
         .catch((error: Error) => log.warn({ event: 'reconcile_failed', err: error.message }))
         .finally(() => {
           if (!stopped) schedule();
         });
     }, everyMs);
   }
-
   schedule();
   return {
     async stop() {
@@ -64,19 +88,34 @@ async function restartOverdue(settings: ReconcileSettings, stopped: () => boolea
   if (restarted > 0) log.info({ event: 'restarted_overdue', count: restarted });
 }
 
-async function cancelDeleted({ db, client, log }: ReconcileSettings, stopped: () => boolean): Promise<void> {
+type CancelSettings = { db: Database; client: Client; log: Log };
+
+async function cancelLeft({ db, client, log }: CancelSettings, stopped: () => boolean): Promise<void> {
+  for (let more = true; more && !stopped(); ) more = (await sweepCancelled(db.kysely, CANCEL_PER_BATCH)) > 0;
+  const waited: string[] = [];
   for (let more = true; more && !stopped(); ) {
     const { cancelled, timed } = await cancelOfDeletedWebhooks(db.kysely, CANCEL_PER_BATCH);
     if (cancelled > 0) log.info({ event: 'cancelled_of_deleted_webhooks', count: cancelled });
-    // Their workflows find the row gone and end now instead of when their timer fires.
-    for (const id of timed) {
-      await client.workflow
-        .getHandle(workflowId(id))
-        .signal('wake')
-        .catch((error: unknown) => {
-          if (!(error instanceof WorkflowNotFoundError)) throw error;
-        });
-    }
+    waited.push(...timed);
     more = cancelled === CANCEL_PER_BATCH;
+  }
+  await tellWorkflows(client, waited, stopped);
+}
+
+/**
+ * Their workflows find the row gone and end now instead of when their timer fires. Best effort: one that is not told, since
+ * the engine is away, ends then.
+ */
+async function tellWorkflows(client: Client, ids: readonly string[], stopped: () => boolean): Promise<void> {
+  for (let i = 0; i < ids.length && !stopped(); i += TELL_AT_ONCE) {
+    const told = ids.slice(i, i + TELL_AT_ONCE).map((id) =>
+      client
+        .withDeadline(Date.now() + TELL_LIMIT_MS, () => client.workflow.getHandle(workflowId(id)).signal('wake'))
+        .then(
+          () => true,
+          (error: Error) => error.name === 'WorkflowNotFoundError',
+        ),
+    );
+    if ((await Promise.all(told)).includes(false)) return;
   }
 }

@@ -1,14 +1,15 @@
 import type { Claim } from '../db/claim';
 import { FIRST_CURSOR, FIRST_CURSORS } from '../db/claim-cursors';
 import type { ClaimRequest } from '../db/claim-rows';
-import type { Database } from '../db/database';
+import { wasRefused } from '../db/database';
+import type { Hold, Holding } from '../delivery/holding';
 import type { DeliveryLane, FirstAttempt } from '../domain/first-attempt';
 import { type Lane, laneOrder } from '../domain/lanes';
 import type { Log } from '../log';
 import { createWakeUp } from './wake-up';
 
 export type RelaySettings = {
-  db: Database;
+  holding: Holding;
   log: Log;
   /** How long a claimed row is this process's own; above the longest possible first attempt. */
   leaseMs: number;
@@ -33,7 +34,7 @@ export type RelayLane<Delivery> = {
   held(): ReadonlyMap<string, number>;
   claim(request: ClaimRequest): Promise<Claim<Delivery>>;
   /** Takes what was claimed. Must not throw. */
-  begin(deliveries: Delivery[]): void;
+  begin(deliveries: Delivery[], claimed: Claimed): void;
   /** The claim took as many as there was room for, or not. */
   claimed?(full: boolean): void;
   /** Until then nothing is claimed, on the clock of `performance.now()`: what it depends on is away. */
@@ -45,6 +46,9 @@ export type RelayLane<Delivery> = {
   /** No more will come: waits for what it has begun, as far as that belongs to it. */
   stop(): Promise<void>;
 };
+
+/** Under what a claim was made, and when it was asked for, on the clock of `performance.now()`. */
+export type Claimed = { hold: Hold; askedMs: number };
 
 export type Relay = {
   /** Something was published: look now instead of at the next poll. */
@@ -72,7 +76,7 @@ const BACK_OFF_MS = 1_000;
  * the lease runs out and another claim takes the row.
  */
 export function startRelay<Delivery>(settings: RelaySettings, lane: RelayLane<Delivery>): Relay {
-  const { log, leaseMs, perWebhook } = settings;
+  const { holding, log, leaseMs, perWebhook } = settings;
   const wakeUp = createWakeUp();
   let cursors = FIRST_CURSORS;
   /** Lanes that this turn has not yet gone through; those it has are looked at again while it goes on. */
@@ -119,7 +123,9 @@ export function startRelay<Delivery>(settings: RelaySettings, lane: RelayLane<De
     if (limit <= 0 || modes.length === 0) return { waitMs: POLL_MS };
     const lanes = laneOrder(turn, settings.lanes);
     const taker = { lane: lane.name, modes, installation: settings.firstAttempt };
-    const claim = await lane.claim({
+    const hold = await holding.begin();
+    const askedMs = performance.now();
+    const request = {
       lanes,
       cursors,
       scan: SCAN,
@@ -127,7 +133,14 @@ export function startRelay<Delivery>(settings: RelaySettings, lane: RelayLane<De
       perWebhook,
       held: lane.held(),
       leaseMs,
+      holder: hold.id,
       taker,
+    };
+    const claim = await lane.claim(request).catch((error: unknown) => {
+      // It may have taken rows all the same, or take them yet: nobody holds them once this id has ended.
+      if (!wasRefused(error)) holding.retire(hold.id);
+      hold.end();
+      throw error;
     });
     lastClaim = { atMs: performance.now(), found: claim.deliveries.length };
     cursors = claim.nextCursors;
@@ -136,7 +149,8 @@ export function startRelay<Delivery>(settings: RelaySettings, lane: RelayLane<De
     // While there is more work than room, another lane goes first each time.
     if (claim.full) turn++;
     fullThisTurn ||= claim.full;
-    lane.begin(claim.deliveries);
+    lane.begin(claim.deliveries, { hold, askedMs });
+    hold.end();
     for (const one of lanes) if (cursors[one] === FIRST_CURSOR) ahead.delete(one);
     if (ahead.size > 0) return 'more';
     ahead = new Set(settings.lanes);

@@ -52,7 +52,10 @@ export async function startClaimed(settings: StartSettings, claimed: ClaimedDeli
   }
 }
 
-/** A delivery whose attempt was made without a workflow, and that waits for its next one. */
+/**
+ * A delivery whose attempt was made without a workflow, and that waits for its next one, due on the clock of
+ * `performance.now()`.
+ */
 export type WaitingDelivery = QueuedDelivery & { dueAtMs: number; last: AttemptFact };
 
 /**
@@ -61,7 +64,8 @@ export type WaitingDelivery = QueuedDelivery & { dueAtMs: number; last: AttemptF
  */
 export async function startWaiting(settings: StartSettings, { dueAtMs, last, ...delivery }: WaitingDelivery) {
   const { args, ...rest } = options(settings, delivery, 'claimed');
-  const input: [DeliverInput] = [{ ...args[0], dueAtMs, last }];
+  // A length of time, not a time: the engine's clock may be another one.
+  const input: [DeliverInput] = [{ ...args[0], waitMs: Math.max(0, Math.round(dueAtMs - performance.now())), last }];
   try {
     await settings.client.workflow.start(WORKFLOW_TYPE, { ...rest, args: input, requestEagerStart: true });
   } catch (error) {

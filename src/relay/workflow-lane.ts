@@ -1,10 +1,11 @@
 import { type ClaimedDelivery, claimDeliveries } from '../db/claim';
 import { releaseLease } from '../db/control';
 import type { Database } from '../db/database';
+import type { Hold } from '../delivery/holding';
 import type { InFlight } from '../delivery/in-flight';
 import type { FirstAttempt } from '../domain/first-attempt';
 import type { Log } from '../log';
-import type { RelayLane } from './relay';
+import type { Claimed, RelayLane } from './relay';
 import { type StartSettings, startClaimed } from './start-workflow';
 
 export type WorkflowLaneSettings = StartSettings & {
@@ -37,10 +38,10 @@ export function createWorkflowLane(settings: WorkflowLaneSettings): RelayLane<Cl
   let begun = 0;
   let onRoom: () => void = () => undefined;
 
-  function begin(claimed: ClaimedDelivery): void {
+  function begin(claimed: ClaimedDelivery, hold: Hold): void {
     // A timer that fired while the claim was made may have taken the last place.
     if (!inFlight.enter(claimed.deliveryId, claimed.webhookId, claimed.cap, 'first')) {
-      void releaseLease(db.kysely, claimed.deliveryId).catch(() => undefined);
+      void releaseLease(db.kysely, claimed.deliveryId, hold.id).catch(() => undefined);
       return;
     }
     begun++;
@@ -55,13 +56,14 @@ export function createWorkflowLane(settings: WorkflowLaneSettings): RelayLane<Cl
         // Should the start have reached the server all the same, the next claim only wakes it. And should the
         // database be away as well, the lease runs out.
         inFlight.release(claimed.deliveryId);
-        await releaseLease(db.kysely, claimed.deliveryId).catch(() => undefined);
+        await releaseLease(db.kysely, claimed.deliveryId, hold.id).catch(() => undefined);
       })
       .finally(() => {
         starting.delete(started);
         onRoom();
       });
     starting.add(started);
+    hold.until(started);
   }
 
   return {
@@ -73,7 +75,9 @@ export function createWorkflowLane(settings: WorkflowLaneSettings): RelayLane<Cl
     },
     held: () => inFlight.byWebhook,
     claim: (request) => claimDeliveries(db.pool, request),
-    begin: (deliveries) => deliveries.forEach(begin),
+    begin(deliveries, { hold }: Claimed) {
+      for (const delivery of deliveries) begin(delivery, hold);
+    },
     // While starts fail there is more work than the engine takes, however little it is.
     claimed: (full) => onClaim?.(full || performance.now() < backOffUntil + 2 * BACK_OFF_MS, begun),
     backOffUntil: () => backOffUntil,

@@ -6,10 +6,12 @@ import { type Config, requireSetting } from '../config';
 import { openDatabase } from '../db/database';
 import { assertMigrated } from '../db/migrate';
 import { createSecretBox } from '../db/secret-box';
+import { startHolding } from '../delivery/holding';
 import { InFlight } from '../delivery/in-flight';
 import { createAttempts } from '../delivery/make-attempt';
+import { watchPauses } from '../delivery/stale';
 import { createVerifier } from '../delivery/verify-endpoint';
-import { MAX_TIMEOUT_MS } from '../domain/limits';
+import { LEASE_MS, MAX_TIMEOUT_MS } from '../domain/limits';
 import { workflowId } from '../domain/names';
 import { createEgressAgent } from '../egress/agent';
 import { addressPolicyOf } from '../egress/policy-of';
@@ -28,8 +30,6 @@ import { nativeConnectionOptions } from '../temporal-options';
 import { registerSearchAttributes } from './search-attributes';
 import { createWorkers } from './workers';
 
-/** Beyond the POST's own limit: lookup, record, hand-over. A lease outlives the longest possible attempt. */
-const LEASE_MARGIN_MS = 10_000;
 /** Beyond the POST's own limit: load and record of a later attempt. */
 const ATTEMPT_MARGIN_MS = 10_000;
 
@@ -72,14 +72,17 @@ export async function startWorker(config: Config, log: Log, registry?: Registry)
     maxConnectionsPerOrigin: config.POSTHORN_CONNECTIONS_PER_HOST,
   });
   const sender = createSender({ agent, allowHttp: config.POSTHORN_ALLOW_HTTP });
-  const leaseMs = MAX_TIMEOUT_MS + LEASE_MARGIN_MS;
-  const inFlight = new InFlight(config.POSTHORN_MAX_IN_FLIGHT, leaseMs);
+  const pauses = watchPauses();
+  const holding = await startHolding(databaseUrl, pauses, log);
+  const inFlight = new InFlight(config.POSTHORN_MAX_IN_FLIGHT, LEASE_MS);
   const metrics = registry && createWorkerMetrics(registry, () => inFlight.byLane);
   const perWebhook = config.POSTHORN_MAX_IN_FLIGHT_PER_WEBHOOK;
   const attempts = createAttempts({
     db,
     secretBox,
     sender,
+    holding,
+    pauses,
     log,
     takeRoom: (deliveryId, webhookId, cap) =>
       inFlight.enter(deliveryId, webhookId, Math.min(perWebhook, cap ?? perWebhook), 'later'),
@@ -108,7 +111,7 @@ export async function startWorker(config: Config, log: Log, registry?: Registry)
     attemptTimeoutMs: MAX_TIMEOUT_MS + ATTEMPT_MARGIN_MS,
   };
   const relaySettings = {
-    ...{ db, log, leaseMs, perWebhook },
+    ...{ holding, log, leaseMs: LEASE_MS, perWebhook },
     lanes: config.POSTHORN_LANES,
     firstAttempt: config.POSTHORN_FIRST_ATTEMPT,
     onClaimed: metrics?.onClaimed,
@@ -127,7 +130,7 @@ export async function startWorker(config: Config, log: Log, registry?: Registry)
   const expressRelay = startRelay(
     relaySettings,
     createExpressLane({
-      ...{ db, attempts, inFlight, log },
+      ...{ db, attempts, inFlight, holding, pauses, log },
       capacity: config.POSTHORN_EXPRESS_IN_FLIGHT,
       modes: autoMode.express,
       onClaim: autoMode.onExpressClaim,
@@ -162,6 +165,8 @@ export async function startWorker(config: Config, log: Log, registry?: Registry)
     await inFlight.drained(config.POSTHORN_SHUTDOWN_GRACE);
     await expressStopped;
     await starts.stop();
+    await holding.stop();
+    pauses.stop();
     await operationalEvents.stop();
     clearTimeout(cut);
     await agent.destroy();

@@ -11,7 +11,9 @@ export type DeliverInput = {
   /** Attempts made before this run. */
   attempt: number;
   cause: Exclude<AttemptCause, 'manual'>;
-  /** It begins with waiting, for an attempt at this time (Unix milliseconds): the one before was made without a workflow. */
+  /** It begins with waiting for so long, milliseconds: the attempt before was made without a workflow. */
+  waitMs?: number;
+  /** The same as a time (Unix milliseconds), by the clock of a worker: from those before clocks were told apart. */
   dueAtMs?: number;
   /** That one. */
   last?: AttemptFact;

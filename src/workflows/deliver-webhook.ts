@@ -11,7 +11,7 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { Activities } from '../activities/activities';
-import type { AttemptCause, AttemptResult } from '../delivery/types';
+import type { AttemptCause, AttemptRequest, AttemptResult } from '../delivery/types';
 import { type DeliverInput, PosthornState, type WorkflowStatus } from './contract';
 
 type Signals = {
@@ -21,12 +21,13 @@ type Signals = {
    * that an operator put into the queue, which says by itself whether there is still something to send.
    */
   replay(wish: { by: string; anew?: boolean; claimed?: boolean }): void;
-  cancel(wish: { by: string }): void;
-  /** Moves the next attempt to another time (Unix milliseconds). */
-  reschedule(wish: { atMs: number; by: string }): void;
+  /** `recorded`: the record has met it already, or will with the attempt under way; the run only has to end. */
+  cancel(wish: { by: string; recorded?: boolean }): void;
+  /** Moves the next attempt to another time (Unix milliseconds). `moves`: the record did so, for the so-many-th time. */
+  reschedule(wish: { atMs: number; by: string; moves?: number }): void;
   /** The relay claimed this delivery's row: look at it. */
   wake(): void;
-  /** The worker's word on an attempt that was handed over. */
+  /** A worker's word on an attempt that was handed over. */
   attemptDone(outcome: { number: number; result: AttemptResult }): void;
 };
 
@@ -60,25 +61,35 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
   const served = { ...asked };
   const wanted = (what: keyof typeof asked) => asked[what] > served[what];
   let rescheduledToMs: number | undefined;
+  /** Cancels that stand in the record only for us to find. */
+  let onlyRecorded = true;
+  /** How often an operator has moved the next attempt, as far as we were told; and whether the record knows of the last time. */
+  let moves = 0;
+  let moveRecorded = false;
   const handedOver = new Map<number, AttemptResult>();
 
   let state: WorkflowStatus['state'] = 'in_progress';
   let attemptsMade = input.attempt;
   let cause: AttemptCause = input.cause;
-  let dueAtMs = input.dueAtMs;
+  let dueAtMs = input.waitMs === undefined ? input.dueAtMs : Date.now() + input.waitMs;
   let last = input.last;
   let markedRetrying = false;
 
   onSignals({
     replay: ({ anew, claimed }) => void asked[claimed ? 'wake' : anew ? 'anew' : 'replay']++,
     wake: () => void asked.wake++,
-    cancel() {
+    cancel({ recorded } = { by: '' }) {
       asked.cancel++;
+      if (!recorded) onlyRecorded = false;
       // What was asked before is cancelled with the rest; what is asked afterwards is not.
       serveReplays();
       rescheduledToMs = undefined;
     },
-    reschedule({ atMs }) {
+    reschedule({ atMs, moves: told }) {
+      // The record has the order: one that was overtaken by a later one says nothing any more.
+      if (told !== undefined && told <= moves) return;
+      moves = told ?? moves;
+      moveRecorded = told !== undefined;
       rescheduledToMs = atMs;
     },
     attemptDone: ({ number, result }) => void handedOver.set(number, result),
@@ -93,9 +104,10 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
   if (dueAtMs !== undefined) cause = await nextCause();
   for (;;) {
     served.wake = asked.wake;
+    const anew = cause === 'manual' && wanted('anew');
     if (cause === 'manual' && !wanted('cancel')) serveReplays();
     state = 'in_progress';
-    const result = wanted('cancel') ? NOT_MADE : await attempt(attemptsMade + 1, cause);
+    const result = wanted('cancel') ? NOT_MADE : await attempt(attemptsMade + 1, cause, anew);
     if ('last' in result && result.last) {
       last = result.last;
       attemptsMade = last.number;
@@ -103,6 +115,7 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
 
     if (result.kind === 'retry') {
       attemptsMade = result.attempt;
+      moves = Math.max(moves, result.moves ?? 0);
       if (!result.kept || dueAtMs === undefined) dueAtMs = Date.now() + result.waitMs;
     }
     const waits = result.kind === 'retry' || (result.kind === 'requeued' && rescheduledToMs !== undefined);
@@ -117,7 +130,7 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
       if (wanted('cancel')) {
         state = 'cancelled';
         served.cancel = asked.cancel;
-        const end = await remote.cancel(deliveryId);
+        const end = await (onlyRecorded ? remote.cancel(deliveryId, true) : remote.cancel(deliveryId));
         kind = end.kind;
         // A first attempt may have been made in a workflow task that did not come through.
         attemptsMade = Math.max(attemptsMade, end.attempts);
@@ -138,8 +151,12 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
   }
 
   /** One attempt under its number, wherever it runs, until it is recorded. */
-  async function attempt(number: number, why: AttemptCause): Promise<AttemptResult> {
-    const request = { deliveryId, number, cause: why };
+  async function attempt(number: number, why: AttemptCause, anew: boolean): Promise<AttemptResult> {
+    const request: AttemptRequest = {
+      ...{ deliveryId, number, cause: why },
+      ...(anew && { anew }),
+      ...(why === 'due' && moves > 0 && { moves }),
+    };
     let result =
       why === 'due' || number > 1 ? await remote.attempt(request) : await local.attemptFirst(request, webhookId);
     if (result.kind === 'in_flight') {
@@ -161,7 +178,7 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
       if (rescheduledToMs !== undefined) {
         dueAtMs = rescheduledToMs;
         rescheduledToMs = undefined;
-        await local.reschedule(deliveryId, dueAtMs);
+        if (!moveRecorded) await local.reschedule(deliveryId, dueAtMs);
         continue;
       }
       if (wanted('cancel') || wanted('replay') || wanted('anew')) return 'manual';
@@ -169,7 +186,7 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
       const waitMs = (dueAtMs ?? 0) - Date.now();
       if (waitMs <= 0) return 'due';
       if (workflowInfo().continueAsNewSuggested) {
-        const { dueAtMs: _, last: __, ...same } = input;
+        const { dueAtMs: _, waitMs: __, last: ___, ...same } = input;
         await continueAsNew<typeof deliverWebhook>({ ...same, attempt: attemptsMade, cause: 'claimed' });
       }
       await condition(

@@ -19,7 +19,8 @@ async function heldByWorkflow(change: string): Promise<string> {
 }
 
 const published = async () => posthorn.api.onlyDelivery((await posthorn.api.publish()).id);
-const IN_PROGRESS = `lease_until = now() + interval '1 h'`;
+const IN_PROGRESS = 'posting = 1, holder = (select id from lease_holders limit 1)';
+const TOMORROW = new Date(Date.now() + 86_400_000).toISOString();
 const RETRYING = `timed = true, attempt = 2, step = 2, next_attempt_at = now() + interval '1 h'`;
 
 test('it is alive, and ready: publishing works', async () => {
@@ -50,19 +51,29 @@ test('the status comes from the record', async () => {
 });
 
 test.each([
-  ['retry', 'in_progress', IN_PROGRESS],
-  ['cancel', 'retrying', RETRYING],
-  ['reschedule', 'retrying', RETRYING],
-])('%s of one that is %s is answered 503, and changes nothing', async (action, state, change) => {
+  ['retry', 'in_progress', IN_PROGRESS, { status: 'in_progress' }],
+  ['retry', 'retrying', RETRYING, { status: 'pending' }],
+  ['cancel', 'retrying', RETRYING, { status: 'cancelled', attempt_count: 2 }],
+  ['cancel', 'in_progress', IN_PROGRESS, { status: 'in_progress' }],
+  ['reschedule', 'retrying', RETRYING, { status: 'retrying', next_attempt_at: TOMORROW }],
+])('%s of one that is %s is met by the record', async (action, state, change, after) => {
   const { api } = posthorn;
+  await sql(posthorn, 'insert into lease_holders default values');
   const id = await heldByWorkflow(change);
-  const before = await api.delivery(id);
-  expect(before.status).toBe(state);
-  const body = action === 'reschedule' ? { at: new Date() } : undefined;
-  const answer = await api.call('POST', `/deliveries/${id}/${action}`, body);
-  expectProblem(answer, { status: 503, code: 'engine_unavailable' });
-  expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0);
-  expect(await api.delivery(id)).toEqual(before);
+  expect(await api.delivery(id)).toMatchObject({ status: state });
+  const body = action === 'reschedule' ? { at: TOMORROW } : undefined;
+  expect(await api.call('POST', `/deliveries/${id}/${action}`, body)).toMatchObject({ status: 202, body: after });
+  const { data } = await api.ok('GET', `/audit-log?target=${id}`);
+  expect(data.map((line: { action: string }) => line.action)).toEqual([`delivery.${action}`]);
+});
+
+test('what is being cancelled is not sent again', async () => {
+  const { api } = posthorn;
+  const id = await heldByWorkflow(IN_PROGRESS);
+  await api.ok('POST', `/deliveries/${id}/cancel`);
+  expectProblem(await api.call('POST', `/deliveries/${id}/retry`), { status: 409, code: 'state_conflict' });
+  const { data } = await api.ok('GET', `/audit-log?target=${id}`);
+  expect(data).toHaveLength(1);
 });
 
 test('what waits in the queue, or has ended, needs no engine', async () => {

@@ -1,6 +1,7 @@
-import { cancelDelivery, releaseLease, requeueDelivery } from '../../src/db/control';
+import { askForAttempt, cancelDelivery, releaseLease, requeueDelivery } from '../../src/db/control';
 import { type Database, openDatabase } from '../../src/db/database';
 import { recordAttempts } from '../../src/db/record-attempts';
+import { newUuid } from '../../src/domain/ids';
 import { createTestDatabase } from '../support/database';
 import {
   addWebhook,
@@ -10,6 +11,7 @@ import {
   claimAll,
   DELIVERED,
   gateOf,
+  HOLDER,
   queueOf,
   underWay,
   WAIT,
@@ -166,15 +168,15 @@ describe.each([
     expect(rows).toEqual([{ open: true }]);
     expect(await claimTogether()).toEqual([]);
     await setGate(`breaker_until = now() - interval '1 ms'`);
-    // The probe's retry is due; in the workflow's place, this gives it back to the queue.
-    await requeueDelivery(db.kysely, taken.deliveryId, 'schedule');
+    // The probe's retry is asked for.
+    await askForAttempt(db.kysely, taken.deliveryId, newUuid());
     await probe();
   });
 
   test.each([
-    ['released', (id: string) => releaseLease(db.kysely, id)],
-    ['requeued', (id: string) => requeueDelivery(db.kysely, id, 'schedule')],
-    ['cancelled', (id: string) => cancelDelivery(db.kysely, id, 'always')],
+    ['released', (id: string) => releaseLease(db.kysely, id, HOLDER)],
+    ['requeued', (id: string) => requeueDelivery(db.kysely, id, 'schedule', HOLDER)],
+    ['cancelled', (id: string) => cancelDelivery(db.kysely, id)],
   ])('lets another probe through once the first one is %s', async (_what, giveBack) => {
     const { deliveryId } = await probe();
     expect(await claimTogether()).toEqual([]);

@@ -1,12 +1,24 @@
 import { FIRST_CURSORS } from '../../src/db/claim-cursors';
-import { cancelDelivery, releaseLease, releaseToQueue, requeueDelivery } from '../../src/db/control';
+import { askForAttempt, cancelDelivery, releaseLease, requeueDelivery } from '../../src/db/control';
 import { type Database, openDatabase } from '../../src/db/database';
+import { loadAttempts } from '../../src/db/load-attempt';
 import { recordAttempts } from '../../src/db/record-attempts';
 import { newUuid } from '../../src/domain/ids';
 import { toTokenBucket } from '../../src/domain/rate-limit';
 import { createTestDatabase } from '../support/database';
 import { until } from '../support/until';
-import { addWebhook, attemptOf, claim, claimAll, claimTurn, DELIVERED, isFirst, queueOf, webhook } from './support';
+import {
+  addWebhook,
+  attemptOf,
+  claim,
+  claimAll,
+  claimTurn,
+  DELIVERED,
+  HOLDER,
+  isFirst,
+  queueOf,
+  webhook,
+} from './support';
 
 /** More than the machine has cores, so that claims truly overlap in the server. */
 const CLAIMERS = 6;
@@ -115,6 +127,12 @@ describe.each([
   });
 });
 
+/** As an attempt does whose time has come before a shut gate. */
+async function fenceAndRequeue(id: string): Promise<void> {
+  await loadAttempts(db.pool, [{ deliveryId: id, number: 2, fence: { holder: HOLDER, cause: 'due', moves: 0 } }]);
+  await requeueDelivery(db.kysely, id, 'schedule', HOLDER);
+}
+
 /** Rows of the queue that were read and written so far, by everyone. */
 async function queueReads(): Promise<{ read: number; written: number }> {
   // Each session reports its own counts when it is idle, or when told to.
@@ -175,9 +193,9 @@ describe('an ordered webhook', () => {
   });
 
   test.each([
-    ['requeued', (id: string) => requeueDelivery(db.kysely, id, 'schedule'), 0],
-    ['released by hand', (id: string) => releaseToQueue(db.kysely, id, 'manual', newUuid()), 0],
-    ['cancelled', (id: string) => cancelDelivery(db.kysely, id, 'always'), 1],
+    ['requeued', fenceAndRequeue, 0],
+    ['asked for', (id: string) => askForAttempt(db.kysely, id, newUuid()), 0],
+    ['cancelled', (id: string) => cancelDelivery(db.kysely, id), 1],
   ])('goes on when its waiting head is %s', async (_, leave, next) => {
     await addWebhook(db.pool, webhook(1), 3, { ordered: true });
     const published = await queueOf(db.pool, webhook(1));
@@ -192,7 +210,7 @@ test('a claimed row that is given back is claimable at once, that of an ordered 
   await addWebhook(db.pool, webhook(1), 2, { ordered: true });
   const [head] = await claimAll(db.pool);
   expect(await claimAll(db.pool)).toEqual([]);
-  await releaseLease(db.kysely, head!.deliveryId);
+  await releaseLease(db.kysely, head!.deliveryId, HOLDER);
   expect(ids(await claimAll(db.pool))).toEqual([head!.deliveryId]);
 });
 

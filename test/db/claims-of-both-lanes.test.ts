@@ -1,15 +1,16 @@
 import { type ClaimedDelivery, claimDeliveries } from '../../src/db/claim';
 import { FIRST_CURSORS } from '../../src/db/claim-cursors';
 import { claimExpress } from '../../src/db/claim-express';
-import { leaseForRetry, releaseLease, releaseLeases } from '../../src/db/control';
+import { releaseExpress, releaseLease } from '../../src/db/control';
 import { type Database, openDatabase } from '../../src/db/database';
+import { loadAttempts } from '../../src/db/load-attempt';
 import { recordAttempts } from '../../src/db/record-attempts';
 import { DELIVERY_LANES, type DeliveryLane, FIRST_ATTEMPTS } from '../../src/domain/first-attempt';
 import { newUuid } from '../../src/domain/ids';
 import { LANE_NAMES } from '../../src/domain/lanes';
 import { createTestDatabase } from '../support/database';
 import { seededRandom } from '../support/random';
-import { addWebhook, attemptOf, DELIVERED, queueOf, webhook } from './support';
+import { addHolder, addWebhook, attemptOf, DELIVERED, HOLDER, queueOf, webhook } from './support';
 
 /** Of each lane. */
 const CLAIMERS = 2;
@@ -19,6 +20,8 @@ const ROWS = WEBHOOKS * ROWS_EACH;
 const LEASE_MS = 60_000;
 /** Of a claimer that is about to die, so that the test need not wait for long. */
 const LAST_LEASE_MS = 500;
+/** Leases of the express lane are over when their holder is dead, whatever the clock says. */
+const NO_LEASE_MS = 0;
 const isOrdered = (n: number) => n % 25 === 0;
 
 let database: Awaited<ReturnType<typeof createTestDatabase>>;
@@ -50,9 +53,13 @@ type Taken = Pick<ClaimedDelivery, 'deliveryId' | 'webhookId' | 'tenantId'>;
 const lanes = {
   workflow: {
     claim: claimDeliveries,
-    giveBack: async (ids: string[]) => void (await Promise.all(ids.map((id) => releaseLease(db.kysely, id)))),
+    giveBack: async (ids: string[], holder: number) =>
+      void (await Promise.all(ids.map((id) => releaseLease(db.kysely, id, holder)))),
   },
-  express: { claim: claimExpress, giveBack: (ids: string[]) => releaseLeases(db.kysely, ids) },
+  express: {
+    claim: claimExpress,
+    giveBack: (ids: string[], holder: number) => releaseExpress(db.kysely, ids, holder),
+  },
 };
 
 test('claimers of both lanes, some of which die: no row is ever two’s at once, each ends once, ordered ones in order', async () => {
@@ -65,8 +72,9 @@ test('claimers of both lanes, some of which die: no row is ever two’s at once,
     .map(webhook);
   const published = await Promise.all(orderedOnes.map((id) => queueOf(db.pool, id)));
   const random = seededRandom(20);
-  /** Until when a row is somebody's, on this process's clock: never later than its lease in the database. */
+  /** Until when a row is somebody's, on this process's clock: never later than in the database. */
   const heldUntil = new Map<string, number>();
+  let holders = HOLDER;
   const ended: { id: string; webhookId: string; lane: DeliveryLane }[] = [];
   const wrong: string[] = [];
   const did = { died: 0, gaveBack: 0, recorded: 0 };
@@ -75,10 +83,11 @@ test('claimers of both lanes, some of which die: no row is ever two’s at once,
     let cursors = FIRST_CURSORS;
     while (ended.length < ROWS && wrong.length === 0) {
       const fate = random() < 0.05 ? 'died' : random() < 0.1 ? 'gaveBack' : 'recorded';
-      const leaseMs = fate === 'died' ? LAST_LEASE_MS : LEASE_MS;
+      const leaseMs = lane === 'express' ? NO_LEASE_MS : fate === 'died' ? LAST_LEASE_MS : LEASE_MS;
+      const holder = await addHolder(db.pool, ++holders);
       const sentAt = performance.now();
       const claim = await lanes[lane].claim(db.pool, {
-        ...{ lanes: LANE_NAMES, cursors, scan: 20, limit: 40, perWebhook: 10, held: new Map(), leaseMs },
+        ...{ lanes: LANE_NAMES, cursors, scan: 20, limit: 40, perWebhook: 10, held: new Map(), leaseMs, holder },
         // Each worker decides about `auto` for itself, so both lanes may serve it.
         taker: { lane, modes: [lane, 'auto'], installation: 'auto' },
       });
@@ -88,16 +97,21 @@ test('claimers of both lanes, some of which die: no row is ever two’s at once,
       const ids = taken.map(({ deliveryId }) => deliveryId);
       for (const id of ids) {
         if ((heldUntil.get(id) ?? 0) > gotAt) wrong.push(`${id} is somebody else's`);
-        heldUntil.set(id, sentAt + leaseMs);
+        heldUntil.set(id, lane === 'express' ? Number.POSITIVE_INFINITY : sentAt + leaseMs);
       }
       if (ids.length > 0) did[fate]++;
       // What the express lane has in hand is no workflow's.
-      if (lane === 'express' && ids[0] && fate !== 'died' && (await leaseForRetry(db.kysely, ids[0], LEASE_MS))) {
-        wrong.push(`${ids[0]} was given to a workflow`);
+      if (lane === 'express' && ids[0]) {
+        const fence = { holder: HOLDER, cause: 'claimed', moves: 0 } as const;
+        const [facts] = await loadAttempts(db.pool, [{ deliveryId: ids[0], number: 1, fence }]);
+        if (facts?.fenced || facts?.queue?.heldBy !== 'express') wrong.push(`${ids[0]} was given to a workflow`);
       }
-      if (fate === 'gaveBack') {
+      if (fate === 'died' && lane === 'express') {
         for (const id of ids) heldUntil.delete(id);
-        await lanes[lane].giveBack(ids);
+        await db.pool.query('delete from lease_holders where id = $1', [holder]);
+      } else if (fate === 'gaveBack') {
+        for (const id of ids) heldUntil.delete(id);
+        await lanes[lane].giveBack(ids, holder);
       } else if (fate === 'recorded' && ids.length > 0) {
         ended.push(...taken.map(({ deliveryId: id, webhookId }) => ({ id, webhookId, lane })));
         const trigger = 'schedule' as const;

@@ -1,7 +1,8 @@
-import { leaseForRetry, takeOverdue } from '../../src/db/control';
+import { takeOverdue } from '../../src/db/control';
 import { type Database, openDatabase } from '../../src/db/database';
 import { newUuid } from '../../src/domain/ids';
 import { createTestDatabase } from '../support/database';
+import { addHolder, HOLDER } from './support';
 
 const OVERDUE_MS = 300_000;
 
@@ -26,14 +27,14 @@ afterAll(async () => {
 });
 
 /** A delivery that waits for its second attempt, so many seconds late. */
-async function late(seconds: number, express: boolean, leased = false): Promise<string> {
+async function late(seconds: number, express: boolean, holder: number | null = null): Promise<string> {
   const id = newUuid();
   await db.pool.query(
     `insert into delivery_queue (delivery_id, tenant_id, event_id, webhook_id, event_type, timed, attempt, express,
-       next_attempt_at, lease_until)
+       next_attempt_at, holder, posting)
      values ($1, $2, $1, $3, 'a.b', true, 1, $4, now() - $5::int * interval '1 s',
-       case when $6 then now() + interval '1 minute' else 'epoch' end)`,
-    [id, tenantId, webhookId, express, seconds, leased],
+       $6, case when $6::int is not null then 2 end)`,
+    [id, tenantId, webhookId, express, seconds, holder],
   );
   return id;
 }
@@ -45,15 +46,9 @@ test('a retry that the express lane left to the engine is overdue after 10 s, on
   await late(5, true);
   await late(20, false);
   const lost = await late(310, false);
-  await late(310, true, true);
-  expect(await overdue()).toEqual([left, lost].sort());
-  expect(await overdue()).toEqual([]);
-});
-
-test('the first attempt of a workflow takes the mark away', async () => {
-  const id = await late(20, true);
-  expect(await leaseForRetry(db.kysely, id, 60_000)).toBe(true);
-  await db.pool.query(`update delivery_queue set lease_until = 'epoch'`);
+  await late(310, true, await addHolder(db.pool));
+  const ofTheDead = await late(310, true, HOLDER + 1);
+  expect(await overdue()).toEqual([left, lost, ofTheDead].sort());
   expect(await overdue()).toEqual([]);
 });
 

@@ -82,7 +82,7 @@ test('the end of a delivery stands in its record, and its queue row is gone', as
 test('a retry waits from now, uses up a step and gives the lease back', async () => {
   const [claimed] = await publishMany(db.pool, 1);
   await db.pool.query(`update delivery_queue set trigger = 'manual' where delivery_id = $1`, [claimed!.deliveryId]);
-  await recordAttempts(db.pool, [attemptOf(claimed!, 1, { kind: 'wait', waitMs: 60_000 })]);
+  await recordAttempts(db.pool, [{ ...attemptOf(claimed!, 1, { kind: 'wait', waitMs: 60_000 }), trigger: 'manual' }]);
   const row = await one(claimed!.deliveryId);
   expect(row).toMatchObject({ state: 'pending', timed: true, attempt: 1, step: 1, trigger: 'schedule', leased: false });
   expect(row.wait_s).toBeGreaterThan(30);

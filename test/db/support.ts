@@ -55,6 +55,15 @@ export async function queueOf(pool: Pool, webhookId: string): Promise<string[]> 
   return rows.map((row) => row.delivery_id);
 }
 
+/** Who claims here; it lives where {@link addHolder} says so. */
+export const HOLDER = 1_000_001;
+
+/** A holder that lives until its row is deleted. */
+export async function addHolder(pool: Pool, id = HOLDER): Promise<number> {
+  await pool.query('insert into lease_holders (id) overriding system value values ($1) on conflict do nothing', [id]);
+  return id;
+}
+
 const REQUEST: ClaimRequest = {
   lanes: LANE_NAMES,
   cursors: FIRST_CURSORS,
@@ -63,6 +72,7 @@ const REQUEST: ClaimRequest = {
   perWebhook: 1_000,
   held: new Map(),
   leaseMs: 60_000,
+  holder: HOLDER,
   taker: { lane: 'workflow', modes: ['workflow'], installation: 'workflow' },
 };
 

@@ -6,21 +6,21 @@ import {
   visibleState,
 } from '../../src/domain/delivery';
 
-const waiting: QueueFacts = { timed: false, leased: false };
-const timed: QueueFacts = { timed: true, leased: false };
-const leased: QueueFacts = { timed: false, leased: true };
-const leasedForRetry: QueueFacts = { timed: true, leased: true };
+const waiting: QueueFacts = { timed: false, inFlight: false };
+const timed: QueueFacts = { timed: true, inFlight: false };
+const inFlight: QueueFacts = { timed: false, inFlight: true };
+const retryInFlight: QueueFacts = { timed: true, inFlight: true };
 
 test.each<[QueueFacts | undefined, HeldBecause | undefined, DeliveryState]>([
   [waiting, undefined, 'pending'],
   [waiting, 'paused', 'held'],
   [waiting, 'disabled', 'held'],
   [waiting, 'throttled', 'held'],
-  [leased, undefined, 'in_progress'],
-  [leased, 'paused', 'in_progress'],
+  [inFlight, undefined, 'in_progress'],
+  [inFlight, 'paused', 'in_progress'],
   [timed, undefined, 'retrying'],
   [timed, 'paused', 'retrying'],
-  [leasedForRetry, undefined, 'in_progress'],
+  [retryInFlight, undefined, 'in_progress'],
   [undefined, undefined, 'pending'],
 ])('a live delivery with queue row %j behind gate %s is %s', (queue, held, state) => {
   expect(visibleState('pending', queue, held)).toBe(state);
@@ -28,7 +28,7 @@ test.each<[QueueFacts | undefined, HeldBecause | undefined, DeliveryState]>([
 
 test('one that has ended is what the record says, whatever else is found', () => {
   for (const end of END_STATES) {
-    for (const queue of [undefined, waiting, timed, leased]) {
+    for (const queue of [undefined, waiting, timed, inFlight]) {
       expect(visibleState(end, queue, 'paused')).toBe(end);
     }
   }

@@ -64,21 +64,22 @@ test('a cancel that can wait for the attempt leaves a success as it is', async (
   const id = await underWay();
   const cancelled = posthorn.api.call('POST', `/deliveries/${id}/cancel`);
   answer!(204);
-  expect((await cancelled).status).toBe(409);
+  // It was asked for in time, or too late.
+  expect([202, 409]).toContain((await cancelled).status);
   expect(await posthorn.api.delivery(id)).toMatchObject({ status: 'delivered' });
 });
 
-test('one that cannot cancels, and the attempt is only logged', async () => {
+test('a cancel of one whose attempt is under way is met when that has failed', async () => {
   const [answer] = heldAnswers(1);
   const id = await underWay();
   await posthorn.api.ok('POST', `/deliveries/${id}/cancel`);
-  expect(await posthorn.api.delivery(id)).toMatchObject({ status: 'cancelled' });
+  expect(await posthorn.api.delivery(id)).toMatchObject({ status: 'in_progress' });
   answer!(500);
   const logged = await until('its attempt to be logged', async () => {
     const delivery = await posthorn.api.delivery(id);
-    return delivery.attempts.length === 1 && delivery;
+    return delivery.attempts.length === 1 && delivery.status !== 'in_progress' && delivery;
   });
-  expect(logged.status).toBe('cancelled');
+  expect(logged).toMatchObject({ status: 'cancelled', attempt_count: 1 });
   expect(receiver.requests).toHaveLength(1);
 });
 

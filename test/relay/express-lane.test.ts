@@ -2,9 +2,12 @@ import { FIRST_CURSORS } from '../../src/db/claim-cursors';
 import type { ExpressDelivery } from '../../src/db/claim-express';
 import { type Database, openDatabase } from '../../src/db/database';
 import { createSecretBox, parseEncryptionKeys } from '../../src/db/secret-box';
+import { type Holding, startHolding } from '../../src/delivery/holding';
 import { InFlight } from '../../src/delivery/in-flight';
 import { createAttempts } from '../../src/delivery/make-attempt';
+import { type Pauses, watchPauses } from '../../src/delivery/stale';
 import { LANE_NAMES } from '../../src/domain/lanes';
+import { LEASE_MS } from '../../src/domain/limits';
 import { createAddressPolicy } from '../../src/egress/address-policy';
 import { createEgressAgent } from '../../src/egress/agent';
 import { createSender } from '../../src/egress/send';
@@ -14,12 +17,12 @@ import type { RelayLane } from '../../src/relay/relay';
 import { type Installation, startInstallation } from '../support/installation';
 import { type Receiver, startReceiver } from '../support/receiver';
 
-const LEASE_MS = 40_000;
-
 let posthorn: Installation;
 let receiver: Receiver;
 let db: Database;
 let agent: ReturnType<typeof createEgressAgent>;
+let holding: Holding;
+let pauses: Pauses;
 beforeAll(async () => {
   posthorn = await startInstallation({ POSTHORN_FIRST_ATTEMPT: 'express' }, { worker: false });
   db = openDatabase({ url: posthorn.databaseUrl, poolSize: 4, applicationName: 'test', planner: 'queue' });
@@ -30,8 +33,12 @@ beforeAll(async () => {
     maxConnectionsPerOrigin: 10,
   });
   receiver = await startReceiver();
+  pauses = watchPauses();
+  holding = await startHolding(posthorn.databaseUrl, pauses, createLog('silent'));
 });
 afterAll(async () => {
+  await holding?.stop();
+  pauses?.stop();
   await agent?.destroy();
   await db?.close();
   await posthorn?.stop();
@@ -45,7 +52,7 @@ function startLane(onRecorded: () => Promise<void>): RelayLane<ExpressDelivery> 
     db,
     secretBox: createSecretBox(parseEncryptionKeys(posthorn.env.POSTHORN_ENCRYPTION_KEYS!)),
     sender: createSender({ agent, allowHttp: true }),
-    log,
+    ...{ holding, pauses, log },
     takeRoom: () => true,
     onRaised: () => undefined,
   });
@@ -60,7 +67,7 @@ function startLane(onRecorded: () => Promise<void>): RelayLane<ExpressDelivery> 
       },
     },
     inFlight: new InFlight(10, LEASE_MS),
-    log,
+    ...{ holding, pauses, log },
     capacity: 10,
     modes: () => ['express'],
     startWaiting: () => undefined,
@@ -68,12 +75,16 @@ function startLane(onRecorded: () => Promise<void>): RelayLane<ExpressDelivery> 
 }
 
 async function claimFor(lane: RelayLane<ExpressDelivery>): Promise<number> {
+  const hold = await holding.begin();
+  const askedMs = performance.now();
   const { deliveries } = await lane.claim({
     ...{ lanes: LANE_NAMES, cursors: FIRST_CURSORS, scan: 200, limit: lane.room(), perWebhook: 20, held: lane.held() },
     leaseMs: LEASE_MS,
+    holder: hold.id,
     taker: { lane: 'express', modes: lane.modes(), installation: 'express' },
   });
-  lane.begin(deliveries);
+  lane.begin(deliveries, { hold, askedMs });
+  hold.end();
   return deliveries.length;
 }
 

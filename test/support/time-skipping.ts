@@ -6,9 +6,11 @@ import { startApi } from '../../src/api/start-api';
 import { readConfig } from '../../src/config';
 import { openDatabase } from '../../src/db/database';
 import { createSecretBox } from '../../src/db/secret-box';
+import { startHolding } from '../../src/delivery/holding';
 import { InFlight } from '../../src/delivery/in-flight';
 import { createAttempts } from '../../src/delivery/make-attempt';
-import { MAX_TIMEOUT_MS } from '../../src/domain/limits';
+import { watchPauses } from '../../src/delivery/stale';
+import { LEASE_MS, MAX_TIMEOUT_MS } from '../../src/domain/limits';
 import { workflowId } from '../../src/domain/names';
 import { createEgressAgent } from '../../src/egress/agent';
 import { addressPolicyOf } from '../../src/egress/policy-of';
@@ -29,8 +31,6 @@ export type SkippingInstallation = {
   env: TestWorkflowEnvironment;
   stop(): Promise<void>;
 };
-
-const LEASE_MS = MAX_TIMEOUT_MS + 10_000;
 
 /**
  * An api, a relay and the workers over Temporal's time-skipping server: days of retries pass in seconds. Postgres and
@@ -61,6 +61,8 @@ export async function startSkippingInstallation(): Promise<SkippingInstallation>
     maxConnectionsPerOrigin: config.POSTHORN_CONNECTIONS_PER_HOST,
   });
   const sender = createSender({ agent, allowHttp: true });
+  const pauses = watchPauses();
+  const holding = await startHolding(database.url, pauses, log);
   const inFlight = new InFlight(config.POSTHORN_MAX_IN_FLIGHT, LEASE_MS);
   const activities = createActivities({
     db,
@@ -68,6 +70,8 @@ export async function startSkippingInstallation(): Promise<SkippingInstallation>
       db,
       secretBox: createSecretBox(config.POSTHORN_ENCRYPTION_KEYS!),
       sender,
+      holding,
+      pauses,
       log,
       takeRoom: () => true,
       onRaised: () => undefined,
@@ -83,7 +87,7 @@ export async function startSkippingInstallation(): Promise<SkippingInstallation>
   const ended = workers.run();
   const relay = startRelay(
     {
-      ...{ db, log, leaseMs: LEASE_MS },
+      ...{ holding, log, leaseMs: LEASE_MS },
       perWebhook: config.POSTHORN_MAX_IN_FLIGHT_PER_WEBHOOK,
       lanes: config.POSTHORN_LANES,
       firstAttempt: 'workflow',
@@ -107,6 +111,8 @@ export async function startSkippingInstallation(): Promise<SkippingInstallation>
       await ended;
       await sender.close();
       await env.teardown();
+      await holding.stop();
+      pauses.stop();
       await db.close();
       await database.drop();
     },

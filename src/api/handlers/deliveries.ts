@@ -58,12 +58,15 @@ export async function get({ services, tenantId, ids }: Context<None, None>): Pro
   };
 }
 
-/** Asks the running workflow where there should be one; the record answers in every other case. */
+/**
+ * Asks the running workflow where there should be one; the record answers in every other case, and wherever the two do not
+ * agree: a workflow that waits for a free slot knows nothing of it.
+ */
 export async function status({ services, tenantId, ids }: Context<None, None>): Promise<Answer> {
   const delivery = await find(services, tenantId, ids);
   const running = delivery.state === 'retrying' || delivery.state === 'in_progress';
   const live = running ? await services.engine.status(delivery.id) : undefined;
-  if (!live) {
+  if (live?.state !== delivery.state) {
     const { id, status, attempt_count, next_attempt_at, held_because } = toOut(delivery);
     return {
       status: 200,
