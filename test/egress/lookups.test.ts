@@ -92,16 +92,19 @@ test('who waits for a turn in vain is told that it is ours', async () => {
 });
 
 test('a webhook’s time does not run while it waits for its turn', async () => {
+  receiver.setHandler(({ headers }) => ({ status: 200, delayMs: headers.host?.startsWith('fine') ? 1_900 : 0 }));
   const slow = (ms: number) => new Promise<string[]>((done) => setTimeout(() => done(['127.0.0.1']), ms));
   const dns = closeLater(
-    await startDnsServer(({ name, type }) => (type !== 'A' ? [] : name.startsWith('slow') ? slow(800) : ['127.0.0.1'])),
+    await startDnsServer(({ name, type }) =>
+      type !== 'A' ? [] : name.startsWith('slow') ? slow(1_200) : ['127.0.0.1'],
+    ),
   );
   const lookupLimits = { atOnce: 1, perTenant: 1, waitMs: 20_000, rememberedMs: 0 };
   const sender = senderBy(dns, { lookupLimits });
   const first = sender.send(to('slow.test', 'one'));
   await until('its question', async () => dns.asked('slow.test') > 0);
-  // More than its time is over by then.
-  expect(responseOf(await sender.send(to('fine.test', 'other', 400))).statusCode).toBe(200);
+  // 1.2 s for its turn and 1.9 s for the answer are more than 2.5 s.
+  expect(responseOf(await sender.send(to('fine.test', 'other', 2_500))).statusCode).toBe(200);
   expect(responseOf(await first).statusCode).toBe(200);
 });
 
@@ -109,7 +112,8 @@ describe('a name that was not answered in time', () => {
   test('comes after the tenant’s others, and holds no more than half of its turns', async () => {
     const dns = await dnsServer();
     const lookupLimits = { atOnce: 10, perTenant: 4, waitMs: 20_000, rememberedMs: 0 };
-    const sender = senderBy(dns, { dnsTimeoutMs: 1_000, lookupLimits });
+    // For longer than anybody waits for a turn.
+    const sender = senderBy(dns, { dnsTimeoutMs: 3_000, lookupLimits });
     const first = flood(sender, 4, 'mixed');
     await until('all to be known as dead', async () => first.codes.length === 4);
     // All at once, again and again: two turns are left.
@@ -215,6 +219,12 @@ describe('the policy', () => {
       expect(receiver.requests).toHaveLength(1);
     },
   );
+
+  test('the address that was found is the one connected to', async () => {
+    const dns = closeLater(await startDnsServer(({ type }) => (type === 'A' ? ['127.0.0.3'] : [])));
+    expect(errorOf(await senderBy(dns).send(to('elsewhere.test', 'one'))).code).toBe('connection_refused');
+    expect(receiver.requests).toHaveLength(0);
+  });
 
   test('one address inside is enough, of either family', async () => {
     for (const inside of ['10.0.0.1', 'fd00:0:0:0:0:0:0:1']) {
