@@ -121,12 +121,15 @@ describe('a name that was not answered in time', () => {
     const again = Array.from({ length: 4 }, async (_, n) => {
       while (!over) await sender.send(to(`dead-${n}.mixed.test`, 'mixed')).catch(() => undefined);
     });
-    for (let n = 0; n < 10; n++) {
-      const sent = [1, 2, 3].map((m) => sender.send(to(`fine-${n}-${m}.test`, 'mixed')));
-      for (const result of await Promise.all(sent)) expect(responseOf(result).statusCode).toBe(200);
+    try {
+      for (let n = 0; n < 10; n++) {
+        const sent = [1, 2, 3].map((m) => sender.send(to(`fine-${n}-${m}.test`, 'mixed')));
+        for (const result of await Promise.all(sent)) expect(responseOf(result).statusCode).toBe(200);
+      }
+    } finally {
+      over = true;
+      await Promise.all(again);
     }
-    over = true;
-    await Promise.all(again);
   });
 
   test('is asked for more and more seldom', async () => {
