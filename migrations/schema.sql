@@ -103,6 +103,7 @@ create table delivery_queue (
   express boolean not null default false,
   holder integer,
   posting integer,
+  posted_beat bigint,
   cancel_asked boolean not null default false,
   moves integer not null default 0,
   constraint delivery_queue_lane_check CHECK (((lane >= 0) AND (lane <= 2))),
@@ -202,6 +203,13 @@ create table operational_outbox (
 );
 
 CREATE INDEX operational_outbox_age ON public.operational_outbox USING btree (created_at);
+
+create table publish_probe (
+  only_row boolean not null default true,
+  probed_at timestamp with time zone not null default now(),
+  constraint publish_probe_only_row_check CHECK (only_row),
+  constraint publish_probe_pkey PRIMARY KEY (only_row)
+) with (fillfactor=10);
 
 create table replays (
   id uuid not null,
@@ -342,3 +350,8 @@ CREATE INDEX webhooks_filtered ON public.webhooks USING btree (tenant_id) WHERE 
 CREATE INDEX webhooks_tenant ON public.webhooks USING btree (tenant_id, id) WHERE (deleted_at IS NULL);
 
 CREATE INDEX webhooks_uncleared ON public.webhooks USING btree (deleted_at) WHERE ((deleted_at IS NOT NULL) AND (cleared_at IS NULL));
+
+CREATE OR REPLACE FUNCTION public.holder_lives(holder integer)
+ RETURNS boolean
+ LANGUAGE plpgsql
+AS $function$begin return exists (select from lease_holders h where h.id = holder); end$function$;

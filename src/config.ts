@@ -1,6 +1,7 @@
 import { Resolver } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { CONNECTION_LIMITS } from './connections';
 import { parseEncryptionKeys } from './db/secret-box';
 import { parseDurationMs } from './domain/durations';
 import { FIRST_ATTEMPTS } from './domain/first-attempt';
@@ -26,10 +27,8 @@ const keptFor = (fallback: string) =>
   duration(fallback).refine((ms) => ms >= MIN_KEPT_MS && ms <= MAX_KEPT_MS, 'must be from 1d to 36500d');
 const count = (fallback: number, min = 1) => z.coerce.number().int().min(min).default(fallback);
 const port = z.coerce.number().int().min(0).max(65_535);
-const flag = z
-  .enum(['true', 'false'])
-  .default('false')
-  .transform((text) => text === 'true');
+const flagOrNot = z.enum(['true', 'false']).transform((text) => text === 'true');
+const flag = flagOrNot.default(false);
 const list = z
   .string()
   .default('')
@@ -102,8 +101,8 @@ const settings = z.object({
   /** host:port of a Temporal cluster. Without it, `posthorn dev` starts an embedded one. */
   TEMPORAL_ADDRESS: z.string().min(1).optional(),
   TEMPORAL_NAMESPACE: z.string().default('default'),
-  /** Turns TLS on, as Temporal Cloud wants it. Given with a certificate and key for mutual TLS. */
-  TEMPORAL_TLS: flag,
+  /** Turns TLS on; it is on by itself with a certificate and key (mutual TLS) or an API key. */
+  TEMPORAL_TLS: flagOrNot.optional(),
   TEMPORAL_TLS_CERT_FILE: z.string().optional(),
   TEMPORAL_TLS_KEY_FILE: z.string().optional(),
   TEMPORAL_API_KEY: z.string().optional(),
@@ -130,6 +129,12 @@ const settings = z.object({
   POSTHORN_ENCRYPTION_KEYS: keyring.optional(),
   /** Requests that one API key may make of one api process. */
   POSTHORN_API_RATE_LIMIT: rate('1000/1s'),
+  /** Requests of one API key that one api process serves at once: a few hundred producers that wait for their answers. */
+  POSTHORN_API_MAX_UNDER_WAY: count(256),
+  /** Connections to one api process; each is a file, of which a process may often have 4,096 beside the soft limit of 1,024. */
+  POSTHORN_MAX_CONNECTIONS: count(CONNECTION_LIMITS.connections, 16),
+  /** Of these, from one address that is no trusted proxy. */
+  POSTHORN_MAX_CONNECTIONS_PER_ADDRESS: count(CONNECTION_LIMITS.perAddress),
   /** Proxies before the api whose X-Forwarded-For and -Proto count, as address blocks, comma separated. */
   POSTHORN_TRUSTED_PROXIES: cidrs,
   /** Strict-Transport-Security on every answer, where no trusted proxy says which ones go over TLS. */
@@ -203,9 +208,16 @@ const schema = settings.superRefine((given, context) => {
   const missing = pair.filter((name) => given[name] === undefined);
   // Half of a pair would silently be no client certificate at all.
   if (missing.length === 1) context.addIssue({ code: 'custom', path: missing, message: 'must be set as well' });
+  for (const name of ['TEMPORAL_API_KEY', pair[0]] as const) {
+    if (given.TEMPORAL_TLS !== false || given[name] === undefined) continue;
+    context.addIssue({ code: 'custom', path: ['TEMPORAL_TLS'], message: `must not be false beside ${name}` });
+  }
 });
 
 export type Config = z.infer<typeof schema>;
+
+/** The names of all settings. */
+export const SETTING_NAMES: readonly string[] = Object.keys(settings.shape);
 
 /** The settings are not usable; the message lists each one with what is wrong. */
 export class ConfigError extends Error {

@@ -5,7 +5,7 @@ import type { Attempts } from '../delivery/make-attempt';
 import { HeldElsewhere } from '../delivery/stale';
 import type { AttemptRequest, AttemptResult, UnrecordedAttempt } from '../delivery/types';
 import { OwnTroubleError } from '../domain/own-trouble';
-import type { Log } from '../log';
+import { type Log, reasonOf } from '../log';
 import { heartbeating } from './heartbeating';
 import { createReplayActivities } from './replay-activities';
 
@@ -78,7 +78,7 @@ export function createActivities({ db, attempts, verify, inFlight, maxPostMs, si
             throw error;
           })
           .then((result) => signalDone(request.deliveryId, number, result))
-          .catch((error: Error) => log.warn({ event: 'hand_over_failed', err: error.message })),
+          .catch((error: unknown) => log.warn({ event: 'hand_over_failed', err: reasonOf(error) })),
       );
       return { kind: 'in_flight', number, waitMs: postMs - HAND_OVER_AFTER_MS + HAND_OVER_MARGIN_MS };
     },

@@ -1,3 +1,5 @@
+import { OutcomeUnknownError } from '../db/statement-errors';
+
 /** Every error the API can answer with: the closed list that docs/errors.md repeats. */
 const PROBLEMS = {
   malformed_json: { status: 400, title: 'The body is not valid JSON' },
@@ -11,6 +13,7 @@ const PROBLEMS = {
   body_too_large: { status: 413, title: 'The body is over the limit' },
   unsupported_media_type: { status: 415, title: 'The body must be application/json' },
   validation_failed: { status: 422, title: 'The request breaks a rule' },
+  publish_too_costly: { status: 422, title: 'Publishing this costs too much' },
   idempotency_mismatch: { status: 422, title: 'This idempotency key stands for another request' },
   rate_limited: { status: 429, title: 'Too many requests' },
   internal_error: { status: 500, title: 'Something went wrong here' },
@@ -74,11 +77,18 @@ export const RETRY_AFTER_SECONDS = 5;
 /** The same of a request that is being served for someone else: most take milliseconds. */
 export const IN_PROGRESS_RETRY_AFTER_SECONDS = 1;
 
-/** SQLSTATE classes of a server that is away or going away: connection, resources, operator intervention. */
-const AWAY_SQLSTATE = /^(08|53|57)/;
-const AWAY_ERRNO = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ENOTFOUND', 'EAI_AGAIN', 'ETIMEDOUT', 'ENOENT']);
+/**
+ * SQLSTATE classes of a server that is away or going away: connection, resources, operator intervention; and of a session
+ * that it ended, because we stood still with a transaction open.
+ */
+const AWAY_SQLSTATE = /^(08|53|57|25P0[34])/;
+const AWAY_ERRNO = new Set([
+  ...['ECONNREFUSED', 'ECONNRESET', 'ECONNABORTED', 'EPIPE', 'ENOTFOUND', 'EAI_AGAIN', 'ETIMEDOUT', 'ENOENT'],
+  ...['EHOSTUNREACH', 'EHOSTDOWN', 'ENETUNREACH', 'ENETDOWN'],
+]);
+/** What pg says without a code: of a lost connection, of what it has given up on, of an answer to nothing. */
 const AWAY_MESSAGE =
-  /Connection terminated|is not queryable|timeout exceeded when trying to connect|Query read timeout/;
+  /Connection terminated|is not queryable|timeout exceeded when trying to connect|timeout expired|Query read timeout|Received unexpected \w+ message from backend|error establishing an SSL connection/;
 
 /** Turns whatever was thrown into an answer; what is not known becomes an opaque 500. */
 export function toApiError(error: unknown): ApiError {
@@ -94,6 +104,12 @@ export function toApiError(error: unknown): ApiError {
     case 'request.size.invalid':
     case 'request.aborted':
       return new ApiError('malformed_json', 'The body ended early.');
+  }
+  if (error instanceof OutcomeUnknownError) {
+    return new ApiError(
+      'database_unavailable',
+      'The database went away before it said whether this was done. Look, or repeat the request with its Idempotency-Key.',
+    );
   }
   const text = String(code);
   if (AWAY_SQLSTATE.test(text) || AWAY_ERRNO.has(text) || AWAY_MESSAGE.test(message)) {

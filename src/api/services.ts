@@ -5,8 +5,11 @@ import type { RateLimit } from '../domain/rate-limit';
 import type { VerificationMode } from '../domain/verification';
 import type { Log } from '../log';
 import type { Engine } from './engine';
+import type { KnownKeys } from './known-keys';
 import type { PublishRules } from './publish-rules';
 import type { ReplayEngine } from './replay-engine';
+import type { Settling } from './settle-requests';
+import type { Turns } from './turns';
 import type { VerificationEngine } from './verification-engine';
 
 /** What handlers work with; built once per process. */
@@ -16,7 +19,13 @@ export type Services = {
   engine: Engine;
   replays: ReplayEngine;
   publisher: Publisher;
+  /** The API keys in use. */
+  keys: KnownKeys;
   publishRules: PublishRules;
+  /** Of requests with an `Idempotency-Key`. */
+  settling: Settling;
+  /** Shares the event loop between tenants. */
+  turns: Turns;
   verifications: VerificationEngine;
   log: Log;
   /** Tells the relays that there is work; returns at once. */

@@ -2,7 +2,7 @@ import type { DeliveryLane, FirstAttempt } from '../domain/first-attempt';
 import { LANES } from '../domain/lanes';
 import type { Turn } from './claim-cursors';
 import { ARRIVAL_TIME, BREAKER_IS_OPEN, LONGEST_LEASE, SLOT_IS_TAKEN } from './gates';
-import { LIVE_HOLDERS } from './lease-holders';
+import { isDead, LIVE_HOLDERS } from './lease-holders';
 
 export type ClaimRequest = Turn & {
   /** Rows this process may hold of one webhook, at most; the webhook's own caps count as well. */
@@ -83,7 +83,7 @@ taken as materialized (
     select delivery_id, seq from delivery_queue
     where not timed and lane = o.lane and webhook_id = o.webhook_id and case when posting is null
       then lease_until < now() or lease_until > now() + interval '${LONGEST_LEASE}'
-      else holder <> all((select ids from live)::int[]) end
+      else ${isDead('holder')} end
     order by seq limit o.k for update skip locked) p
   where not o.ordered or p.seq = least(${oldest('not timed and lane = 0')}, ${oldest('not timed and lane = 1')},
     ${oldest('not timed and lane = 2')}, ${oldest('timed')})
@@ -105,7 +105,8 @@ gate as (
   returning g.webhook_id, g.tat),
 claimed as (
   update delivery_queue q set lease_until = now() + $8::int * interval '1 ms', express = $11::boolean,
-    holder = $12::int, posting = case when $11::boolean then q.attempt + 1 end
+    holder = $12::int, posting = case when $11::boolean then q.attempt + 1 end,
+    posted_beat = (select beats from lease_holders where id = $12::int)
   where q.delivery_id = any(array(select delivery_id from picked))
   returning q.*)`;
 

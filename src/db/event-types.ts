@@ -106,6 +106,18 @@ export async function countVersions(tx: Db, tenantId: string, name: string): Pro
   return rows[0]?.count;
 }
 
+/**
+ * How many bytes of JSON the tenant's schemas and examples are. Holds off others who add to them until the transaction
+ * ends.
+ */
+export async function bytesOfVersions(tx: Db, tenantId: string): Promise<number> {
+  await sql`select from tenants where id = ${tenantId} for no key update`.execute(tx);
+  const { rows } = await sql<{ bytes: string }>`
+    select coalesce(sum(octet_length(schema::text)), 0) + coalesce(sum(octet_length(example::text)), 0) as bytes
+    from event_type_versions where tenant_id = ${tenantId}`.execute(tx);
+  return Number(rows[0]!.bytes);
+}
+
 /** False where the type has this version: a version never changes. */
 export async function insertVersion(tx: Db, tenantId: string, name: string, added: NewVersion): Promise<boolean> {
   const { numInsertedOrUpdatedRows } = await tx

@@ -5,7 +5,7 @@ import { minimalBody } from '../domain/minimal-payload';
 import type { StoredRetryPolicy } from '../domain/retry-schedule';
 import type { SignatureStyle } from '../domain/signature-styles';
 import { BREAKER_STATE } from './gates';
-import { LIVE_HOLDERS } from './lease-holders';
+import { isDead, LIVE_HOLDERS } from './lease-holders';
 
 /** Everything one attempt needs, read at every attempt so that configuration changes count from the next one on. */
 export type AttemptFacts = {
@@ -86,7 +86,7 @@ const MOVED_AWAY = `(w.cause = 'due' and q.timed and q.moves > w.moves
     and q.next_attempt_at > now() + interval '${TIMER_TOLERANCE}')`;
 
 /** Row `q` is held by a worker that lives, for an attempt that may be under way. */
-const HELD = 'q.posting is not null and q.holder = any((select ids from live)::int[])';
+const HELD = `q.posting is not null and not ${isDead('q.holder')}`;
 /** By the very attempt that loads it again: it has sent nothing. */
 const OWN = '(w.again and q.holder = w.holder and q.posting = w.number and not q.express)';
 
@@ -116,7 +116,8 @@ free as materialized (
     for update) f),
 fenced as (
   update delivery_queue q set holder = free.holder, posting = free.number, express = false,
-    lease_until = now() + ${LEASE_MS} * interval '1 ms'
+    lease_until = now() + ${LEASE_MS} * interval '1 ms',
+    posted_beat = (select beats from lease_holders h where h.id = free.holder)
   from free where q.delivery_id = free.delivery_id
   returning q.delivery_id)
 select w.place::int, d.tenant_id, d.event_id, d.event_type, d.state, d.webhook_id, e.body,

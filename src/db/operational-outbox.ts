@@ -3,6 +3,7 @@ import { envelope } from '../domain/envelope';
 import { matchingPatterns, type OperationalEvent } from '../domain/event-types';
 import { newUuid, toPublicId } from '../domain/ids';
 import { insertEvent } from './publish';
+import { inTransaction, withConnection } from './transaction';
 
 type Row = {
   tenant_id: string;
@@ -18,30 +19,20 @@ type Row = {
  * the queue is one transaction. Returns how many.
  */
 export async function publishOperational(pool: Pool, limit: number): Promise<number> {
-  const client = await pool.connect();
-  let broken = false;
-  try {
-    await client.query('begin');
-    const { rows } = await client.query<Row>(
-      `delete from operational_outbox where id = any(array(
-         select id from operational_outbox order by created_at limit $1 for update skip locked))
-       returning tenant_id, type, webhook_id, delivery_id, details, created_at`,
-      [limit],
-    );
-    // `returning` has no order.
-    rows.sort((a, b) => a.created_at.getTime() - b.created_at.getTime());
-    for (const row of rows) await insertEvent(client, toEvent(row));
-    await client.query('commit');
-    return rows.length;
-  } catch (error) {
-    broken = await client.query('rollback').then(
-      () => false,
-      () => true,
-    );
-    throw error;
-  } finally {
-    client.release(broken);
-  }
+  return withConnection(pool, (client) =>
+    inTransaction(client, async () => {
+      const { rows } = await client.query<Row>(
+        `delete from operational_outbox where id = any(array(
+           select id from operational_outbox order by created_at limit $1 for update skip locked))
+         returning tenant_id, type, webhook_id, delivery_id, details, created_at`,
+        [limit],
+      );
+      // `returning` has no order.
+      rows.sort((a, b) => a.created_at.getTime() - b.created_at.getTime());
+      for (const row of rows) await insertEvent(client, toEvent(row));
+      return rows.length;
+    }),
+  );
 }
 
 function toEvent(row: Row) {

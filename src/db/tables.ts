@@ -184,6 +184,7 @@ export type Tables = {
     cycle_started_at: Date | null;
     holder: number | null;
     posting: number | null;
+    posted_beat: number | null;
     cancel_asked: Generated<boolean>;
     moves: Generated<number>;
   };

@@ -67,6 +67,7 @@ export async function startHolding(databaseUrl: string, pauses: Pauses, log: Log
   let clocksDiffer = false;
   /** When the last beat was asked for that was answered. */
   let confirmedMs = Number.NEGATIVE_INFINITY;
+  let steppedMs = Number.NEGATIVE_INFINITY;
 
   async function connect(): Promise<HolderSession> {
     const opened: HolderSession = await openHolderSession(databaseUrl, () => {
@@ -96,7 +97,9 @@ export async function startHolding(databaseUrl: string, pauses: Pauses, log: Log
       current = id;
     }
     const askedMs = performance.now();
-    const { holders, databaseTimeMs } = await beat(own, [...ids]);
+    const step = askedMs - steppedMs >= BEAT_EVERY_MS ? 1 : 0;
+    if (step) steppedMs = askedMs;
+    const { holders, databaseTimeMs } = await beat(own, [...ids], step);
     const there = new Set(holders.map(({ id }) => id));
     for (const id of ids) if (!there.has(id)) buried(id);
     confirmedMs = askedMs;

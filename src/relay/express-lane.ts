@@ -11,7 +11,7 @@ import { writeUntilTaken } from '../delivery/write-until-taken';
 import type { FirstAttempt } from '../domain/first-attempt';
 import { CLAIM_FRESH_MS } from '../domain/limits';
 import { OwnTroubleError } from '../domain/own-trouble';
-import type { Log } from '../log';
+import { type Log, reasonOf } from '../log';
 import type { Claimed, RelayLane } from './relay';
 import type { WaitingDelivery } from './start-workflow';
 import { WebhookLine } from './webhook-line';
@@ -149,14 +149,14 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
       await attempt(delivery, line);
       letGo(delivery.deliveryId, delivery.queue.attempt + 1);
     } catch (error) {
-      notMade(delivery, line, error as Error);
+      notMade(delivery, line, error);
     }
     if (wasFull) onRoom();
     ended();
   }
 
   /** Nothing was sent. What is ours is told of once for all that the webhook has under way. */
-  function notMade(delivery: ExpressDelivery, line: WebhookLine, error: Error): void {
+  function notMade(delivery: ExpressDelivery, line: WebhookLine, error: unknown): void {
     if (error instanceof StaleAttempt) {
       giveBack([delivery]);
       return;
@@ -169,7 +169,7 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
       return;
     }
     // It may be this delivery's alone: it is tried again in a while.
-    if (first) log.warn({ event: 'express_failed', err: error.message });
+    if (first) log.warn({ event: 'express_failed', err: reasonOf(error) });
     giveBack([delivery], OWN_TROUBLE_MS);
   }
 
@@ -180,7 +180,10 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
     try {
       if (queue.cancelAsked) return void (await endCancelled(db.kysely, deliveryId, 'asked', delivery.holder));
       if (!webhook) return void (await endCancelled(db.kysely, deliveryId, 'deleted'));
-      made = await attempts.post(delivery as Sendable, request, () => isOurs(delivery));
+      made = await attempts.post(delivery as Sendable, request, {
+        holder: delivery.holder,
+        mayGo: () => isOurs(delivery),
+      });
     } finally {
       inFlight.release(deliveryId);
     }
@@ -218,7 +221,8 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
     for (const [holder, ofHolder] of groupBy(deliveries, (delivery) => delivery.holder)) {
       const ids = ofHolder.map(({ deliveryId }) => deliveryId);
       running++;
-      void releaseExpress(db.kysely, ids, holder, waitMs)
+      const held = ofHolder.map(({ deliveryId, queue }) => ({ deliveryId, number: queue.attempt + 1 }));
+      void releaseExpress(db.kysely, held, holder, waitMs)
         // Nobody knows whether they are: they are once this id has ended.
         .catch(() => holding.retire(holder))
         .then(() => {

@@ -1,6 +1,6 @@
 import type { Database } from '../db/database';
 import { publishOperational } from '../db/operational-outbox';
-import type { Log } from '../log';
+import { type Log, reasonOf } from '../log';
 import { createWakeUp } from './wake-up';
 
 /** Another process may have written to the outbox and died before it told anyone. */
@@ -23,7 +23,7 @@ export function startOperationalEvents(db: Database, log: Log, onPublished: () =
         if (published > 0) onPublished();
         if (published < BATCH) await wakeUp.wait(POLL_MS);
       } catch (error) {
-        log.warn({ event: 'operational_events_failed', err: (error as Error).message });
+        log.warn({ event: 'operational_events_failed', err: reasonOf(error) });
         await wakeUp.wait(BACK_OFF_MS);
       }
     }

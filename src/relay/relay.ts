@@ -1,11 +1,11 @@
 import type { Claim } from '../db/claim';
 import { FIRST_CURSOR, FIRST_CURSORS } from '../db/claim-cursors';
 import type { ClaimRequest } from '../db/claim-rows';
-import { wasRefused } from '../db/database';
+import { wasRefused } from '../db/statement-errors';
 import type { Hold, Holding } from '../delivery/holding';
 import type { DeliveryLane, FirstAttempt } from '../domain/first-attempt';
 import { type Lane, laneOrder } from '../domain/lanes';
-import type { Log } from '../log';
+import { type Log, reasonOf } from '../log';
 import { createWakeUp } from './wake-up';
 
 export type RelaySettings = {
@@ -95,8 +95,8 @@ export function startRelay<Delivery>(settings: RelaySettings, lane: RelayLane<De
 
   async function loop(): Promise<void> {
     while (!stopping) {
-      const next = await claimAndBegin().catch((error: Error) => {
-        log.warn({ event: 'claim_failed', err: error.message });
+      const next = await claimAndBegin().catch((error: unknown) => {
+        log.warn({ event: 'claim_failed', err: reasonOf(error) });
         return undefined;
       });
       if (next === undefined || performance.now() < lane.backOffUntil()) await wakeUp.pause(BACK_OFF_MS);

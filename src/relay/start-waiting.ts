@@ -1,4 +1,4 @@
-import type { Log } from '../log';
+import { type Log, reasonOf } from '../log';
 import { type StartSettings, startWaiting, type WaitingDelivery } from './start-workflow';
 
 /** Starts at once, as in the workflow lane. */
@@ -31,8 +31,8 @@ export function createWaitingStarts(settings: StartSettings & { log: Log }) {
     while (!stopping && running.size < CONCURRENCY && waiting.length > 0) {
       const delivery = waiting.shift()!;
       const started: Promise<void> = startWaiting(settings, delivery)
-        .catch((error: Error) => {
-          log.warn({ event: 'start_failed', err: error.message });
+        .catch((error: unknown) => {
+          log.warn({ event: 'start_failed', err: reasonOf(error) });
           pausedUntil = performance.now() + BACK_OFF_MS;
           waiting.unshift(delivery);
         })

@@ -18,6 +18,7 @@ import { addressPolicyOf } from '../egress/policy-of';
 import { createSender } from '../egress/send';
 import type { Log } from '../log';
 import { createWorkerMetrics } from '../metrics/worker-metrics';
+import { askEngine } from '../relay/ask-engine';
 import { createAutoMode } from '../relay/auto-mode';
 import { createExpressLane } from '../relay/express-lane';
 import { listenForWork } from '../relay/listen';
@@ -116,7 +117,12 @@ export async function startWorker(config: Config, log: Log, registry?: Registry)
     firstAttempt: config.POSTHORN_FIRST_ATTEMPT,
     onClaimed: metrics?.onClaimed,
   };
-  const autoMode = createAutoMode({ lagMs: config.POSTHORN_AUTO_LAG, log, onTurn: metrics?.onAutoTurn });
+  const autoMode = createAutoMode({
+    lagMs: config.POSTHORN_AUTO_LAG,
+    log,
+    ask: () => askEngine(client),
+    onTurn: metrics?.onAutoTurn,
+  });
   const starts = createWaitingStarts({ ...start, log });
   const workflowRelay = startRelay(
     relaySettings,

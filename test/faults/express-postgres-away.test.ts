@@ -119,11 +119,7 @@ test('a record that waits for longer than the lease: the process does not send a
     release();
     await untilLockedOut(site, '%insert into attempts%');
     await site.query(`update delivery_queue set lease_until = now() - interval '1 s'`);
-    await until('it to be claimed again', async () => {
-      const [row] = await site.query('select lease_until > now() as claimed from delivery_queue');
-      return row?.claimed;
-    });
-    // What comes after it is sent: the claim was served.
+    // What comes after it is sent; it is not, whatever the clock says.
     await api.publish(type);
     await receiver.waitFor(2, LIMIT_MS);
     await locks.query('rollback');

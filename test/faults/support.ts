@@ -11,7 +11,7 @@ import { until } from '../support/until';
 export type Site = {
   env: TestEnvironment;
   startApi(): Promise<TestApi>;
-  startWorker(): Promise<RoleProcess>;
+  startWorker(overrides?: Record<string, string>): Promise<RoleProcess>;
   /** Everything that the processes wrote so far. */
   output(): string[];
   query(sql: string): Promise<any[]>;
@@ -29,15 +29,15 @@ export async function createSite(
   const database = databaseUrl ? { url: databaseUrl, drop: async () => undefined } : await createTestDatabase();
   const env = testEnvironment(database.url, overrides);
   const started: RoleProcess[] = [];
-  const start = async (role: 'api' | 'worker') => {
-    const process = await startRole(role, env, logLevel);
+  const start = async (role: 'api' | 'worker', more: Record<string, string> = {}) => {
+    const process = await startRole(role, { ...env, ...more }, logLevel);
     started.push(process);
     return process;
   };
   return {
     env,
     startApi: async () => new TestApi((await start('api')).url!, env.POSTHORN_BOOTSTRAP_KEY),
-    startWorker: () => start('worker'),
+    startWorker: (more) => start('worker', more),
     output: () => started.flatMap(({ lines, errors }) => [...lines, ...errors]),
     query: (sql) => queryOnce(database.url, sql),
     halt: async () => void (await Promise.all(started.map((process) => process.stop()))),

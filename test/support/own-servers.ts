@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { migrateToLatest } from '../../src/db/migrate';
 import { temporaryDataDir } from '../../src/embedded/folders';
@@ -15,7 +15,14 @@ export type OwnServer = {
   remove(): Promise<void>;
 };
 
-export type OwnPostgres = OwnServer & { readonly url: string; crash(): Promise<void> };
+export type OwnPostgres = OwnServer & {
+  readonly url: string;
+  crash(): Promise<void>;
+  /** Stops every process of it in the middle of what it does (SIGSTOP): no end, no error, just silence. */
+  freeze(): void;
+  /** They go on as if nothing had been. */
+  thaw(): void;
+};
 
 /** With the tables, and nothing in them. */
 export async function startOwnPostgres(): Promise<OwnPostgres> {
@@ -35,11 +42,39 @@ export async function startOwnPostgres(): Promise<OwnPostgres> {
       server.kill9();
       await server.exited;
     },
+    freeze: () => signalAll(server.pid, 'SIGSTOP'),
+    thaw: () => signalAll(server.pid, 'SIGCONT'),
     async remove() {
+      signalAll(server.pid, 'SIGCONT');
       await server.stop();
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** A postmaster first, so that it starts no more, then its children, each of which is a session of its own. */
+function signalAll(postmaster: number, signal: NodeJS.Signals): void {
+  if (!tryKill(postmaster, signal)) return;
+  for (const name of readdirSync('/proc')) {
+    if (parentOf(name) === postmaster) tryKill(Number(name), signal);
+  }
+}
+
+function parentOf(pid: string): number | undefined {
+  try {
+    // After the name, which may hold anything, in brackets: state and parent.
+    return Number(readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)!.split(' ')[1]);
+  } catch {
+    return undefined;
+  }
+}
+
+function tryKill(pid: number, signal: NodeJS.Signals): boolean {
+  try {
+    return process.kill(pid, signal);
+  } catch {
+    return false; // it has ended
+  }
 }
 
 export type OwnTemporal = OwnServer & {

@@ -4,7 +4,8 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 
 const MAIN = path.join(__dirname, '..', '..', 'dist', 'src', 'cli', 'main.js');
-const READY_LIMIT_MS = 30_000;
+/** A role is ready in two seconds; on a machine that does much else, not. */
+const READY_LIMIT_MS = 120_000;
 
 /** A role of Posthorn in a process of its own, from the built code: it can be killed. */
 export type RoleProcess = {
@@ -15,6 +16,10 @@ export type RoleProcess = {
   /** What it wrote to standard error so far. */
   errors: string[];
   kill9(): Promise<void>;
+  /** SIGSTOP: it stands still, as with the lid of a laptop closed. */
+  suspend(): void;
+  /** SIGCONT: it goes on with what it had in hand. */
+  resume(): void;
   /** SIGTERM, and waits for its end. */
   stop(): Promise<void>;
 };
@@ -49,7 +54,15 @@ export async function startRole(
     });
   });
   const { url } = await ready;
-  return { url, lines, errors, kill9: () => end(child, 'SIGKILL'), stop: () => end(child, 'SIGTERM') };
+  return {
+    url,
+    lines,
+    errors,
+    kill9: () => end(child, 'SIGKILL'),
+    suspend: () => void child.kill('SIGSTOP'),
+    resume: () => void child.kill('SIGCONT'),
+    stop: () => end(child, 'SIGTERM'),
+  };
 }
 
 async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {

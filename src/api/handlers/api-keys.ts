@@ -33,7 +33,8 @@ export async function list({ services, query }: AdminContext<None, Query>): Prom
 }
 
 export async function revoke({ services, actor, ids }: AdminContext<unknown, None>): Promise<Answer> {
-  const key = await revokeKey(services.db.kysely, ids.key!, actor);
+  // Also where it fails: whether it was revoked is not known then.
+  const key = await revokeKey(services.db.kysely, ids.key!, actor).finally(services.keys.forgetAll);
   if (!key) throw notFound('API key');
   return { status: 200, body: toOut(key) };
 }

@@ -5,7 +5,6 @@ import { OPERATIONAL_PREFIX } from '../../domain/event-types';
 import { toPublicId } from '../../domain/ids';
 import { audited } from '../audited';
 import { ApiError, notFound } from '../errors';
-import { excludedBy } from '../prepare-event';
 import type { Answer, Context } from '../route';
 import type { replayEventBody } from '../schemas/replays';
 import type { Services } from '../services';
@@ -36,7 +35,8 @@ async function wantedBy(services: Services, tenantId: string, event: StoredEvent
     return webhooksOfEvent(services.db.kysely, tenantId, { ...event, version: null, excluded: [] });
   }
   const { version, data } = JSON.parse(event.body.toString('utf8'));
-  const excluded = excludedBy(await services.publishRules.of(tenantId), { type: event.type, version, data });
+  const { filters } = await services.publishRules.of(tenantId);
+  const excluded = filters.excludedBy({ type: event.type, version, data });
   return webhooksOfEvent(services.db.kysely, tenantId, { ...event, version, excluded });
 }
 

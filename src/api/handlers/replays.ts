@@ -4,6 +4,7 @@ import { findWebhook } from '../../db/webhooks';
 import { newUuid, toPublicId } from '../../domain/ids';
 import { formatRateLimit, type RateLimit } from '../../domain/rate-limit';
 import type { ReplayFilter } from '../../domain/replay';
+import { reasonOf } from '../../log';
 import { audited } from '../audited';
 import { ApiError, notFound } from '../errors';
 import { page } from '../page';
@@ -43,8 +44,9 @@ export async function begin(
     (tx) => insertReplay(tx, order),
     () => ({ ...filter, ...(webhookId && { webhook_id: toPublicId('webhook', webhookId) }) }),
   );
-  const started = await services.replays.start(replay);
-  if (!started) services.log.warn({ event: 'replay_not_started', replay_id: toPublicId('replay', id) });
+  await services.replays.start(replay).catch((error: unknown) => {
+    services.log.warn({ event: 'replay_not_started', replay_id: toPublicId('replay', id), err: reasonOf(error) });
+  });
   return { status: 202, body: toOut(replay) };
 }
 

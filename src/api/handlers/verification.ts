@@ -4,6 +4,7 @@ import { beginVerification, endVerification } from '../../db/verifications';
 import type { Webhook } from '../../db/webhook-row';
 import { findWebhook } from '../../db/webhooks';
 import { toPublicId } from '../../domain/ids';
+import { reasonOf } from '../../log';
 import { audited } from '../audited';
 import { ApiError, notFound } from '../errors';
 import type { Answer, Context } from '../route';
@@ -44,7 +45,13 @@ export async function startRound(
   webhookId: string,
   round: number,
 ): Promise<boolean> {
-  const started = await services.verifications.start({ tenantId, webhookId, round });
-  if (!started) await endVerification(services.db.kysely, webhookId, round, { error: NOT_STARTED });
-  return started;
+  try {
+    await services.verifications.start({ tenantId, webhookId, round });
+    return true;
+  } catch (error) {
+    const webhook_id = toPublicId('webhook', webhookId);
+    services.log.warn({ event: 'verification_not_started', webhook_id, err: reasonOf(error) });
+    await endVerification(services.db.kysely, webhookId, round, { error: NOT_STARTED });
+    return false;
+  }
 }

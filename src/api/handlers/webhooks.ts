@@ -1,9 +1,11 @@
 import type { z } from 'zod';
 import { writeAudit } from '../../db/audit-log';
-import { countFiltered } from '../../db/publish-rules';
+import type { Tx } from '../../db/database';
+import { sizeOfFilters } from '../../db/publish-rules';
 import { beginForNewUrl, findMode } from '../../db/verifications';
 import type { WebhookSettings } from '../../db/webhook-row';
 import { deleteWebhook, findWebhook, insertWebhook, listWebhooks, lockWebhook, updateWebhook } from '../../db/webhooks';
+import { type Filter, filterBytes } from '../../domain/filter';
 import { newUuid, toPublicId } from '../../domain/ids';
 import { generateSecret } from '../../egress/signatures';
 import { audited } from '../audited';
@@ -12,7 +14,6 @@ import { page } from '../page';
 import { parsePrecondition, requireVersion } from '../precondition';
 import type { Answer, Context } from '../route';
 import type { createWebhookBody, listWebhooksQuery, patchWebhookBody } from '../schemas/webhooks';
-import type { Services } from '../services';
 import { toWebhookOut, webhookAnswer } from '../webhook-out';
 import { startRound } from './verification';
 
@@ -22,12 +23,12 @@ export async function create(context: Context<z.output<typeof createWebhookBody>
   const { services, tenantId, actor, body } = context;
   await requireTarget(context, body.url);
   const id = newUuid();
-  if (body.filter) await requireRoom(services, tenantId, id);
   const secret = body.secret ?? generateSecret();
   // Every field of a new webhook has its default, so that nothing is missing here.
   const settings = toSettings(context, id, body) as WebhookSettings;
   const sealed = services.secretBox.seal(secret, { tenantId, webhookId: id });
   const round = await services.db.kysely.transaction().execute(async (tx) => {
+    if (body.filter) await requireRoom(tx, tenantId, id, body.filter);
     const mode = await findMode(tx, tenantId, services.minVerification);
     await insertWebhook(tx, tenantId, id, settings, sealed);
     const begun = await beginForNewUrl(tx, tenantId, id, mode);
@@ -61,7 +62,6 @@ export async function patch(context: Context<z.output<typeof patchWebhookBody>, 
   const { services, tenantId, ids, body } = context;
   if (body.url) await requireTarget(context, body.url);
   const id = ids.webhook!;
-  if (body.filter) await requireRoom(services, tenantId, id);
   const change = toSettings(context, id, body);
   const { version, ...fields } = body;
   const expected = parsePrecondition(context.ifMatch, version);
@@ -70,6 +70,7 @@ export async function patch(context: Context<z.output<typeof patchWebhookBody>, 
     'webhook.update',
     toPublicId('webhook', id),
     async (tx) => {
+      if (body.filter) await requireRoom(tx, tenantId, id, body.filter);
       const mode = change.url === undefined ? undefined : await findMode(tx, tenantId, services.minVerification);
       const before = await lockWebhook(tx, tenantId, id);
       if (!before) return undefined;
@@ -115,12 +116,20 @@ async function requireTarget({ services, tenantId }: Owner, url: URL): Promise<v
 
 /** Every publish goes through the filters of its tenant. */
 const MAX_FILTERED = 200;
+/** They are read and made ready together whenever one has changed: some ten milliseconds at worst. */
+const MAX_FILTER_BYTES_OF_TENANT = 512 * 1024;
 
-/** @throws ApiError validation_failed where the tenant's other webhooks have as many filters as there may be */
-async function requireRoom({ db }: Services, tenantId: string, webhookId: string): Promise<void> {
-  if ((await countFiltered(db.pool, tenantId, webhookId)) < MAX_FILTERED) return;
-  const rule = `must be null: ${MAX_FILTERED} webhooks have a filter, which is the most there may be`;
-  throw new ApiError('validation_failed', 'There are too many filters.', [{ field: 'filter', rule }]);
+/** @throws ApiError validation_failed where this filter and those of the tenant's other webhooks are too many or too long */
+async function requireRoom(tx: Tx, tenantId: string, webhookId: string, filter: Filter): Promise<void> {
+  const others = await sizeOfFilters(tx, tenantId, webhookId);
+  const refuse = (rule: string) =>
+    new ApiError('validation_failed', 'There are too many filters.', [{ field: 'filter', rule }]);
+  if (others.count >= MAX_FILTERED) {
+    throw refuse(`must be null: ${MAX_FILTERED} webhooks have a filter, which is the most there may be`);
+  }
+  if (others.bytes + filterBytes(filter) > MAX_FILTER_BYTES_OF_TENANT) {
+    throw refuse(`must be shorter: all filters of a tenant may have ${MAX_FILTER_BYTES_OF_TENANT} bytes as JSON`);
+  }
 }
 
 /** The gate and delivery settings that a body holds, as they are stored. */

@@ -22,6 +22,8 @@ function canHave(row: Route, code: ProblemCode): boolean {
       return code === 'idempotency_in_progress' && row.method === 'post';
     case 412:
       return false;
+    case 422:
+      return code !== 'publish_too_costly';
     case 503:
       return code === 'database_unavailable';
     default:
