@@ -40,16 +40,15 @@ export type Taker = {
  * was started and has not begun its attempt is left alone for the time of its lease. The express lane may send what it
  * takes at any moment, so its claim says which attempt (`posting`); a workflow's attempt says so when it begins.
  *
- * It does not wait for the disk (`synchronous_commit` for this transaction only): what a crash of the server may take
- * with it are leases of the last moment, whose deliveries are then claimed again.
+ * It waits for the disk: a claim that a crash of the server took with it would let another worker send what this one has
+ * under way.
  */
 export const CLAIM_ROWS = `
-with recursive hurry as materialized (select set_config('synchronous_commit', 'off', true)),
-${LIVE_HOLDERS},
+with recursive ${LIVE_HOLDERS},
 ready(lane, webhook_id, n) as (
   select s.lane, (select q.webhook_id from delivery_queue q
     where not q.timed and q.lane = s.lane and q.webhook_id > s.cursor order by q.webhook_id limit 1), 1
-  from hurry, unnest($1::smallint[], $2::uuid[]) s(lane, cursor)
+  from unnest($1::smallint[], $2::uuid[]) s(lane, cursor)
   union all
   select r.lane, (select q.webhook_id from delivery_queue q
     where not q.timed and q.lane = r.lane and q.webhook_id > r.webhook_id order by q.webhook_id limit 1), r.n + 1

@@ -96,15 +96,14 @@ const OWN = '(w.again and q.holder = w.holder and q.posting = w.number and not q
  * already, waits for its time, or was cancelled. Not even where this process holds it, but for the attempt that does so and
  * looks `again`: one process may be asked for the same attempt twice.
  *
- * Rows are locked in id order, like those of the record. It does not wait for the disk, see the claim.
+ * Rows are locked in id order, like those of the record. It waits for the disk, see the claim.
  */
 const LOAD = {
   name: 'load-attempt',
   text: `
-with hurry as materialized (select set_config('synchronous_commit', 'off', true)),
-${LIVE_HOLDERS},
+with ${LIVE_HOLDERS},
 wanted as materialized (
-  select w.* from hurry, unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::int[], $6::boolean[]) with ordinality w
+  select w.* from unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::int[], $6::boolean[]) with ordinality w
     (delivery_id, number, holder, cause, moves, again, place)),
 free as materialized (
   select f.delivery_id, w.number, w.holder

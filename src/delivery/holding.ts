@@ -70,8 +70,10 @@ export async function startHolding(databaseUrl: string, pauses: Pauses, log: Log
   let steppedMs = Number.NEGATIVE_INFINITY;
 
   async function connect(): Promise<HolderSession> {
-    const opened: HolderSession = await openHolderSession(databaseUrl, () => {
-      if (session === opened) session = undefined;
+    // It may end before it is open.
+    let opened: HolderSession | undefined;
+    opened = await openHolderSession(databaseUrl, () => {
+      if (session !== undefined && session === opened) session = undefined;
       wake();
     });
     try {
@@ -198,8 +200,8 @@ export async function startHolding(databaseUrl: string, pauses: Pauses, log: Log
   return {
     async begin() {
       for (;;) {
-        if (isConfirmed()) return hold(current!);
         if (stopping) throw new Error('this worker stops');
+        if (isConfirmed()) return hold(current!);
         wake();
         await new Promise<void>((resolve, reject) => {
           const timer = setTimeout(

@@ -46,8 +46,8 @@ const ALL = 1_000_000;
 
 /**
  * Makes the attempts of what it claims in this process, without a workflow: the same attempt, the same records, the same
- * gates. What does not succeed goes on as a workflow that waits for the next attempt. A lease stands for what is in
- * hand: if the process dies, another claim takes it, and what was sent but not written down is sent again.
+ * gates. What does not succeed goes on as a workflow that waits for the next attempt. What is in hand is held by this
+ * process: if it dies, another claim takes it, and what was sent but not written down is sent again.
  */
 export function createExpressLane(settings: ExpressLaneSettings): RelayLane<ExpressDelivery> {
   const { db, attempts, inFlight, holding, pauses, log, capacity } = settings;
@@ -93,8 +93,8 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
 
   /**
    * Lets go of a delivery after so many attempts. Where the claim that came meanwhile is for a later one, it was given
-   * back or asked for anew in the moment before we heard of it. Else its lease ran out while its record waited for the
-   * database, and that record has come since.
+   * back or asked for anew in the moment before we heard of it. Else we were taken for dead meanwhile, and claimed it anew
+   * under another id: it goes back.
    */
   function letGo(deliveryId: string, attempts: number): void {
     inHand.get(deliveryId)?.hold.end();
@@ -103,8 +103,7 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
     again.delete(deliveryId);
     if (!next) return;
     const { delivery, claimed } = next;
-    if (delivery.queue.attempt < attempts) claimed.hold.end();
-    else if (stopping) {
+    if (stopping || delivery.queue.attempt < attempts) {
       inHand.set(deliveryId, claimed);
       giveBack([delivery]);
     } else {

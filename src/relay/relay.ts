@@ -72,8 +72,8 @@ const BACK_OFF_MS = 1_000;
 
 /**
  * The loop between the queue and a lane: claims what may be sent now, fairly per webhook, and hands it to the lane. Any
- * number of relays may run side by side; a claim leases its rows. If this process dies before a delivery has moved on,
- * the lease runs out and another claim takes the row.
+ * number of relays may run side by side; a claim takes its rows for one of them. If this process dies before a delivery has
+ * moved on, another claim takes the row.
  */
 export function startRelay<Delivery>(settings: RelaySettings, lane: RelayLane<Delivery>): Relay {
   const { holding, log, leaseMs, perWebhook } = settings;

@@ -2,7 +2,6 @@ import * as deliveries from '../handlers/deliveries';
 import { type Route, route } from '../route';
 import { emptyBody, listDeliveriesQuery, rescheduleBody } from '../schemas/deliveries';
 import { deliveryDetailOut, deliveryListOut, deliveryOut, deliveryStatusOut } from '../schemas/out/delivery';
-import { ENGINE } from './problems';
 
 const delivery = { delivery: 'delivery' } as const;
 const webhook = { webhook: 'webhook' } as const;
@@ -15,7 +14,12 @@ export const deliveryRoutes: Route[] = [
     ...retry,
     path: '/webhooks/deliveries/:delivery/retry',
     ids: delivery,
-    doc: { tag: 'Deliveries', summary: 'Retry a delivery now', answers: { 202: deliveryOut }, problems: ENGINE },
+    doc: {
+      tag: 'Deliveries',
+      summary: 'Retry a delivery now',
+      answers: { 202: deliveryOut },
+      problems: ['state_conflict'],
+    },
   }),
   route({
     method: 'get',
@@ -33,7 +37,7 @@ export const deliveryRoutes: Route[] = [
       tag: 'Deliveries',
       summary: 'Retry a delivery of a webhook now',
       answers: { 202: deliveryOut },
-      problems: ENGINE,
+      problems: ['state_conflict'],
     },
   }),
   route({
@@ -68,7 +72,12 @@ export const deliveryRoutes: Route[] = [
     ...retry,
     path: '/deliveries/:delivery/retry',
     ids: delivery,
-    doc: { tag: 'Deliveries', summary: 'Retry a delivery now', answers: { 202: deliveryOut }, problems: ENGINE },
+    doc: {
+      tag: 'Deliveries',
+      summary: 'Retry a delivery now',
+      answers: { 202: deliveryOut },
+      problems: ['state_conflict'],
+    },
   }),
   route({
     method: 'post',
@@ -77,7 +86,12 @@ export const deliveryRoutes: Route[] = [
     ids: delivery,
     body: emptyBody,
     handler: deliveries.cancel,
-    doc: { tag: 'Deliveries', summary: 'Cancel a delivery', answers: { 202: deliveryOut }, problems: ENGINE },
+    doc: {
+      tag: 'Deliveries',
+      summary: 'Cancel a delivery',
+      answers: { 202: deliveryOut },
+      problems: ['state_conflict'],
+    },
   }),
   route({
     method: 'post',
@@ -90,7 +104,7 @@ export const deliveryRoutes: Route[] = [
       tag: 'Deliveries',
       summary: 'Move the next attempt of a delivery',
       answers: { 202: deliveryOut },
-      problems: ENGINE,
+      problems: ['state_conflict'],
     },
   }),
 ];
