@@ -6,7 +6,7 @@ import type { Installation } from '../support/installation';
 
 /** Looks into the installation's database, past the API. */
 export async function sql<Row extends object>(
-  { databaseUrl }: Installation,
+  { databaseUrl }: Pick<Installation, 'databaseUrl'>,
   text: string,
   values: unknown[] = [],
 ): Promise<Row[]> {
