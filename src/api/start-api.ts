@@ -10,9 +10,11 @@ import { createPublishProbe } from '../db/publish-probe';
 import { createPublisher } from '../db/publish-shared';
 import { createSecretBox } from '../db/secret-box';
 import { parseRateLimit } from '../domain/rate-limit';
+
 import { createShares } from '../domain/shares';
-import { createAddressPolicy } from '../egress/address-policy';
+
 import { createTargetCheck } from '../egress/check-target';
+import { addressPolicyOf } from '../egress/policy-of';
 import { type ClientLimits, listen } from '../http-server';
 import type { Log } from '../log';
 import { connectionOptions } from '../temporal-options';
@@ -100,10 +102,12 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
       },
       allowHttp: config.POSTHORN_ALLOW_HTTP,
       replayRate: parseRateLimit(config.POSTHORN_REPLAY_RATE)!,
+      minVerification: config.POSTHORN_MIN_ENDPOINT_VERIFICATION,
       senderAddresses: config.POSTHORN_SENDER_ADDRESSES,
       checkTarget: createTargetCheck({
-        policy: createAddressPolicy({ allowedCidrs: config.POSTHORN_ALLOWED_CIDRS }),
+        policy: addressPolicyOf(config),
         dnsTimeoutMs: REGISTRATION_DNS_LIMIT_MS,
+        dnsServers: config.POSTHORN_DNS_SERVERS,
       }),
     };
     readiness = createReadiness(probe, engine, log);

@@ -13,8 +13,8 @@ import { watchPauses } from '../delivery/stale';
 import { createVerifier } from '../delivery/verify-endpoint';
 import { LEASE_MS, MAX_TIMEOUT_MS } from '../domain/limits';
 import { workflowId } from '../domain/names';
-import { createAddressPolicy } from '../egress/address-policy';
 import { createEgressAgent } from '../egress/agent';
+import { addressPolicyOf } from '../egress/policy-of';
 import { createSender } from '../egress/send';
 import type { Log } from '../log';
 import { createWorkerMetrics } from '../metrics/worker-metrics';
@@ -69,9 +69,10 @@ export async function startWorker(config: Config, log: Log, registry?: Registry)
   await registerSearchAttributes(client, config.TEMPORAL_NAMESPACE, log);
 
   const agent = createEgressAgent({
-    policy: createAddressPolicy({ allowedCidrs: config.POSTHORN_ALLOWED_CIDRS }),
+    policy: addressPolicyOf(config),
     connectTimeoutMs: config.POSTHORN_CONNECT_TIMEOUT,
     dnsTimeoutMs: config.POSTHORN_DNS_TIMEOUT,
+    dnsServers: config.POSTHORN_DNS_SERVERS,
     maxConnectionsPerOrigin: config.POSTHORN_CONNECTIONS_PER_HOST,
   });
   const sender = createSender({ agent, allowHttp: config.POSTHORN_ALLOW_HTTP });

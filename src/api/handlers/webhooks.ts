@@ -15,7 +15,6 @@ import { readPage } from '../page';
 import { parsePrecondition, requireVersion } from '../precondition';
 import type { Answer, Context } from '../route';
 import type { createWebhookBody, listWebhooksQuery, patchWebhookBody } from '../schemas/webhooks';
-import type { Services } from '../services';
 import { toWebhookOut, webhookAnswer } from '../webhook-out';
 import { startRound } from './verification';
 
@@ -26,7 +25,7 @@ const AT_ONCE = 20;
 
 export async function create(context: Context<z.output<typeof createWebhookBody>, None>): Promise<Answer> {
   const { services, tenantId, actor, body } = context;
-  await requireTarget(services, body.url);
+  await requireTarget(context, body.url);
   const id = newUuid();
   const secret = body.secret ?? generateSecret();
   // Every field of a new webhook has its default, so that nothing is missing here.
@@ -34,7 +33,7 @@ export async function create(context: Context<z.output<typeof createWebhookBody>
   const sealed = services.secretBox.seal(secret, { tenantId, webhookId: id });
   const round = await services.db.kysely.transaction().execute(async (tx) => {
     if (body.filter) await requireRoom(tx, tenantId, id, body.filter);
-    const mode = await findMode(tx, tenantId);
+    const mode = await findMode(tx, tenantId, services.minVerification);
     await insertWebhook(tx, tenantId, id, settings, sealed);
     const begun = await beginForNewUrl(tx, tenantId, id, mode);
     await writeAudit(tx, { tenantId, actor, action: 'webhook.create', target: toPublicId('webhook', id) });
@@ -66,7 +65,7 @@ export async function get({ services, tenantId, ids }: Context<None, None>): Pro
 
 export async function patch(context: Context<z.output<typeof patchWebhookBody>, None>): Promise<Answer> {
   const { services, tenantId, ids, body } = context;
-  if (body.url) await requireTarget(services, body.url);
+  if (body.url) await requireTarget(context, body.url);
   const id = ids.webhook!;
   const change = toSettings(context, id, body);
   const { version, ...fields } = body;
@@ -77,7 +76,7 @@ export async function patch(context: Context<z.output<typeof patchWebhookBody>, 
     toPublicId('webhook', id),
     async (tx) => {
       if (body.filter) await requireRoom(tx, tenantId, id, body.filter);
-      const mode = change.url === undefined ? undefined : await findMode(tx, tenantId);
+      const mode = change.url === undefined ? undefined : await findMode(tx, tenantId, services.minVerification);
       const before = await lockWebhook(tx, tenantId, id);
       if (!before) return undefined;
       // Thrown in here, a refusal takes everything back.
@@ -112,10 +111,11 @@ export async function remove(context: Context<None, None>): Promise<Answer> {
 }
 
 /** @throws ApiError validation_failed where no delivery may ever go to this URL */
-async function requireTarget({ allowHttp, checkTarget }: Services, url: URL): Promise<void> {
+async function requireTarget({ services, tenantId }: Owner, url: URL): Promise<void> {
+  const { allowHttp, checkTarget } = services;
   const refuse = (rule: string) => new ApiError('validation_failed', 'The URL is refused.', [{ field: 'url', rule }]);
   if (url.protocol !== 'https:' && !allowHttp) throw refuse('must begin with https://');
-  const problem = await checkTarget(url);
+  const problem = await checkTarget(url, tenantId);
   if (problem) throw refuse(`${problem}: the host is not at an address that deliveries may reach`);
 }
 
