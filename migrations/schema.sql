@@ -80,6 +80,8 @@ CREATE INDEX deliveries_dead ON ONLY public.deliveries USING btree (tenant_id, i
 
 CREATE INDEX deliveries_event ON ONLY public.deliveries USING btree (event_id);
 
+CREATE INDEX deliveries_failed ON ONLY public.deliveries USING btree (tenant_id, id) WHERE (failed_because IS NOT NULL);
+
 CREATE INDEX deliveries_tenant ON ONLY public.deliveries USING btree (tenant_id, id);
 
 CREATE INDEX deliveries_webhook ON ONLY public.deliveries USING btree (webhook_id, id);
@@ -199,10 +201,17 @@ create table operational_outbox (
   delivery_id uuid,
   details jsonb not null default '{}'::jsonb,
   created_at timestamp with time zone not null default now(),
+  tries integer not null default 0,
+  next_try_at timestamp with time zone not null default '1970-01-01 00:00:00+00'::timestamp with time zone,
+  failing_since timestamp with time zone,
+  error_code text,
+  set_aside_at timestamp with time zone,
   constraint operational_outbox_pkey PRIMARY KEY (id)
 );
 
-CREATE INDEX operational_outbox_age ON public.operational_outbox USING btree (created_at);
+CREATE INDEX operational_outbox_aside ON public.operational_outbox USING btree (set_aside_at) WHERE (set_aside_at IS NOT NULL);
+
+CREATE INDEX operational_outbox_due ON public.operational_outbox USING btree (tenant_id, next_try_at, created_at) WHERE (set_aside_at IS NULL);
 
 create table publish_probe (
   only_row boolean not null default true,
@@ -232,6 +241,8 @@ create table replays (
 );
 
 CREATE INDEX replays_running ON public.replays USING btree (updated_at) WHERE (state = 'running'::text);
+
+CREATE INDEX replays_running_tenant ON public.replays USING btree (tenant_id) WHERE (state = 'running'::text);
 
 CREATE INDEX replays_tenant ON public.replays USING btree (tenant_id, id);
 

@@ -5,7 +5,12 @@ import { join } from 'node:path';
 import { toolEnv } from './child-env.mjs';
 import { run } from './run-program.mjs';
 
-const SOURCES = ['src', 'migrations', 'bench', 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json'];
+const SOURCES = [
+  ...['src', 'migrations', 'bench', 'chaos'],
+  // What chaos shares with the tests.
+  ...['own-servers', 'holding-proxy', 'random'].map((name) => `test/support/${name}.ts`),
+  ...['tsconfig.json', 'tsconfig.build.json', 'package-lock.json'],
+];
 
 /** Resolves to the exit code. */
 export async function build(root) {

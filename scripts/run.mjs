@@ -20,6 +20,7 @@ const TASKS = {
   openapi: async (args) => (await build(root)) || posthorn('openapi', ...args),
   fuzz: async (args) => (await build(root)) || node(join('scripts', 'fuzz.mjs'), ...args),
   bench: async (args) => (await build(root)) || node(join('dist', 'bench', 'main.js'), ...args),
+  chaos: async (args) => (await build(root)) || node(join('dist', 'chaos', 'main.js'), ...args),
   test: async (args) => (await build(root)) || run(bin('jest'), args, root),
   'test-nodes': async (args) => (await build(root)) || node(join('scripts', 'test-nodes.mjs'), ...args),
   lint: (args) => run(bin('biome'), ['check', ...args], root, toolEnv()),

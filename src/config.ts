@@ -1,3 +1,4 @@
+import { Resolver } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { CONNECTION_LIMITS } from './connections';
@@ -5,7 +6,9 @@ import { parseEncryptionKeys } from './db/secret-box';
 import { parseDurationMs } from './domain/durations';
 import { FIRST_ATTEMPTS } from './domain/first-attempt';
 import { LANE_NAMES } from './domain/lanes';
+import { parseUrl } from './domain/parse-url';
 import { parseRateLimit, RATE_LIMIT_RULE } from './domain/rate-limit';
+import { VERIFICATION_MODES } from './domain/verification';
 import { keyWeakness } from './domain/weak-key';
 import { createAddressPolicy } from './egress/address-policy';
 
@@ -49,6 +52,14 @@ const addresses = list.superRefine((given, context) => {
     createAddressPolicy({ allowedCidrs: given.map((text) => (isIP(text) === 0 ? text : `${text}/0`)) });
   } catch {
     context.addIssue('must be addresses or blocks such as 192.0.2.1 or 2001:db8::/64, comma separated');
+  }
+});
+/** As `dns.Resolver.setServers` takes them. */
+const nameServers = list.superRefine((given, context) => {
+  try {
+    new Resolver().setServers(given);
+  } catch {
+    context.addIssue('must be addresses such as 192.0.2.53, 127.0.0.1:5353 or [2001:db8::1]:53, comma separated');
   }
 });
 const rate = (fallback: string) =>
@@ -96,7 +107,10 @@ const settings = z.object({
   TEMPORAL_TLS_KEY_FILE: z.string().optional(),
   TEMPORAL_API_KEY: z.string().optional(),
   /** Base URL of Temporal's web UI, for links in the API. */
-  TEMPORAL_UI_URL: z.url().optional(),
+  TEMPORAL_UI_URL: z
+    .string()
+    .refine((text) => parseUrl(text) !== undefined, 'must be a URL')
+    .optional(),
   /** Name of the task queue; two installations in one namespace need different ones. */
   POSTHORN_TASK_QUEUE: z
     .string()
@@ -132,9 +146,15 @@ const settings = z.object({
   POSTHORN_ALLOW_HTTP: flag,
   /** Address ranges that deliveries may reach although they are not public, comma separated. */
   POSTHORN_ALLOWED_CIDRS: cidrs,
-  /** Limit for establishing a connection to an endpoint; the POST timeout counts as well. */
+  /** Address ranges that deliveries may not reach, be they public or allowed, comma separated. */
+  POSTHORN_DENIED_CIDRS: cidrs,
+  /** Also register and deliver to names without a dot, such as `postgres`, which the machine's own network answers for. */
+  POSTHORN_ALLOW_SINGLE_LABEL_NAMES: flag,
+  /** Name servers that endpoints' names are asked of, as addresses with or without a port; the system's without it. */
+  POSTHORN_DNS_SERVERS: nameServers,
+  /** Limit for establishing a connection to an endpoint, TLS included; the POST timeout counts as well. */
   POSTHORN_CONNECT_TIMEOUT: duration('5s'),
-  /** Limit for looking up an endpoint's name. */
+  /** Limit for looking up an endpoint's name, from its turn on. */
   POSTHORN_DNS_TIMEOUT: duration('5s'),
   /**
    * Connections to one host, per worker. Many webhooks may share a host, and a few that hang must not use up what the
@@ -146,6 +166,9 @@ const settings = z.object({
     .string()
     .regex(/^(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/, 'must be a host name')
     .default('posthorn'),
+
+  /** The least that endpoint verification is, whatever a tenant sets: off, optional or required. */
+  POSTHORN_MIN_ENDPOINT_VERIFICATION: z.enum(VERIFICATION_MODES).default('off'),
 
   /** Lanes whose deliveries this worker takes from the queue, by priority: high, normal, low. */
   POSTHORN_LANES: lanes,

@@ -4,12 +4,15 @@ import type { InFlight } from '../delivery/in-flight';
 import type { Attempts } from '../delivery/make-attempt';
 import { HeldElsewhere } from '../delivery/stale';
 import type { AttemptRequest, AttemptResult, UnrecordedAttempt } from '../delivery/types';
+import { OwnTroubleError } from '../domain/own-trouble';
 import { type Log, reasonOf } from '../log';
 import { heartbeating } from './heartbeating';
 import { createReplayActivities } from './replay-activities';
 
 export type ActivityDeps = {
   db: Database;
+  /** Pages of bulk replays that are made at once: each holds a connection. */
+  pagesAtOnce: number;
   attempts: Attempts;
   /** Makes one round of endpoint verification. */
   verify: (webhookId: string, round: number) => Promise<void>;
@@ -31,16 +34,24 @@ const HAND_OVER_MARGIN_MS = 3_000;
 
 /** An attempt that another worker is making is asked for again after this long. */
 const HELD_WAIT_MS = 1_000;
+/** For a first attempt that could not be begun after it was handed over; others are tried again by the engine. */
+const POSTPONED_MS = 1_000;
+
+/** No attempt was made: the same number is to be tried again. */
+function postponed(number: number): AttemptResult {
+  return { kind: 'retry', waitMs: POSTPONED_MS, kept: false, attempt: number - 1 };
+}
 
 export type Activities = ReturnType<typeof createActivities>;
 
 /** Everything that workflows may call. */
-export function createActivities({ db, attempts, verify, inFlight, maxPostMs, signalDone, log }: ActivityDeps) {
+export function createActivities(deps: ActivityDeps) {
+  const { db, pagesAtOnce, attempts, verify, inFlight, maxPostMs, signalDone, log } = deps;
   const run = (request: AttemptRequest, onPost?: (timeoutMs: number) => void) =>
     inFlight.run(request.deliveryId, request.number, () => attempts.attempt(request, onPost));
 
   return {
-    ...createReplayActivities(db),
+    ...createReplayActivities(db, pagesAtOnce),
 
     /** A first attempt, as a local activity: its outcome, or `in_flight` once it takes longer than 2 s. */
     async attemptFirst(request: AttemptRequest, webhookId: string): Promise<AttemptResult> {
@@ -65,6 +76,10 @@ export function createActivities({ db, attempts, verify, inFlight, maxPostMs, si
       // Should the attempt or the signal fail, the workflow's own wait ends in a normal attempt.
       inFlight.handOver(
         running
+          .catch((error: unknown) => {
+            if (error instanceof OwnTroubleError) return postponed(number);
+            throw error;
+          })
           .then((result) => signalDone(request.deliveryId, number, result))
           .catch((error: unknown) => log.warn({ event: 'hand_over_failed', err: reasonOf(error) })),
       );

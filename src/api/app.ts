@@ -96,6 +96,7 @@ export function createApp(services: Services, edge: Edge): Express {
         ifMatch: req.headers['if-match'],
         bodyText: sent?.text ?? '',
         requestId: (res.locals as Locals).requestId,
+        gone: goneSignal(res),
         once: row.method === 'post' ? readOnce(req, sent?.bytes) : undefined,
       };
       const own = row.scope !== 'admin' && row.idempotency === 'own';
@@ -111,6 +112,13 @@ export function createApp(services: Services, edge: Edge): Express {
       return services.turns.run(tenantId, oneStep(parseNow));
     }
   }
+}
+
+/** Ends with the answer, or with the connection of a caller who goes away before it. */
+function goneSignal(res: Response): AbortSignal {
+  const gone = new AbortController();
+  res.once('close', () => gone.abort());
+  return gone.signal;
 }
 
 function send(res: Response, { status, headers = {}, html, body }: Answer): void {

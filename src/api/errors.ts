@@ -18,6 +18,7 @@ const PROBLEMS = {
   rate_limited: { status: 429, title: 'Too many requests' },
   internal_error: { status: 500, title: 'Something went wrong here' },
   database_unavailable: { status: 503, title: 'The database cannot be reached' },
+  query_too_slow: { status: 503, title: 'Too much had to be looked at' },
   engine_unavailable: { status: 503, title: 'The workflow engine cannot be reached' },
 } as const;
 
@@ -28,6 +29,25 @@ export const problemTitle = (code: ProblemCode): string => PROBLEMS[code].title;
 
 /** What is wrong with one field: its path, and the rule it breaks. */
 export type FieldProblem = { field: string; rule: string };
+
+/** Fields that an answer names: more are for programs that check their requests themselves. */
+export const MAX_ERRORS = 50;
+/** Characters of a path, and of a rule: both may hold what the caller sent. */
+const MAX_FIELD_CHARACTERS = 256;
+const MAX_RULE_CHARACTERS = 512;
+
+/** The first `limit` of the errors, none longer than it may be, and how many were left out. */
+export function shortErrors(
+  fields: readonly FieldProblem[],
+  limit = MAX_ERRORS,
+): { errors: FieldProblem[]; errors_omitted?: number } {
+  const errors = fields
+    .slice(0, limit)
+    .map(({ field, rule }) => ({ field: short(field, MAX_FIELD_CHARACTERS), rule: short(rule, MAX_RULE_CHARACTERS) }));
+  return { errors, ...(fields.length > limit && { errors_omitted: fields.length - limit }) };
+}
+
+const short = (text: string, limit: number) => (text.length <= limit ? text : `${text.slice(0, limit - 1)}…`);
 
 /** An answer other than success. Thrown anywhere below a handler; the message is shown to the caller. */
 export class ApiError extends Error {
@@ -55,7 +75,7 @@ export class ApiError extends Error {
       status: this.status,
       code: this.code,
       detail: this.message,
-      ...(this.fields.length > 0 && { errors: this.fields }),
+      ...(this.fields.length > 0 && shortErrors(this.fields)),
       request_id: requestId,
     };
   }
@@ -77,6 +97,8 @@ export const RETRY_AFTER_SECONDS = 5;
 /** The same of a request that is being served for someone else: most take milliseconds. */
 export const IN_PROGRESS_RETRY_AFTER_SECONDS = 1;
 
+/** SQLSTATE of a statement that ran into its time limit. */
+const TIMED_OUT = '57014';
 /**
  * SQLSTATE classes of a server that is away or going away: connection, resources, operator intervention; and of a session
  * that it ended, because we stood still with a transaction open.
@@ -112,6 +134,12 @@ export function toApiError(error: unknown): ApiError {
     );
   }
   const text = String(code);
+  if (text === TIMED_OUT) {
+    return new ApiError(
+      'query_too_slow',
+      'A statement ran out of time. Ask for less, such as a narrower window of time, or try again in a moment.',
+    );
+  }
   if (AWAY_SQLSTATE.test(text) || AWAY_ERRNO.has(text) || AWAY_MESSAGE.test(message)) {
     return new ApiError('database_unavailable', 'The database cannot be reached. Try again in a moment.');
   }

@@ -27,8 +27,8 @@ export function readOnce(req: Request, body: Buffer | undefined): Once | undefin
 
 /**
  * Serves a request once for its key, and answers repetitions with the first answer. The key is claimed before the
- * handler runs, and kept for as long as it does. What the handler was cut short in (a crash, a 5xx) is served again when
- * it is repeated: at once where we know of it, else when the lease is over.
+ * handler runs, and kept for as long as it does. What the handler was cut short in (a crash, a 5xx) or refused for now
+ * (a 429) is served again when it is repeated: at once where we know of it, else when the lease is over.
  * @throws ApiError idempotency_mismatch, idempotency_in_progress, and what the handler throws
  */
 export async function answerOnce<Body, Query>(
@@ -65,8 +65,10 @@ export async function answerOnce<Body, Query>(
     return answer;
   } catch (error) {
     const problem = toApiError(error);
-    if (problem.status < 500) await keep({ status: problem.status, body: problem.toProblem(context.requestId) });
-    else {
+    // A 429 is no answer to what was asked: the same request is to be made again.
+    if (problem.status < 500 && problem.code !== 'rate_limited') {
+      await keep({ status: problem.status, body: problem.toProblem(context.requestId) });
+    } else {
       const released = services.settling.release(held);
       // A database that is away would only hold the answer up.
       if (problem.code !== 'database_unavailable') await released;

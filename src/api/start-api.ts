@@ -10,8 +10,11 @@ import { createPublishProbe } from '../db/publish-probe';
 import { createPublisher } from '../db/publish-shared';
 import { createSecretBox } from '../db/secret-box';
 import { parseRateLimit } from '../domain/rate-limit';
-import { createAddressPolicy } from '../egress/address-policy';
+
+import { createShares } from '../domain/shares';
+
 import { createTargetCheck } from '../egress/check-target';
+import { addressPolicyOf } from '../egress/policy-of';
 import { type ClientLimits, listen } from '../http-server';
 import type { Log } from '../log';
 import { connectionOptions } from '../temporal-options';
@@ -26,6 +29,7 @@ import { createReplayEngine } from './replay-engine';
 import { createSettling } from './settle-requests';
 import { createTurns } from './turns';
 import { createVerificationEngine } from './verification-engine';
+import { createVerificationWaits } from './verification-waits';
 
 export type RunningApi = {
   url: string;
@@ -36,6 +40,8 @@ export type RunningApi = {
 
 /** A name that cannot be looked up in this time is taken as it is: every attempt looks again. */
 const REGISTRATION_DNS_LIMIT_MS = 2_000;
+/** Over it, the record answers. */
+const MAX_QUESTIONS = { perKey: 20, total: 200 };
 /** The tenant of the bootstrap key. */
 const BOOTSTRAP_TENANT = 'default';
 
@@ -87,6 +93,8 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
       turns,
       settling: createSettling(db),
       verifications: createVerificationEngine(client, config.POSTHORN_TASK_QUEUE),
+      verificationWaits: createVerificationWaits(db.kysely),
+      questions: createShares(MAX_QUESTIONS),
       log,
       notifyWork: () => {
         extras.onWork?.();
@@ -94,10 +102,12 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
       },
       allowHttp: config.POSTHORN_ALLOW_HTTP,
       replayRate: parseRateLimit(config.POSTHORN_REPLAY_RATE)!,
+      minVerification: config.POSTHORN_MIN_ENDPOINT_VERIFICATION,
       senderAddresses: config.POSTHORN_SENDER_ADDRESSES,
       checkTarget: createTargetCheck({
-        policy: createAddressPolicy({ allowedCidrs: config.POSTHORN_ALLOWED_CIDRS }),
+        policy: addressPolicyOf(config),
         dnsTimeoutMs: REGISTRATION_DNS_LIMIT_MS,
+        dnsServers: config.POSTHORN_DNS_SERVERS,
       }),
     };
     readiness = createReadiness(probe, engine, log);

@@ -90,6 +90,11 @@ const HELD = `q.posting is not null and not ${isDead('q.holder')}`;
 /** By the very attempt that loads it again: it has sent nothing. */
 const OWN = '(w.again and q.holder = w.holder and q.posting = w.number and not q.express)';
 
+/** SQL: how long the queue row waits yet, milliseconds; null where it has no time to wait for. (`greatest` ignores nulls.) */
+export const remainingMs = (row: string) =>
+  `(case when ${row}.next_attempt_at is not null
+    then greatest(0, extract(epoch from ${row}.next_attempt_at - now()) * 1000) end)::float8`;
+
 /**
  * The fence: attempt `number` of a delivery is sent only by whom its row names, and the row names them here, where the
  * attempt is loaded. Not where another one that lives may be sending it, nor where it is not to be made now: it counts
@@ -124,7 +129,7 @@ select w.place::int, d.tenant_id, d.event_id, d.event_type, d.state, d.webhook_i
   q.delivery_id is not null as queued,
   case when (${HELD} and not ${OWN}) is not true then 'nobody' when q.express then 'express' else 'other' end as held_by, q.cancel_asked, coalesce(${MOVED_AWAY}, false) as moved_away, q.moves,
   exists (select from fenced f where f.delivery_id = d.id) as fenced, q.timed, q.attempt, q.step, q.trigger,
-  greatest(0, extract(epoch from q.next_attempt_at - now()) * 1000)::float8 as remaining_ms,
+  ${remainingMs('q')} as remaining_ms,
   a.id as attempt_id, a.outcome, a.status_code, a.error_code,
   greatest(0, extract(epoch from now() - q.cycle_started_at) * 1000)::float8 as elapsed_ms,
   h.url, h.timeout_ms, h.retry_policy, h.signature_styles, h.sealed_headers,

@@ -48,11 +48,10 @@ export async function postAttempt(
     styles: webhook.signatureStyles,
     custom,
   });
-  const result = await sender
-    .send({ url: webhook.url, headers, body, timeoutMs: webhook.timeoutMs, mayGo })
-    .catch((error: unknown) => {
-      throw error instanceof NotSentError ? new StaleAttempt() : error;
-    });
+  const toSend = { url: webhook.url, tenantId: facts.tenantId, headers, body, timeoutMs: webhook.timeoutMs, mayGo };
+  const result = await sender.send(toSend).catch((error: unknown) => {
+    throw error instanceof NotSentError ? new StaleAttempt() : error;
+  });
   const place = placeOf(facts, request, result.durationMs);
   const verdict = classify(toPostResult(result), policy, place);
   return { record: toRecord(facts, { request, headers, result, next: toNext(verdict, place), lane, holder }), verdict };

@@ -10,6 +10,7 @@ import { type Pauses, StaleAttempt } from '../delivery/stale';
 import { writeUntilTaken } from '../delivery/write-until-taken';
 import type { FirstAttempt } from '../domain/first-attempt';
 import { CLAIM_FRESH_MS } from '../domain/limits';
+import { OwnTroubleError } from '../domain/own-trouble';
 import { type Log, reasonOf } from '../log';
 import type { Claimed, RelayLane } from './relay';
 import type { WaitingDelivery } from './start-workflow';
@@ -36,7 +37,7 @@ const MAX_CLAIM = 100;
 const GATHER_MS = 5;
 /** What has waited here for longer goes back to the queue: its endpoint has become slow. */
 const MAX_WAIT_MS = 500;
-/** After an attempt that could not be made for a reason of our own: no more of its webhook for so long. */
+/** After an attempt that could not be made for a reason of our own: no more of its webhook for so long, and then again. */
 const BACK_OFF_MS = 1_000;
 /** After which such a delivery is tried again: what is wrong with it may take a person to mend. */
 const OWN_TROUBLE_MS = 30_000;
@@ -45,8 +46,8 @@ const ALL = 1_000_000;
 
 /**
  * Makes the attempts of what it claims in this process, without a workflow: the same attempt, the same records, the same
- * gates. What does not succeed goes on as a workflow that waits for the next attempt. What is in hand
- * is held by this process: if it dies, another claim takes it, and what was sent but not written down is sent again.
+ * gates. What does not succeed goes on as a workflow that waits for the next attempt. What is in hand is held by this
+ * process: if it dies, another claim takes it, and what was sent but not written down is sent again.
  */
 export function createExpressLane(settings: ExpressLaneSettings): RelayLane<ExpressDelivery> {
   const { db, attempts, inFlight, holding, pauses, log, capacity } = settings;
@@ -147,16 +148,28 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
       await attempt(delivery, line);
       letGo(delivery.deliveryId, delivery.queue.attempt + 1);
     } catch (error) {
-      if (error instanceof StaleAttempt) giveBack([delivery]);
-      else {
-        // Ours, and nothing was sent: it is tried again in a while.
-        log.warn({ event: 'express_failed', err: reasonOf(error) });
-        line.backOffUntil = performance.now() + BACK_OFF_MS;
-        giveBack([delivery], OWN_TROUBLE_MS);
-      }
+      notMade(delivery, line, error);
     }
     if (wasFull) onRoom();
     ended();
+  }
+
+  /** Nothing was sent. What is ours is told of once for all that the webhook has under way. */
+  function notMade(delivery: ExpressDelivery, line: WebhookLine, error: unknown): void {
+    if (error instanceof StaleAttempt) {
+      giveBack([delivery]);
+      return;
+    }
+    const first = !line.backsOff;
+    line.backOffUntil = performance.now() + BACK_OFF_MS;
+    if (error instanceof OwnTroubleError) {
+      if (first) log.warn({ event: 'attempt_postponed', reason: error.reason });
+      giveBack([delivery, ...line.waiting.splice(0)]);
+      return;
+    }
+    // It may be this delivery's alone: it is tried again in a while.
+    if (first) log.warn({ event: 'express_failed', err: reasonOf(error) });
+    giveBack([delivery], OWN_TROUBLE_MS);
   }
 
   async function attempt(delivery: ExpressDelivery, line: WebhookLine): Promise<void> {

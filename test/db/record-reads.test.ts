@@ -30,4 +30,25 @@ describeOnEachPostgres((server) => {
     // Once to find each, and once more where the server looks at what it updates.
     expect((await deliveriesRead()) - before).toBeLessThanOrEqual(60);
   });
+
+  test('a delivery that succeeds is written without touching an index: its row stays on its page', async () => {
+    const claimed = await publishMany(db.pool, 40);
+    const updates = async () => {
+      await db.pool.query('select pg_stat_force_next_flush()');
+      const { rows } = await db.pool.query<{ all: number; hot: number }>(
+        `select sum(n_tup_upd)::int as all, sum(n_tup_hot_upd)::int as hot from pg_stat_user_tables
+         where relname like 'deliveries_w%'`,
+      );
+      return rows[0]!;
+    };
+    const before = await updates();
+    await recordAttempts(
+      db.pool,
+      claimed.map((delivery) => attemptOf(delivery, 1, DELIVERED)),
+    );
+    const after = await updates();
+    expect(after.all - before.all).toBe(40);
+    // All but those whose page is full; none where an index holds what changes.
+    expect(after.hot - before.hot).toBeGreaterThan(30);
+  });
 });

@@ -6,6 +6,7 @@ import type { ClaimRequest } from '../../src/db/claim-rows';
 import { requeueDelivery } from '../../src/db/control';
 import type { Database } from '../../src/db/database';
 import { loadAttempts } from '../../src/db/load-attempt';
+import { FIRST_TENANT, nextTurns, type TurnResult, takeTurn } from '../../src/db/operational-outbox';
 import { publishEvent } from '../../src/db/publish';
 import { type AttemptNext, type AttemptRecord, type Recorded, recordAttempts } from '../../src/db/record-attempts';
 import { newUuid } from '../../src/domain/ids';
@@ -202,6 +203,17 @@ export async function rowsRead(pool: Pool, tables: string): Promise<number> {
 export async function gateOf(pool: Pool, webhookId: string) {
   const { rows } = await pool.query('select *, xmin::text from webhook_gates where webhook_id = $1', [webhookId]);
   return rows[0];
+}
+
+/** One turn for every tenant that has rows in the outbox. */
+export async function publishOutbox(pool: Pool): Promise<TurnResult[]> {
+  const results: TurnResult[] = [];
+  for (let after: string | undefined = FIRST_TENANT; after !== undefined; ) {
+    const next: Awaited<ReturnType<typeof nextTurns>> = await nextTurns(pool, after, 50);
+    for (const turn of next.turns) if (turn.rows.length > 0) results.push(await takeTurn(pool, turn));
+    after = next.cursor;
+  }
+  return results;
 }
 
 /** As an attempt does whose time has come before a shut gate. */

@@ -1,5 +1,6 @@
-import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import path from 'node:path';
+import { processTree } from '../../bench/cpu';
 import { migrateToLatest } from '../../src/db/migrate';
 import { temporaryDataDir } from '../../src/embedded/folders';
 import { freePort } from '../../src/embedded/ports';
@@ -17,6 +18,8 @@ export type OwnServer = {
 
 export type OwnPostgres = OwnServer & {
   readonly url: string;
+  /** Of the postmaster that runs now. */
+  readonly pid: number;
   crash(): Promise<void>;
   /** Stops every process of it in the middle of what it does (SIGSTOP): no end, no error, just silence. */
   freeze(): void;
@@ -25,15 +28,18 @@ export type OwnPostgres = OwnServer & {
 };
 
 /** With the tables, and nothing in them. */
-export async function startOwnPostgres(): Promise<OwnPostgres> {
+export async function startOwnPostgres(settings: Record<string, string> = { fsync: 'off' }): Promise<OwnPostgres> {
   const folder = temporaryDataDir();
   const port = await freePort();
   const start = () =>
-    startPostgres({ dataDir: path.join(folder, 'postgres'), port, settings: { shared_buffers: '32MB', fsync: 'off' } });
+    startPostgres({ dataDir: path.join(folder, 'postgres'), port, settings: { shared_buffers: '32MB', ...settings } });
   let server = await start();
   await migrateToLatest(server.url);
   return {
     url: server.url,
+    get pid() {
+      return server.pid;
+    },
     start: async () => {
       server = await start();
     },
@@ -54,31 +60,18 @@ export async function startOwnPostgres(): Promise<OwnPostgres> {
 
 /** A postmaster first, so that it starts no more, then its children, each of which is a session of its own. */
 function signalAll(postmaster: number, signal: NodeJS.Signals): void {
-  if (!tryKill(postmaster, signal)) return;
-  for (const name of readdirSync('/proc')) {
-    if (parentOf(name) === postmaster) tryKill(Number(name), signal);
-  }
-}
-
-function parentOf(pid: string): number | undefined {
-  try {
-    // After the name, which may hold anything, in brackets: state and parent.
-    return Number(readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)!.split(' ')[1]);
-  } catch {
-    return undefined;
-  }
-}
-
-function tryKill(pid: number, signal: NodeJS.Signals): boolean {
-  try {
-    return process.kill(pid, signal);
-  } catch {
-    return false; // it has ended
+  for (const pid of processTree(postmaster)) {
+    try {
+      process.kill(pid, signal);
+    } catch {
+      // it has ended
+    }
   }
 }
 
 export type OwnTemporal = OwnServer & {
   readonly address: string;
+  readonly pid: number;
   /** Deletes all that it knows, while it is stopped. */
   loseData(): void;
 };
@@ -92,6 +85,9 @@ export async function startOwnTemporal(): Promise<OwnTemporal> {
   let server = await start();
   return {
     address: server.address,
+    get pid() {
+      return server.pid;
+    },
     start: async () => {
       server = await start();
     },

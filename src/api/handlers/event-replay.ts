@@ -44,9 +44,8 @@ async function requireOwn({ db }: Services, tenantId: string, given: string[]): 
   const own = new Set(await ownWebhooks(db.kysely, tenantId, given));
   const unknown = given.filter((id) => !own.has(id)).map((id) => toPublicId('webhook', id));
   if (unknown.length === 0) return given;
-  throw new ApiError('validation_failed', 'There are no such webhooks.', [
-    { field: 'webhook_ids', rule: `must be ids of webhooks; these are not: ${unknown.join(', ')}` },
-  ]);
+  const fields = unknown.map((id) => ({ field: 'webhook_ids', rule: `must be ids of webhooks; this is not: ${id}` }));
+  throw new ApiError('validation_failed', 'There are no such webhooks.', fields);
 }
 
 function toOut({ webhookId, deliveryId, result }: EventReplayResult) {

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { type EventFilter, findEvent, listEvents } from '../../db/events';
+import { findEvent, listEvents } from '../../db/events';
 import type { NewEvent } from '../../db/publish';
 import { envelope } from '../../domain/envelope';
 import { matchingPatterns } from '../../domain/event-types';
@@ -8,7 +8,7 @@ import { rawMember } from '../../domain/raw-member';
 import type { Steps } from '../../domain/work-budget';
 import { ApiError, notFound } from '../errors';
 import { answerAgain, answerOnce } from '../idempotency';
-import { page } from '../page';
+import { readPage } from '../page';
 import { type Preparing, spendForReading, startPreparing, typeKey, withinBudget } from '../prepare-event';
 import type { Answer, Context } from '../route';
 import { windowBounds } from '../schemas/common';
@@ -110,19 +110,12 @@ export async function list({
   tenantId,
   query,
 }: Context<None, z.output<typeof listEventsQuery>>): Promise<Answer> {
-  const filter: EventFilter = {
-    ...windowBounds(query),
-    limit: query.limit + 1,
-    ...(query.cursor && { beforeId: query.cursor }),
-    ...(query.type && { type: query.type }),
-  };
-  const rows = await listEvents(services.db.kysely, tenantId, filter);
+  const filter = { ...windowBounds(query), type: query.type };
   return {
     status: 200,
-    body: page('event', rows, query.limit, (row) => ({
-      id: toPublicId('event', row.id),
-      type: row.type,
-      timestamp: row.created_at,
-    })),
+    body: await readPage('event', query, {
+      read: (part) => listEvents(services.db.kysely, tenantId, { ...filter, ...part }),
+      toOut: ({ id, type, createdAt }) => ({ id: toPublicId('event', id), type, timestamp: createdAt }),
+    }),
   };
 }

@@ -3,22 +3,18 @@ import { type BatchEvent, type BatchResult, publishBatch } from '../../db/publis
 import { toPublicId } from '../../domain/ids';
 import { rawItems, rawMember } from '../../domain/raw-member';
 import type { Steps, WorkBudget } from '../../domain/work-budget';
-import { ApiError, type FieldProblem } from '../errors';
+import { ApiError, MAX_ERRORS, shortErrors } from '../errors';
 import { type Preparing, spendForReading, startPreparing, typeKey, withinBudget } from '../prepare-event';
 import { parseInput } from '../read-input';
 import type { Answer, Context } from '../route';
 import { type publishBatchBody, publishBody } from '../schemas/events';
 import { toNewEvent } from './events';
 
-/** Problems that are told of one batch; beyond, of each bad event the first one, so that the answer stays small. */
-const MAX_PROBLEMS = 1_000;
-/** Of one event. */
-const MAX_EVENT_PROBLEMS = 50;
-/** Characters of a field's name, which may be as long as the body. */
-const MAX_FIELD = 512;
+/** Errors that one answer names in all; once there are so many, each further event has its first one only. */
+const MAX_BATCH_ERRORS = 1_000;
 
 type Body = Context<z.output<typeof publishBatchBody>, undefined>;
-type Refused = { status: 422; error: { code: 'validation_failed'; errors: FieldProblem[] } };
+type Refused = { status: 422; error: { code: 'validation_failed' } & ReturnType<typeof shortErrors> };
 /** An event that can be read, and its text. */
 type Read = { event: z.output<typeof publishBody>; text: string };
 
@@ -98,19 +94,14 @@ type Refuse = (error: unknown) => Refused;
 
 /** Returns a function that turns what was thrown because of one event into its answer; what it is not to blame for is thrown on. */
 function createRefuser(): Refuse {
-  let left = MAX_PROBLEMS;
+  let named = 0;
   return (error) => {
     if (!(error instanceof ApiError)) throw error;
-    const errors = error.fields.slice(0, Math.max(1, Math.min(left, MAX_EVENT_PROBLEMS))).map(cut);
-    left -= errors.length;
-    return { status: 422, error: { code: 'validation_failed', errors } };
+    const shown = shortErrors(error.fields, named < MAX_BATCH_ERRORS ? MAX_ERRORS : 1);
+    named += shown.errors.length;
+    return { status: 422, error: { code: 'validation_failed', ...shown } };
   };
 }
-
-const cut = ({ field, rule }: FieldProblem) => ({
-  field: field.length > MAX_FIELD ? `${field.slice(0, MAX_FIELD)}…` : field,
-  rule,
-});
 
 function toOut({ once }: BatchEvent, { eventId, deliveries, duplicate }: BatchResult) {
   const id = toPublicId('event', eventId);

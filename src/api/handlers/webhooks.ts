@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import { writeAudit } from '../../db/audit-log';
 import type { Tx } from '../../db/database';
 import { sizeOfFilters } from '../../db/publish-rules';
+import { type Part, upTo } from '../../db/scan';
 import { beginForNewUrl, findMode } from '../../db/verifications';
 import type { WebhookSettings } from '../../db/webhook-row';
 import { deleteWebhook, findWebhook, insertWebhook, listWebhooks, lockWebhook, updateWebhook } from '../../db/webhooks';
@@ -10,19 +11,21 @@ import { newUuid, toPublicId } from '../../domain/ids';
 import { generateSecret } from '../../egress/signatures';
 import { audited } from '../audited';
 import { ApiError, notFound } from '../errors';
-import { page } from '../page';
+import { readPage } from '../page';
 import { parsePrecondition, requireVersion } from '../precondition';
 import type { Answer, Context } from '../route';
 import type { createWebhookBody, listWebhooksQuery, patchWebhookBody } from '../schemas/webhooks';
-import type { Services } from '../services';
 import { toWebhookOut, webhookAnswer } from '../webhook-out';
 import { startRound } from './verification';
 
 type None = undefined;
 
+/** Metadata, patterns and a filter may have some 200 KiB together. */
+const AT_ONCE = 20;
+
 export async function create(context: Context<z.output<typeof createWebhookBody>, None>): Promise<Answer> {
   const { services, tenantId, actor, body } = context;
-  await requireTarget(services, body.url);
+  await requireTarget(context, body.url);
   const id = newUuid();
   const secret = body.secret ?? generateSecret();
   // Every field of a new webhook has its default, so that nothing is missing here.
@@ -30,7 +33,7 @@ export async function create(context: Context<z.output<typeof createWebhookBody>
   const sealed = services.secretBox.seal(secret, { tenantId, webhookId: id });
   const round = await services.db.kysely.transaction().execute(async (tx) => {
     if (body.filter) await requireRoom(tx, tenantId, id, body.filter);
-    const mode = await findMode(tx, tenantId);
+    const mode = await findMode(tx, tenantId, services.minVerification);
     await insertWebhook(tx, tenantId, id, settings, sealed);
     const begun = await beginForNewUrl(tx, tenantId, id, mode);
     await writeAudit(tx, { tenantId, actor, action: 'webhook.create', target: toPublicId('webhook', id) });
@@ -49,8 +52,9 @@ export async function list({
   tenantId,
   query,
 }: Context<None, z.output<typeof listWebhooksQuery>>): Promise<Answer> {
-  const rows = await listWebhooks(services.db.kysely, tenantId, query.limit + 1, query.cursor);
-  return { status: 200, body: page('webhook', rows, query.limit, toWebhookOut) };
+  const read = async ({ limit, beforeId }: Part) =>
+    upTo(limit, await listWebhooks(services.db.kysely, tenantId, limit + 1, beforeId));
+  return { status: 200, body: await readPage('webhook', query, { read, toOut: toWebhookOut, atOnce: AT_ONCE }) };
 }
 
 export async function get({ services, tenantId, ids }: Context<None, None>): Promise<Answer> {
@@ -61,7 +65,7 @@ export async function get({ services, tenantId, ids }: Context<None, None>): Pro
 
 export async function patch(context: Context<z.output<typeof patchWebhookBody>, None>): Promise<Answer> {
   const { services, tenantId, ids, body } = context;
-  if (body.url) await requireTarget(services, body.url);
+  if (body.url) await requireTarget(context, body.url);
   const id = ids.webhook!;
   const change = toSettings(context, id, body);
   const { version, ...fields } = body;
@@ -72,7 +76,7 @@ export async function patch(context: Context<z.output<typeof patchWebhookBody>, 
     toPublicId('webhook', id),
     async (tx) => {
       if (body.filter) await requireRoom(tx, tenantId, id, body.filter);
-      const mode = change.url === undefined ? undefined : await findMode(tx, tenantId);
+      const mode = change.url === undefined ? undefined : await findMode(tx, tenantId, services.minVerification);
       const before = await lockWebhook(tx, tenantId, id);
       if (!before) return undefined;
       // Thrown in here, a refusal takes everything back.
@@ -107,10 +111,11 @@ export async function remove(context: Context<None, None>): Promise<Answer> {
 }
 
 /** @throws ApiError validation_failed where no delivery may ever go to this URL */
-async function requireTarget({ allowHttp, checkTarget }: Services, url: URL): Promise<void> {
+async function requireTarget({ services, tenantId }: Owner, url: URL): Promise<void> {
+  const { allowHttp, checkTarget } = services;
   const refuse = (rule: string) => new ApiError('validation_failed', 'The URL is refused.', [{ field: 'url', rule }]);
   if (url.protocol !== 'https:' && !allowHttp) throw refuse('must begin with https://');
-  const problem = await checkTarget(url);
+  const problem = await checkTarget(url, tenantId);
   if (problem) throw refuse(`${problem}: the host is not at an address that deliveries may reach`);
 }
 

@@ -1,7 +1,13 @@
 import * as deliveries from '../handlers/deliveries';
 import { type Route, route } from '../route';
-import { emptyBody, listDeliveriesQuery, rescheduleBody } from '../schemas/deliveries';
-import { deliveryDetailOut, deliveryListOut, deliveryOut, deliveryStatusOut } from '../schemas/out/delivery';
+import { emptyBody, listAttemptsQuery, listDeliveriesQuery, rescheduleBody } from '../schemas/deliveries';
+import {
+  attemptListOut,
+  deliveryDetailOut,
+  deliveryListOut,
+  deliveryOut,
+  deliveryStatusOut,
+} from '../schemas/out/delivery';
 
 const delivery = { delivery: 'delivery' } as const;
 const webhook = { webhook: 'webhook' } as const;
@@ -55,6 +61,15 @@ export const deliveryRoutes: Route[] = [
     ids: delivery,
     handler: deliveries.get,
     doc: { tag: 'Deliveries', summary: 'Get a delivery with its attempts', answers: { 200: deliveryDetailOut } },
+  }),
+  route({
+    method: 'get',
+    path: '/deliveries/:delivery/attempts',
+    scope: 'read',
+    ids: delivery,
+    query: listAttemptsQuery,
+    handler: deliveries.attempts,
+    doc: { tag: 'Deliveries', summary: 'List the attempts of a delivery', answers: { 200: attemptListOut } },
   }),
   route({
     method: 'get',

@@ -12,6 +12,7 @@ export const listTenantsQuery = z.strictObject(pageOf('tenant'));
 const scopes = z
   .array(z.enum(TENANT_SCOPES))
   .min(1)
+  .max(TENANT_SCOPES.length)
   .transform((asked) => TENANT_SCOPES.filter((scope) => asked.includes(scope)));
 
 export const createApiKeyBody = z
