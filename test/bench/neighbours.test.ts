@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import type { Arrival } from '../../bench/receiver';
-import { toFigures } from '../../bench/scenarios/neighbours/figures';
+import { ofNeighbour, toFigures } from '../../bench/scenarios/neighbours/figures';
 import type { Measured, Published } from '../../bench/scenarios/neighbours/measure';
 
 const BENCH = path.join(__dirname, '..', '..', 'dist', 'bench', 'main.js');
@@ -59,7 +59,7 @@ describe('figures', () => {
   const taken = (count: number) => Array<number>(count).fill(202);
   const figuresOf = (without: Published, withIt: Published) => {
     const measured: Measured = { without, with: withIt, made: { 429: 7 }, load1m: 1 };
-    return toFigures(new Map([['B1', measured]]), arrivals);
+    return toFigures(new Map([['B1', ofNeighbour(measured, arrivals)]]));
   };
 
   test('the ratio is that of the p99s, and is missed above 1.5', () => {

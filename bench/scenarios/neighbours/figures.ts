@@ -10,35 +10,31 @@ export const MAX_RATIO = 1.5;
 const accepted = ({ status }: { status: number }) => status === 202;
 const isServerError = ({ status }: { status: number }) => status === 0 || status >= 500;
 
-type OfNeighbour = ReturnType<typeof ofNeighbour>;
+export type OfNeighbour = ReturnType<typeof ofNeighbour>;
 
 /** Figures by neighbour, the worst of them, and what misses its bound. */
-export function toFigures(
-  measured: ReadonlyMap<string, Measured>,
-  arrivals: readonly Arrival[],
-): { figures: Figures; missed: string[] } {
-  const figures: Record<string, OfNeighbour> = {};
-  const missed: string[] = [];
-  for (const [name, one] of measured) {
-    const figure = ofNeighbour(one, arrivals);
-    figures[name] = figure;
-    const ratio = figure.ratio_p99.toFixed(2);
-    // Not a number is no small one.
-    if (!(figure.ratio_p99 <= MAX_RATIO)) missed.push(`${name}: p99 with ÷ without is ${ratio}, above ${MAX_RATIO}`);
-    if (figure.answers_5xx > 0) missed.push(`${name}: ${figure.answers_5xx} publishes were answered 5xx or not at all`);
-  }
-  const all = Object.values(figures);
+export function toFigures(found: ReadonlyMap<string, OfNeighbour>): { figures: Figures; missed: string[] } {
+  const all = [...found.values()];
   return {
     figures: {
       worst_ratio_p99: Math.max(...all.map(({ ratio_p99 }) => ratio_p99)),
       answers_5xx: all.reduce((sum, { answers_5xx }) => sum + answers_5xx, 0),
-      ...figures,
+      ...Object.fromEntries(found),
     },
-    missed,
+    missed: [...found].flatMap(([name, figures]) => missedBy(name, figures)),
   };
 }
 
-function ofNeighbour(measured: Measured, arrivals: readonly Arrival[]) {
+function missedBy(name: string, { ratio_p99: ratio, answers_5xx: errors }: OfNeighbour): string[] {
+  return [
+    // Not a number is no small one.
+    ...(ratio <= MAX_RATIO ? [] : [`${name}: p99 with ÷ without is ${ratio.toFixed(2)}, above ${MAX_RATIO}`]),
+    ...(errors === 0 ? [] : [`${name}: ${errors} publishes were answered 5xx or not at all`]),
+  ];
+}
+
+/** What the healthy tenant noticed of one neighbour. */
+export function ofNeighbour(measured: Measured, arrivals: readonly Arrival[]) {
   const { made, load1m } = measured;
   const [before, after] = [timesOf(measured.without, arrivals), timesOf(measured.with, arrivals)];
   const answers = [...measured.without.publishes, ...measured.with.publishes];
@@ -73,3 +69,7 @@ function timesOf({ publishes, operational }: Published, arrivals: readonly Arriv
 /** The marks of what was acknowledged. */
 export const acknowledged = (published: readonly Published[]): string[] =>
   published.flatMap(({ publishes }) => publishes.filter(accepted).map(({ mark }) => mark));
+
+/** The marks of operational events. */
+export const operationalOf = (published: readonly Published[]): string[] =>
+  published.flatMap(({ operational }) => operational.map(({ mark }) => mark));

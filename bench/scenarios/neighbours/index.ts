@@ -3,13 +3,14 @@ import { untilArrived } from '../../load';
 import type { NameServerMethods } from '../../name-server';
 import { numberOption } from '../../options';
 import { proveDelivered, untilDone } from '../../proof';
+import type { Arrival } from '../../receiver';
 import { remote } from '../../remote';
 import type { Rig } from '../../rig';
 import type { BenchOptions, Outcome } from '../../scenario';
 import { ALL, NEIGHBOURS } from './all';
-import { acknowledged, MAX_RATIO, toFigures } from './figures';
+import { acknowledged, MAX_RATIO, type OfNeighbour, ofNeighbour, operationalOf, toFigures } from './figures';
 import { createHealthy } from './healthy';
-import { type Measured, measure, type Published } from './measure';
+import { measure, type Published } from './measure';
 import type { Neighbour } from './neighbour';
 import { createProbe, OPERATIONAL_PATH } from './operational-probe';
 import { createTenant } from './tenant';
@@ -84,32 +85,59 @@ async function run(rig: Rig, options: Options): Promise<Outcome> {
     return published;
   };
 
+  const arrived = new Map<string, Arrival>();
+  const signatures = { verified: 0, refused: 0 };
+  /** Waits for what was published since the last time, and takes what has come. */
+  const takeArrivals = async (since: readonly Published[]): Promise<Arrival[]> => {
+    await untilArrived(rig, acknowledged(since).length + operationalOf(since).length, 'neighbours');
+    const { arrivals, verified, refused } = await rig.receiver('take');
+    for (const one of arrivals) {
+      const known = arrived.get(one.mark);
+      if (known) known.times += one.times;
+      else arrived.set(one.mark, one);
+    }
+    signatures.verified += verified;
+    signatures.refused += refused;
+    return arrivals;
+  };
+
   rig.say(`neighbours: warm-up, ${warmupSeconds} s`);
   await publish('warm', warmupSeconds);
-  const measured = new Map<string, Measured>();
+  await takeArrivals(all);
   const phases = {
     ...{ pairs, settleSeconds },
     measured: () => publish('healthy', seconds),
     settle: () => publish('settle', settleSeconds),
   };
+  const found = new Map<string, OfNeighbour>();
+  const failed: string[] = [];
   for (const neighbour of only) {
     rig.say(`${neighbour.name}: ${neighbour.about}`);
-    measured.set(neighbour.name, await measure(rig, neighbour, phases));
+    const before = all.length;
+    const measured = await measure(rig, neighbour, phases).catch((error: Error) => error);
+    const arrivals = await takeArrivals(all.slice(before));
+    if (measured instanceof Error) {
+      failed.push(`${neighbour.name}: could not be measured: ${measured.message}`);
+      continue;
+    }
+    const figures = ofNeighbour(measured, arrivals);
+    found.set(neighbour.name, figures);
+    const { without_p99_ms, with_p99_ms, ratio_p99 } = figures;
+    const p99 = `${without_p99_ms.toFixed(1)} ms without and ${with_p99_ms.toFixed(1)} ms with`;
+    rig.say(`${neighbour.name}: p99 is ${p99} it, ratio ${ratio_p99.toFixed(2)}`);
   }
 
-  const marks = acknowledged(all);
-  const operational = all.flatMap((one) => one.operational.map(({ mark }) => mark));
-  await untilArrived(rig, marks.length + operational.length, 'neighbours');
   await untilDone(rig, [webhook, probe.webhook]);
+  await takeArrivals([]);
   await healthy.close();
   await spare.close();
-  const { arrivals, verified, refused } = await rig.receiver('take');
+  const [marks, operational, arrivals] = [acknowledged(all), operationalOf(all), [...arrived.values()]];
   const expected = [
     { id: webhook, path: PATH, marks },
     { id: probe.webhook, path: OPERATIONAL_PATH, marks: operational },
   ];
   const counts = await proveDelivered(rig, expected, arrivals);
-  const { figures, missed } = toFigures(measured, arrivals);
+  const { figures, missed } = toFigures(found);
   const settings = {
     ...{ rate, seconds, pairs, settle_seconds: settleSeconds, warmup_seconds: warmupSeconds, payload_bytes: bytes },
     ...{ api_rate_limit: API_RATE_LIMIT, max_ratio: MAX_RATIO },
@@ -117,8 +145,8 @@ async function run(rig: Rig, options: Options): Promise<Outcome> {
   return {
     repeats: [figures],
     // What was not acknowledged may have been delivered all the same.
-    proof: { ...counts, unfinished: Math.max(0, counts.unfinished), verified, refused },
+    proof: { ...counts, unfinished: Math.max(0, counts.unfinished), ...signatures },
     settings,
-    missed,
+    missed: [...failed, ...missed],
   };
 }

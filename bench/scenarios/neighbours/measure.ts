@@ -4,7 +4,7 @@ import { remote } from '../../remote';
 import type { Rig } from '../../rig';
 import type { Sent } from '../../steady';
 import type { Publish } from './healthy';
-import type { End, Neighbour } from './neighbour';
+import type { Begin, End, Neighbour } from './neighbour';
 import { createTenant } from './tenant';
 
 export type Mode = 'without' | 'with';
@@ -30,10 +30,20 @@ export type Measured = Record<Mode, Published> & {
  * Of each pair the order is the other one than of the pair before, so that the neighbour begins and ends half as often.
  */
 export async function measure(rig: Rig, neighbour: Neighbour, phases: Phases): Promise<Measured> {
-  const child = rig.start('neighbour');
-  const machine = remote<NeighbourMethods>(child.child);
+  const { child, stop } = rig.start('neighbour');
+  const machine = remote<NeighbourMethods>(child);
   const tenant = await createTenant(rig, `neighbour ${neighbour.name}`);
-  const begin = await neighbour.prepare({ rig, machine, tenant });
+  try {
+    const begin = await neighbour.prepare({ rig, machine, tenant });
+    const found = await alternate(begin, phases);
+    return { ...found, made: await machine('take'), load1m: os.loadavg()[0]! };
+  } finally {
+    await stop();
+    await tenant.close();
+  }
+}
+
+async function alternate(begin: Begin, phases: Phases): Promise<Record<Mode, Published>> {
   const found: Record<Mode, Published> = { without: nothing(), with: nothing() };
   let end: End | undefined;
   await phases.settle();
@@ -51,10 +61,7 @@ export async function measure(rig: Rig, neighbour: Neighbour, phases: Phases): P
     found[mode].operational.push(...operational);
   }
   await end?.();
-  const made = await machine('take');
-  await child.stop();
-  await tenant.close();
-  return { ...found, made, load1m: os.loadavg()[0]! };
+  return found;
 }
 
 const nothing = (): Published => ({ publishes: [], operational: [] });
