@@ -16,6 +16,7 @@ import * as addExpressLane from './0015_add_express_lane';
 import * as spareStatistics from './0016_spare_statistics';
 import * as analyzeLessOften from './0017_analyze_less_often';
 import * as addLeaseHolders from './0018_add_lease_holders';
+import * as claimByTenant from './0036_claim_by_tenant';
 
 /** Every migration in order. They only go forward; a new one is one more line. */
 export const migrations: Record<string, Migration> = {
@@ -36,4 +37,5 @@ export const migrations: Record<string, Migration> = {
   '0016_spare_statistics': spareStatistics,
   '0017_analyze_less_often': analyzeLessOften,
   '0018_add_lease_holders': addLeaseHolders,
+  '0036_claim_by_tenant': claimByTenant,
 };

@@ -44,7 +44,7 @@ export function createActivities({ db, attempts, verify, inFlight, maxPostMs, si
 
     /** A first attempt, as a local activity: its outcome, or `in_flight` once it takes longer than 2 s. */
     async attemptFirst(request: AttemptRequest, webhookId: string): Promise<AttemptResult> {
-      inFlight.reserve(request.deliveryId, webhookId);
+      inFlight.reserve({ deliveryId: request.deliveryId, webhookId });
       const { number } = request;
       let postMs = maxPostMs;
       const running = run(request, (timeoutMs) => {

@@ -20,17 +20,26 @@ import type { Tables } from './tables';
 
 type Db = Kysely<Tables>;
 
+/** In an update of a queue row: nobody takes it for so long. */
+const leaseFor = (waitMs: number) => (waitMs > 0 ? sql`now() + ${waitMs}::int * interval '1 ms'` : sql`'epoch'`);
+
 /** In an update of a queue row: nobody holds it. */
 const LET_GO = sql`holder = null, posting = null`;
 
 /**
  * Gives a delivery back to the queue behind its shut gate, keeping its attempt count and who asked for the attempt; for
- * whom holds it.
+ * whom holds it. Nobody takes it for `waitMs`.
  */
-export async function requeueDelivery(db: Db, deliveryId: string, trigger: Trigger, holder: number): Promise<void> {
+export async function requeueDelivery(
+  db: Db,
+  deliveryId: string,
+  trigger: Trigger,
+  holder: number,
+  waitMs = 0,
+): Promise<void> {
   await sql`
     with q as (
-      update delivery_queue set timed = false, lease_until = 'epoch', next_attempt_at = null, trigger = ${trigger},
+      update delivery_queue set timed = false, lease_until = ${leaseFor(waitMs)}, next_attempt_at = null, trigger = ${trigger},
         ${LET_GO}
       where delivery_id = ${deliveryId} and holder = ${holder} returning webhook_id)
     update webhook_gates g set slot_delivery_id = null, slot_until = 'epoch'
@@ -54,8 +63,8 @@ export async function takeTurn(db: Db, deliveryId: string, webhookId: string, le
       and (g.rate_per_second is null or ${arrivalTime} <= now() - interval '1 s' / g.rate_per_second)
       and (not g.ordered or g.slot_delivery_id = ${deliveryId} or (not ${sql.raw(SLOT_IS_TAKEN)} and not exists (
         select from delivery_queue own, delivery_queue q
-        where own.delivery_id = ${deliveryId} and q.webhook_id = ${webhookId} and q.seq < own.seq
-          and not q.timed and q.lane = any('{0,1,2}')) and not exists (
+        where own.delivery_id = ${deliveryId} and q.tenant_id = own.tenant_id and q.webhook_id = ${webhookId}
+          and q.seq < own.seq and not q.timed and q.lane = any('{0,1,2}')) and not exists (
         select from delivery_queue own, delivery_queue q
         where own.delivery_id = ${deliveryId} and q.webhook_id = ${webhookId} and q.seq < own.seq and q.timed)))`.execute(
     db,
@@ -90,10 +99,9 @@ export async function releaseExpress(
   holder: number,
   waitMs = 0,
 ): Promise<void> {
-  const leaseUntil = waitMs > 0 ? sql`now() + ${waitMs}::int * interval '1 ms'` : sql`'epoch'`;
   await sql`
     with q as (
-      update delivery_queue set lease_until = ${leaseUntil}, express = false, ${LET_GO}
+      update delivery_queue set lease_until = ${leaseFor(waitMs)}, express = false, ${LET_GO}
       where delivery_id = any(array(
         select delivery_id from delivery_queue
         where delivery_id = any(${deliveryIds}::uuid[]) and express and holder = ${holder}
@@ -273,7 +281,7 @@ export async function cancelOfDeletedWebhooks(db: Db, limit: number): Promise<{ 
     with dead as materialized (
       select q.delivery_id from webhooks w join lateral (
         (select delivery_id from delivery_queue q
-          where q.lane = any('{0,1,2}') and q.webhook_id = w.id and not q.timed limit ${limit}::int)
+          where q.lane = any('{0,1,2}') and q.tenant_id = w.tenant_id and q.webhook_id = w.id and not q.timed limit ${limit}::int)
         union all
         (select delivery_id from delivery_queue q where q.webhook_id = w.id and q.timed limit ${limit}::int)) q on true
       where w.deleted_at is not null and w.cleared_at is null limit ${limit}::int),

@@ -21,14 +21,16 @@ export type AttemptDeps = AttemptWriterDeps & {
   sender: Sender;
   holding: Holding;
   pauses: Pauses;
-  /** Makes room for an attempt of this webhook, which may have `cap` under way (null: the usual number). */
-  takeRoom: (deliveryId: string, webhookId: string, cap: number | null) => boolean;
+  /** Makes room for an attempt of its tenant and webhook, which may have `cap` under way (null: the usual number). */
+  takeRoom: (delivery: { deliveryId: string; webhookId: string; tenantId: string }, cap: number | null) => boolean;
 };
 
 /** Attempts that begin together are loaded by one query. */
 const LOAD_TOGETHER = { maxItems: 50, maxRunning: 4, keyOf: ({ deliveryId }: AttemptKey) => deliveryId };
 /** Beyond the POST's own limit: the body, the record, a slow database. For the slot of an ordered webhook. */
 const SLOT_MARGIN_MS = 30_000;
+/** What was claimed by a worker that has room, and came to one that has none, is claimed again after so long. */
+const NO_ROOM_MS = 1_000;
 /** So long a delivery that was reopened here is left to us. */
 const REOPENED_LEASE_MS = 30_000;
 /** Someone may come between load and fence, or this process be stopped between load and POST, so often in a row. */
@@ -126,7 +128,9 @@ export function createAttempts(deps: AttemptDeps): Attempts {
           const { webhook } = decision.facts;
           try {
             if (!(await mayGo(decision.facts, request, webhook.timeoutMs + SLOT_MARGIN_MS))) {
-              await requeueDelivery(db.kysely, deliveryId, triggerOf(decision.facts, request), hold.id);
+              // A claim that found room elsewhere would find it there again, and come here again.
+              const waitMs = request.cause === 'claimed' ? NO_ROOM_MS : 0;
+              await requeueDelivery(db.kysely, deliveryId, triggerOf(decision.facts, request), hold.id, waitMs);
               return { kind: 'requeued' };
             }
             // Whoever asked for a cancel meanwhile waits for no longer than this.
@@ -146,10 +150,15 @@ export function createAttempts(deps: AttemptDeps): Attempts {
   }
 
   /** What the claim saw to already, an attempt by timer or by hand must find for itself: room, and its webhook's turn. */
-  async function mayGo({ webhook }: Live, { deliveryId, cause }: AttemptRequest, leaseMs: number): Promise<boolean> {
+  async function mayGo(
+    { tenantId, webhook }: Live,
+    { deliveryId, cause }: AttemptRequest,
+    leaseMs: number,
+  ): Promise<boolean> {
     const { gate } = webhook;
     const claimed = cause === 'claimed';
-    const room = deps.takeRoom(deliveryId, webhook.id, claimed ? Number.POSITIVE_INFINITY : gate.maxInFlight);
+    const cap = claimed ? Number.POSITIVE_INFINITY : gate.maxInFlight;
+    const room = deps.takeRoom({ deliveryId, webhookId: webhook.id, tenantId }, cap);
     if (claimed || !room || !gate.serial) return room;
     return takeTurn(db.kysely, deliveryId, webhook.id, leaseMs);
   }

@@ -10,6 +10,7 @@ import { type Pauses, StaleAttempt } from '../delivery/stale';
 import { writeUntilTaken } from '../delivery/write-until-taken';
 import type { FirstAttempt } from '../domain/first-attempt';
 import { CLAIM_FRESH_MS } from '../domain/limits';
+import { TenantSlots } from '../domain/tenant-slots';
 import type { Log } from '../log';
 import type { Claimed, RelayLane } from './relay';
 import type { WaitingDelivery } from './start-workflow';
@@ -22,7 +23,10 @@ export type ExpressLaneSettings = {
   holding: Holding;
   pauses: Pauses;
   log: Log;
-  /** Deliveries that this process may have in hand: waiting for their turn, under way or being written down. */
+  /**
+   * Deliveries that one tenant may have in hand here while no other wants to: waiting for their turn, under way or being
+   * written down. More are for others, see {@link TenantSlots}.
+   */
   capacity: number;
   modes: () => readonly FirstAttempt[];
   onClaim?: (taken: number) => void;
@@ -50,7 +54,8 @@ const ALL = 1_000_000;
  */
 export function createExpressLane(settings: ExpressLaneSettings): RelayLane<ExpressDelivery> {
   const { db, attempts, inFlight, holding, pauses, log, capacity } = settings;
-  const inHand = new Map<string, Claimed>();
+  const inHand = new Map<string, Claimed & { tenantId: string }>();
+  const slots = new TenantSlots(capacity);
   /** Claimed once more before this process was done with them. */
   const again = new Map<string, { delivery: ExpressDelivery; claimed: Claimed }>();
   const lines = new Map<string, WebhookLine>();
@@ -84,10 +89,15 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
   }
 
   function lineUp(delivery: ExpressDelivery, claimed: Claimed): void {
-    inHand.set(delivery.deliveryId, claimed);
+    take(delivery, claimed);
     const line = lineOf(delivery.webhookId);
     line.paced = delivery.webhook?.paced ?? false;
     line.waiting.push(delivery);
+  }
+
+  function take({ deliveryId, tenantId }: ExpressDelivery, claimed: Claimed): void {
+    inHand.set(deliveryId, { ...claimed, tenantId });
+    slots.take(tenantId);
   }
 
   /**
@@ -96,7 +106,9 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
    * database, and that record has come since.
    */
   function letGo(deliveryId: string, attempts: number): void {
-    inHand.get(deliveryId)?.hold.end();
+    const held = inHand.get(deliveryId);
+    if (held) slots.giveBack(held.tenantId);
+    held?.hold.end();
     inHand.delete(deliveryId);
     const next = again.get(deliveryId);
     again.delete(deliveryId);
@@ -104,7 +116,7 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
     const { delivery, claimed } = next;
     if (delivery.queue.attempt < attempts) claimed.hold.end();
     else if (stopping) {
-      inHand.set(deliveryId, claimed);
+      take(delivery, claimed);
       giveBack([delivery]);
     } else {
       lineUp(delivery, claimed);
@@ -133,7 +145,7 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
         giveBack(line.waiting.splice(0, 1));
         continue;
       }
-      if (!next || !inFlight.enter(next.deliveryId, webhookId, next.webhook?.cap ?? 1, 'express')) break;
+      if (!next || !inFlight.enter(next, next.webhook?.cap ?? 1, 'express')) break;
       line.waiting.shift();
       running++;
       void make(next, line);
@@ -243,10 +255,11 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
     modes: settings.modes,
     room() {
       tidy();
-      const room = Math.min(MAX_CLAIM, capacity - inHand.size);
-      wasFull = room < MAX_CLAIM;
-      return room;
+      // Slots that are left, but not for everyone, may not be enough either.
+      wasFull = slots.free < MAX_CLAIM;
+      return Math.min(MAX_CLAIM, slots.left);
     },
+    tenants: () => slots.room,
     held() {
       heldAtClaim = new Map(inFlight.byWebhook);
       for (const [webhookId, { waiting, ahead, backsOff }] of lines) {

@@ -73,7 +73,10 @@ export async function startWorker(config: Config, log: Log, registry?: Registry)
   const sender = createSender({ agent, allowHttp: config.POSTHORN_ALLOW_HTTP });
   const pauses = watchPauses();
   const holding = await startHolding(databaseUrl, pauses, log);
-  const inFlight = new InFlight(config.POSTHORN_MAX_IN_FLIGHT, LEASE_MS);
+  const inFlight = new InFlight(
+    { first: config.POSTHORN_MAX_IN_FLIGHT, later: config.POSTHORN_MAX_RETRIES_IN_FLIGHT },
+    LEASE_MS,
+  );
   const metrics = registry && createWorkerMetrics(registry, () => inFlight.byLane);
   const perWebhook = config.POSTHORN_MAX_IN_FLIGHT_PER_WEBHOOK;
   const attempts = createAttempts({
@@ -83,8 +86,7 @@ export async function startWorker(config: Config, log: Log, registry?: Registry)
     holding,
     pauses,
     log,
-    takeRoom: (deliveryId, webhookId, cap) =>
-      inFlight.enter(deliveryId, webhookId, Math.min(perWebhook, cap ?? perWebhook), 'later'),
+    takeRoom: (delivery, cap) => inFlight.enter(delivery, Math.min(perWebhook, cap ?? perWebhook), 'later'),
     onRaised: () => operationalEvents.nudge(),
     onAttempt: metrics?.onAttempt,
   });

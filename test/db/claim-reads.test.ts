@@ -3,7 +3,7 @@ import { claimExpress } from '../../src/db/claim-express';
 import { type Database, openDatabase } from '../../src/db/database';
 import { LANE_NAMES } from '../../src/domain/lanes';
 import { createTestDatabase } from '../support/database';
-import { addRows, addWebhook, HOLDER, rowsRead, webhook } from './support';
+import { addRows, addWebhook, HOLDER, ROOM, rowsRead, webhook } from './support';
 
 const ROWS = 5_000;
 const LIMIT = 10;
@@ -23,6 +23,7 @@ afterAll(async () => {
 const claim = () =>
   claimExpress(db.pool, {
     ...{ lanes: LANE_NAMES, cursors: FIRST_CURSORS, scan: 200, limit: LIMIT, perWebhook: 100, held: new Map() },
+    room: ROOM,
     leaseMs: 60_000,
     holder: HOLDER,
     taker: { lane: 'express', modes: ['express'], installation: 'express' },

@@ -66,7 +66,7 @@ function startLane(onRecorded: () => Promise<void>): RelayLane<ExpressDelivery> 
         return written;
       },
     },
-    inFlight: new InFlight(10, LEASE_MS),
+    inFlight: new InFlight({ first: 10, later: 10 }, LEASE_MS),
     ...{ holding, pauses, log },
     capacity: 10,
     modes: () => ['express'],
@@ -79,6 +79,7 @@ async function claimFor(lane: RelayLane<ExpressDelivery>): Promise<number> {
   const askedMs = performance.now();
   const { deliveries } = await lane.claim({
     ...{ lanes: LANE_NAMES, cursors: FIRST_CURSORS, scan: 200, limit: lane.room(), perWebhook: 20, held: lane.held() },
+    room: lane.tenants(),
     leaseMs: LEASE_MS,
     holder: hold.id,
     taker: { lane: 'express', modes: lane.modes(), installation: 'express' },

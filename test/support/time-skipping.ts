@@ -63,7 +63,10 @@ export async function startSkippingInstallation(): Promise<SkippingInstallation>
   const sender = createSender({ agent, allowHttp: true });
   const pauses = watchPauses();
   const holding = await startHolding(database.url, pauses, log);
-  const inFlight = new InFlight(config.POSTHORN_MAX_IN_FLIGHT, LEASE_MS);
+  const inFlight = new InFlight(
+    { first: config.POSTHORN_MAX_IN_FLIGHT, later: config.POSTHORN_MAX_RETRIES_IN_FLIGHT },
+    LEASE_MS,
+  );
   const activities = createActivities({
     db,
     attempts: createAttempts({
