@@ -20,26 +20,17 @@ import type { Tables } from './tables';
 
 type Db = Kysely<Tables>;
 
-/** In an update of a queue row: nobody takes it for so long. */
-const leaseFor = (waitMs: number) => (waitMs > 0 ? sql`now() + ${waitMs}::int * interval '1 ms'` : sql`'epoch'`);
-
 /** In an update of a queue row: nobody holds it. */
 const LET_GO = sql`holder = null, posting = null`;
 
 /**
  * Gives a delivery back to the queue behind its shut gate, keeping its attempt count and who asked for the attempt; for
- * whom holds it. Nobody takes it for `waitMs`.
+ * whom holds it.
  */
-export async function requeueDelivery(
-  db: Db,
-  deliveryId: string,
-  trigger: Trigger,
-  holder: number,
-  waitMs = 0,
-): Promise<void> {
+export async function requeueDelivery(db: Db, deliveryId: string, trigger: Trigger, holder: number): Promise<void> {
   await sql`
     with q as (
-      update delivery_queue set timed = false, lease_until = ${leaseFor(waitMs)}, next_attempt_at = null, trigger = ${trigger},
+      update delivery_queue set timed = false, lease_until = 'epoch', next_attempt_at = null, trigger = ${trigger},
         ${LET_GO}
       where delivery_id = ${deliveryId} and holder = ${holder} returning webhook_id)
     update webhook_gates g set slot_delivery_id = null, slot_until = 'epoch'
@@ -99,9 +90,10 @@ export async function releaseExpress(
   holder: number,
   waitMs = 0,
 ): Promise<void> {
+  const leaseUntil = waitMs > 0 ? sql`now() + ${waitMs}::int * interval '1 ms'` : sql`'epoch'`;
   await sql`
     with q as (
-      update delivery_queue set lease_until = ${leaseFor(waitMs)}, express = false, ${LET_GO}
+      update delivery_queue set lease_until = ${leaseUntil}, express = false, ${LET_GO}
       where delivery_id = any(array(
         select delivery_id from delivery_queue
         where delivery_id = any(${deliveryIds}::uuid[]) and express and holder = ${holder}

@@ -2,7 +2,10 @@ import type { DeliveryLane } from '../domain/first-attempt';
 import { TenantSlots } from '../domain/tenant-slots';
 import type { AttemptResult } from './types';
 
-/** Who holds a slot: first and later attempts of workflows share slots out by tenant here, the express lane by itself. */
+/**
+ * Who holds a slot. Those of first attempts are shared out by tenant here; later ones (see retry-room.ts) and the express lane
+ * see to it themselves.
+ */
 type SlotKind = 'first' | 'later' | 'express';
 type Reservation = { webhookId: string; tenantId: string; expiresAt: number; kind: SlotKind; dueHere?: boolean };
 /** An attempt's delivery; one whose attempt has yet to be loaded may not know its tenant. */
@@ -21,22 +24,19 @@ export class InFlight {
   readonly #perWebhook = new Map<string, number>();
   /** First attempts of workflows, and what else was claimed for one. */
   readonly first: TenantSlots;
-  /** Attempts whose timer fired or that were asked for. */
-  readonly later: TenantSlots;
   readonly #running = new Map<string, { number: number; result: Promise<AttemptResult> }>();
   readonly #handOvers = new Set<Promise<void>>();
   #onRoom: () => void = () => undefined;
 
   /**
-   * @param capacity attempts of one tenant that may be under way at once while no other has any
+   * @param capacity first attempts of one tenant that may be under way at once while no other has any
    * @param leaseMs after this long a reservation is dropped: its row has become claimable again
    */
   constructor(
-    capacity: { first: number; later: number },
+    capacity: number,
     readonly leaseMs: number,
   ) {
-    this.first = new TenantSlots(capacity.first);
-    this.later = new TenantSlots(capacity.later);
+    this.first = new TenantSlots(capacity);
   }
 
   /** Calls back whenever there may be room for more: a slot was freed, or an attempt began. */
@@ -55,6 +55,11 @@ export class InFlight {
     let count = 0;
     for (const [id, held] of this.#reserved) if (held.dueHere && !this.#running.has(id)) count++;
     return count;
+  }
+
+  /** It has a slot here: it was claimed for one, or its attempt is under way. */
+  has(deliveryId: string): boolean {
+    return this.#reserved.has(deliveryId);
   }
 
   /** Slots held, by webhook. */
@@ -87,21 +92,15 @@ export class InFlight {
     this.#perWebhook.set(webhookId, (this.#perWebhook.get(webhookId) ?? 0) + 1);
   }
 
-  /**
-   * Takes a slot where its webhook has less than `cap` under way here, or holds the one it has. What was claimed for a slot
-   * has room as far as its tenant is concerned: the claim saw to that. A later attempt has it if there is.
-   */
+  /** Takes a slot where its webhook has less than `cap` under way here, or holds the one it has. */
   enter(slot: Slot & { tenantId: string }, cap: number, kind: SlotKind): boolean {
-    if (!this.#reserved.has(slot.deliveryId)) {
-      if ((this.#perWebhook.get(slot.webhookId) ?? 0) >= cap) return false;
-      if (kind === 'later' && !this.later.hasRoom(slot.tenantId)) return false;
-    }
+    if (!this.#reserved.has(slot.deliveryId) && (this.#perWebhook.get(slot.webhookId) ?? 0) >= cap) return false;
     this.reserve(slot, kind);
     return true;
   }
 
   #slots(kind: SlotKind): TenantSlots | undefined {
-    return kind === 'express' ? undefined : this[kind];
+    return kind === 'first' ? this.first : undefined;
   }
 
   /** Holds a slot for less than its lease: the attempt may not run here. */

@@ -29,8 +29,6 @@ export type AttemptDeps = AttemptWriterDeps & {
 const LOAD_TOGETHER = { maxItems: 50, maxRunning: 4, keyOf: ({ deliveryId }: AttemptKey) => deliveryId };
 /** Beyond the POST's own limit: the body, the record, a slow database. For the slot of an ordered webhook. */
 const SLOT_MARGIN_MS = 30_000;
-/** What was claimed by a worker that has room, and came to one that has none, is claimed again after so long. */
-const NO_ROOM_MS = 1_000;
 /** So long a delivery that was reopened here is left to us. */
 const REOPENED_LEASE_MS = 30_000;
 /** Someone may come between load and fence, or this process be stopped between load and POST, so often in a row. */
@@ -128,9 +126,7 @@ export function createAttempts(deps: AttemptDeps): Attempts {
           const { webhook } = decision.facts;
           try {
             if (!(await mayGo(decision.facts, request, webhook.timeoutMs + SLOT_MARGIN_MS))) {
-              // A claim that found room elsewhere would find it there again, and come here again.
-              const waitMs = request.cause === 'claimed' ? NO_ROOM_MS : 0;
-              await requeueDelivery(db.kysely, deliveryId, triggerOf(decision.facts, request), hold.id, waitMs);
+              await requeueDelivery(db.kysely, deliveryId, triggerOf(decision.facts, request), hold.id);
               return { kind: 'requeued' };
             }
             // Whoever asked for a cancel meanwhile waits for no longer than this.

@@ -13,8 +13,9 @@ const RESERVE_SHARE = 1 / 4;
 /** Of all slots that are left, one tenant may hold as many as this share of them although none is free. */
 const LEVEL_SHARE = 1 / 4;
 
-/** Slots kept beyond a pool of this capacity for those who hold little. */
-export const reserveOf = (capacity: number): number => Math.ceil(capacity * RESERVE_SHARE);
+const reserveOf = (capacity: number): number => Math.ceil(capacity * RESERVE_SHARE);
+/** All slots that a pool of this capacity may come to hold. */
+export const withReserve = (capacity: number): number => capacity + reserveOf(capacity);
 
 /**
  * The slots of one pool, shared by tenants (decision 33). A tenant that is alone may hold all of the capacity. Slots that are

@@ -66,7 +66,7 @@ function startLane(onRecorded: () => Promise<void>): RelayLane<ExpressDelivery> 
         return written;
       },
     },
-    inFlight: new InFlight({ first: 10, later: 10 }, LEASE_MS),
+    inFlight: new InFlight(10, LEASE_MS),
     ...{ holding, pauses, log },
     capacity: 10,
     modes: () => ['express'],
