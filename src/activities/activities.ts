@@ -1,5 +1,4 @@
-import { activityInfo } from '@temporalio/activity';
-import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/common';
+import { ApplicationFailure, activityInfo } from '@temporalio/activity';
 import { cancelDelivery, type Ended, endCancelled, findEnd, setNextAttempt } from '../db/control';
 import type { Database } from '../db/database';
 import type { InFlight } from '../delivery/in-flight';
@@ -49,7 +48,7 @@ function askAgainLater(error: NoRoom): ApplicationFailure {
     message: error.message,
     type: error.name,
     nextRetryDelay: Math.round(waitMs * (0.5 + Math.random())),
-    category: ApplicationFailureCategory.BENIGN,
+    category: 'BENIGN',
   });
 }
 
