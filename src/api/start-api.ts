@@ -73,6 +73,7 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
         extras.onWork?.();
         notify();
       },
+      maxWebhooks: config.POSTHORN_MAX_WEBHOOKS_PER_TENANT,
       allowHttp: config.POSTHORN_ALLOW_HTTP,
       replayRate: parseRateLimit(config.POSTHORN_REPLAY_RATE)!,
       senderAddresses: config.POSTHORN_SENDER_ADDRESSES,

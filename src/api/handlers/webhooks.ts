@@ -1,9 +1,18 @@
 import type { z } from 'zod';
 import { writeAudit } from '../../db/audit-log';
+import type { Tx } from '../../db/database';
 import { countFiltered } from '../../db/publish-rules';
 import { beginForNewUrl, findMode } from '../../db/verifications';
 import type { WebhookSettings } from '../../db/webhook-row';
-import { deleteWebhook, findWebhook, insertWebhook, listWebhooks, lockWebhook, updateWebhook } from '../../db/webhooks';
+import {
+  deleteWebhook,
+  findWebhook,
+  hasPlaceForWebhook,
+  insertWebhook,
+  listWebhooks,
+  lockWebhook,
+  updateWebhook,
+} from '../../db/webhooks';
 import { newUuid, toPublicId } from '../../domain/ids';
 import { generateSecret } from '../../egress/signatures';
 import { audited } from '../audited';
@@ -28,6 +37,7 @@ export async function create(context: Context<z.output<typeof createWebhookBody>
   const settings = toSettings(context, id, body) as WebhookSettings;
   const sealed = services.secretBox.seal(secret, { tenantId, webhookId: id });
   const round = await services.db.kysely.transaction().execute(async (tx) => {
+    await requirePlace(services, tx, tenantId);
     const mode = await findMode(tx, tenantId);
     await insertWebhook(tx, tenantId, id, settings, sealed);
     const begun = await beginForNewUrl(tx, tenantId, id, mode);
@@ -110,6 +120,12 @@ async function requireTarget({ allowHttp, checkTarget }: Services, url: URL): Pr
   if (url.protocol !== 'https:' && !allowHttp) throw refuse('must begin with https://');
   const problem = await checkTarget(url);
   if (problem) throw refuse(`${problem}: the host is not at an address that deliveries may reach`);
+}
+
+/** @throws ApiError state_conflict where the tenant has as many webhooks as it may have */
+async function requirePlace({ maxWebhooks }: Services, tx: Tx, tenantId: string): Promise<void> {
+  if (await hasPlaceForWebhook(tx, tenantId, maxWebhooks)) return;
+  throw new ApiError('state_conflict', `There are ${maxWebhooks} webhooks, which is the most there may be.`);
 }
 
 /** Every publish goes through the filters of its tenant. */
