@@ -102,8 +102,10 @@ open as materialized (
     g.serial or g.breaker_until is not null serial, g.rate_per_second is not null paced,
     least($6::int, g.max_in_flight, g.adaptive_cap) cap,
     greatest(0, least($6::int, g.max_in_flight, g.adaptive_cap) - coalesce(m.held, 0)) k
-  from ready r join webhook_gates g using (webhook_id)
-  left join unnest($4::uuid[], $5::int[]) m(webhook_id, held) using (webhook_id)
+  from ready r
+  -- By its key, however few gates there were when this was planned.
+  cross join lateral (select * from webhook_gates where webhook_id = r.webhook_id limit 1) g
+  left join unnest($4::uuid[], $5::int[]) m(webhook_id, held) on m.webhook_id = r.webhook_id
   where coalesce(g.first_attempt, $9::text) = any($10::text[])
     and g.status = 'active' and not g.unverified and g.blocked_until <= now() and not ${BREAKER_IS_OPEN}),
 serial as materialized (
@@ -146,7 +148,7 @@ rest as materialized (
   from (select * from more order by held + had, behind, tenant_id) t
   cross join lateral (${ROWS_OF_TENANT} offset t.had) p
   limit (select n from room)),
-taken as materialized (select * from first union select * from rest),
+taken as materialized (select * from first union all select * from rest),
 cut as materialized (
   select tenant_id from more where (select count(*) from rest) = (select n from room)),
 picked as materialized (
