@@ -29,7 +29,7 @@ export type Taker = {
 /** What may be taken of the tenant `t`: its webhooks one after the other, of each up to k rows. */
 const ROWS_OF_TENANT = `
     select r.delivery_id, r.seq, o.webhook_id, o.lane, o.rank, o.k
-    from unnest(t.webhooks, t.lanes, t.ranks, t.ordered, t.ks) o(webhook_id, lane, rank, ordered, k)
+    from unnest(t.webhooks, t.lanes, t.ranks, t.ordered, t.heads, t.ks) o(webhook_id, lane, rank, ordered, head, k)
     cross join lateral (
       select delivery_id, seq from delivery_queue
       where not timed and lane = o.lane and tenant_id = t.tenant_id and webhook_id = o.webhook_id
@@ -37,8 +37,7 @@ const ROWS_OF_TENANT = `
           then lease_until < now() or lease_until > now() + interval '${LONGEST_LEASE}'
           else holder <> all((select ids from live)::int[]) end
       order by seq limit o.k for update skip locked) r
-    where not o.ordered or r.seq = least(${oldest('not timed and lane = 0')}, ${oldest('not timed and lane = 1')},
-      ${oldest('not timed and lane = 2')}, ${oldest('timed')})`;
+    where not o.ordered or r.seq = o.head`;
 
 /**
  * Takes work in one statement. It skip-scans the tenants of each lane that have any, then so many webhooks of each tenant,
@@ -112,14 +111,16 @@ serial as materialized (
   select g.webhook_id, least(o.k,
     case when g.ordered or g.breaker_until is not null then 1 end,
     case when g.rate_per_second is not null then least(g.burst,
-      floor(extract(epoch from now() - ${ARRIVAL_TIME}) * g.rate_per_second)) end)::int k
-  from (select distinct webhook_id, k from open where serial) o join webhook_gates g using (webhook_id)
+      floor(extract(epoch from now() - ${ARRIVAL_TIME}) * g.rate_per_second)) end)::int k,
+    case when g.ordered then least(${oldest('not timed and lane = 0')}, ${oldest('not timed and lane = 1')},
+      ${oldest('not timed and lane = 2')}, ${oldest('timed')}) end head
+  from (select distinct tenant_id, webhook_id, k from open where serial) o join webhook_gates g using (webhook_id)
   where not (${SLOT_IS_TAKEN} and (g.ordered or g.breaker_until is not null))
     and not ${BREAKER_IS_OPEN}
     and (g.rate_per_second is null or ${ARRIVAL_TIME} <= now() - interval '1 s' / g.rate_per_second)
   for update of g skip locked),
 shares as materialized (
-  select s.tenant_id, s.held, s.webhooks, s.lanes, s.ranks, s.ordered, s.ks, s.rank,
+  select s.tenant_id, s.held, s.webhooks, s.lanes, s.ranks, s.ordered, s.heads, s.ks, s.rank,
     s.tenant_id <= ($2::uuid[])[s.rank] behind,
     least(ceil($7::float8 / count(*) over ()), greatest(0, $17::int - s.held))::int quota
   from (
@@ -128,6 +129,7 @@ shares as materialized (
       array_agg(o.lane order by o.rank, o.webhook_id) lanes,
       array_agg(o.rank order by o.rank, o.webhook_id) ranks,
       array_agg(o.ordered order by o.rank, o.webhook_id) ordered,
+      array_agg(s.head order by o.rank, o.webhook_id) heads,
       array_agg(coalesce(s.k, o.k) order by o.rank, o.webhook_id) ks
     from open o left join serial s using (webhook_id)
     left join unnest($18::uuid[], $19::int[]) h(tenant_id, held) using (tenant_id)
@@ -202,7 +204,7 @@ export const NO_LANE = `null::smallint lane, null::uuid of_tenant, null::int sca
 /** The oldest row of an ordered webhook among those that the condition names. */
 function oldest(condition: string): string {
   return `(select seq from delivery_queue
-        where ${condition} and tenant_id = t.tenant_id and webhook_id = o.webhook_id order by seq limit 1)`;
+        where ${condition} and tenant_id = o.tenant_id and webhook_id = o.webhook_id order by seq limit 1)`;
 }
 
 /** The parameters of {@link CLAIM_ROWS}. */
