@@ -6,7 +6,8 @@ module.exports = {
   transform: { '^.+\\.ts$': ['@swc/jest', { jsc: { target: 'es2023', parser: { syntax: 'typescript' } } }] },
   globalSetup: '<rootDir>/test/support/global-setup.ts',
   globalTeardown: '<rootDir>/test/support/global-teardown.ts',
-  testTimeout: 60_000,
+  // A machine may be ten times slower than the one that this was written on.
+  testTimeout: 180_000,
   maxWorkers: 2,
   modulePathIgnorePatterns: ['<rootDir>/dist/'],
 };

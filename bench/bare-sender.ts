@@ -1,6 +1,7 @@
 import { createHmac, randomBytes, randomUUID } from 'node:crypto';
-import { Pool } from 'pg';
+import type { Pool } from 'pg';
 import { Agent, request } from 'undici';
+import { openPool } from '../src/db/guarded-pool';
 import { eventData } from './event-data';
 import { nextMark } from './mark';
 import { serve } from './remote';
@@ -68,7 +69,7 @@ type Attempt = { id: string; status: number; duration_ms: number; request_header
 const methods = {
   /** Sends so many events to `url`; how many a second. @throws where one was not accepted, or is missing in the record */
   async run(databaseUrl: string, url: string, events: number, bytes: number): Promise<{ perSecond: number }> {
-    const pool = new Pool({
+    const pool = openPool({
       connectionString: databaseUrl,
       max: 4,
       options: '-c enable_hashjoin=off -c enable_mergejoin=off',

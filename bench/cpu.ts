@@ -29,6 +29,11 @@ export function memoryMb(root: number): number {
   return pids.reduce((sum, pid) => sum + Number(line.exec(read(`/proc/${pid}/${file}`))?.[1] ?? 0), 0) / KB_PER_MB;
 }
 
+/** The ids of a process and all its descendants; none where it has ended. */
+export function processTree(root: number): number[] {
+  return tree(root, allProcesses());
+}
+
 /** `root` and its descendants. */
 function tree(root: number, processes: Map<number, Stat>): number[] {
   const pids = processes.has(root) ? [root] : [];

@@ -1,4 +1,4 @@
-import { Pool } from 'pg';
+import { openPool } from '../src/db/guarded-pool';
 import { parsePublicId, uuidFloor } from '../src/domain/ids';
 import { MARK } from './mark';
 
@@ -33,7 +33,7 @@ export const NO_DATABASE: Database = {
 };
 
 export function openDatabase(url: string): Database {
-  const pool = new Pool({ connectionString: url, max: 1 });
+  const pool = openPool({ connectionString: url, max: 1 });
   const count = async (from: string, webhooks?: readonly string[]): Promise<number> => {
     const ids = webhooks?.map((id) => parsePublicId('webhook', id));
     const { rows } = await pool.query<{ n: number }>(

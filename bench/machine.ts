@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import os from 'node:os';
 import { version as temporalSdk } from '@temporalio/worker/package.json';
 import { version as posthorn } from '../package.json';
+import { toolEnv } from '../src/embedded/child-env';
 
 export type Machine = { cpus: number; model: string; memory_gb: number; node: string; os: string; load_1m: number };
 
@@ -25,7 +26,12 @@ export function ownVersions(): Record<string, string> {
 /** The checked-out commit, with a `+` where files differ from it. */
 function commit(): string {
   const git = (...args: string[]) =>
-    execFileSync('git', args, { cwd: __dirname, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+    execFileSync('git', args, {
+      env: toolEnv(),
+      cwd: __dirname,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }).trim();
   try {
     return git('rev-parse', '--short', 'HEAD') + (git('status', '--porcelain', '--', '../..') ? '+' : '');
   } catch {

@@ -35,6 +35,7 @@ async function bench(name: string, options: BenchOptions): Promise<void> {
     adapter: options.adapter,
     connections: options.connections,
     patienceMs: options.patienceSeconds * 1_000,
+    postgres: options.postgres,
     cpuProf: options.cpuProf,
     profiled: scenario.profiled ?? 'worker',
     say,
@@ -88,6 +89,7 @@ for (const [name, { about, options, connections = 20, profiled = 'worker' }] of 
   command
     .addOption(numberOption('--connections <n>', 'publishing connections', { fallback: connections }))
     .addOption(numberOption('--payload-bytes <n>', 'size of an event’s data', { fallback: 1024, min: 100 }))
+    .option('--postgres <folder>', 'programs of another Postgres, such as /usr/lib/postgresql/15/bin')
     .option('--cpu-prof <folder>', `write a CPU profile of the ${profiled} there`)
     .addOption(numberOption('--patience-seconds <n>', 'what stands still for this long is over', { fallback: 30 }))
     .addOption(numberOption('--limit-minutes <n>', 'give up after this long', { fallback: 15 }))

@@ -26,6 +26,8 @@ export type ProcessOptions = {
   env?: Record<string, string>;
   /** For node itself, as in `--cpu-prof`. */
   nodeArgs?: string[];
+  /** A role that is not ready after this long is given up: 30 s by default. */
+  readyLimitMs?: number;
 };
 
 /** A Node process that lives no longer than the harness, and reaches it by IPC. */
@@ -58,7 +60,7 @@ export async function startRole(
   options: ProcessOptions,
 ): Promise<BenchProcess & { url?: string }> {
   const started = startProcess(role, POSTHORN, [role], options);
-  const deadline = performance.now() + READY_LIMIT_MS;
+  const deadline = performance.now() + (options.readyLimitMs ?? READY_LIMIT_MS);
   while (performance.now() < deadline && started.child.exitCode === null) {
     const ready = readFileSync(options.logFile, 'utf8')
       .split('\n')

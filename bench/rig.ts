@@ -31,6 +31,8 @@ export type RigOptions = {
   connections: number;
   /** What does not move for this long has stopped: what had not arrived by then is lost. */
   patienceMs: number;
+  /** The folder of another Postgres' programs, such as Debian's. */
+  postgres?: string | undefined;
   /** Where `profiled` writes its CPU profile when it ends. */
   cpuProf?: string | undefined;
   profiled: Profiled;
@@ -173,11 +175,14 @@ type Place = {
 };
 
 async function startPosthorn(
-  { lane, workers, connections, cpuProf, profiled, say }: RigOptions,
+  { lane, workers, connections, postgres: programs, cpuProf, profiled, say }: RigOptions,
   { file, own, stops }: Place,
 ): Promise<Sender> {
   say('Starting Postgres and Temporal');
-  const postgres = await startPostgres({ ephemeral: true, dataDir: file('postgres'), settings: DURABLE });
+  const postgres = await startPostgres({
+    ...{ ephemeral: true, dataDir: file('postgres'), settings: DURABLE },
+    ...(programs && { programs: path.resolve(programs) }),
+  });
   stops.push(postgres.stop);
   const temporal = await startTemporal({ logFile: file('temporal.log') });
   stops.push(temporal.stop);

@@ -16,6 +16,8 @@ export type BenchOptions = {
   adapter?: string;
   connections: number;
   payloadBytes: number;
+  /** The folder of another Postgres' programs. */
+  postgres?: string;
   cpuProf?: string;
   limitMinutes: number;
   patienceSeconds: number;

@@ -16,6 +16,9 @@ import * as addExpressLane from './0015_add_express_lane';
 import * as spareStatistics from './0016_spare_statistics';
 import * as analyzeLessOften from './0017_analyze_less_often';
 import * as addLeaseHolders from './0018_add_lease_holders';
+import * as createPublishProbe from './0019_create_publish_probe';
+import * as setOperationalEventsAside from './0020_set_operational_events_aside';
+import * as indexFailedAndRunning from './0021_index_failed_and_running';
 import * as claimByTenant from './0036_claim_by_tenant';
 
 /** Every migration in order. They only go forward; a new one is one more line. */
@@ -37,5 +40,8 @@ export const migrations: Record<string, Migration> = {
   '0016_spare_statistics': spareStatistics,
   '0017_analyze_less_often': analyzeLessOften,
   '0018_add_lease_holders': addLeaseHolders,
+  '0019_create_publish_probe': createPublishProbe,
+  '0020_set_operational_events_aside': setOperationalEventsAside,
+  '0021_index_failed_and_running': indexFailedAndRunning,
   '0036_claim_by_tenant': claimByTenant,
 };

@@ -80,6 +80,8 @@ CREATE INDEX deliveries_dead ON ONLY public.deliveries USING btree (tenant_id, i
 
 CREATE INDEX deliveries_event ON ONLY public.deliveries USING btree (event_id);
 
+CREATE INDEX deliveries_failed ON ONLY public.deliveries USING btree (tenant_id, id) WHERE (failed_because IS NOT NULL);
+
 CREATE INDEX deliveries_tenant ON ONLY public.deliveries USING btree (tenant_id, id);
 
 CREATE INDEX deliveries_webhook ON ONLY public.deliveries USING btree (webhook_id, id);
@@ -103,6 +105,7 @@ create table delivery_queue (
   express boolean not null default false,
   holder integer,
   posting integer,
+  posted_beat bigint,
   cancel_asked boolean not null default false,
   moves integer not null default 0,
   constraint delivery_queue_lane_check CHECK (((lane >= 0) AND (lane <= 2))),
@@ -198,10 +201,24 @@ create table operational_outbox (
   delivery_id uuid,
   details jsonb not null default '{}'::jsonb,
   created_at timestamp with time zone not null default now(),
+  tries integer not null default 0,
+  next_try_at timestamp with time zone not null default '1970-01-01 00:00:00+00'::timestamp with time zone,
+  failing_since timestamp with time zone,
+  error_code text,
+  set_aside_at timestamp with time zone,
   constraint operational_outbox_pkey PRIMARY KEY (id)
 );
 
-CREATE INDEX operational_outbox_age ON public.operational_outbox USING btree (created_at);
+CREATE INDEX operational_outbox_aside ON public.operational_outbox USING btree (set_aside_at) WHERE (set_aside_at IS NOT NULL);
+
+CREATE INDEX operational_outbox_due ON public.operational_outbox USING btree (tenant_id, next_try_at, created_at) WHERE (set_aside_at IS NULL);
+
+create table publish_probe (
+  only_row boolean not null default true,
+  probed_at timestamp with time zone not null default now(),
+  constraint publish_probe_only_row_check CHECK (only_row),
+  constraint publish_probe_pkey PRIMARY KEY (only_row)
+) with (fillfactor=10);
 
 create table replays (
   id uuid not null,
@@ -224,6 +241,8 @@ create table replays (
 );
 
 CREATE INDEX replays_running ON public.replays USING btree (updated_at) WHERE (state = 'running'::text);
+
+CREATE INDEX replays_running_tenant ON public.replays USING btree (tenant_id) WHERE (state = 'running'::text);
 
 CREATE INDEX replays_tenant ON public.replays USING btree (tenant_id, id);
 
@@ -342,3 +361,8 @@ CREATE INDEX webhooks_filtered ON public.webhooks USING btree (tenant_id) WHERE 
 CREATE INDEX webhooks_tenant ON public.webhooks USING btree (tenant_id, id) WHERE (deleted_at IS NULL);
 
 CREATE INDEX webhooks_uncleared ON public.webhooks USING btree (deleted_at) WHERE ((deleted_at IS NOT NULL) AND (cleared_at IS NULL));
+
+CREATE OR REPLACE FUNCTION public.holder_lives(holder integer)
+ RETURNS boolean
+ LANGUAGE plpgsql
+AS $function$begin return exists (select from lease_holders h where h.id = holder); end$function$;

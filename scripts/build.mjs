@@ -2,9 +2,15 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { toolEnv } from './child-env.mjs';
 import { run } from './run-program.mjs';
 
-const SOURCES = ['src', 'migrations', 'bench', 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json'];
+const SOURCES = [
+  ...['src', 'migrations', 'bench', 'chaos'],
+  // What chaos shares with the tests.
+  ...['own-servers', 'holding-proxy', 'random'].map((name) => `test/support/${name}.ts`),
+  ...['tsconfig.json', 'tsconfig.build.json', 'package-lock.json'],
+];
 
 /** Resolves to the exit code. */
 export async function build(root) {
@@ -15,8 +21,8 @@ export async function build(root) {
   console.error('Building dist/');
   rmSync(dist, { recursive: true, force: true }); // else a deleted migration would live on
   const code =
-    (await run(join(root, 'node_modules', '.bin', 'tsc'), ['-p', 'tsconfig.build.json'], root)) ||
-    (await run(process.execPath, [join('dist', 'src', 'worker', 'bundle.js')], root));
+    (await run(join(root, 'node_modules', '.bin', 'tsc'), ['-p', 'tsconfig.build.json'], root, toolEnv())) ||
+    (await run(process.execPath, [join('dist', 'src', 'worker', 'bundle.js')], root, toolEnv()));
   if (code === 0) writeFileSync(stampFile, wanted);
   return code;
 }

@@ -6,8 +6,11 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { toolEnv } from './child-env.mjs';
 
 const MINIMUM_NODE = [20, 19];
+/** The lines that are tried: `engines` in package.json, and README.md says until when. */
+const SUPPORTED_LINES = [20, 22, 24];
 
 /** @param {string} root the folder of package.json */
 export function ensureInstalled(root) {
@@ -17,6 +20,7 @@ export function ensureInstalled(root) {
     console.error(`Installing the packages of package-lock.json, because ${reason}`);
     const { status, error } = spawnSync('npm', ['install', '--no-save', '--include=dev', '--no-audit', '--no-fund'], {
       cwd: root,
+      env: toolEnv(),
       stdio: ['inherit', process.stderr.fd, process.stderr.fd],
     });
     if (status !== 0) fail(`\`npm install\` failed${error ? `: ${error.message}` : ''}. Its output above says why.`);
@@ -30,6 +34,8 @@ function checkNode() {
   if (major < wantedMajor || (major === wantedMajor && minor < wantedMinor)) {
     fail(`Posthorn needs Node ${MINIMUM_NODE.join('.')} or newer; this is ${process.versions.node}.`);
   }
+  if (SUPPORTED_LINES.includes(major)) return;
+  console.error(`Posthorn is tried with Node ${SUPPORTED_LINES.join(', ')}; this is ${process.versions.node}.`);
 }
 
 /** npm notes in node_modules what it installed; that must be what the lock file asks for. */
@@ -56,7 +62,11 @@ function linkPostgresLibraries(root) {
   if (!existsSync(list)) return;
   const links = JSON.parse(readFileSync(list, 'utf8'));
   if (links.every(({ target }) => existsSync(join(folder, target)))) return;
-  spawnSync(process.execPath, [join('scripts', 'hydrate-symlinks.js')], { cwd: folder, stdio: 'inherit' });
+  spawnSync(process.execPath, [join('scripts', 'hydrate-symlinks.js')], {
+    cwd: folder,
+    env: toolEnv(),
+    stdio: 'inherit',
+  });
 }
 
 function fail(message) {

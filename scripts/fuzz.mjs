@@ -8,6 +8,7 @@ import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { toolEnv } from './child-env.mjs';
 import { allowLoopbackOnly } from './loopback-only.mjs';
 
 const VERSION = '4.32.5';
@@ -52,7 +53,7 @@ function schemathesis() {
 }
 
 function mustRun(command, args) {
-  const { status, error } = spawnSync(command, args, { stdio: 'inherit', timeout: INSTALL_LIMIT_MS });
+  const { status, error } = spawnSync(command, args, { env: toolEnv(), stdio: 'inherit', timeout: INSTALL_LIMIT_MS });
   if (status !== 0) throw new Error(`${command} ${args.join(' ')} failed${error ? `: ${error.message}` : ''}`);
 }
 
@@ -149,7 +150,7 @@ function fuzz(program, settings, { api, dataDir }) {
     ...process.argv.slice(2),
   ];
   return new Promise((resolve) => {
-    const child = spawn(program, args, { stdio: 'inherit', cwd: dataDir });
+    const child = spawn(program, args, { env: toolEnv(), stdio: 'inherit', cwd: dataDir });
     const end = () => child.kill('SIGKILL');
     const guard = setTimeout(() => {
       console.error(`schemathesis did not end within ${KILL_AFTER_MS / 1_000} s`);

@@ -6,10 +6,11 @@ const FORWARDED = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 /**
  * Runs a program on this terminal and resolves to its exit code. Signals go to the program, which decides what they
  * mean; we wait for it. (From the terminal, Ctrl-C reaches it twice: directly and through us.)
+ * Posthorn itself and its tests get the whole environment; tools get `toolEnv()`.
  */
-export function run(command, args, cwd) {
+export function run(command, args, cwd, env = process.env) {
   return new Promise((resolve) => {
-    const child = spawn(command, args, { cwd, stdio: 'inherit' });
+    const child = spawn(command, args, { cwd, env, stdio: 'inherit' });
     const forward = (signal) => child.kill(signal);
     for (const signal of FORWARDED) process.on(signal, forward);
     const end = (code) => {

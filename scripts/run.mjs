@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from './build.mjs';
+import { toolEnv } from './child-env.mjs';
 import { ensureInstalled } from './ensure-installed.mjs';
 import { run } from './run-program.mjs';
 
@@ -19,11 +20,12 @@ const TASKS = {
   openapi: async (args) => (await build(root)) || posthorn('openapi', ...args),
   fuzz: async (args) => (await build(root)) || node(join('scripts', 'fuzz.mjs'), ...args),
   bench: async (args) => (await build(root)) || node(join('dist', 'bench', 'main.js'), ...args),
+  chaos: async (args) => (await build(root)) || node(join('dist', 'chaos', 'main.js'), ...args),
   test: async (args) => (await build(root)) || run(bin('jest'), args, root),
   'test-nodes': async (args) => (await build(root)) || node(join('scripts', 'test-nodes.mjs'), ...args),
-  lint: (args) => run(bin('biome'), ['check', ...args], root),
-  format: (args) => run(bin('biome'), ['check', '--write', ...args], root),
-  typecheck: (args) => run(bin('tsc'), ['--noEmit', '-p', 'tsconfig.json', ...args], root),
+  lint: (args) => run(bin('biome'), ['check', ...args], root, toolEnv()),
+  format: (args) => run(bin('biome'), ['check', '--write', ...args], root, toolEnv()),
+  typecheck: (args) => run(bin('tsc'), ['--noEmit', '-p', 'tsconfig.json', ...args], root, toolEnv()),
 };
 
 const [name, ...args] = process.argv.slice(2);

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { toolEnv } from './child-env.mjs';
 
 const VERSIONS = ['22.23.3', '24.21.0'];
 const INSTALL_LIMIT_MS = 5 * 60_000;
@@ -28,7 +29,7 @@ function nodeOf(version) {
   const { status } = spawnSync(
     'npm',
     ['install', '--prefix', prefix, '--no-save', '--no-audit', '--no-fund', `${packageName()}@${version}`],
-    { cwd: prefix, stdio: ['ignore', 'ignore', 'inherit'], timeout: INSTALL_LIMIT_MS },
+    { cwd: prefix, env: toolEnv(), stdio: ['ignore', 'ignore', 'inherit'], timeout: INSTALL_LIMIT_MS },
   );
   return status === 0 && existsSync(binary) ? binary : undefined;
 }
@@ -42,6 +43,7 @@ function passes(version) {
   const began = Date.now();
   const { status, stdout } = spawnSync(binary, [join('dist', 'src', 'cli', 'main.js'), 'demo', '--json'], {
     cwd: root,
+    env: toolEnv('TEMPORAL_CLI_PATH'),
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'inherit'],
     timeout: DEMO_LIMIT_MS,

@@ -1,10 +1,14 @@
+import { Resolver } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { CONNECTION_LIMITS } from './connections';
 import { parseEncryptionKeys } from './db/secret-box';
 import { parseDurationMs } from './domain/durations';
 import { FIRST_ATTEMPTS } from './domain/first-attempt';
 import { LANE_NAMES } from './domain/lanes';
+import { parseUrl } from './domain/parse-url';
 import { parseRateLimit, RATE_LIMIT_RULE } from './domain/rate-limit';
+import { VERIFICATION_MODES } from './domain/verification';
 import { keyWeakness } from './domain/weak-key';
 import { createAddressPolicy } from './egress/address-policy';
 
@@ -23,10 +27,8 @@ const keptFor = (fallback: string) =>
   duration(fallback).refine((ms) => ms >= MIN_KEPT_MS && ms <= MAX_KEPT_MS, 'must be from 1d to 36500d');
 const count = (fallback: number, min = 1) => z.coerce.number().int().min(min).default(fallback);
 const port = z.coerce.number().int().min(0).max(65_535);
-const flag = z
-  .enum(['true', 'false'])
-  .default('false')
-  .transform((text) => text === 'true');
+const flagOrNot = z.enum(['true', 'false']).transform((text) => text === 'true');
+const flag = flagOrNot.default(false);
 const list = z
   .string()
   .default('')
@@ -50,6 +52,14 @@ const addresses = list.superRefine((given, context) => {
     createAddressPolicy({ allowedCidrs: given.map((text) => (isIP(text) === 0 ? text : `${text}/0`)) });
   } catch {
     context.addIssue('must be addresses or blocks such as 192.0.2.1 or 2001:db8::/64, comma separated');
+  }
+});
+/** As `dns.Resolver.setServers` takes them. */
+const nameServers = list.superRefine((given, context) => {
+  try {
+    new Resolver().setServers(given);
+  } catch {
+    context.addIssue('must be addresses such as 192.0.2.53, 127.0.0.1:5353 or [2001:db8::1]:53, comma separated');
   }
 });
 const rate = (fallback: string) =>
@@ -91,13 +101,16 @@ const settings = z.object({
   /** host:port of a Temporal cluster. Without it, `posthorn dev` starts an embedded one. */
   TEMPORAL_ADDRESS: z.string().min(1).optional(),
   TEMPORAL_NAMESPACE: z.string().default('default'),
-  /** Turns TLS on, as Temporal Cloud wants it. Given with a certificate and key for mutual TLS. */
-  TEMPORAL_TLS: flag,
+  /** Turns TLS on; it is on by itself with a certificate and key (mutual TLS) or an API key. */
+  TEMPORAL_TLS: flagOrNot.optional(),
   TEMPORAL_TLS_CERT_FILE: z.string().optional(),
   TEMPORAL_TLS_KEY_FILE: z.string().optional(),
   TEMPORAL_API_KEY: z.string().optional(),
   /** Base URL of Temporal's web UI, for links in the API. */
-  TEMPORAL_UI_URL: z.url().optional(),
+  TEMPORAL_UI_URL: z
+    .string()
+    .refine((text) => parseUrl(text) !== undefined, 'must be a URL')
+    .optional(),
   /** Name of the task queue; two installations in one namespace need different ones. */
   POSTHORN_TASK_QUEUE: z
     .string()
@@ -118,6 +131,12 @@ const settings = z.object({
   POSTHORN_MAX_WEBHOOKS_PER_TENANT: count(10_000),
   /** Requests that one API key may make of one api process. */
   POSTHORN_API_RATE_LIMIT: rate('1000/1s'),
+  /** Requests of one API key that one api process serves at once: a few hundred producers that wait for their answers. */
+  POSTHORN_API_MAX_UNDER_WAY: count(256),
+  /** Connections to one api process; each is a file, of which a process may often have 4,096 beside the soft limit of 1,024. */
+  POSTHORN_MAX_CONNECTIONS: count(CONNECTION_LIMITS.connections, 16),
+  /** Of these, from one address that is no trusted proxy. */
+  POSTHORN_MAX_CONNECTIONS_PER_ADDRESS: count(CONNECTION_LIMITS.perAddress),
   /** Proxies before the api whose X-Forwarded-For and -Proto count, as address blocks, comma separated. */
   POSTHORN_TRUSTED_PROXIES: cidrs,
   /** Strict-Transport-Security on every answer, where no trusted proxy says which ones go over TLS. */
@@ -129,9 +148,15 @@ const settings = z.object({
   POSTHORN_ALLOW_HTTP: flag,
   /** Address ranges that deliveries may reach although they are not public, comma separated. */
   POSTHORN_ALLOWED_CIDRS: cidrs,
-  /** Limit for establishing a connection to an endpoint; the POST timeout counts as well. */
+  /** Address ranges that deliveries may not reach, be they public or allowed, comma separated. */
+  POSTHORN_DENIED_CIDRS: cidrs,
+  /** Also register and deliver to names without a dot, such as `postgres`, which the machine's own network answers for. */
+  POSTHORN_ALLOW_SINGLE_LABEL_NAMES: flag,
+  /** Name servers that endpoints' names are asked of, as addresses with or without a port; the system's without it. */
+  POSTHORN_DNS_SERVERS: nameServers,
+  /** Limit for establishing a connection to an endpoint, TLS included; the POST timeout counts as well. */
   POSTHORN_CONNECT_TIMEOUT: duration('5s'),
-  /** Limit for looking up an endpoint's name. */
+  /** Limit for looking up an endpoint's name, from its turn on. */
   POSTHORN_DNS_TIMEOUT: duration('5s'),
   /**
    * Connections to one host, per worker. Many webhooks, of several tenants, may share a host, and a few that hang must not
@@ -144,6 +169,9 @@ const settings = z.object({
     .string()
     .regex(/^(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/, 'must be a host name')
     .default('posthorn'),
+
+  /** The least that endpoint verification is, whatever a tenant sets: off, optional or required. */
+  POSTHORN_MIN_ENDPOINT_VERIFICATION: z.enum(VERIFICATION_MODES).default('off'),
 
   /** Lanes whose deliveries this worker takes from the queue, by priority: high, normal, low. */
   POSTHORN_LANES: lanes,
@@ -186,9 +214,16 @@ const schema = settings.superRefine((given, context) => {
   const missing = pair.filter((name) => given[name] === undefined);
   // Half of a pair would silently be no client certificate at all.
   if (missing.length === 1) context.addIssue({ code: 'custom', path: missing, message: 'must be set as well' });
+  for (const name of ['TEMPORAL_API_KEY', pair[0]] as const) {
+    if (given.TEMPORAL_TLS !== false || given[name] === undefined) continue;
+    context.addIssue({ code: 'custom', path: ['TEMPORAL_TLS'], message: `must not be false beside ${name}` });
+  }
 });
 
 export type Config = z.infer<typeof schema>;
+
+/** The names of all settings. */
+export const SETTING_NAMES: readonly string[] = Object.keys(settings.shape);
 
 /** The settings are not usable; the message lists each one with what is wrong. */
 export class ConfigError extends Error {

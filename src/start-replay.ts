@@ -33,7 +33,7 @@ export async function startReplay(
     rate: replay.rate,
     pageSize: pageSize(replay.rate),
     pagesPerRun: PAGES_PER_RUN,
-    retriesQueue: queues.retries,
+    retriesQueue: queues.replays,
     progress: { state, total, sent, skipped },
   };
   try {

@@ -3,13 +3,16 @@ import type { TLSConfig } from '@temporalio/client';
 import type { NativeConnectionOptions } from '@temporalio/worker';
 import type { Config } from './config';
 
-/** How to reach the cluster; the same for the api's and the worker's kind of connection. */
+/**
+ * How to reach the cluster; the same for the api's and the worker's kind of connection. A certificate or an API key
+ * turns TLS on: the key stands in each request's head, for all to read on a connection without it.
+ */
 export async function connectionOptions(config: Config) {
   const { TEMPORAL_TLS_CERT_FILE: certFile, TEMPORAL_TLS_KEY_FILE: keyFile } = config;
   const tls: TLSConfig | boolean =
     certFile && keyFile
       ? { clientCertPair: { crt: await readFile(certFile), key: await readFile(keyFile) } }
-      : config.TEMPORAL_TLS;
+      : (config.TEMPORAL_TLS ?? config.TEMPORAL_API_KEY !== undefined);
   return {
     address: config.TEMPORAL_ADDRESS ?? 'localhost:7233',
     tls,

@@ -79,6 +79,18 @@ describe('the reference pages agree with the code', () => {
     );
   });
 
+  test('README.md says until when each Node line is supported that package.json, npm start and test:nodes name', () => {
+    const { engines } = JSON.parse(read('package.json'));
+    const [[started = ''] = []] = captures('scripts/ensure-installed.mjs', /^const SUPPORTED_LINES = \[(.+)\];$/gm);
+    const [[tried = ''] = []] = captures('scripts/test-nodes.mjs', /^const VERSIONS = \[(.+)\];$/gm);
+    const lines = engines.node.split(' || ').map((range: string) => /^\^(\d+)\.(\d+)\.0$/.exec(range)!.slice(1));
+    const listed = captures('README.md', /^ {2}\| (\d+) +\| \d+\.(\d+) +\| \d+ April \d{4}/gm);
+    expect(listed.sort()).toEqual(lines.sort());
+    const numbers = lines.map(([major]: string[]) => Number(major));
+    expect(started.split(', ').map(Number)).toEqual(numbers);
+    expect([20, ...[...tried.matchAll(/'(\d+)\./g)].map(([, major]) => Number(major))]).toEqual(numbers);
+  });
+
   test('docs/api.md describes exactly the routes, with their scopes', () => {
     const described = captures('docs/api.md', /^### `([A-Z]+ \/\S*)`\n\n(?:Scope `(\w+)`)?/gm);
     const served = routes.map(({ method, path: at, scope }) => [

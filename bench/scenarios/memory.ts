@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Pool } from 'pg';
 import { claimDeliveries } from '../../src/db/claim';
 import { FIRST_CURSORS } from '../../src/db/claim-cursors';
+import { openPool } from '../../src/db/guarded-pool';
 import { LANE_NAMES } from '../../src/domain/lanes';
 import { nowMs } from '../clock';
 import { type Figures, percentile } from '../figures';
@@ -123,7 +123,7 @@ async function makeRetrying(rig: Rig, { retrying, connections, payloadBytes: byt
 /** The claim of the relay, from here: it finds nothing that may be sent. */
 async function timeClaims(rig: Rig): Promise<number[]> {
   const options = '-c enable_hashjoin=off -c enable_mergejoin=off -c plan_cache_mode=force_generic_plan';
-  const pool = new Pool({ connectionString: rig.databaseUrl, max: 1, options });
+  const pool = openPool({ connectionString: rig.databaseUrl, max: 1, options });
   const times: number[] = [];
   for (let n = 0; n < CLAIMS; n++) {
     const beganMs = nowMs();

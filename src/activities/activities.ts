@@ -6,12 +6,15 @@ import type { Attempts } from '../delivery/make-attempt';
 import { NoRoom, type RetryRoom } from '../delivery/retry-room';
 import { HeldElsewhere } from '../delivery/stale';
 import type { AttemptRequest, AttemptResult, UnrecordedAttempt } from '../delivery/types';
-import type { Log } from '../log';
+import { OwnTroubleError } from '../domain/own-trouble';
+import { type Log, reasonOf } from '../log';
 import { heartbeating } from './heartbeating';
 import { createReplayActivities } from './replay-activities';
 
 export type ActivityDeps = {
   db: Database;
+  /** Pages of bulk replays that are made at once: each holds a connection. */
+  pagesAtOnce: number;
   attempts: Attempts;
   /** Makes one round of endpoint verification. */
   verify: (webhookId: string, round: number) => Promise<void>;
@@ -35,6 +38,13 @@ const HAND_OVER_MARGIN_MS = 3_000;
 
 /** An attempt that another worker is making is asked for again after this long. */
 const HELD_WAIT_MS = 1_000;
+/** For a first attempt that could not be begun after it was handed over; others are tried again by the engine. */
+const POSTPONED_MS = 1_000;
+
+/** No attempt was made: the same number is to be tried again. */
+function postponed(number: number): AttemptResult {
+  return { kind: 'retry', waitMs: POSTPONED_MS, kept: false, attempt: number - 1 };
+}
 
 /** What found no room comes back after so long; where it could not even wait for it, after twice as long each time. */
 const NO_ROOM_WAIT_MS = 1_000;
@@ -56,12 +66,12 @@ export type Activities = ReturnType<typeof createActivities>;
 
 /** Everything that workflows may call. */
 export function createActivities(deps: ActivityDeps) {
-  const { db, attempts, verify, inFlight, retryRoom, maxPostMs, signalDone, log } = deps;
+  const { db, pagesAtOnce, attempts, verify, inFlight, retryRoom, maxPostMs, signalDone, log } = deps;
   const run = (request: AttemptRequest, onPost?: (timeoutMs: number) => void) =>
     inFlight.run(request.deliveryId, request.number, () => attempts.attempt(request, onPost));
 
   return {
-    ...createReplayActivities(db),
+    ...createReplayActivities(db, pagesAtOnce),
 
     /** A first attempt, as a local activity: its outcome, or `in_flight` once it takes longer than 2 s. */
     async attemptFirst(request: AttemptRequest, webhookId: string): Promise<AttemptResult> {
@@ -86,8 +96,12 @@ export function createActivities(deps: ActivityDeps) {
       // Should the attempt or the signal fail, the workflow's own wait ends in a normal attempt.
       inFlight.handOver(
         running
+          .catch((error: unknown) => {
+            if (error instanceof OwnTroubleError) return postponed(number);
+            throw error;
+          })
           .then((result) => signalDone(request.deliveryId, number, result))
-          .catch((error: Error) => log.warn({ event: 'hand_over_failed', err: error.message })),
+          .catch((error: unknown) => log.warn({ event: 'hand_over_failed', err: reasonOf(error) })),
       );
       return { kind: 'in_flight', number, waitMs: postMs - HAND_OVER_AFTER_MS + HAND_OVER_MARGIN_MS };
     },

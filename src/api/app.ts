@@ -1,29 +1,38 @@
 import express, { type Express, type Request, type Response, type Router } from 'express';
+import { vouchFor } from '../connections';
 import type { ApiKey } from '../db/api-keys';
 import type { RateLimit } from '../domain/rate-limit';
+import { oneStep } from '../domain/work-budget';
 import { createAuthenticator, requireAdmin, requireScope } from './auth';
 import { answerOnce, readOnce } from './idempotency';
 import { serveDocument } from './openapi/serve';
 import { createRateLimiter } from './rate-limit';
-import { createBodyReader } from './read-body';
+import { createBodyReader, type SentBody } from './read-body';
 import { parseIds, parseInput } from './read-input';
-import { readiness } from './readiness';
+import type { Readiness } from './readiness';
 import { beginRequest, type Locals } from './request-log';
 import type { AdminContext, Answer, Route } from './route';
 import { routes } from './routes';
 import { securityHeaders } from './security-headers';
 import { sendProblem } from './send-problem';
 import type { Services } from './services';
+import { createStrangerLimit } from './strangers';
+import { LARGE_BODY_BYTES } from './turns';
+import { createUnderWayLimit } from './under-way';
 import { nothingHere } from './unknown-path';
 
 /** How the API meets the network. */
 export type Edge = {
   /** Requests that one API key may make. */
   rateLimit: RateLimit;
+  /** Of these, how many may be under way at once. */
+  requestsUnderWay: number;
   /** Blocks of the proxies whose `X-Forwarded-*` count. */
   trustedProxies: string[];
   /** `Strict-Transport-Security` on every answer, not only on those over TLS. */
   hsts: boolean;
+  /** What `/readyz` says. */
+  readiness: Readiness;
   /** Served before everything else. */
   router?: Router | undefined;
 };
@@ -38,53 +47,85 @@ export function createApp(services: Services, edge: Edge): Express {
   app.use(securityHeaders({ always: edge.hsts }));
   if (edge.router) app.use(edge.router);
   app.get('/livez', (_req, res) => void res.json({ status: 'ok' }));
-  app.get('/readyz', (_req, res, next) =>
-    readiness(services).then(({ status, body }) => res.status(status).json(body), next),
-  );
+  const limitProbe = createStrangerLimit();
+  app.get('/readyz', (req, res, next) => {
+    limitProbe(req, res);
+    edge.readiness.answer().then(({ status, body }) => res.status(status).json(body), next);
+  });
 
-  app.use(serveDocument(routes));
+  const limitStranger = createStrangerLimit();
+  app.use(serveDocument(routes, limitStranger));
 
-  const authenticate = createAuthenticator(services.db);
+  const authenticate = createAuthenticator(services, limitStranger);
   const limitRate = createRateLimiter(edge.rateLimit);
+  const whileUnderWay = createUnderWayLimit(edge.requestsUnderWay);
   const readBody = createBodyReader();
   const api = express.Router();
   for (const row of routes) api[row.method](row.path, (req, res, next) => void serve(row, req, res).catch(next));
   app.use('/api/v1', api);
-  app.use(nothingHere(routes));
+  app.use(nothingHere(routes, limitStranger));
   app.use(sendProblem(services.log));
   return app;
 
   async function serve(row: Route, req: Request, res: Response): Promise<void> {
     const locals = res.locals as Locals;
     locals.route = `${row.method.toUpperCase()} ${row.path}`;
-    const key = await authenticate(req.headers.authorization, req.ip);
+    const key = await authenticate(req, res);
+    vouchFor(req.socket);
     if (key.kind === 'tenant') locals.tenantId = key.tenantId;
     limitRate(key.id, res);
+    await whileUnderWay(key.id, req, res, () => answer(row, key, req, res));
+  }
+
+  async function answer(row: Route, key: ApiKey, req: Request, res: Response): Promise<void> {
     const handle = handlerFor(row, key);
     const ids = parseIds(row, req.params as Record<string, string>);
     const query = parseInput(row.query, req.query, 'query');
-    // Bodies are read only once the key is known to be good.
-    const sent = row.body ? await readBody(req, res) : undefined;
-    const context: AdminContext<unknown, unknown> = {
-      services,
-      actor: key.id,
-      ids,
-      query,
-      body: parseInput(row.body, sent?.value, 'body'),
-      ifMatch: req.headers['if-match'],
-      bodyText: sent?.text ?? '',
-      requestId: locals.requestId,
-      once: row.method === 'post' ? readOnce(req, sent?.bytes) : undefined,
-    };
     // Keys of idempotency are a tenant's; those of an admin key, which has none, are its own.
     const tenantId = key.kind === 'tenant' ? key.tenantId : key.id;
-    const own = row.scope !== 'admin' && row.idempotency === 'own';
-    const answer = await (own ? handle(context) : answerOnce({ ...context, tenantId }, handle));
-    res.status(answer.status).set(answer.headers ?? {});
-    if (answer.html !== undefined) res.type('html').send(answer.html);
-    else if (answer.body === undefined) res.end();
-    else res.json(answer.body);
+    let leave = () => {};
+    try {
+      // Bodies are read only once the key is known to be good.
+      const sent = row.body ? await readBody(req, res, parse) : undefined;
+      const context: AdminContext<unknown, unknown> = {
+        services,
+        actor: key.id,
+        ids,
+        query,
+        body: parseInput(row.body, sent?.value, 'body'),
+        ifMatch: req.headers['if-match'],
+        bodyText: sent?.text ?? '',
+        requestId: (res.locals as Locals).requestId,
+        gone: goneSignal(res),
+        once: row.method === 'post' ? readOnce(req, sent?.bytes) : undefined,
+      };
+      const own = row.scope !== 'admin' && row.idempotency === 'own';
+      send(res, await (own ? handle(context) : answerOnce({ ...context, tenantId }, handle)));
+    } finally {
+      leave();
+    }
+
+    /** A large body waits until its tenant may have another one in hand, and then for its turn. */
+    async function parse(bytes: Buffer, parseNow: () => SentBody): Promise<SentBody> {
+      if (bytes.length < LARGE_BODY_BYTES) return parseNow();
+      leave = await services.turns.admit(tenantId, bytes.length);
+      return services.turns.run(tenantId, oneStep(parseNow));
+    }
   }
+}
+
+/** Ends with the answer, or with the connection of a caller who goes away before it. */
+function goneSignal(res: Response): AbortSignal {
+  const gone = new AbortController();
+  res.once('close', () => gone.abort());
+  return gone.signal;
+}
+
+function send(res: Response, { status, headers = {}, html, body }: Answer): void {
+  res.status(status).set(headers);
+  if (html !== undefined) res.type('html').send(html);
+  else if (body === undefined) res.end();
+  else res.json(body);
 }
 
 /**

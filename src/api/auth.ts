@@ -1,68 +1,76 @@
-import { type ApiKey, findApiKey, hashApiKey, noteKeyUse } from '../db/api-keys';
+import type { Request, Response } from 'express';
+import { type ApiKey, hashApiKey, noteKeyUse } from '../db/api-keys';
 import type { Database } from '../db/database';
-import { createLimiter } from '../domain/limiter';
+import { createLimiter, type Turn } from '../domain/limiter';
 import type { TenantScope } from '../domain/scopes';
 import { addressBlock } from './address-block';
 import { ApiError, rateLimited } from './errors';
+import type { Services } from './services';
 
-/** A revoked or expired key stops working within this time. */
-const CACHE_MS = 5_000;
-const CACHE_ENTRIES = 1_000;
-
-/** Unknown keys from one address; far more than a mistaken setting needs, far less than guessing wants. */
+/**
+ * Wrong keys from one address; far more than a mistaken setting needs, far less than guessing wants. They are counted once
+ * they have been looked up: a good key that comes at the same moment, or after them, is not taken for one.
+ */
 const GUESSES = { count: 60, perMs: 60_000 };
-const GUESSING_ADDRESSES = 10_000;
+/** Keys that were not good here before, from one address, which are looked up at all: 20 µs of Postgres each. */
+const LOOKUPS = { count: 1_000, perMs: 5_000 };
+const ADDRESSES = 10_000;
 
 /** "Last used" is for people who clean up: it may be this old. */
 const USE_NOTED_MS = 60_000;
+const USES_NOTED = 10_000;
 
 /**
- * Returns a function that finds the API key of an `Authorization: Bearer` header (RFC 6750). Known keys are
- * remembered for a moment, so that publishing costs no second query. The lookup is by hash: nothing is compared
- * byte by byte with what a caller sent.
+ * Returns a function that finds the API key of an `Authorization: Bearer` header (RFC 6750). The lookup is by hash:
+ * nothing is compared byte by byte with what a caller sent.
  *
- * Keys that are not known here use up what their address may try. A key that was good in this process before is looked
- * up all the same: who shares an address with a guesser is not locked out with them.
+ * Who has no good key uses up what their address may try: requests without a key by `limitStranger`, wrong keys here.
+ * Who shares an address with a guesser is not locked out with them.
  * @throws ApiError unauthorized, rate_limited
  */
-export function createAuthenticator(db: Database) {
-  const cache = new Map<string, { key: ApiKey; until: number }>();
-  const guesses = createLimiter(GUESSES, GUESSING_ADDRESSES);
+export function createAuthenticator(
+  { db, keys }: Pick<Services, 'db' | 'keys'>,
+  limitStranger: (req: Request, res: Response) => void,
+) {
+  const guesses = createLimiter(GUESSES, ADDRESSES);
+  const lookups = createLimiter(LOOKUPS, ADDRESSES);
   const noteUse = createUseNotes(db);
 
-  return async function authenticate(header: string | undefined, address: string | undefined): Promise<ApiKey> {
-    const token = /^Bearer ([\x21-\x7e]{1,200})$/i.exec(header ?? '')?.[1];
-    if (!token) throw new ApiError('unauthorized', 'Send the API key as "Authorization: Bearer <key>".');
-    const hash = hashApiKey(token);
-    const id = hash.toString('base64');
-    let known = cache.get(id);
-    if (!known || known.until < performance.now()) {
-      const key = await (known ? findApiKey(db.kysely, hash) : lookUpUnknown(hash, addressBlock(address)));
-      cache.delete(id);
-      if (!key) throw new ApiError('unauthorized', 'This API key is not known, was revoked or has expired.');
-      known = { key, until: performance.now() + CACHE_MS };
-      if (cache.size >= CACHE_ENTRIES) cache.delete(cache.keys().next().value!);
-      cache.set(id, known);
+  return async function authenticate(req: Request, res: Response): Promise<ApiKey> {
+    const token = /^Bearer ([\x21-\x7e]{1,200})$/i.exec(req.headers.authorization ?? '')?.[1];
+    if (!token) {
+      limitStranger(req, res);
+      throw new ApiError('unauthorized', 'Send the API key as "Authorization: Bearer <key>".');
     }
-    noteUse(known.key.id);
-    return known.key;
+    const hash = hashApiKey(token);
+    const key = keys.wasGood(hash) ? await keys.find(hash) : await findUnknown(hash, addressBlock(req.ip));
+    if (!key) {
+      const turn = guesses.take(addressBlock(req.ip));
+      if (turn.allowed) throw new ApiError('unauthorized', 'This API key is not known, was revoked or has expired.');
+      res.set('connection', 'close');
+      throw tooManyUnknown(turn);
+    }
+    noteUse(key.id);
+    return key;
   };
 
-  /** The turn is taken before the lookup, so that many guesses at once are as many turns. */
-  async function lookUpUnknown(hash: Buffer, block: string): Promise<ApiKey | undefined> {
-    const turn = guesses.take(block);
-    if (!turn.allowed) throw rateLimited('Too many unknown API keys came from this address.', turn);
+  /** The turn is taken before the lookup, so that many at once are as many turns. */
+  async function findUnknown(hash: Buffer, block: string): Promise<ApiKey | undefined> {
+    const turn = lookups.take(block);
+    if (!turn.allowed) throw tooManyUnknown(turn);
     let wrong = false;
     try {
-      const key = await findApiKey(db.kysely, hash);
+      const key = await keys.find(hash);
       wrong = key === undefined;
       return key;
     } finally {
       // Also where the database is away: nobody guessed wrong then.
-      if (!wrong) guesses.giveBack(block);
+      if (!wrong) lookups.giveBack(block);
     }
   }
 }
+
+const tooManyUnknown = (turn: Turn) => rateLimited('Too many unknown API keys came from this address.', turn);
 
 /** Returns a function that notes the use of a key: returns at once, and writes at most once a minute per key. */
 function createUseNotes({ kysely }: Database) {
@@ -71,7 +79,7 @@ function createUseNotes({ kysely }: Database) {
     const now = performance.now();
     if (now - (notedAt.get(id) ?? Number.NEGATIVE_INFINITY) < USE_NOTED_MS) return;
     notedAt.delete(id);
-    if (notedAt.size >= CACHE_ENTRIES) notedAt.delete(notedAt.keys().next().value!);
+    if (notedAt.size >= USES_NOTED) notedAt.delete(notedAt.keys().next().value!);
     notedAt.set(id, now);
     noteKeyUse(kysely, id).catch(() => undefined); // the next minute tries again
   };

@@ -19,8 +19,8 @@ export type Who = { tenantId: string; actor: string };
 
 /** The state can change between reading it and acting on it; each round reads it again. */
 const ROUNDS = 5;
-/** How often it is looked whether an attempt that was claimed a moment ago has come to an end, or was given back. */
-const LOOK_EVERY_MS = 50;
+/** When it is first looked whether an attempt that was claimed a moment ago has come to an end; then ever more seldom. */
+const FIRST_LOOK_MS = 50;
 
 /** An attempt now, whatever the schedule says; an ended delivery starts anew. */
 export function retryNow(services: Services, delivery: Delivery, who: Who): Promise<void> {
@@ -131,8 +131,8 @@ async function inRounds(
  */
 async function untilBegun(services: Services, id: string, tenantId: string, limitMs: number): Promise<void> {
   const untilMs = performance.now() + limitMs;
-  while (performance.now() < untilMs) {
-    await sleep(LOOK_EVERY_MS);
+  for (let waitMs = FIRST_LOOK_MS; performance.now() < untilMs; waitMs *= 2) {
+    await sleep(Math.min(waitMs, Math.max(0, untilMs - performance.now())));
     const delivery = await findDelivery(services.db.kysely, tenantId, id);
     if (delivery?.state === 'in_progress') continue;
     await endCancelled(services.db.kysely, id, 'asked');

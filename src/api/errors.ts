@@ -1,3 +1,5 @@
+import { OutcomeUnknownError } from '../db/statement-errors';
+
 /** Every error the API can answer with: the closed list that docs/errors.md repeats. */
 const PROBLEMS = {
   malformed_json: { status: 400, title: 'The body is not valid JSON' },
@@ -11,10 +13,12 @@ const PROBLEMS = {
   body_too_large: { status: 413, title: 'The body is over the limit' },
   unsupported_media_type: { status: 415, title: 'The body must be application/json' },
   validation_failed: { status: 422, title: 'The request breaks a rule' },
+  publish_too_costly: { status: 422, title: 'Publishing this costs too much' },
   idempotency_mismatch: { status: 422, title: 'This idempotency key stands for another request' },
   rate_limited: { status: 429, title: 'Too many requests' },
   internal_error: { status: 500, title: 'Something went wrong here' },
   database_unavailable: { status: 503, title: 'The database cannot be reached' },
+  query_too_slow: { status: 503, title: 'Too much had to be looked at' },
   engine_unavailable: { status: 503, title: 'The workflow engine cannot be reached' },
 } as const;
 
@@ -25,6 +29,25 @@ export const problemTitle = (code: ProblemCode): string => PROBLEMS[code].title;
 
 /** What is wrong with one field: its path, and the rule it breaks. */
 export type FieldProblem = { field: string; rule: string };
+
+/** Fields that an answer names: more are for programs that check their requests themselves. */
+export const MAX_ERRORS = 50;
+/** Characters of a path, and of a rule: both may hold what the caller sent. */
+const MAX_FIELD_CHARACTERS = 256;
+const MAX_RULE_CHARACTERS = 512;
+
+/** The first `limit` of the errors, none longer than it may be, and how many were left out. */
+export function shortErrors(
+  fields: readonly FieldProblem[],
+  limit = MAX_ERRORS,
+): { errors: FieldProblem[]; errors_omitted?: number } {
+  const errors = fields
+    .slice(0, limit)
+    .map(({ field, rule }) => ({ field: short(field, MAX_FIELD_CHARACTERS), rule: short(rule, MAX_RULE_CHARACTERS) }));
+  return { errors, ...(fields.length > limit && { errors_omitted: fields.length - limit }) };
+}
+
+const short = (text: string, limit: number) => (text.length <= limit ? text : `${text.slice(0, limit - 1)}…`);
 
 /** An answer other than success. Thrown anywhere below a handler; the message is shown to the caller. */
 export class ApiError extends Error {
@@ -52,7 +75,7 @@ export class ApiError extends Error {
       status: this.status,
       code: this.code,
       detail: this.message,
-      ...(this.fields.length > 0 && { errors: this.fields }),
+      ...(this.fields.length > 0 && shortErrors(this.fields)),
       request_id: requestId,
     };
   }
@@ -74,11 +97,20 @@ export const RETRY_AFTER_SECONDS = 5;
 /** The same of a request that is being served for someone else: most take milliseconds. */
 export const IN_PROGRESS_RETRY_AFTER_SECONDS = 1;
 
-/** SQLSTATE classes of a server that is away or going away: connection, resources, operator intervention. */
-const AWAY_SQLSTATE = /^(08|53|57)/;
-const AWAY_ERRNO = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ENOTFOUND', 'EAI_AGAIN', 'ETIMEDOUT', 'ENOENT']);
+/** SQLSTATE of a statement that ran into its time limit. */
+const TIMED_OUT = '57014';
+/**
+ * SQLSTATE classes of a server that is away or going away: connection, resources, operator intervention; and of a session
+ * that it ended, because we stood still with a transaction open.
+ */
+const AWAY_SQLSTATE = /^(08|53|57|25P0[34])/;
+const AWAY_ERRNO = new Set([
+  ...['ECONNREFUSED', 'ECONNRESET', 'ECONNABORTED', 'EPIPE', 'ENOTFOUND', 'EAI_AGAIN', 'ETIMEDOUT', 'ENOENT'],
+  ...['EHOSTUNREACH', 'EHOSTDOWN', 'ENETUNREACH', 'ENETDOWN'],
+]);
+/** What pg says without a code: of a lost connection, of what it has given up on, of an answer to nothing. */
 const AWAY_MESSAGE =
-  /Connection terminated|is not queryable|timeout exceeded when trying to connect|Query read timeout/;
+  /Connection terminated|is not queryable|timeout exceeded when trying to connect|timeout expired|Query read timeout|Received unexpected \w+ message from backend|error establishing an SSL connection/;
 
 /** Turns whatever was thrown into an answer; what is not known becomes an opaque 500. */
 export function toApiError(error: unknown): ApiError {
@@ -95,7 +127,19 @@ export function toApiError(error: unknown): ApiError {
     case 'request.aborted':
       return new ApiError('malformed_json', 'The body ended early.');
   }
+  if (error instanceof OutcomeUnknownError) {
+    return new ApiError(
+      'database_unavailable',
+      'The database went away before it said whether this was done. Look, or repeat the request with its Idempotency-Key.',
+    );
+  }
   const text = String(code);
+  if (text === TIMED_OUT) {
+    return new ApiError(
+      'query_too_slow',
+      'A statement ran out of time. Ask for less, such as a narrower window of time, or try again in a moment.',
+    );
+  }
   if (AWAY_SQLSTATE.test(text) || AWAY_ERRNO.has(text) || AWAY_MESSAGE.test(message)) {
     return new ApiError('database_unavailable', 'The database cannot be reached. Try again in a moment.');
   }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Request } from 'express';
-import { claimRequest, type Earlier, finishRequest, type Once, releaseRequest } from '../db/idempotent-requests';
+import { claimRequest, type Earlier, type Once, RENEW_EVERY_MS, renewRequest } from '../db/idempotent-requests';
+import { newUuid } from '../domain/ids';
 import { ApiError, toApiError } from './errors';
 import type { Answer, Context } from './route';
 
@@ -26,8 +27,8 @@ export function readOnce(req: Request, body: Buffer | undefined): Once | undefin
 
 /**
  * Serves a request once for its key, and answers repetitions with the first answer. The key is claimed before the
- * handler runs. What the handler was cut short in (a crash, a 5xx) is served again when it is repeated: at once where we
- * know of it, else when the lease is over.
+ * handler runs, and kept for as long as it does. What the handler was cut short in (a crash, a 5xx) or refused for now
+ * (a 429) is served again when it is repeated: at once where we know of it, else when the lease is over.
  * @throws ApiError idempotency_mismatch, idempotency_in_progress, and what the handler throws
  */
 export async function answerOnce<Body, Query>(
@@ -37,27 +38,66 @@ export async function answerOnce<Body, Query>(
   const { services, tenantId, once } = context;
   if (!once) return handler(context);
   const { pool } = services.db;
-  const claim = await claimRequest(pool, tenantId, once);
+  const { key } = once;
+  const newId = newUuid();
+  const claim = await claimRequest(pool, tenantId, once, newId).catch((error: unknown) => {
+    // It was given up on, and may be carried out all the same.
+    void services.settling.release({ tenantId, key, id: newId, claims: 1 });
+    throw error;
+  });
   if (claim.state !== 'claimed') return answerAgain(context, claim);
 
-  const keep = async ({ status, body }: Answer) => {
+  const held = { tenantId, key, id: claim.id, claims: claim.claims };
+  const keep = ({ status, body }: Answer) => {
     const text = body === undefined ? undefined : JSON.stringify(body);
     const sealedAnswer = text === undefined ? null : services.secretBox.seal(text, owner(tenantId, claim.id));
-    // What was done is done: the caller hears of it, and a repetition finds the lease over.
-    await finishRequest(pool, tenantId, once, claim, { status, sealedAnswer }).catch((error: Error) =>
-      services.log.warn({ event: 'answer_not_kept', request_id: context.requestId, err: error.message }),
-    );
+    // What was done is done: the caller hears of it, and a repetition finds the answer a little later.
+    return services.settling
+      .finish(held, { status, sealedAnswer })
+      .catch((error: Error) =>
+        services.log.warn({ event: 'answer_not_kept', request_id: context.requestId, err: error.message }),
+      );
   };
+  const stopRenewing = keepRenewing(() => renewRequest(pool, held));
   try {
     const answer = await handler({ ...context, onceId: claim.id });
     await keep(answer);
     return answer;
   } catch (error) {
     const problem = toApiError(error);
-    if (problem.status < 500) await keep({ status: problem.status, body: problem.toProblem(context.requestId) });
-    else await releaseRequest(pool, tenantId, once, claim).catch(() => undefined);
+    // A 429 is no answer to what was asked: the same request is to be made again.
+    if (problem.status < 500 && problem.code !== 'rate_limited') {
+      await keep({ status: problem.status, body: problem.toProblem(context.requestId) });
+    } else {
+      const released = services.settling.release(held);
+      // A database that is away would only hold the answer up.
+      if (problem.code !== 'database_unavailable') await released;
+    }
     throw error;
+  } finally {
+    stopRenewing();
   }
+}
+
+/** One renewal after the other, until it is stopped: a database that does not answer is asked once at a time. */
+function keepRenewing(renew: () => Promise<unknown>): () => void {
+  let timer: NodeJS.Timeout;
+  let stopped = false;
+  const later = () => {
+    if (!stopped)
+      timer = setTimeout(
+        () =>
+          void renew()
+            .catch(() => undefined)
+            .finally(later),
+        RENEW_EVERY_MS,
+      );
+  };
+  later();
+  return () => {
+    stopped = true;
+    clearTimeout(timer);
+  };
 }
 
 /**

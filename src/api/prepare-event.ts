@@ -1,9 +1,23 @@
-import { matchingPatterns } from '../domain/event-types';
-import { matchesFilter } from '../domain/filter';
+import type { TypeAndVersion } from '../db/publish-rules';
 import { minimalData, type PayloadMode } from '../domain/minimal-payload';
+import { type Steps, TooCostlyError, WorkBudget } from '../domain/work-budget';
 import { ApiError } from './errors';
 import type { TenantRules, TypeRules } from './publish-rules';
-import type { Services } from './services';
+
+/**
+ * Units of work (see ../domain/work-budget.ts) that one request may cost: all its events with their filters, schemas and
+ * types. Half a second of CPU at worst; a thousand events that each meet 200 filters of ten conditions are within it.
+ */
+export const MAX_PUBLISH_UNITS = 5_000_000;
+/** Of each event: reading, naming and storing it. */
+const EVENT_UNITS = 100;
+/** Its text is looked through a few times, at most once for each level of its key fields: so many characters for a unit. */
+const CHARACTERS_PER_UNIT = 32;
+/**
+ * Of each part of each schema that a request needs, once, whether it is at hand or has to be made ready: what a request
+ * is answered must not depend on who came before.
+ */
+const SCHEMA_PART_UNITS = 15;
 
 /** The parts of a publish that are looked at. */
 export type EventToPrepare = {
@@ -22,32 +36,70 @@ export type Prepared = {
   data: string;
 };
 
+/** What has to be found out before the events of one request are published; within one budget. */
+export type Preparing = {
+  budget: WorkBudget;
+  /** Looks at one event. See {@link startPreparing}. */
+  prepare(event: EventToPrepare, dataText: string): Steps<Prepared>;
+};
+
 /**
- * What has to be found out before an event is published: whether its data is what its type's schema asks for, which
- * filters it does not pass, and, where all are to get the minimal payload, what is left of the data.
+ * Makes ready to find out of each event of a request whether its data is what its type's schema asks for, which filters
+ * it does not pass, and, where all are to get the minimal payload, what is left of the data. Each event throws
+ * validation_failed, naming every path and rule, or TooCostlyError where the request has come to its limit.
  *
- * @param dataText the data as its producer wrote it
- * @throws ApiError validation_failed, naming every path and rule
+ * What can be known before an event is looked at is paid for here, so that a request far over the limit costs little.
+ *
+ * @param events all of the request
+ * @param types of theirs, by {@link typeKey}
  */
-export async function prepareEvent(
-  services: Pick<Services, 'publishRules'>,
-  tenantId: string,
-  body: EventToPrepare,
-  dataText: string,
-): Promise<Prepared> {
-  const rules = await services.publishRules.of(tenantId);
-  const ofType = await rules.ofType(body.type, body.version);
-  requireKnown(rules, ofType);
-  const problems = ofType?.validate?.(body.data) ?? [];
-  if (problems.length > 0) {
-    throw new ApiError('validation_failed', 'The data does not match the schema of its event type.', problems);
+export function startPreparing(
+  rules: TenantRules,
+  events: readonly TypeAndVersion[],
+  types: ReadonlyMap<string, TypeRules | undefined>,
+  budget: WorkBudget,
+): Preparing {
+  for (const one of types.values()) budget.spend(1 + (one?.validator?.parts ?? 0) * SCHEMA_PART_UNITS);
+  for (const event of events) {
+    budget.spend(rules.filters.unitsOf(event.type) + (types.get(typeKey(event))?.keyFields.length ?? 0));
   }
-  const keyFields = ofType?.keyFields ?? [];
-  return {
-    excluded: excludedBy(rules, body),
-    keyFields,
-    data: body.payload === 'minimal' ? minimalData(dataText, keyFields) : dataText,
-  };
+  return { budget, prepare };
+
+  function* prepare(event: EventToPrepare, dataText: string): Steps<Prepared> {
+    const ofType = types.get(typeKey(event));
+    requireKnown(rules, ofType);
+    if (ofType?.validator) {
+      const problems = yield* ofType.validator.check(event.data, budget);
+      if (problems.length > 0) {
+        throw new ApiError('validation_failed', 'The data does not match the schema of its event type.', problems);
+      }
+    }
+    const keyFields = ofType?.keyFields ?? [];
+    return {
+      excluded: rules.filters.excludedBy(event),
+      keyFields,
+      data: event.payload === 'minimal' ? minimalData(dataText, keyFields) : dataText,
+    };
+  }
+}
+
+/** What reading an event costs, by the length of its text. */
+export function spendForReading(budget: WorkBudget, text: string): void {
+  budget.spend(EVENT_UNITS + text.length / CHARACTERS_PER_UNIT);
+}
+
+export const typeKey = ({ type, version }: TypeAndVersion) => `${type} ${version}`;
+
+/** Runs what spends of a request's budget. */
+export async function withinBudget<T>(field: string, publish: (budget: WorkBudget) => Promise<T>): Promise<T> {
+  try {
+    return await publish(new WorkBudget(MAX_PUBLISH_UNITS));
+  } catch (error) {
+    if (!(error instanceof TooCostlyError)) throw error;
+    throw new ApiError('publish_too_costly', 'The request costs too much; nothing of it was published.', [
+      { field, rule: `must cost at most ${error.limit} units of work with the filters, schemas and types it meets` },
+    ]);
+  }
 }
 
 function requireKnown(rules: TenantRules, ofType: TypeRules | undefined): void {
@@ -59,12 +111,3 @@ function requireKnown(rules: TenantRules, ofType: TypeRules | undefined): void {
 
 const unknown = (field: string, rule: string) =>
   new ApiError('validation_failed', 'The event is of a kind that nobody has described.', [{ field, rule }]);
-
-/** The webhooks whose filter this event does not pass. */
-export function excludedBy(rules: Pick<TenantRules, 'filtered'>, event: EventToPrepare): string[] {
-  if (rules.filtered.length === 0) return [];
-  const matching = new Set(matchingPatterns(event.type));
-  return rules.filtered
-    .filter(({ patterns, filter }) => patterns.some((one) => matching.has(one)) && !matchesFilter(filter, event))
-    .map(({ webhookId }) => webhookId);
-}

@@ -10,13 +10,19 @@ export type SentBody = { bytes: Buffer; text: string; value: unknown };
  * Returns a function that reads a request's JSON body; undefined where there is none.
  * The text is kept, because what a producer writes is what receivers get. It must be UTF-8 (RFC 8259, section 8.1):
  * decoding anything else would change it.
+ *
+ * `parse` may have others go first once the bytes are there.
  * @throws ApiError body_too_large, as soon as that is known; unsupported_media_type, malformed_json
  */
 export function createBodyReader() {
   const collect = express.raw({ type: 'application/json', limit: MAX_BODY_BYTES, inflate: false });
   const utf8 = new TextDecoder('utf-8', { fatal: true });
 
-  return async function readBody(req: Request, res: Response): Promise<SentBody | undefined> {
+  return async function readBody(
+    req: Request,
+    res: Response,
+    parse: (bytes: Buffer, parseNow: () => SentBody) => Promise<SentBody> = async (_bytes, parseNow) => parseNow(),
+  ): Promise<SentBody | undefined> {
     await new Promise<void>((resolve, reject) => {
       refuseEarly(req, reject);
       collect(req, res, (error) => (error ? reject(error) : resolve()));
@@ -27,13 +33,17 @@ export function createBodyReader() {
     }
     if (!bytes || bytes.length === 0) return undefined;
     if (!isUtf8(req)) throw new ApiError('unsupported_media_type', 'The body must be JSON in UTF-8, not compressed.');
+    return parse(bytes, () => parseJson(bytes));
+  };
+
+  function parseJson(bytes: Buffer): SentBody {
     try {
       const text = utf8.decode(bytes);
       return { bytes, text, value: JSON.parse(text) };
     } catch {
       throw new ApiError('malformed_json', 'The body could not be parsed as JSON in UTF-8.');
     }
-  };
+  }
 }
 
 /** body-parser reads what is too large to its end before it says so, and such a body need not have one. */

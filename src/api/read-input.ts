@@ -1,4 +1,4 @@
-import type { ZodError } from 'zod';
+import { type ZodError, z } from 'zod';
 import { eventTypeProblem } from '../domain/event-types';
 import { parsePublicId } from '../domain/ids';
 import { ApiError, type FieldProblem, noSuchEventType, notFound } from './errors';
@@ -20,17 +20,24 @@ function parseParam(kind: ParamKind, text: string): string | undefined {
   return parsePublicId(kind, text);
 }
 
-/** @throws ApiError validation_failed, naming every field that breaks a rule */
+/**
+ * @throws ApiError validation_failed, naming the fields that break a rule
+ */
 export function parseInput(schema: Route['body'], value: unknown, where: 'body' | 'query'): unknown {
   if (!schema) {
     const fields = Object.keys(value ?? {}).map((field) => ({ field, rule: UNKNOWN_FIELD }));
-    if (fields.length > 0) throw new ApiError('validation_failed', `The ${where} breaks a rule.`, fields);
+    if (fields.length > 0) throw broken(where, fields);
     return undefined;
   }
+  const tooLarge = largeRecord(schema, value);
+  if (tooLarge) throw broken(where, [tooLarge]);
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  throw new ApiError('validation_failed', `The ${where} breaks a rule.`, toFields(parsed.error, where));
+  throw broken(where, toFields(parsed.error, where));
 }
+
+const broken = (where: string, fields: FieldProblem[]) =>
+  new ApiError('validation_failed', `The ${where} breaks a rule.`, fields);
 
 const UNKNOWN_FIELD = 'is not known here';
 
@@ -41,4 +48,31 @@ function toFields(error: ZodError, where: string): FieldProblem[] {
       ? issue.keys.map((key) => ({ field: [...issue.path, key].join('.'), rule: UNKNOWN_FIELD }))
       : [{ field: issue.path.join('.') || where, rule: issue.message }],
   );
+}
+
+/**
+ * A member of a body that has more members itself than its schema's `maxProperties`: said before any of them is looked
+ * at, because each that is wrong would cost an error of its own. (Lists that are too long zod refuses in the same way.)
+ */
+function largeRecord(schema: z.ZodType, value: unknown): FieldProblem | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const shape = layers(schema).find((layer) => layer instanceof z.ZodObject)?.shape ?? {};
+  for (const [field, member] of Object.entries(shape)) {
+    const given = (value as Record<string, unknown>)[field];
+    if (typeof given !== 'object' || given === null || Array.isArray(given)) continue;
+    const max = layers(member as z.ZodType)
+      .find((layer) => layer.meta()?.maxProperties !== undefined)
+      ?.meta();
+    if (max && Object.keys(given).length > Number(max.maxProperties)) {
+      return { field, rule: `must have at most ${max.maxProperties} entries` };
+    }
+  }
+  return undefined;
+}
+
+/** A schema and what it wraps: optional, default, transform. */
+function layers(schema: z.ZodType): z.ZodType[] {
+  const { innerType, in: from } = schema.def as { innerType?: z.ZodType; in?: z.ZodType };
+  const inner = innerType ?? from;
+  return inner ? [schema, ...layers(inner)] : [schema];
 }

@@ -10,8 +10,8 @@ const SIGNAL_LIMIT_MS = 1_000;
 
 /** The running side of bulk replays, as far as the API needs it. The record has the word; none of this is certain. */
 export type ReplayEngine = {
-  /** False where the engine could not be reached. */
-  start(replay: StartableReplay): Promise<boolean>;
+  /** @throws where the engine could not be reached */
+  start(replay: StartableReplay): Promise<void>;
   /** The live progress, or undefined on any error: the caller then answers from Postgres. */
   progress(replayId: string): Promise<ReplayProgress | undefined>;
   /** Tells the workflow of a replay that was cancelled, so that it does not wait for its next page. */
@@ -24,12 +24,7 @@ export function createReplayEngine(client: Client, taskQueuePrefix: string): Rep
 
   return {
     async start(replay) {
-      try {
-        await within(START_LIMIT_MS, () => startReplay(client, taskQueuePrefix, replay));
-        return true;
-      } catch {
-        return false;
-      }
+      await within(START_LIMIT_MS, () => startReplay(client, taskQueuePrefix, replay));
     },
 
     async progress(replayId) {

@@ -26,6 +26,8 @@ export type AdminContext<Body, Query> = {
   bodyText: string;
   /** Public, as the caller sees it. */
   requestId: string;
+  /** Aborts when the client has gone: nobody hears the answer. */
+  gone: AbortSignal;
   /** Of a POST with an `Idempotency-Key`. */
   once?: Once | undefined;
   /** A uuid that names this use of the key: the same where the request was cut short and is served again. */

@@ -2,11 +2,18 @@ import type { Database } from '../db/database';
 import type { Publisher } from '../db/publish-shared';
 import type { SecretBox } from '../db/secret-box';
 import type { RateLimit } from '../domain/rate-limit';
+
+import type { Shares } from '../domain/shares';
+import type { VerificationMode } from '../domain/verification';
 import type { Log } from '../log';
 import type { Engine } from './engine';
+import type { KnownKeys } from './known-keys';
 import type { PublishRules } from './publish-rules';
 import type { ReplayEngine } from './replay-engine';
+import type { Settling } from './settle-requests';
+import type { Turns } from './turns';
 import type { VerificationEngine } from './verification-engine';
+import type { VerificationWaits } from './verification-waits';
 
 /** What handlers work with; built once per process. */
 export type Services = {
@@ -15,8 +22,17 @@ export type Services = {
   engine: Engine;
   replays: ReplayEngine;
   publisher: Publisher;
+  /** The API keys in use. */
+  keys: KnownKeys;
   publishRules: PublishRules;
+  /** Of requests with an `Idempotency-Key`. */
+  settling: Settling;
+  /** Shares the event loop between tenants. */
+  turns: Turns;
   verifications: VerificationEngine;
+  verificationWaits: VerificationWaits;
+  /** Questions to running workflows, of one tenant and in all: each may take a second. */
+  questions: Shares;
   log: Log;
   /** Tells the relays that there is work; returns at once. */
   notifyWork: () => void;
@@ -28,6 +44,8 @@ export type Services = {
   replayRate: RateLimit;
   /** Where deliveries come from, as the installation says: addresses and CIDR blocks. */
   senderAddresses: readonly string[];
+  /** Below this no tenant's mode of endpoint verification counts. */
+  minVerification: VerificationMode;
   /** Why deliveries may not go to this URL, as far as can be told now. */
-  checkTarget: (url: URL) => Promise<'blocked_address' | undefined>;
+  checkTarget: (url: URL, tenantId: string) => Promise<'blocked_address' | undefined>;
 };

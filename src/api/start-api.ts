@@ -1,30 +1,47 @@
 import { Client, Connection } from '@temporalio/client';
 import type { Router } from 'express';
 import { type Config, requireSetting } from '../config';
+import type { ConnectionCounts } from '../connections';
 import { ensureTenantKey } from '../db/api-keys';
 import { type Database, openDatabase } from '../db/database';
 import { assertMigrated } from '../db/migrate';
 import { ensurePartitions } from '../db/partitions';
+import { createPublishProbe } from '../db/publish-probe';
 import { createPublisher } from '../db/publish-shared';
 import { createSecretBox } from '../db/secret-box';
 import { parseRateLimit } from '../domain/rate-limit';
-import { createAddressPolicy } from '../egress/address-policy';
+
+import { createShares } from '../domain/shares';
+
 import { createTargetCheck } from '../egress/check-target';
+import { addressPolicyOf } from '../egress/policy-of';
 import { type ClientLimits, listen } from '../http-server';
 import type { Log } from '../log';
 import { connectionOptions } from '../temporal-options';
 import { createApp } from './app';
 import { createEngine } from './engine';
+import { createKnownKeys } from './known-keys';
 import { messageClasses } from './message-classes';
 import { createNotifier } from './notify';
 import { createPublishRules } from './publish-rules';
+import { createReadiness, type Readiness } from './readiness';
 import { createReplayEngine } from './replay-engine';
+import { createSettling } from './settle-requests';
+import { createTurns } from './turns';
 import { createVerificationEngine } from './verification-engine';
+import { createVerificationWaits } from './verification-waits';
 
-export type RunningApi = { url: string; stop(): Promise<void> };
+export type RunningApi = {
+  url: string;
+  /** What clients hold of it. */
+  counts(): ConnectionCounts;
+  stop(): Promise<void>;
+};
 
 /** A name that cannot be looked up in this time is taken as it is: every attempt looks again. */
 const REGISTRATION_DNS_LIMIT_MS = 2_000;
+/** Over it, the record answers. */
+const MAX_QUESTIONS = { perKey: 20, total: 200 };
 /** The tenant of the bootstrap key. */
 const BOOTSTRAP_TENANT = 'default';
 
@@ -33,7 +50,7 @@ export type ApiExtras = {
   router?: Router;
   /** Called after a publish, next to the notification: for a relay in the same process. */
   onWork?: () => void;
-  clientLimits?: ClientLimits;
+  clientLimits?: Partial<ClientLimits>;
 };
 
 /**
@@ -49,8 +66,12 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
     planner: 'default',
     onError: (error) => log.warn({ event: 'database_connection_lost', err: error.message }),
   });
+  const probe = createPublishProbe(requireSetting(config, 'DATABASE_URL'));
   const connection = Connection.lazy(await connectionOptions(config));
+  let readiness: Readiness | undefined;
   const release = async () => {
+    await readiness?.settled();
+    await probe.close();
     await connection.close();
     await db.close();
   };
@@ -58,6 +79,7 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
     await prepare(db, config);
     const client = new Client({ connection, namespace: config.TEMPORAL_NAMESPACE });
     const publisher = createPublisher(db.pool);
+    const turns = createTurns();
     const notify = createNotifier(db, publisher);
     const engine = createEngine(client, config.TEMPORAL_NAMESPACE, config.TEMPORAL_UI_URL);
     const services = {
@@ -66,8 +88,13 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
       engine,
       replays: createReplayEngine(client, config.POSTHORN_TASK_QUEUE),
       publisher,
-      publishRules: createPublishRules(db),
+      keys: createKnownKeys(db),
+      publishRules: createPublishRules(db, turns),
+      turns,
+      settling: createSettling(db),
       verifications: createVerificationEngine(client, config.POSTHORN_TASK_QUEUE),
+      verificationWaits: createVerificationWaits(db.kysely),
+      questions: createShares(MAX_QUESTIONS),
       log,
       notifyWork: () => {
         extras.onWork?.();
@@ -76,30 +103,42 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
       maxWebhooks: config.POSTHORN_MAX_WEBHOOKS_PER_TENANT,
       allowHttp: config.POSTHORN_ALLOW_HTTP,
       replayRate: parseRateLimit(config.POSTHORN_REPLAY_RATE)!,
+      minVerification: config.POSTHORN_MIN_ENDPOINT_VERIFICATION,
       senderAddresses: config.POSTHORN_SENDER_ADDRESSES,
       checkTarget: createTargetCheck({
-        policy: createAddressPolicy({ allowedCidrs: config.POSTHORN_ALLOWED_CIDRS }),
+        policy: addressPolicyOf(config),
         dnsTimeoutMs: REGISTRATION_DNS_LIMIT_MS,
+        dnsServers: config.POSTHORN_DNS_SERVERS,
       }),
     };
+    readiness = createReadiness(probe, engine, log);
     const app = createApp(services, {
       rateLimit: parseRateLimit(config.POSTHORN_API_RATE_LIMIT)!,
       trustedProxies: config.POSTHORN_TRUSTED_PROXIES,
+      requestsUnderWay: config.POSTHORN_API_MAX_UNDER_WAY,
       hsts: config.POSTHORN_HSTS,
+      readiness,
       router: extras.router,
     });
     const server = await listen(app, {
       host: config.POSTHORN_HOST,
       port: config.POSTHORN_PORT,
       setting: 'POSTHORN_PORT',
-      limits: extras.clientLimits,
+      limits: {
+        connections: config.POSTHORN_MAX_CONNECTIONS,
+        perAddress: config.POSTHORN_MAX_CONNECTIONS_PER_ADDRESS,
+        ...extras.clientLimits,
+      },
+      standsForMany: (address) => app.get('trust proxy fn')(address, 0) as boolean,
       classes: messageClasses(app),
     });
     return {
       url: server.url,
+      counts: server.counts,
       async stop() {
         await server.close();
         await engine.settled();
+        services.settling.stop();
         await release();
       },
     };

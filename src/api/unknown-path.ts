@@ -3,9 +3,11 @@ import { ApiError } from './errors';
 import type { Route } from './route';
 
 /** What no row of the table serves: a path that does not exist, or one that exists for other methods. */
-export function nothingHere(routes: readonly Route[]) {
+export function nothingHere(routes: readonly Route[], limitStranger: (req: Request, res: Response) => void) {
+  const rows = routes.map((row) => ({ method: row.method.toUpperCase(), pattern: patternOf(row) }));
   return (req: Request, res: Response, next: NextFunction): void => {
-    const methods = routes.filter((row) => pathMatches(row, req.path)).map((row) => row.method.toUpperCase());
+    limitStranger(req, res);
+    const methods = rows.filter(({ pattern }) => pattern.test(req.path)).map(({ method }) => method);
     if (methods.length === 0) {
       next(new ApiError('not_found', 'There is nothing at this path.'));
       return;
@@ -15,7 +17,4 @@ export function nothingHere(routes: readonly Route[]) {
   };
 }
 
-function pathMatches(row: Route, path: string): boolean {
-  const pattern = row.path.replace(/:[a-z]+/g, '[^/]+');
-  return new RegExp(`^/api/v1${pattern}/?$`).test(path);
-}
+const patternOf = (row: Route) => new RegExp(`^/api/v1${row.path.replace(/:[a-z]+/g, '[^/]+')}/?$`);

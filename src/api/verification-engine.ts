@@ -6,21 +6,16 @@ const START_LIMIT_MS = 2_000;
 
 /** The running side of endpoint verification, as far as the API needs it. */
 export type VerificationEngine = {
-  /** False where the engine could not be reached. */
-  start(verification: StartableVerification): Promise<boolean>;
+  /** @throws where the engine could not be reached */
+  start(verification: StartableVerification): Promise<void>;
 };
 
 export function createVerificationEngine(client: Client, taskQueuePrefix: string): VerificationEngine {
   return {
     async start(verification) {
-      try {
-        await client.withDeadline(Date.now() + START_LIMIT_MS, () =>
-          startVerification(client, taskQueuePrefix, verification),
-        );
-        return true;
-      } catch {
-        return false;
-      }
+      await client.withDeadline(Date.now() + START_LIMIT_MS, () =>
+        startVerification(client, taskQueuePrefix, verification),
+      );
     },
   };
 }

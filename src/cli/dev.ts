@@ -20,6 +20,7 @@ const STOP_LIMIT_MS = 14_500;
 export async function runDev(options: DevOptions): Promise<void> {
   const inbox = createInbox();
   const stack = await startStack({ ...options, router: inbox.router, say: (line) => console.log(line) });
+  inbox.expectHost(stack.config.POSTHORN_HOST);
   try {
     const client = createApiClient(stack.api.url, stack.apiKey);
     await ensureInboxWebhook(stack, client, inbox);

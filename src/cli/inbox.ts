@@ -1,4 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
+import { isIPv4, isIPv6 } from 'node:net';
 import express, { type Router } from 'express';
 import { signStandard } from '../egress/signatures';
 
@@ -6,6 +7,8 @@ export type InboxMessage = { event_id: string; type: string; received_at: Date; 
 
 export type Inbox = {
   router: Router;
+  /** The name that the api is configured to listen on: it may be asked for by it, beside those of loopback. */
+  expectHost(host: string): void;
   /** Whose signature is checked. */
   expectSecret(secret: string): void;
   /** Resolves with the message of this event; rejects after `limitMs`. */
@@ -15,12 +18,23 @@ export type Inbox = {
 const KEPT = 50;
 const MAX_BODY = '1mb';
 
-/** The receiver that `posthorn dev` brings along: `POST /inbox` takes deliveries, `GET /inbox` shows the last ones. */
+/**
+ * The receiver that `posthorn dev` brings along: `POST /inbox` takes deliveries, `GET /inbox` shows the last ones.
+ * It has no key, so it answers only to names of this machine: a page on the web whose own name was made to lead to
+ * 127.0.0.1 (DNS rebinding) would read it in the browser of whoever opens it.
+ */
 export function createInbox(): Inbox {
   const messages: InboxMessage[] = [];
   const waiting = new Map<string, (message: InboxMessage) => void>();
   let secret: string | undefined;
+  let ownHost: string | undefined;
   const router = express.Router();
+
+  router.use('/inbox', (req, res, next) => {
+    const host = hostOf(req.headers.host);
+    if (host !== undefined && (isLoopback(host) || host === ownHost)) return next();
+    res.status(421).json({ error: `The inbox is not served under this name. Ask 127.0.0.1 or localhost for it.` });
+  });
 
   router.post('/inbox', express.raw({ type: () => true, limit: MAX_BODY }), (req, res) => {
     const header = (name: string) => String(req.headers[name] ?? '');
@@ -41,6 +55,9 @@ export function createInbox(): Inbox {
 
   return {
     router,
+    expectHost(value) {
+      ownHost = hostOf(isIPv6(value) ? `[${value}]` : value);
+    },
     expectSecret(value) {
       secret = value;
     },
@@ -73,6 +90,17 @@ export function verify(secret: string, header: (name: string) => string, body: B
   return header('webhook-signature')
     .split(' ')
     .some((signature) => timingSafeEqual(digest(signature), digest(expected)));
+}
+
+/** The name or address in a Host header (RFC 9110 7.2), without its port; undefined where it is none. */
+export function hostOf(header: string | undefined): string | undefined {
+  return /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?$/i.exec(header ?? '')?.[1]?.toLowerCase();
+}
+
+/** A name or address that no name server can make lead anywhere else (RFC 6761 6.3, RFC 1122 3.2.1.3, RFC 4291 2.5.3). */
+function isLoopback(host: string): boolean {
+  if (host === 'localhost' || host === '[::1]') return true;
+  return isIPv4(host) && host.startsWith('127.');
 }
 
 const digest = (text: string) => createHash('sha256').update(text).digest();

@@ -4,6 +4,7 @@ import { createApiKey, revokeKey } from '../db/manage-keys';
 import { parseDurationMs } from '../domain/durations';
 import { parsePublicId, toPublicId } from '../domain/ids';
 import { DEFAULT_KEY_ENVIRONMENT, KEY_ENVIRONMENT, TENANT_SCOPES } from '../domain/scopes';
+import { escapeName, requireName } from '../domain/shown-names';
 import { requireTenant } from './tenants';
 import { CLI_ACTOR, eachRow, withDatabase } from './with-database';
 
@@ -20,6 +21,7 @@ export type CreateKeyOptions = {
 export async function runCreateKey(options: CreateKeyOptions): Promise<void> {
   const environment = options.environment ?? DEFAULT_KEY_ENVIRONMENT;
   if (!KEY_ENVIRONMENT.test(environment)) throw new Error('--environment: 1 to 16 lower-case letters and digits.');
+  if (options.name !== undefined) requireName(options.name, '--name');
   const expiresInMs = options.expires === undefined ? null : toLifeMs(options.expires);
   await withDatabase(async (db) => {
     const owner = await toOwner(db, options);
@@ -76,7 +78,7 @@ function toLine(key: ApiKeyRecord): string {
     toPublicId('apiKey', key.id),
     key.tenantId ? toPublicId('tenant', key.tenantId) : 'admin',
     key.scopes.join(','),
-    ...(key.name === null ? [] : [key.name]),
+    ...(key.name === null ? [] : [escapeName(key.name)]),
     ...time('created', key.createdAt),
     ...time('last used', key.lastUsedAt),
     ...time('expires', key.expiresAt),

@@ -2,6 +2,7 @@ import { readConfig } from '../config';
 import { createLog } from '../log';
 import { startMetrics } from '../metrics/start-metrics';
 import { explainUnreachable } from './explain';
+import { sayWarnings, startWarnings } from './start-warnings';
 import { untilStopped } from './until-stopped';
 
 /** What a stopping process gets beyond the grace of its attempts. */
@@ -15,6 +16,8 @@ export async function runApi(): Promise<void> {
   const { startApi } = await import('../api/start-api.js');
   const metrics = await startMetrics(config, log);
   const api = await startApi(config, log).catch(explainUnreachable(config));
+  // A start that fails has one thing to say.
+  sayWarnings(startWarnings(config, process.env), log, toStandardError);
   log.info({ event: 'api_ready', url: api.url });
   await untilStopped(stopInOrder(api, metrics), STOP_MARGIN_MS);
 }
@@ -26,10 +29,15 @@ export async function runWorker({ lanes }: { lanes?: string }): Promise<void> {
   const { startWorker } = await import('../worker/start-worker.js');
   const metrics = await startMetrics(config, log);
   const worker = await startWorker(config, log, metrics?.registry).catch(explainUnreachable(config));
+  // A start that fails has one thing to say.
+  sayWarnings(startWarnings(config, process.env), log, toStandardError);
   log.info({ event: 'worker_ready' });
   const limitMs = config.POSTHORN_SHUTDOWN_GRACE + STOP_MARGIN_MS;
   await untilStopped(stopInOrder(worker, metrics), limitMs, worker.ended);
 }
+
+/** Standard output is the log's. */
+const toStandardError = (line: string) => console.error(`posthorn: ${line}`);
 
 type Stoppable = { stop(): Promise<void> };
 

@@ -7,14 +7,15 @@ import { type RunningApi, startApi } from '../api/start-api';
 import { type Config, readConfig } from '../config';
 import { generateApiKey } from '../db/api-keys';
 import { migrateToLatest } from '../db/migrate';
-import { defaultDataDir, makeFolder, temporaryDataDir } from '../embedded/folders';
+import { closeDataFolder, defaultDataDir, temporaryDataDir } from '../embedded/folders';
 import { assertPortFree } from '../embedded/ports';
 import { startPostgres } from '../embedded/postgres';
-import { startTemporal } from '../embedded/temporal';
-import { createLog, logFile } from '../log';
+import { startWatchedTemporal, type WatchSettings } from '../embedded/watched-temporal';
+import { createLog, type Log, logFile } from '../log';
 import { startMetrics } from '../metrics/start-metrics';
 import { startWorker } from '../worker/start-worker';
 import { explainUnreachable } from './explain';
+import { sayWarnings, startWarnings } from './start-warnings';
 
 export type StackOptions = {
   dataDir?: string | undefined;
@@ -54,7 +55,13 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   if (given.POSTHORN_PORT > 0) await assertPortFree(given.POSTHORN_PORT, 'The API', 'POSTHORN_PORT');
   if (given.POSTHORN_ADMIN_PORT) await assertPortFree(given.POSTHORN_ADMIN_PORT, 'the metrics', 'POSTHORN_ADMIN_PORT');
   const dataDir = options.dataDir ?? (options.ephemeral ? temporaryDataDir() : defaultDataDir());
-  makeFolder(dataDir);
+  if (!closeDataFolder(dataDir)) {
+    say(
+      `${dataDir} holds other things as well, and is left as open as it is: it holds keys, so give it to nobody else.`,
+    );
+  }
+  const log = createLog(given.POSTHORN_LOG_LEVEL, logFile(path.join(dataDir, 'posthorn.log')));
+  sayWarnings(startWarnings(given, process.env), log, say);
   const keys = readKeys(path.join(dataDir, 'dev-keys.json'));
   const stops: (() => Promise<unknown>)[] = [];
   if (options.ephemeral && !options.dataDir) stops.push(() => rm(dataDir, { recursive: true, force: true }));
@@ -62,7 +69,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     for (const step of stops.splice(0).reverse()) await step().catch((error: Error) => say(`  ${error.message}`));
   };
   try {
-    const servers = await startServers(given, dataDir, options, stops);
+    const servers = await startServers(given, dataDir, options, stops, log);
     const config = readConfig({
       POSTHORN_ALLOW_HTTP: 'true',
       POSTHORN_ALLOWED_CIDRS: '127.0.0.0/8,::1/128',
@@ -75,7 +82,6 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     });
     say('Migrating the database');
     await migrateToLatest(servers.DATABASE_URL).catch(explainUnreachable(config));
-    const log = createLog(config.POSTHORN_LOG_LEVEL, logFile(path.join(dataDir, 'posthorn.log')));
     say('Starting worker and API');
     // Both roles are in this process: they share its metrics and their port.
     const metrics = await startMetrics(config, log);
@@ -108,6 +114,7 @@ async function startServers(
   dataDir: string,
   options: StackOptions,
   stops: (() => Promise<unknown>)[],
+  log: Log,
 ): Promise<{ DATABASE_URL: string; TEMPORAL_ADDRESS: string; TEMPORAL_UI_URL?: string }> {
   const { say, ephemeral } = options;
   let databaseUrl = given.DATABASE_URL;
@@ -123,18 +130,42 @@ async function startServers(
   }
   if (given.TEMPORAL_ADDRESS) return { DATABASE_URL: databaseUrl, TEMPORAL_ADDRESS: given.TEMPORAL_ADDRESS };
   say('Starting embedded Temporal');
-  const temporal = await startTemporal({
-    ...(!ephemeral && { dbFile: path.join(dataDir, 'temporal.db') }),
-    ...(options.temporalPort && { port: options.temporalPort }),
-    uiPort: options.temporalUiPort ?? 'off',
-    namespace: given.TEMPORAL_NAMESPACE,
-    onProgress: say,
-  });
+  const temporal = await startWatchedTemporal(
+    {
+      ...(!ephemeral && { dbFile: path.join(dataDir, 'temporal.db') }),
+      ...(options.temporalPort && { port: options.temporalPort }),
+      uiPort: options.temporalUiPort ?? 'off',
+      namespace: given.TEMPORAL_NAMESPACE,
+      onProgress: say,
+    },
+    sayRestarts(log, say),
+  );
   stops.push(temporal.stop);
   return {
     DATABASE_URL: databaseUrl,
     TEMPORAL_ADDRESS: temporal.address,
+    ...NO_CLUSTER,
     ...(temporal.uiUrl && { TEMPORAL_UI_URL: temporal.uiUrl }),
+  };
+}
+
+/** The embedded server has no TLS and asks for no key: what the shell holds for a cluster is not meant for it. */
+const NO_CLUSTER = { TEMPORAL_TLS: '', TEMPORAL_TLS_CERT_FILE: '', TEMPORAL_TLS_KEY_FILE: '', TEMPORAL_API_KEY: '' };
+
+function sayRestarts(log: Log, say: (line: string) => void): WatchSettings {
+  return {
+    onRestart(why) {
+      log.warn({ event: 'temporal_restarting', err: why });
+      say(`Restarting the embedded Temporal: ${why}`);
+    },
+    onRestarted() {
+      log.info({ event: 'temporal_restarted' });
+      say('The embedded Temporal works again');
+    },
+    onNotRestarted(why) {
+      log.warn({ event: 'temporal_not_restarted', err: why });
+      say(`The embedded Temporal could not be restarted, and is tried again: ${why}`);
+    },
   };
 }
 

@@ -2,13 +2,12 @@ import type { Queryable } from '../db/database';
 import { createTenant } from '../db/manage-keys';
 import { findTenant, listTenants, type Tenant } from '../db/tenants';
 import { parsePublicId, toPublicId } from '../domain/ids';
+import { escapeName, requireName } from '../domain/shown-names';
 import { CLI_ACTOR, eachRow, withDatabase } from './with-database';
-
-const MAX_NAME = 100;
 
 /** `posthorn tenants create <name>`: prints the id. */
 export async function runCreateTenant(name: string): Promise<void> {
-  if (name.length < 1 || name.length > MAX_NAME) throw new Error(`A tenant's name has 1 to ${MAX_NAME} characters.`);
+  requireName(name, "A tenant's name");
   await withDatabase(async (db) => {
     const tenant = await createTenant(db, name, CLI_ACTOR);
     if (!tenant) throw new Error('There is a tenant with this name already.');
@@ -20,7 +19,9 @@ export async function runCreateTenant(name: string): Promise<void> {
 export async function runListTenants(): Promise<void> {
   await withDatabase(async (db) => {
     for await (const tenant of eachRow((limit, beforeId) => listTenants(db, limit, beforeId))) {
-      console.log([toPublicId('tenant', tenant.id), tenant.createdAt.toISOString(), tenant.name].join('\t'));
+      console.log(
+        [toPublicId('tenant', tenant.id), tenant.createdAt.toISOString(), escapeName(tenant.name)].join('\t'),
+      );
     }
   });
 }

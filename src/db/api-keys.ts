@@ -10,6 +10,8 @@ export type ApiKey =
   | { kind: 'tenant'; id: string; tenantId: string; scopes: readonly Scope[] }
   | { kind: 'admin'; id: string };
 
+type Row = Selectable<Tables['api_keys']>;
+
 /** Keys carry 256 random bits, so that a plain SHA-256 at rest is enough: there is nothing to guess. */
 export function generateApiKey(environment: string): string {
   return `ph_${environment}_${randomBytes(32).toString('base64url')}`;
@@ -19,19 +21,30 @@ export function hashApiKey(key: string): Buffer {
   return createHash('sha256').update(key).digest();
 }
 
-/** The key with this hash, unless it is revoked or past its time. */
-export async function findApiKey(db: Queryable, hash: Buffer): Promise<ApiKey | undefined> {
-  const row = await db
+/** A key that is good at this moment, and for how much longer by the clock of the database; Infinity: for ever. */
+export type FoundKey = { key: ApiKey; expiresInMs: number };
+
+/** The keys with these hashes, by hash in base64, without those that are revoked or past their time. */
+export async function findApiKeys(db: Queryable, hashes: readonly Buffer[]): Promise<Map<string, FoundKey>> {
+  const rows = await db
     .selectFrom('api_keys')
-    .select(['id', 'kind', 'tenant_id', 'scopes'])
-    .where('key_hash', '=', hash)
+    .select(['id', 'kind', 'tenant_id', 'scopes', 'key_hash'])
+    .select(sql<number | null>`extract(epoch from expires_at - clock_timestamp())::float8 * 1000`.as('expires_in_ms'))
+    .where('key_hash', 'in', hashes)
     .where('revoked_at', 'is', null)
-    .where((eb) => eb.or([eb('expires_at', 'is', null), eb('expires_at', '>', sql<Date>`now()`)]))
-    .executeTakeFirst();
-  if (!row) return undefined;
-  if (row.kind === 'admin') return { kind: 'admin', id: row.id };
+    .where((eb) => eb.or([eb('expires_at', 'is', null), eb('expires_at', '>', sql<Date>`clock_timestamp()`)]))
+    .execute();
+  return new Map(
+    rows.map(({ key_hash, expires_in_ms, ...row }) => [
+      key_hash.toString('base64'),
+      { key: toKey(row), expiresInMs: expires_in_ms ?? Number.POSITIVE_INFINITY },
+    ]),
+  );
+}
+
+function toKey({ id, kind, tenant_id, scopes }: Pick<Row, 'id' | 'kind' | 'tenant_id' | 'scopes'>): ApiKey {
   // The table's check: a key of this kind has its tenant.
-  return { kind: 'tenant', id: row.id, tenantId: row.tenant_id!, scopes: row.scopes };
+  return kind === 'admin' ? { kind, id } : { kind, id, tenantId: tenant_id!, scopes };
 }
 
 /** What is known of a key besides its hash. */
@@ -144,7 +157,7 @@ export async function ensureTenantKey(db: Kysely<Tables>, name: string, key: str
   });
 }
 
-function toRecord(row: Selectable<Tables['api_keys']>): ApiKeyRecord {
+function toRecord(row: Row): ApiKeyRecord {
   return {
     id: row.id,
     kind: row.kind,

@@ -1,20 +1,33 @@
-import type { Kysely } from 'kysely';
+import { type Kysely, sql } from 'kysely';
+import { type Found, type Part, upTo } from './scan';
 import type { Tables } from './tables';
 
-/** A delivery has few attempts; one replayed by hand again and again shows its newest. */
-const MAX_ATTEMPTS_SHOWN = 100;
+/** The attempts of one delivery, newest first. */
+export async function listAttempts(
+  db: Kysely<Tables>,
+  tenantId: string,
+  deliveryId: string,
+  { limit, beforeId }: Part,
+): Promise<Found<Attempt>> {
+  const query = selectAttempts(db, tenantId, deliveryId);
+  const before = beforeId
+    ? query.where(
+        'number',
+        '<',
+        sql<number>`(
+        select number from attempts where delivery_id = ${deliveryId} and tenant_id = ${tenantId} and id = ${beforeId})`,
+      )
+    : query;
+  return upTo(limit, await before.limit(limit + 1).execute());
+}
 
-/** The attempts of one delivery, oldest first (the newest {@link MAX_ATTEMPTS_SHOWN}). */
-export async function listAttempts(db: Kysely<Tables>, tenantId: string, deliveryId: string) {
-  const rows = await db
+function selectAttempts(db: Kysely<Tables>, tenantId: string, deliveryId: string) {
+  return db
     .selectFrom('attempts')
     .selectAll()
     .where('delivery_id', '=', deliveryId)
     .where('tenant_id', '=', tenantId)
-    .orderBy('number', 'desc')
-    .limit(MAX_ATTEMPTS_SHOWN)
-    .execute();
-  return rows.reverse();
+    .orderBy('number', 'desc');
 }
 
-export type Attempt = Awaited<ReturnType<typeof listAttempts>>[number];
+export type Attempt = Awaited<ReturnType<ReturnType<typeof selectAttempts>['execute']>>[number];

@@ -1,5 +1,6 @@
 import { type Kysely, type Selectable, sql } from 'kysely';
 import { newUuid, uuidFloor } from '../domain/ids';
+import { type Found, type Part, scanIds, upTo } from './scan';
 import type { Tables } from './tables';
 
 /** One line of who did what. Never put secrets, bodies or header values into `details`. */
@@ -27,11 +28,9 @@ export async function writeAudit(db: Kysely<Tables>, entry: AuditEntry): Promise
     .execute();
 }
 
-export type AuditFilter = {
+export type AuditFilter = Part & {
   since: Date;
   until: Date;
-  limit: number;
-  beforeId?: string | undefined;
   action?: string | undefined;
   target?: string | undefined;
   actor?: string | undefined;
@@ -40,19 +39,28 @@ export type AuditFilter = {
 export type AuditLine = Omit<Selectable<Tables['audit_log']>, 'tenant_id'>;
 
 /** A tenant's lines, newest first. `since` is inside the window, `until` is not. */
-export async function listAudit(db: Kysely<Tables>, tenantId: string, filter: AuditFilter): Promise<AuditLine[]> {
-  let query = db
+export async function listAudit(db: Kysely<Tables>, tenantId: string, filter: AuditFilter): Promise<Found<AuditLine>> {
+  const { limit, beforeId } = filter;
+  const from = uuidFloor(filter.since.getTime());
+  const to = uuidFloor(filter.until.getTime());
+  const query = db
     .selectFrom('audit_log')
     .select(['id', 'actor', 'action', 'target', 'details', 'created_at'])
     .where('tenant_id', '=', tenantId)
-    .where('id', '>=', sql<string>`${uuidFloor(filter.since.getTime())}::uuid`)
-    .where('id', '<', sql<string>`${uuidFloor(filter.until.getTime())}::uuid`)
-    .orderBy('id', 'desc')
-    .limit(filter.limit);
-  if (filter.beforeId) query = query.where('id', '<', filter.beforeId);
-  for (const column of ['action', 'target', 'actor'] as const) {
-    const wanted = filter[column];
-    if (wanted !== undefined) query = query.where(column, '=', wanted);
+    .orderBy('id', 'desc');
+  const wanted = (['action', 'target', 'actor'] as const).flatMap((column) =>
+    filter[column] === undefined ? [] : sql`d.${sql.ref(column)} = ${filter[column]}`,
+  );
+  if (wanted.length === 0) {
+    const before = beforeId ? query.where('id', '<', beforeId) : query;
+    const rows = before.where('id', '>=', from).where('id', '<', to);
+    return upTo(limit, await rows.limit(limit + 1).execute());
   }
-  return query.execute();
+  const before = beforeId ? sql`and d.id < ${beforeId}` : sql``;
+  const rows = sql`
+    select d.id, d.action, d.target, d.actor from audit_log d
+    where d.tenant_id = ${tenantId} and d.id >= ${from} and d.id < ${to} ${before}`;
+  const { ids, next } = await scanIds(db, { rows, matches: sql.join(wanted, sql` and `) }, limit);
+  if (ids.length === 0) return { rows: [], next };
+  return { rows: await query.where('id', 'in', ids).execute(), next };
 }

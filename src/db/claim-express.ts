@@ -3,7 +3,7 @@ import type { Trigger } from '../domain/delivery';
 import type { Claim } from './claim';
 import { type LaneRow, progress } from './claim-cursors';
 import { CLAIM_LANES, CLAIM_ROWS, type ClaimRequest, claimValues, NO_LANE } from './claim-rows';
-import { type AttemptFacts, bodyOf, sealedSecretsOf, type WebhookFacts } from './load-attempt';
+import { type AttemptFacts, bodyOf, remainingMs, sealedSecretsOf, type WebhookFacts } from './load-attempt';
 
 /** A claimed delivery with all that its attempt needs, as it stood when it was claimed. */
 export type ExpressDelivery = Pick<AttemptFacts, 'tenantId' | 'eventId' | 'eventType' | 'body'> & {
@@ -33,7 +33,7 @@ const CLAIM_EXPRESS = {
   name: 'claim-express',
   text: `${CLAIM_ROWS}
 select c.delivery_id, c.tenant_id, c.webhook_id, c.event_id, c.event_type, c.seq, c.attempt, c.step, c.trigger,
-  c.cancel_asked, greatest(0, extract(epoch from c.next_attempt_at - now()) * 1000)::float8 remaining_ms,
+  c.cancel_asked, ${remainingMs('c')} remaining_ms,
   greatest(0, extract(epoch from now() - c.cycle_started_at) * 1000)::float8 elapsed_ms,
   d.minimal, e.key_fields, e.body, null::json webhook,
   ${NO_LANE}

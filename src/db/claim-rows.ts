@@ -3,7 +3,7 @@ import { LANES } from '../domain/lanes';
 import type { TenantRoom } from '../domain/tenant-slots';
 import { FIRST_CURSOR, type Turn } from './claim-cursors';
 import { ARRIVAL_TIME, BREAKER_IS_OPEN, LONGEST_LEASE, SLOT_IS_TAKEN } from './gates';
-import { LIVE_HOLDERS } from './lease-holders';
+import { isDead, LIVE_HOLDERS } from './lease-holders';
 
 export type ClaimRequest = Turn & {
   /** Rows this process may hold of one webhook, at most; the webhook's own caps count as well. */
@@ -35,7 +35,7 @@ const ROWS_OF_TENANT = `
       where not timed and lane = o.lane and tenant_id = t.tenant_id and webhook_id = o.webhook_id
         and case when posting is null
           then lease_until < now() or lease_until > now() + interval '${LONGEST_LEASE}'
-          else holder <> all((select ids from live)::int[]) end
+          else ${isDead('holder')} end
       order by seq limit o.k for update skip locked) r
     where not o.ordered or r.seq = o.head`;
 
@@ -60,15 +60,14 @@ const ROWS_OF_TENANT = `
  * was started and has not begun its attempt is left alone for the time of its lease. The express lane may send what it
  * takes at any moment, so its claim says which attempt (`posting`); a workflow's attempt says so when it begins.
  *
- * It does not wait for the disk (`synchronous_commit` for this transaction only): what a crash of the server may take
- * with it are leases of the last moment, whose deliveries are then claimed again.
+ * It waits for the disk: a claim that a crash of the server took with it would let another worker send what this one has
+ * under way.
  */
 export const CLAIM_ROWS = `
-with recursive hurry as materialized (select set_config('synchronous_commit', 'off', true)),
-${LIVE_HOLDERS},
+with recursive ${LIVE_HOLDERS},
 tenants(lane, start, tenant_id, webhook_id, n, wrapped) as (
   select s.lane, s.start, s.start, null::uuid, 0, s.start = '${FIRST_CURSOR}'
-  from hurry, unnest($1::smallint[], $2::uuid[]) s(lane, start)
+  from unnest($1::smallint[], $2::uuid[]) s(lane, start)
   union all
   select t.lane, t.start, o.tenant_id, o.webhook_id, t.n + 1, o.wrapped
   from tenants t cross join lateral (
@@ -170,7 +169,8 @@ gate as (
   returning g.webhook_id, g.tat),
 claimed as (
   update delivery_queue q set lease_until = now() + $8::int * interval '1 ms', express = $11::boolean,
-    holder = $12::int, posting = case when $11::boolean then q.attempt + 1 end
+    holder = $12::int, posting = case when $11::boolean then q.attempt + 1 end,
+    posted_beat = (select beats from lease_holders where id = $12::int)
   where q.delivery_id = any(array(select delivery_id from picked))
   returning q.*)`;
 

@@ -2,10 +2,11 @@ import { type Kysely, sql } from 'kysely';
 import type { EndState, Trigger } from '../domain/delivery';
 import { uuidFloor, uuidTimeMs } from '../domain/ids';
 import { LANES } from '../domain/lanes';
-import { CLAIM_FRESH_MS, LEASE_MS } from '../domain/limits';
+import { CLAIM_FRESH_MS } from '../domain/limits';
+import { BEAT_EVERY_MS } from '../domain/liveness';
 import type { QueuedDelivery } from './claim';
 import { ARRIVAL_TIME, SLOT_IS_TAKEN } from './gates';
-import { IN_FLIGHT, LIVE_HOLDERS } from './lease-holders';
+import { IN_FLIGHT, isDead, LIVE_HOLDERS } from './lease-holders';
 import type { Tables } from './tables';
 
 /**
@@ -20,6 +21,9 @@ import type { Tables } from './tables';
 
 type Db = Kysely<Tables>;
 
+/** An attempt that someone holds, by its key. */
+export type Held = { deliveryId: string; number: number };
+
 /** In an update of a queue row: nobody holds it. */
 const LET_GO = sql`holder = null, posting = null`;
 
@@ -27,12 +31,17 @@ const LET_GO = sql`holder = null, posting = null`;
  * Gives a delivery back to the queue behind its shut gate, keeping its attempt count and who asked for the attempt; for
  * whom holds it.
  */
-export async function requeueDelivery(db: Db, deliveryId: string, trigger: Trigger, holder: number): Promise<void> {
+export async function requeueDelivery(
+  db: Db,
+  { deliveryId, number }: Held,
+  trigger: Trigger,
+  holder: number,
+): Promise<void> {
   await sql`
     with q as (
       update delivery_queue set timed = false, lease_until = 'epoch', next_attempt_at = null, trigger = ${trigger},
         ${LET_GO}
-      where delivery_id = ${deliveryId} and holder = ${holder} returning webhook_id)
+      where delivery_id = ${deliveryId} and holder = ${holder} and posting = ${number} returning webhook_id)
     update webhook_gates g set slot_delivery_id = null, slot_until = 'epoch'
     from q where g.webhook_id = q.webhook_id and g.slot_delivery_id = ${deliveryId}`.execute(db);
 }
@@ -64,10 +73,10 @@ export async function takeTurn(db: Db, deliveryId: string, webhookId: string, le
 }
 
 /** Lets go of an attempt that was fenced and not made. */
-export async function unfence(db: Db, deliveryId: string, holder: number): Promise<void> {
+export async function unfence(db: Db, { deliveryId, number }: Held, holder: number): Promise<void> {
   await sql`
     update delivery_queue set ${LET_GO}, lease_until = 'epoch'
-    where delivery_id = ${deliveryId} and holder = ${holder}`.execute(db);
+    where delivery_id = ${deliveryId} and holder = ${holder} and posting = ${number}`.execute(db);
 }
 
 /** Gives a claimed row back whose workflow could not be started, and with it the slot of an ordered webhook. */
@@ -84,24 +93,28 @@ export async function releaseLease(db: Db, deliveryId: string, holder: number): 
 /**
  * Gives rows back that the express lane has claimed under this id and not begun with; nobody takes them for `waitMs`.
  */
-export async function releaseExpress(
-  db: Db,
-  deliveryIds: readonly string[],
-  holder: number,
-  waitMs = 0,
-): Promise<void> {
+export async function releaseExpress(db: Db, held: readonly Held[], holder: number, waitMs = 0): Promise<void> {
+  const ids = held.map(({ deliveryId }) => deliveryId);
+  const numbers = held.map(({ number }) => number);
   const leaseUntil = waitMs > 0 ? sql`now() + ${waitMs}::int * interval '1 ms'` : sql`'epoch'`;
   await sql`
     with q as (
       update delivery_queue set lease_until = ${leaseUntil}, express = false, ${LET_GO}
       where delivery_id = any(array(
-        select delivery_id from delivery_queue
-        where delivery_id = any(${deliveryIds}::uuid[]) and express and holder = ${holder}
-        order by delivery_id for update))
+        select q.delivery_id from delivery_queue q
+        join unnest(${ids}::uuid[], ${numbers}::int[]) h(delivery_id, number) using (delivery_id)
+        where q.express and q.holder = ${holder} and q.posting = h.number
+        order by q.delivery_id for update of q))
       returning delivery_id, webhook_id)
     update webhook_gates g set slot_delivery_id = null, slot_until = 'epoch'
     from q where g.webhook_id = q.webhook_id and g.slot_delivery_id = q.delivery_id`.execute(db);
 }
+
+/**
+ * After so many beats of its holder since it was claimed or loaded, a POST has begun if it ever will: time that no clock
+ * tells, so that none can be set.
+ */
+const BEGUN_AFTER_BEATS = CLAIM_FRESH_MS / BEAT_EVERY_MS + 1;
 
 /**
  * What became of a wish to cancel: met, or noted in the row for the attempt that is in flight. Where that was claimed or
@@ -114,42 +127,40 @@ export type Cancelled = { state: 'cancelled' } | { state: 'asked'; beginsWithinM
  * flight the row keeps the wish, and the record of that attempt meets it. Undefined where the delivery had ended.
  */
 export async function cancelDelivery(db: Db, deliveryId: string): Promise<Cancelled | undefined> {
-  const { rows } = await sql<{ in_flight: boolean; begins_within_ms: number }>`
+  const { rows } = await sql<{ in_flight: boolean; begun: boolean }>`
     with q as materialized (
       select q.delivery_id, q.webhook_id, q.attempt, ${sql.raw(IN_FLIGHT)} as in_flight,
-        extract(epoch from q.lease_until - now())::float8 * 1000 - ${LEASE_MS - CLAIM_FRESH_MS}::int as begins_within_ms
+        coalesce((select h.beats - q.posted_beat > ${BEGUN_AFTER_BEATS}::int from lease_holders h where h.id = q.holder), false)
+          as begun
       from delivery_queue q where q.delivery_id = ${deliveryId} for update of q),
     asked as (
       update delivery_queue set cancel_asked = true
       where delivery_id = any(array(select delivery_id from q where in_flight))),
     ${endAsCancelled('(select * from q where not in_flight)')}
-    select in_flight, begins_within_ms from q`.execute(db);
+    select in_flight, begun from q`.execute(db);
   const row = rows[0];
   if (!row) return undefined;
   if (!row.in_flight) return { state: 'cancelled' };
-  // A clock that was set makes it longer or shorter, but never longer than this.
-  return { state: 'asked', beginsWithinMs: Math.min(Math.max(row.begins_within_ms, 0), CLAIM_FRESH_MS) };
+  return { state: 'asked', beginsWithinMs: row.begun ? 0 : CLAIM_FRESH_MS };
 }
 
 /**
  * Ends a delivery whose webhook was deleted, or that was to be cancelled (`asked`) and is in flight at nobody but `holder`.
- * True where it was ended now.
  */
 export async function endCancelled(
   db: Db,
   deliveryId: string,
   because: 'deleted' | 'asked',
   holder: number | null = null,
-): Promise<boolean> {
+): Promise<void> {
   const idle = sql`(q.holder = ${holder}::int or not ${sql.raw(IN_FLIGHT)})`;
   const asked = because === 'asked' ? sql`and q.cancel_asked and ${idle}` : sql``;
-  const { rows } = await sql`
+  await sql`
     with q as materialized (
       select q.delivery_id, q.webhook_id, q.attempt from delivery_queue q
       where q.delivery_id = ${deliveryId} ${asked} for update of q),
     ${endAsCancelled('q')}
     select from q`.execute(db);
-  return rows.length > 0;
 }
 
 /**
@@ -161,7 +172,7 @@ export async function sweepCancelled(db: Db, limit: number): Promise<number> {
     with ${sql.raw(LIVE_HOLDERS)},
     q as materialized (
       select delivery_id, webhook_id, attempt from delivery_queue
-      where cancel_asked and (posting is null or holder <> all((select ids from live)::int[]))
+      where cancel_asked and (posting is null or ${sql.raw(isDead('holder'))})
       order by delivery_id limit ${limit}::int for update skip locked),
     ${endAsCancelled('q')}
     select from q`.execute(db);
@@ -254,7 +265,7 @@ export async function takeOverdue(db: Db, overdueMs: number, limit: number) {
       select delivery_id from delivery_queue
       where timed and next_attempt_at < now() - ${Math.min(overdueMs, LEFT_BY_EXPRESS_MS)}::int * interval '1 ms'
         and (express or next_attempt_at < now() - ${overdueMs}::int * interval '1 ms')
-        and (posting is null or holder <> all((select ids from live)::int[]))
+        and (posting is null or ${sql.raw(isDead('holder'))})
       order by next_attempt_at limit ${limit}::int for update skip locked)
     update delivery_queue q set next_attempt_at = now()
     from webhooks w

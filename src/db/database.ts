@@ -1,5 +1,7 @@
-import { Kysely, PostgresDialect, type Transaction } from 'kysely';
-import { DatabaseError, Pool, types } from 'pg';
+import { Kysely, type Transaction } from 'kysely';
+import { type Pool, types } from 'pg';
+import { openPool } from './guarded-pool';
+import { GuardedDialect } from './kysely-driver';
 import type { Tables } from './tables';
 
 /** A transaction, and what takes either that or the whole database. */
@@ -39,9 +41,6 @@ const OFF_FOR_QUEUE = ['hashjoin', 'mergejoin', 'seqscan', 'bitmapscan'];
 // bigint columns here are sequences and counts far below 2^53.
 types.setTypeParser(types.builtins.INT8, Number);
 
-/** Postgres has answered with an error: nothing of the statement was done, and another one may fare better. */
-export const wasRefused = (error: unknown): boolean => error instanceof DatabaseError;
-
 /** Opens a pool; nothing connects before the first query. */
 export function openDatabase(options: DatabaseOptions): Database {
   const settings = [
@@ -50,7 +49,7 @@ export function openDatabase(options: DatabaseOptions): Database {
       ? [...OFF_FOR_QUEUE.map((way) => `-c enable_${way}=off`), '-c plan_cache_mode=force_generic_plan']
       : []),
   ];
-  const pool = new Pool({
+  const pool = openPool({
     connectionString: options.url,
     max: options.poolSize,
     application_name: options.applicationName,
@@ -64,9 +63,6 @@ export function openDatabase(options: DatabaseOptions): Database {
     options: settings.join(' '),
   });
   pool.on('error', (error) => options.onError?.(error));
-  // The pool hears idle connections only; the loss of one that kysely holds would end the process. Its statement fails.
-  pool.on('connect', (client) => client.on('error', () => undefined));
-  const kysely = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
-  // Not kysely.destroy(): that leaves the pool open, and the process with it, where kysely was never used.
+  const kysely = new Kysely<Tables>({ dialect: new GuardedDialect(pool) });
   return { pool, kysely, close: () => pool.end() };
 }

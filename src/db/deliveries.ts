@@ -1,10 +1,11 @@
 import { type Kysely, sql } from 'kysely';
-import { type DeliveryState, type EndState, type HeldBecause, visibleState } from '../domain/delivery';
+import { type DeliveryState, END_STATES, type EndState, type HeldBecause, visibleState } from '../domain/delivery';
 import type { DeliveryLane } from '../domain/first-attempt';
 import { uuidFloor } from '../domain/ids';
 import { sameTimeBounds } from './control';
 import { ARRIVAL_TIME, BREAKER_IS_OPEN, SLOT_IS_TAKEN } from './gates';
 import { IN_FLIGHT } from './lease-holders';
+import { type Found, type Part, scanIds, upTo } from './scan';
 import type { Tables } from './tables';
 
 type Db = Kysely<Tables>;
@@ -31,16 +32,13 @@ export type Delivery = {
   cancelAsked: boolean;
 };
 
-export type DeliveryFilter = {
+export type DeliveryFilter = Part & {
   state?: DeliveryState;
   webhookId?: string;
   eventId?: string;
   eventType?: string;
   since: Date;
   until: Date;
-  /** The last id of the page before. */
-  beforeId?: string;
-  limit: number;
 };
 
 export async function findDelivery(db: Db, tenantId: string, id: string): Promise<Delivery | undefined> {
@@ -48,22 +46,82 @@ export async function findDelivery(db: Db, tenantId: string, id: string): Promis
   return row && toDelivery(row);
 }
 
-/** Newest first, by keyset within the time window. The state filter is the state that people see. */
-export async function listDeliveries(db: Db, tenantId: string, filter: DeliveryFilter): Promise<Delivery[]> {
+/**
+ * Newest first, by keyset within the time window. The state filter is the state that people see. What no index serves
+ * is looked for among so many deliveries at most: see {@link scanIds}.
+ */
+export async function listDeliveries(db: Db, tenantId: string, filter: DeliveryFilter): Promise<Found<Delivery>> {
+  const { limit, webhookId, eventId, state } = filter;
+  // Else the index of webhooks would lead through another tenant's deliveries.
+  if (webhookId && !(await isOwnWebhook(db, tenantId, webhookId))) return { rows: [], next: undefined };
+  if (!eventId && (state || filter.eventType)) return scanDeliveries(db, tenantId, filter);
   let query = selectDeliveries(db, tenantId)
     .where('d.id', '>=', uuidFloor(filter.since.getTime()))
     .where('d.id', '<', uuidFloor(filter.until.getTime()))
     .orderBy('d.id', 'desc')
-    .limit(filter.limit);
+    .limit(limit + 1);
   if (filter.beforeId) query = query.where('d.id', '<', filter.beforeId);
-  if (filter.webhookId) query = query.where('d.webhook_id', '=', filter.webhookId);
-  if (filter.eventType) query = query.where('d.event_type', '=', filter.eventType);
-  if (filter.eventId) {
-    const { from, to } = sameTimeBounds(filter.eventId);
-    query = query.where('d.event_id', '=', filter.eventId).where('d.id', '>=', from).where('d.id', '<', to);
+  if (webhookId) query = query.where('d.webhook_id', '=', webhookId);
+  if (eventId) {
+    // An event has few deliveries, and they are within a millisecond: whatever is asked of them is read from them.
+    const { from, to } = sameTimeBounds(eventId);
+    query = query.where('d.event_id', '=', eventId).where('d.id', '>=', from).where('d.id', '<', to);
+    if (filter.eventType) query = query.where('d.event_type', '=', filter.eventType);
+    if (state) query = query.where(stateIs(state));
   }
-  if (filter.state) query = query.where(stateIs(filter.state));
-  return (await query.execute()).map(toDelivery);
+  const { rows, next } = upTo(limit, await query.execute());
+  return { rows: rows.map(toDelivery), next };
+}
+
+async function scanDeliveries(db: Db, tenantId: string, filter: DeliveryFilter): Promise<Found<Delivery>> {
+  const { webhookId, state, eventType, beforeId, limit } = filter;
+  // Failures have an index of their own, by tenant.
+  const owner =
+    state === 'failed'
+      ? sql`d.tenant_id = ${tenantId} and d.failed_because is not null`
+      : webhookId
+        ? sql`d.webhook_id = ${webhookId}`
+        : sql`d.tenant_id = ${tenantId}`;
+  const before = beforeId ? sql`and d.id < ${beforeId}` : sql``;
+  const rows = sql`
+    select d.id, d.state, d.webhook_id, d.event_type from deliveries d
+    where ${owner} and d.id >= ${uuidFloor(filter.since.getTime())}
+      and d.id < ${uuidFloor(filter.until.getTime())} ${before}`;
+  const wanted = [
+    ...(state ? [stateIs(state)] : []),
+    ...(eventType ? [sql`d.event_type = ${eventType}`] : []),
+    ...(webhookId ? [sql`d.webhook_id = ${webhookId}`] : []),
+  ];
+  const isLive = state && !END_STATES.some((end) => end === state);
+  const { ids, next } = await scanIds(
+    db,
+    {
+      rows,
+      matches: sql.join(wanted, sql` and `),
+      ...(isLive && { joins: LIVE }),
+    },
+    limit,
+  );
+  if (ids.length === 0) return { rows: [], next };
+  const found = await selectDeliveries(db, tenantId)
+    .where('d.id', 'in', ids)
+    .where('d.id', '>=', ids.at(-1)!)
+    .where('d.id', '<=', ids[0]!)
+    .orderBy('d.id', 'desc')
+    .execute();
+  // One may have moved on between the two statements.
+  return { rows: found.map(toDelivery).filter((delivery) => !state || delivery.state === state), next };
+}
+
+/** `offset 0`: row by row through the keys. Joined as a whole, the queue would be read to its end. */
+const LIVE = sql`
+  left join lateral (select * from delivery_queue q where q.delivery_id = d.id and d.state = 'pending' offset 0) q on true
+  left join lateral (select * from webhook_gates g where g.webhook_id = d.webhook_id and d.state = 'pending' offset 0) g
+    on true`;
+
+async function isOwnWebhook(db: Db, tenantId: string, id: string): Promise<boolean> {
+  const query = db.selectFrom('webhooks').select('id').where('id', '=', id).where('tenant_id', '=', tenantId);
+  return (await query.executeTakeFirst()) !== undefined;
 }
 
 /** The POST of an attempt is under way, or may begin at any moment. */

@@ -98,12 +98,34 @@ export async function listVersions(db: Db, tenantId: string, name: string): Prom
   }));
 }
 
-/** Holds off others who add versions to this type until the transaction ends. Undefined: there is no such type. */
-export async function countVersions(tx: Db, tenantId: string, name: string): Promise<number | undefined> {
-  const { rows } = await sql<{ count: number }>`
-    select (select count(*) from event_type_versions v where v.tenant_id = t.tenant_id and v.name = t.name)::int as count
-    from event_types t where t.tenant_id = ${tenantId} and t.name = ${name} for no key update of t`.execute(tx);
-  return rows[0]?.count;
+/**
+ * Holds off others who add versions to this type until the transaction ends. `bytes` of schemas and examples together.
+ * Undefined: there is no such type.
+ */
+export async function measureVersions(
+  tx: Db,
+  tenantId: string,
+  name: string,
+): Promise<{ count: number; bytes: number } | undefined> {
+  const { rows } = await sql<{ count: number; bytes: number }>`
+    select v.* from event_types t cross join lateral (
+      select count(*)::int as count,
+        coalesce(sum(coalesce(octet_length(schema::text), 0) + coalesce(octet_length(example::text), 0)), 0)::int as bytes
+      from event_type_versions v where v.tenant_id = t.tenant_id and v.name = t.name) v
+    where t.tenant_id = ${tenantId} and t.name = ${name} for no key update of t`.execute(tx);
+  return rows[0];
+}
+
+/**
+ * How many bytes of JSON the tenant's schemas and examples are. Holds off others who add to them until the transaction
+ * ends.
+ */
+export async function bytesOfVersions(tx: Db, tenantId: string): Promise<number> {
+  await sql`select from tenants where id = ${tenantId} for no key update`.execute(tx);
+  const { rows } = await sql<{ bytes: string }>`
+    select coalesce(sum(octet_length(schema::text)), 0) + coalesce(sum(octet_length(example::text)), 0) as bytes
+    from event_type_versions where tenant_id = ${tenantId}`.execute(tx);
+  return Number(rows[0]!.bytes);
 }
 
 /** False where the type has this version: a version never changes. */

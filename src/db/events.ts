@@ -1,5 +1,6 @@
-import type { Kysely } from 'kysely';
+import { type Kysely, sql } from 'kysely';
 import { uuidFloor } from '../domain/ids';
+import { type Found, type Part, scanIds, upTo } from './scan';
 import type { Tables } from './tables';
 
 export type StoredEvent = {
@@ -23,19 +24,33 @@ export async function findEvent(db: Kysely<Tables>, tenantId: string, id: string
   );
 }
 
-export type EventFilter = { type?: string; since: Date; until: Date; beforeId?: string; limit: number };
+export type EventFilter = Part & { type?: string | undefined; since: Date; until: Date };
+export type ListedEvent = Pick<StoredEvent, 'id' | 'type' | 'createdAt'>;
 
 /** Newest first, without bodies. */
-export async function listEvents(db: Kysely<Tables>, tenantId: string, filter: EventFilter) {
-  let query = db
+export async function listEvents(
+  db: Kysely<Tables>,
+  tenantId: string,
+  { type, since, until, limit, beforeId }: EventFilter,
+): Promise<Found<ListedEvent>> {
+  const from = uuidFloor(since.getTime());
+  const to = uuidFloor(until.getTime());
+  const query = db
     .selectFrom('events')
-    .select(['id', 'type', 'created_at'])
+    .select(['id', 'type', 'created_at as createdAt'])
     .where('tenant_id', '=', tenantId)
-    .where('id', '>=', uuidFloor(filter.since.getTime()))
-    .where('id', '<', uuidFloor(filter.until.getTime()))
-    .orderBy('id', 'desc')
-    .limit(filter.limit);
-  if (filter.beforeId) query = query.where('id', '<', filter.beforeId);
-  if (filter.type) query = query.where('type', '=', filter.type);
-  return query.execute();
+    .orderBy('id', 'desc');
+  if (type === undefined) {
+    const before = beforeId ? query.where('id', '<', beforeId) : query;
+    const rows = before.where('id', '>=', from).where('id', '<', to);
+    return upTo(limit, await rows.limit(limit + 1).execute());
+  }
+  const before = beforeId ? sql`and d.id < ${beforeId}` : sql``;
+  const rows = sql`
+    select d.id, d.type from events d
+    where d.tenant_id = ${tenantId} and d.id >= ${from} and d.id < ${to} ${before}`;
+  const { ids, next } = await scanIds(db, { rows, matches: sql`d.type = ${type}` }, limit);
+  if (ids.length === 0) return { rows: [], next };
+  const shown = query.where('id', 'in', ids).where('id', '>=', ids.at(-1)!).where('id', '<=', ids[0]!);
+  return { rows: await shown.execute(), next };
 }

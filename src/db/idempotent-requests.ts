@@ -18,8 +18,11 @@ export type Earlier =
 
 /** How long an answer is kept and its key stands for its request. As an SQL interval. */
 const KEPT_FOR = '24 hours';
-/** No request takes this long; a process that has died held one for no longer. */
-const LEASE = '60 seconds';
+/** A process that has died holds a request for no longer. One that serves it renews the lease in good time. */
+export const LEASE_MS = 15_000;
+const LEASE = `${LEASE_MS} milliseconds`;
+/** Two renewals may fail or come late. */
+export const RENEW_EVERY_MS = LEASE_MS / 3;
 /** A key may expire between being found taken and being looked at. */
 const ROUNDS = 3;
 
@@ -63,19 +66,30 @@ update idempotent_requests set state = 'done', lease_until = null, status = $5, 
 where tenant_id = $1 and key = $2 and id = $3 and claims = $4 and state = 'running'`,
 };
 
+const RENEW = `
+update idempotent_requests set lease_until = now() + interval '${LEASE}'
+where tenant_id = $1 and key = $2 and id = $3 and claims = $4 and state = 'running'`;
+
+/** Counted like a claim, so that a renewal that comes late finds nothing to renew. */
 const RELEASE = `
-update idempotent_requests set lease_until = now()
+update idempotent_requests set lease_until = now(), claims = claims + 1
 where tenant_id = $1 and key = $2 and id = $3 and claims = $4 and state = 'running'`;
 
 /**
  * Takes a key for a request before it is served. One whose request was cut short may be taken again by the same request
  * once the lease is over, and by any once it has expired.
+ * @param newId names this use of the key, where it is the first
  */
-export async function claimRequest(db: Connection, tenantId: string, once: Once): Promise<Claim | Earlier> {
+export async function claimRequest(
+  db: Connection,
+  tenantId: string,
+  once: Once,
+  newId = newUuid(),
+): Promise<Claim | Earlier> {
   for (let round = 0; round < ROUNDS; round++) {
     const { rows } = await db.query<{ id: string; claims: number }>({
       ...CLAIM,
-      values: [tenantId, once.key, newUuid(), once.requestHash],
+      values: [tenantId, once.key, newId, once.requestHash],
     });
     if (rows[0]) return { state: 'claimed', ...rows[0] };
     const earlier = await findRequest(db, tenantId, once);
@@ -101,25 +115,32 @@ export async function findRequest(db: Connection, tenantId: string, once: Once):
   return state === 'running' ? { state } : { state, id, status, answer, sealed };
 }
 
-/** Keeps the answer. Does nothing where the lease was over and someone else has taken the key. */
-export async function finishRequest(
+/** A claim's row. */
+export type Held = { tenantId: string; key: string } & Pick<Claim, 'id' | 'claims'>;
+
+/** Keeps the answer. False, and nothing done, where the lease was over and someone else has taken the key. */
+export function finishRequest(
   db: Connection,
-  tenantId: string,
-  { key }: Once,
-  { id, claims }: Claim,
+  held: Held,
   { status, sealedAnswer }: { status: number; sealedAnswer: string | null },
-): Promise<void> {
-  await db.query({ ...FINISH, values: [tenantId, key, id, claims, status, sealedAnswer] });
+): Promise<boolean> {
+  return change(db, { ...FINISH, values: [...rowOf(held), status, sealedAnswer] });
+}
+
+/** Keeps the key for a request that is still being served. */
+export function renewRequest(db: Connection, held: Held): Promise<boolean> {
+  return change(db, { text: RENEW, values: rowOf(held) });
 }
 
 /** Lets the same request be served again at once; another one still does not get the key. */
-export async function releaseRequest(
-  db: Connection,
-  tenantId: string,
-  { key }: Once,
-  { id, claims }: Claim,
-): Promise<void> {
-  await db.query(RELEASE, [tenantId, key, id, claims]);
+export function releaseRequest(db: Connection, held: Held): Promise<boolean> {
+  return change(db, { text: RELEASE, values: rowOf(held) });
+}
+
+const rowOf = ({ tenantId, key, id, claims }: Held): unknown[] => [tenantId, key, id, claims];
+
+async function change(db: Connection, statement: { name?: string; text: string; values: unknown[] }): Promise<boolean> {
+  return ((await db.query(statement)).rowCount ?? 0) > 0;
 }
 
 /** Ids that producers gave to their events. */

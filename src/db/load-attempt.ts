@@ -5,7 +5,7 @@ import { minimalBody } from '../domain/minimal-payload';
 import type { StoredRetryPolicy } from '../domain/retry-schedule';
 import type { SignatureStyle } from '../domain/signature-styles';
 import { BREAKER_STATE } from './gates';
-import { LIVE_HOLDERS } from './lease-holders';
+import { isDead, LIVE_HOLDERS } from './lease-holders';
 
 /** Everything one attempt needs, read at every attempt so that configuration changes count from the next one on. */
 export type AttemptFacts = {
@@ -86,9 +86,14 @@ const MOVED_AWAY = `(w.cause = 'due' and q.timed and q.moves > w.moves
     and q.next_attempt_at > now() + interval '${TIMER_TOLERANCE}')`;
 
 /** Row `q` is held by a worker that lives, for an attempt that may be under way. */
-const HELD = 'q.posting is not null and q.holder = any((select ids from live)::int[])';
+const HELD = `q.posting is not null and not ${isDead('q.holder')}`;
 /** By the very attempt that loads it again: it has sent nothing. */
 const OWN = '(w.again and q.holder = w.holder and q.posting = w.number and not q.express)';
+
+/** SQL: how long the queue row waits yet, milliseconds; null where it has no time to wait for. (`greatest` ignores nulls.) */
+export const remainingMs = (row: string) =>
+  `(case when ${row}.next_attempt_at is not null
+    then greatest(0, extract(epoch from ${row}.next_attempt_at - now()) * 1000) end)::float8`;
 
 /**
  * The fence: attempt `number` of a delivery is sent only by whom its row names, and the row names them here, where the
@@ -96,15 +101,14 @@ const OWN = '(w.again and q.holder = w.holder and q.posting = w.number and not q
  * already, waits for its time, or was cancelled. Not even where this process holds it, but for the attempt that does so and
  * looks `again`: one process may be asked for the same attempt twice.
  *
- * Rows are locked in id order, like those of the record. It does not wait for the disk, see the claim.
+ * Rows are locked in id order, like those of the record. It waits for the disk, see the claim.
  */
 const LOAD = {
   name: 'load-attempt',
   text: `
-with hurry as materialized (select set_config('synchronous_commit', 'off', true)),
-${LIVE_HOLDERS},
+with ${LIVE_HOLDERS},
 wanted as materialized (
-  select w.* from hurry, unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::int[], $6::boolean[]) with ordinality w
+  select w.* from unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::int[], $6::boolean[]) with ordinality w
     (delivery_id, number, holder, cause, moves, again, place)),
 free as materialized (
   select f.delivery_id, w.number, w.holder
@@ -116,7 +120,8 @@ free as materialized (
     for update) f),
 fenced as (
   update delivery_queue q set holder = free.holder, posting = free.number, express = false,
-    lease_until = now() + ${LEASE_MS} * interval '1 ms'
+    lease_until = now() + ${LEASE_MS} * interval '1 ms',
+    posted_beat = (select beats from lease_holders h where h.id = free.holder)
   from free where q.delivery_id = free.delivery_id
   returning q.delivery_id)
 select w.place::int, d.tenant_id, d.event_id, d.event_type, d.state, d.webhook_id, e.body,
@@ -124,7 +129,7 @@ select w.place::int, d.tenant_id, d.event_id, d.event_type, d.state, d.webhook_i
   q.delivery_id is not null as queued,
   case when (${HELD} and not ${OWN}) is not true then 'nobody' when q.express then 'express' else 'other' end as held_by, q.cancel_asked, coalesce(${MOVED_AWAY}, false) as moved_away, q.moves,
   exists (select from fenced f where f.delivery_id = d.id) as fenced, q.timed, q.attempt, q.step, q.trigger,
-  greatest(0, extract(epoch from q.next_attempt_at - now()) * 1000)::float8 as remaining_ms,
+  ${remainingMs('q')} as remaining_ms,
   a.id as attempt_id, a.outcome, a.status_code, a.error_code,
   greatest(0, extract(epoch from now() - q.cycle_started_at) * 1000)::float8 as elapsed_ms,
   h.url, h.timeout_ms, h.retry_policy, h.signature_styles, h.sealed_headers,

@@ -1,6 +1,8 @@
-import { Kysely, Migrator, PostgresDialect } from 'kysely';
-import { Pool } from 'pg';
+import { Kysely, Migrator } from 'kysely';
+import type { Pool } from 'pg';
 import { migrations } from '../../migrations';
+import { openPool } from './guarded-pool';
+import { GuardedDialect } from './kysely-driver';
 import { ensurePartitions } from './partitions';
 
 /** The database holds migrations that this version does not know: it was migrated by a newer one. */
@@ -23,7 +25,7 @@ const MIGRATION_TIMEOUT_MS = 3_600_000;
  * @throws NewerDatabaseError where the database is ahead of this code
  */
 export async function migrateToLatest(url: string): Promise<string[]> {
-  const pool = new Pool({
+  const pool = openPool({
     connectionString: url,
     max: 2,
     connectionTimeoutMillis: 10_000,
@@ -32,8 +34,7 @@ export async function migrateToLatest(url: string): Promise<string[]> {
   });
   // A connection that is lost fails its statement; unheard, the event would end the process instead.
   pool.on('error', () => undefined);
-  pool.on('connect', (client) => client.on('error', () => undefined));
-  const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
+  const db = new Kysely<unknown>({ dialect: new GuardedDialect(pool) });
   try {
     await refuseNewer(pool);
     const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } });
@@ -42,7 +43,7 @@ export async function migrateToLatest(url: string): Promise<string[]> {
     await ensurePartitions(pool, Date.now());
     return (results ?? []).filter((r) => r.status === 'Success').map((r) => r.migrationName);
   } finally {
-    await pool.end(); // db.destroy() would leave it open where the migrator did not come to use it
+    await pool.end();
   }
 }
 

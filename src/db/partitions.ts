@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Pool, PoolClient } from 'pg';
+import type { ClientBase, Pool, PoolClient } from 'pg';
 import { uuidFloor } from '../domain/ids';
+import { inTransaction, withConnection } from './transaction';
 
 /**
  * Weekly partitions of events, deliveries and attempts, made ahead of time by LIKE + ATTACH: unlike
@@ -54,19 +55,20 @@ export async function ensurePartitions(pool: Pool, nowMs: number): Promise<numbe
   const missing = wanted.filter((_, i) => !have.has(names[i]!));
   if (missing.length === 0) return 0;
 
-  const client = await pool.connect();
-  try {
-    await lockPartitions(client);
-    for (const { table, startMs } of missing) await attach(client, table, startMs);
-    return missing.length;
-  } finally {
-    await client.query('select pg_advisory_unlock($1)', [PARTITION_LOCK]).catch(() => undefined);
-    client.release();
-  }
+  await withConnection(pool, async (client) => {
+    try {
+      await lockPartitions(client);
+      for (const { table, startMs } of missing) await attach(client, table, startMs);
+    } finally {
+      // Where this fails, so does the connection: it is not used again, and its end frees the lock.
+      await client.query('select pg_advisory_unlock($1)', [PARTITION_LOCK]).catch(() => undefined);
+    }
+  });
+  return missing.length;
 }
 
 /** Those of the named partitions that are in use. */
-async function attachedPartitions(db: Pool | PoolClient, names: string[]): Promise<Set<string>> {
+async function attachedPartitions(db: Pick<ClientBase, 'query'>, names: string[]): Promise<Set<string>> {
   const { rows } = await db.query<{ relname: string }>(
     `select c.relname from pg_class c join pg_inherits i on i.inhrelid = c.oid
      where c.relname = any($1) and c.relnamespace = current_schema()::regnamespace`,
@@ -89,10 +91,10 @@ async function attach(client: PoolClient, table: (typeof TABLES)[number], startM
   const name = partitionName(table, startMs);
   for (let tries = 1; ; tries++) {
     try {
-      await client.query('begin');
-      await client.query(`set local lock_timeout = '${LOCK_TIMEOUT}'`);
-      const done = await attachedPartitions(client, [name]);
-      if (!done.has(name)) {
+      return await inTransaction(client, async () => {
+        await client.query(`set local lock_timeout = '${LOCK_TIMEOUT}'`);
+        const done = await attachedPartitions(client, [name]);
+        if (done.has(name)) return;
         await client.query(`create table ${name} (like ${table} including all) with (${STORAGE[table]})`);
         for (const column of WITHOUT_STATISTICS[table] ?? []) {
           await client.query(`alter table ${name} alter column ${column} set statistics 0`);
@@ -101,11 +103,8 @@ async function attach(client: PoolClient, table: (typeof TABLES)[number], startM
           `alter table ${table} attach partition ${name}
            for values from ('${uuidFloor(startMs)}') to ('${uuidFloor(startMs + WEEK_MS)}')`,
         );
-      }
-      await client.query('commit');
-      return;
+      });
     } catch (error) {
-      await client.query('rollback');
       const lockNotAvailable = (error as { code?: string }).code === '55P03';
       if (!lockNotAvailable || tries >= ATTACH_TRIES) throw error;
     }
@@ -113,10 +112,10 @@ async function attach(client: PoolClient, table: (typeof TABLES)[number], startM
 }
 
 /** Weeks from now until the first one without a partition; readiness fails below 2. */
-export async function weeksAhead(pool: Pool, nowMs: number): Promise<number> {
+export async function weeksAhead(db: Pick<ClientBase, 'query'>, nowMs: number): Promise<number> {
   const starts = Array.from({ length: WEEKS_AHEAD + 1 }, (_, i) => weekStartMs(nowMs) + i * WEEK_MS);
   const have = await attachedPartitions(
-    pool,
+    db,
     starts.map((startMs) => partitionName('events', startMs)),
   );
   const missing = starts.findIndex((startMs) => !have.has(partitionName('events', startMs)));

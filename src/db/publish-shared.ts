@@ -1,9 +1,9 @@
 import type { Pool } from 'pg';
 import { RecentCount } from '../domain/recent-count';
 import { createBatcher } from './batcher';
-import { wasRefused } from './database';
 import { type NewEvent, type Published, type PublishedOnce, publishEvent, publishOnce, readDuplicate } from './publish';
 import { type BatchEvent, type KeyedRequest, publishChunk } from './publish-batch';
+import { wasRefused } from './statement-errors';
 
 /** Events of one statement; more would only make the first of them wait. */
 const MAX_EVENTS = 64;

@@ -28,6 +28,8 @@ export type AttemptRecord = {
   remoteAddress: string | null;
   /** What it says about the endpoint. */
   sign: EndpointSign;
+  /** Under which id it was made; null where that is not known any more. */
+  holder: number | null;
   /** What follows: the end, or a wait. */
   next: AttemptNext;
 };
@@ -48,8 +50,8 @@ export type AttemptNext =
  *   in_progress ──▶ pending                          (someone asked for another attempt while this one ran, even if it was the last one)
  *
  * Queue rows are locked first and in id order, then gates in theirs, and the log is written in that order: concurrent
- * recorders cannot deadlock, and one that comes late (its row gone, or its number already counted) changes nothing but
- * the log. Recording the same attempt again is harmless: an attempt's key is its delivery and number.
+ * recorders cannot deadlock, and one that comes late (its row gone, its number already counted, or another one in flight at
+ * a worker that lives) changes nothing but the log. Recording the same attempt again is harmless: an attempt's key is its delivery and number.
  * Deliveries are looked up by a list of ids (`any`), in the partitions that the smallest and the largest of them name:
  * left to itself, the planner reads everything between those two for each attempt, however far apart they are.
  * What the attempts say about their webhooks is in ./gate-health.ts.
@@ -62,7 +64,7 @@ with r as materialized (
     delivery_id uuid, tenant_id uuid, webhook_id uuid, id uuid, number int, trigger text, started_at timestamptz,
     duration_ms int, lane text, outcome text, status_code int, error_code text, error_message text, request_headers jsonb,
     response_headers jsonb, response_body text, response_cut text, remote_address text, end_state text, because text,
-    wait_ms float8, health text, timed_out boolean, slow_down boolean, retry_after_ms float8, gone boolean)),
+    wait_ms float8, holder int, health text, timed_out boolean, slow_down boolean, retry_after_ms float8, gone boolean)),
 due as materialized (
   select w.delivery_id, w.tenant_id, w.webhook_id, w.number, w.trigger, w.lane, w.started_at, w.duration_ms, w.status_code,
     w.error_code, w.wait_ms, w.health, w.timed_out, w.slow_down, w.retry_after_ms, w.gone, q.event_type, q.event_id,
@@ -72,9 +74,10 @@ due as materialized (
     q.event_type not like '${OPERATIONAL_PREFIX}%' as ordinary,
     q.asked = 'manual' and w.trigger <> 'manual' as wanted
   from (select * from r order by delivery_id) w cross join lateral (
-    select attempt, event_type, event_id, trigger asked, cancel_asked from delivery_queue
+    select attempt, event_type, event_id, trigger asked, cancel_asked, holder, posting from delivery_queue
     where delivery_id = w.delivery_id for update) q
-  where q.attempt < w.number),
+  where q.attempt < w.number
+    and (q.posting is null or (q.holder = w.holder and q.posting = w.number) or not holder_lives(q.holder))),
 logged as (
   insert into attempts (delivery_id, number, id, tenant_id, webhook_id, trigger, started_at, duration_ms, outcome,
     status_code, error_code, error_message, request_headers, response_headers, response_body, response_cut,
@@ -189,6 +192,7 @@ function toRow(record: AttemptRecord) {
     end_state: next.kind === 'end' ? next.state : undefined,
     because: next.kind === 'end' ? (next.because ?? undefined) : undefined,
     wait_ms: next.kind === 'wait' ? next.waitMs : undefined,
+    holder: record.holder ?? undefined,
     health: sign.health,
     timed_out: sign.timedOut || undefined,
     slow_down: sign.slowDown ? true : undefined,

@@ -18,18 +18,37 @@ const SCAN = 20_000;
 /** `createdAt` as text, because a Date has lost its microseconds. */
 type ReplayRow = Selectable<Tables['replays']> & { created_at_text: string };
 
-/** Writes down how many deliveries a replay matches, where that is not known. */
-export async function countReplay(db: Db, id: string): Promise<ReplayProgress> {
-  const replay = await selectReplay(db, id).executeTakeFirstOrThrow();
-  if (replay.total === null) {
-    let total = 0;
-    for (let after: string | undefined = firstOf(replay); after; ) {
-      const { count, next }: Scanned = await scan(db, replay, after, 0);
-      total += count;
-      after = next;
+/** How far the count has come: the last delivery that was looked at, and how many matched until there. */
+export type Counted = { total: number; after: string };
+
+export type Counting = {
+  from?: Counted | undefined;
+  /** Does one step when its turn has come. */
+  inTurn?: <T>(step: () => Promise<T>) => Promise<T>;
+  onStep?: (counted: Counted) => void;
+};
+
+/** Writes down how many deliveries a replay matches, where that is not known. Ends early where it was cancelled. */
+export async function countReplay(
+  db: Db,
+  id: string,
+  { from, inTurn = (step) => step(), onStep }: Counting = {},
+): Promise<ReplayProgress> {
+  let total = from?.total ?? 0;
+  let after = from?.after;
+  for (;;) {
+    const replay = await selectReplay(db, id).executeTakeFirstOrThrow();
+    if (replay.total !== null || replay.state !== 'running') break;
+    const start = after ?? firstOf(replay);
+    const { count, next } = await inTurn(() => scan(db, replay, start, 0));
+    total += count;
+    if (next === undefined) {
+      await sql`update replays set total = ${total}::int, updated_at = now()
+        where id = ${id} and state = 'running' and total is null`.execute(db);
+      break;
     }
-    await sql`update replays set total = ${total}::int, updated_at = now()
-      where id = ${id} and state = 'running' and total is null`.execute(db);
+    after = next;
+    onStep?.({ total, after });
   }
   return findProgress(db, id);
 }

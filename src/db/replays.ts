@@ -47,6 +47,20 @@ export async function findReplay(db: Db, tenantId: string, id: string): Promise<
   return row && toReplay(row);
 }
 
+/** The tenant whose replay it is. @throws where there is no such replay */
+export async function ownerOf(db: Db, id: string): Promise<string> {
+  const row = await db.selectFrom('replays').select('tenant_id').where('id', '=', id).executeTakeFirstOrThrow();
+  return row.tenant_id;
+}
+
+/** Holds off others who begin replays of this tenant until the transaction ends, and counts those that are running. */
+export async function countRunning(tx: Db, tenantId: string): Promise<number> {
+  await sql`select from tenants where id = ${tenantId} for no key update`.execute(tx);
+  const { rows } = await sql<{ count: number }>`
+    select count(*)::int as count from replays where tenant_id = ${tenantId} and state = 'running'`.execute(tx);
+  return rows[0]!.count;
+}
+
 /** Newest first; `beforeId` is the last id of the page before. */
 export async function listReplays(db: Db, tenantId: string, limit: number, beforeId?: string): Promise<Replay[]> {
   let query = db.selectFrom('replays').selectAll().where('tenant_id', '=', tenantId).orderBy('id', 'desc').limit(limit);

@@ -20,6 +20,9 @@ const INDEXES = `
   where i.indrelid = $1 and not exists (select from pg_constraint c where c.conindid = i.indexrelid)
   order by 1`;
 
+const FUNCTIONS = `
+  select pg_get_functiondef(oid) as definition from pg_proc where pronamespace = 'public'::regnamespace order by proname`;
+
 type Column = { name: string; type: string; required: boolean; identity: string; generated: string; value?: string };
 
 /** The schema as SQL text, the same for the same schema: for a person to read and for a check to compare. */
@@ -44,6 +47,8 @@ export async function dumpSchema(pool: Pool): Promise<string> {
     parts.push(`create table ${relname} (\n  ${lines.join(',\n  ')}\n)${partition}${options};`);
     for (const { definition } of indexes.rows) parts.push(`${definition};`);
   }
+  const functions = await pool.query<{ definition: string }>(FUNCTIONS);
+  for (const { definition } of functions.rows) parts.push(`${definition.trim()};`);
   return `${parts.join('\n\n')}\n`;
 }
 

@@ -184,6 +184,7 @@ export type Tables = {
     cycle_started_at: Date | null;
     holder: number | null;
     posting: number | null;
+    posted_beat: number | null;
     cancel_asked: Generated<boolean>;
     moves: Generated<number>;
   };
@@ -216,6 +217,11 @@ export type Tables = {
     delivery_id: string | null;
     details: Json<Record<string, unknown>>;
     created_at: CreatedAt;
+    tries: Generated<number>;
+    next_try_at: Generated<Date>;
+    failing_since: Date | null;
+    error_code: string | null;
+    set_aside_at: Date | null;
   };
   audit_log: {
     id: string;

@@ -1,5 +1,10 @@
 import { sql } from 'kysely';
-import { VERIFICATION_LIMIT_MS, type VerificationMethod, type VerificationMode } from '../domain/verification';
+import {
+  modeInForce,
+  VERIFICATION_LIMIT_MS,
+  type VerificationMethod,
+  type VerificationMode,
+} from '../domain/verification';
 import type { Queryable, Tx } from './database';
 import { sealedSecretsOf, type WebhookFacts } from './load-attempt';
 
@@ -9,17 +14,17 @@ import { sealedSecretsOf, type WebhookFacts } from './load-attempt';
  */
 
 /**
- * The tenant's mode; `for share`, so that a change of it waits for whoever goes by it in a transaction. To be read
+ * The mode in force for a tenant, which is at least `minimum`; `for share`, so that a change of it waits for whoever goes by it in a transaction. To be read
  * before a gate is locked: a change of the mode locks the tenant first, and then gates.
  */
-export async function findMode(tx: Tx, tenantId: string): Promise<VerificationMode> {
+export async function findMode(tx: Tx, tenantId: string, minimum: VerificationMode): Promise<VerificationMode> {
   const row = await tx
     .selectFrom('tenants')
     .select('endpoint_verification')
     .where('id', '=', tenantId)
     .forShare()
     .executeTakeFirstOrThrow();
-  return row.endpoint_verification;
+  return modeInForce(row.endpoint_verification, minimum);
 }
 
 /**
@@ -64,6 +69,14 @@ export async function beginVerification(tx: Tx, tenantId: string, webhookId: str
       and coalesce(verification_pending_since < now() - ${VERIFICATION_LIMIT_MS}::int * interval '1 ms', true)
     returning verification_round as round`.execute(tx);
   return rows[0]?.round;
+}
+
+/** Those of the webhooks that have a round under way. */
+export async function pendingVerifications(db: Queryable, webhookIds: readonly string[]): Promise<Set<string>> {
+  const { rows } = await sql<{ id: string }>`
+    select id from webhooks where id = any(${webhookIds}::uuid[]) and deleted_at is null
+      and verification_pending_since > now() - ${VERIFICATION_LIMIT_MS}::int * interval '1 ms'`.execute(db);
+  return new Set(rows.map(({ id }) => id));
 }
 
 export type VerificationOutcome = { method: VerificationMethod } | { error: string };

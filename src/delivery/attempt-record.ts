@@ -26,9 +26,10 @@ export function toRecord(
     result: SendResult;
     next: AttemptNext;
     lane: DeliveryLane;
+    holder: number;
   },
 ): AttemptRecord {
-  const { request, headers, result, next, lane } = made;
+  const { request, headers, result, next, lane, holder } = made;
   const response = result.kind === 'response' ? result : undefined;
   const error = result.kind === 'error' ? result : undefined;
   return {
@@ -50,6 +51,7 @@ export function toRecord(
     responseCut: response?.bodyCut ?? null,
     remoteAddress: result.remoteAddress,
     sign: readSign(toPostResult(result)),
+    holder,
     next,
   };
 }
@@ -70,6 +72,7 @@ export function madeResult({ statusCode, errorCode, blocked, retryAfterMs }: Unr
 export function toUnrecorded(record: AttemptRecord, request: AttemptRequest): UnrecordedAttempt {
   return {
     attemptId: record.attemptId,
+    ...(record.holder !== null && { holder: record.holder }),
     deliveryId: record.deliveryId,
     number: record.number,
     cause: request.cause,
@@ -106,6 +109,7 @@ export function fromUnrecorded(
     responseCut: null,
     remoteAddress: null,
     sign: readSign(madeResult(made)),
+    holder: made.holder ?? null,
   };
 }
 

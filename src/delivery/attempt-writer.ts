@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createBatcher } from '../db/batcher';
-import { type Database, wasRefused } from '../db/database';
+import type { Database } from '../db/database';
 import { logLateAttempt } from '../db/log-late-attempt';
 import { type AttemptRecord, recordAttempts } from '../db/record-attempts';
+import { wasRefused } from '../db/statement-errors';
 import { toPublicId } from '../domain/ids';
 import type { Log } from '../log';
 import { logAttempt, logGate } from './attempt-record';

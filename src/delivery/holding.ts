@@ -67,10 +67,13 @@ export async function startHolding(databaseUrl: string, pauses: Pauses, log: Log
   let clocksDiffer = false;
   /** When the last beat was asked for that was answered. */
   let confirmedMs = Number.NEGATIVE_INFINITY;
+  let steppedMs = Number.NEGATIVE_INFINITY;
 
   async function connect(): Promise<HolderSession> {
-    const opened: HolderSession = await openHolderSession(databaseUrl, () => {
-      if (session === opened) session = undefined;
+    // It may end before it is open.
+    let opened: HolderSession | undefined;
+    opened = await openHolderSession(databaseUrl, () => {
+      if (session !== undefined && session === opened) session = undefined;
       wake();
     });
     try {
@@ -96,7 +99,9 @@ export async function startHolding(databaseUrl: string, pauses: Pauses, log: Log
       current = id;
     }
     const askedMs = performance.now();
-    const { holders, databaseTimeMs } = await beat(own, [...ids]);
+    const step = askedMs - steppedMs >= BEAT_EVERY_MS ? 1 : 0;
+    if (step) steppedMs = askedMs;
+    const { holders, databaseTimeMs } = await beat(own, [...ids], step);
     const there = new Set(holders.map(({ id }) => id));
     for (const id of ids) if (!there.has(id)) buried(id);
     confirmedMs = askedMs;
@@ -195,8 +200,8 @@ export async function startHolding(databaseUrl: string, pauses: Pauses, log: Log
   return {
     async begin() {
       for (;;) {
-        if (isConfirmed()) return hold(current!);
         if (stopping) throw new Error('this worker stops');
+        if (isConfirmed()) return hold(current!);
         wake();
         await new Promise<void>((resolve, reject) => {
           const timer = setTimeout(

@@ -1,9 +1,9 @@
 import { createBatcher } from '../db/batcher';
 import { endCancelled, requeueDelivery, takeTurn, unfence } from '../db/control';
-import { wasRefused } from '../db/database';
 import { type AttemptFacts, type AttemptKey, loadAttempts, type WebhookFacts } from '../db/load-attempt';
 import { reopenEnded } from '../db/reopen';
 import type { SecretBox } from '../db/secret-box';
+import { wasRefused } from '../db/statement-errors';
 import { CLAIM_FRESH_MS } from '../domain/limits';
 import type { Sender } from '../egress/send';
 import { triggerOf } from './attempt-record';
@@ -11,7 +11,7 @@ import { type AttemptWriterDeps, createAttemptWriter, type WriteAttempt } from '
 import { decide, type Live } from './decide';
 import type { Hold, Holding } from './holding';
 import { type OpenedWebhook, openWebhook } from './open-webhook';
-import { type Made, postAttempt, type Sendable } from './post-attempt';
+import { type How, type Made, postAttempt, type Sendable } from './post-attempt';
 import { createRecorder } from './recorder';
 import { HeldElsewhere, type Pauses, StaleAttempt } from './stale';
 import type { AttemptRequest, AttemptResult, UnrecordedAttempt } from './types';
@@ -48,10 +48,9 @@ export type Attempts = {
   recordMade(made: UnrecordedAttempt): Promise<AttemptResult>;
   /**
    * The attempt of a delivery that the express lane has claimed and loaded: without gate and record.
-   * @param mayGo is asked right before the request is written to its connection
-   * @throws StaleAttempt where it said no: nothing was sent
+   * @throws StaleAttempt where `mayGo` said no: nothing was sent
    */
-  post(facts: Sendable, request: AttemptRequest, mayGo: () => boolean): Promise<Made>;
+  post(facts: Sendable, request: AttemptRequest, how: Omit<How, 'lane'>): Promise<Made>;
   /** The writer of both lanes. */
   writeAttempt: WriteAttempt;
 };
@@ -93,23 +92,31 @@ export function createAttempts(deps: AttemptDeps): Attempts {
 
   async function attemptUnder(hold: Hold, request: AttemptRequest, onPost?: OnPost): Promise<AttemptResult> {
     const { deliveryId } = request;
+    /** Nothing was sent, and whoever tries it next need not wait for us. An answer that is lost may be carried out later. */
+    const letGo = (giveBack: Promise<void>) =>
+      giveBack.catch((error: unknown) => {
+        holding.retire(hold.id);
+        throw error;
+      });
+    let fenced = false;
     for (let loads = 0; loads <= RELOADS; loads++) {
       const askedMs = performance.now();
-      const fresh = freshFrom(hold.id);
-      const facts = await loadFor(request, hold, loads > 0);
+      const facts = await loadFor(request, hold, fenced);
+      fenced ||= facts?.fenced === true;
       const decision = decide(facts, request);
       switch (decision.do) {
         case 'answer':
+          if (fenced) await letGo(unfence(db.kysely, request, hold.id));
           return decision.result;
         case 'leave':
           throw new HeldElsewhere();
         case 'reload':
           continue;
         case 'cancel':
-          await endCancelled(db.kysely, deliveryId, decision.because, hold.id);
+          await letGo(endCancelled(db.kysely, deliveryId, decision.because, hold.id));
           return { kind: 'cancelled' };
         case 'requeue':
-          await requeueDelivery(db.kysely, deliveryId, triggerOf(facts!, request), hold.id);
+          await letGo(requeueDelivery(db.kysely, request, triggerOf(facts!, request), hold.id));
           return { kind: 'requeued' };
         case 'reopen': {
           const [reopened] = await reopenEnded(db.kysely, [deliveryId], {
@@ -124,24 +131,25 @@ export function createAttempts(deps: AttemptDeps): Attempts {
         }
         case 'send': {
           const { webhook } = decision.facts;
+          let made: Made;
           try {
             if (!(await mayGo(decision.facts, request, webhook.timeoutMs + SLOT_MARGIN_MS))) {
-              await requeueDelivery(db.kysely, deliveryId, triggerOf(decision.facts, request), hold.id);
+              await requeueDelivery(db.kysely, request, triggerOf(decision.facts, request), hold.id);
               return { kind: 'requeued' };
             }
             // Whoever asked for a cancel meanwhile waits for no longer than this.
             if (performance.now() - askedMs > CLAIM_FRESH_MS) continue;
-            const made = await send(decision.facts, request, fresh, onPost);
-            return await recorder.recordPatiently(made, request, hold);
+            made = await send(decision.facts, request, { askedMs, holder: hold.id }, onPost);
           } catch (error) {
             if (error instanceof StaleAttempt) continue;
-            // Nothing was sent: whoever tries it again need not wait for us.
-            await unfence(db.kysely, deliveryId, hold.id).catch(() => holding.retire(hold.id));
+            await letGo(unfence(db.kysely, request, hold.id)).catch(() => undefined);
             throw error;
           }
+          return recorder.recordPatiently(made, request, hold);
         }
       }
     }
+    if (fenced) await letGo(unfence(db.kysely, request, hold.id));
     throw new Error('this attempt cannot be begun: it keeps changing, or this process keeps being stopped');
   }
 
@@ -159,28 +167,29 @@ export function createAttempts(deps: AttemptDeps): Attempts {
     return takeTurn(db.kysely, deliveryId, webhook.id, leaseMs);
   }
 
-  async function send(facts: Live, request: AttemptRequest, fresh: () => boolean, onPost?: OnPost): Promise<Made> {
+  async function send(
+    facts: Live,
+    request: AttemptRequest,
+    { askedMs, holder }: { askedMs: number; holder: number },
+    onPost?: OnPost,
+  ): Promise<Made> {
     const opened = openWebhook(secretBox, facts.tenantId, facts.webhook);
     onPost?.(facts.webhook.timeoutMs);
-    return postAttempt(sender, facts, request, opened, 'workflow', fresh);
-  }
-
-  /** Whether what is loaded from now on still counts, as far as this process can tell without asking. */
-  function freshFrom(holderId: number): () => boolean {
-    const sinceMs = performance.now();
-    return () => holding.isOurs(holderId) && !pauses.pausedSince(sinceMs);
+    // What was loaded still counts, as far as this process can tell without asking.
+    const mayGo = () => holding.isOurs(holder) && !pauses.pausedSince(askedMs);
+    return postAttempt(sender, facts, request, opened, { lane: 'workflow', holder, mayGo });
   }
 
   /** Deliveries of one claim share what it found of their webhook, and so what was opened of it. */
   const opened = new WeakMap<WebhookFacts, OpenedWebhook>();
-  function post(facts: Sendable, request: AttemptRequest, mayGo: () => boolean): Promise<Made> {
+  function post(facts: Sendable, request: AttemptRequest, how: Omit<How, 'lane'>): Promise<Made> {
     const { tenantId, webhook } = facts;
     let open = opened.get(webhook);
     if (!open) {
       open = openWebhook(secretBox, tenantId, webhook);
       opened.set(webhook, open);
     }
-    return postAttempt(sender, facts, request, open, 'express', mayGo);
+    return postAttempt(sender, facts, request, open, { ...how, lane: 'express' });
   }
 
   return { attempt, recordMade: recorder.recordMade, post, writeAttempt };

@@ -17,21 +17,22 @@ import type { AttemptRequest } from './types';
 export type Sendable = Pick<AttemptFacts, 'tenantId' | 'eventId' | 'eventType' | 'body'> &
   Required<Pick<AttemptFacts, 'queue'>> & { webhook: WebhookFacts };
 
+/** In which lane it is made, and under which id it is held. `mayGo` is asked right before it is written to its connection. */
+export type How = { lane: DeliveryLane; holder: number; mayGo: () => boolean };
+
 /** An attempt that was made and is yet to be written down. */
 export type Made = { record: AttemptRecord; verdict: Verdict };
 
 /**
  * Signs, POSTs and classifies; both lanes make their attempts here. What the receiver did is data in the result.
- * @param mayGo is asked right before the request is written to its connection
- * @throws StaleAttempt where it said no: nothing was sent
+ * @throws StaleAttempt where `mayGo` said no: nothing was sent
  */
 export async function postAttempt(
   sender: Sender,
   facts: Sendable,
   request: AttemptRequest,
   { secrets, headers: custom }: OpenedWebhook,
-  lane: DeliveryLane,
-  mayGo: () => boolean,
+  { lane, holder, mayGo }: How,
 ): Promise<Made> {
   const { webhook, body } = facts;
   const policy = toRetryPolicy(webhook.retryPolicy);
@@ -47,12 +48,11 @@ export async function postAttempt(
     styles: webhook.signatureStyles,
     custom,
   });
-  const result = await sender
-    .send({ url: webhook.url, headers, body, timeoutMs: webhook.timeoutMs, mayGo })
-    .catch((error: unknown) => {
-      throw error instanceof NotSentError ? new StaleAttempt() : error;
-    });
+  const toSend = { url: webhook.url, tenantId: facts.tenantId, headers, body, timeoutMs: webhook.timeoutMs, mayGo };
+  const result = await sender.send(toSend).catch((error: unknown) => {
+    throw error instanceof NotSentError ? new StaleAttempt() : error;
+  });
   const place = placeOf(facts, request, result.durationMs);
   const verdict = classify(toPostResult(result), policy, place);
-  return { record: toRecord(facts, { request, headers, result, next: toNext(verdict, place), lane }), verdict };
+  return { record: toRecord(facts, { request, headers, result, next: toNext(verdict, place), lane, holder }), verdict };
 }

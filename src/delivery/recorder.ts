@@ -4,7 +4,7 @@ import { loadAttempts } from '../db/load-attempt';
 import type { AttemptNext, AttemptRecord } from '../db/record-attempts';
 import { classify, isSuccess, type Verdict } from '../domain/classify';
 import { toRetryPolicy } from '../domain/retry-schedule';
-import type { Log } from '../log';
+import { type Log, reasonOf } from '../log';
 import { fromUnrecorded, madeResult, toFact, toUnrecorded } from './attempt-record';
 import type { WriteAttempt } from './attempt-writer';
 import { decide } from './decide';
@@ -49,7 +49,8 @@ export function createRecorder(
         return await write(made, request);
       } catch (error) {
         if (holding.stopped) throw error;
-        if (tries === 1) log.warn({ event: 'record_failed', delivery_id: made.record.deliveryId, err: message(error) });
+        if (tries === 1)
+          log.warn({ event: 'record_failed', delivery_id: made.record.deliveryId, err: reasonOf(error) });
         await sleep(RECORD_RETRY_MS);
       }
     }
@@ -105,7 +106,3 @@ export function createRecorder(
 }
 
 const keyOf = ({ deliveryId, number }: { deliveryId: string; number: number }) => `${deliveryId}/${number}`;
-
-function message(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}

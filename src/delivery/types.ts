@@ -42,6 +42,8 @@ export type AttemptResult =
 export type UnrecordedAttempt = {
   /** uuid; absent from those made before it was told. */
   attemptId?: string;
+  /** Under which id its worker holds it. */
+  holder?: number;
   deliveryId: string;
   number: number;
   cause: AttemptCause;

@@ -47,7 +47,7 @@ export function createVerifier({ db, secretBox, sender, log, origin }: VerifierD
 
     const outcome = await tryWays(async (method) => {
       const challenge = randomBytes(CHALLENGE_BYTES).toString('base64url');
-      const request = toRequest(method, { url: webhook.url, challenge, origin, custom, secrets });
+      const request = toRequest(method, { url: webhook.url, tenantId, challenge, origin, custom, secrets });
       return judge(method, await sender.send(request), { challenge, origin });
     });
     await endVerification(db.kysely, webhook.id, round, outcome);
@@ -76,6 +76,7 @@ async function tryWays(attempt: (method: VerificationMethod) => Promise<Judgemen
 
 type Challenge = {
   url: string;
+  tenantId: string;
   challenge: string;
   origin: string;
   custom: Record<string, string>;
@@ -83,7 +84,7 @@ type Challenge = {
 };
 
 function toRequest(method: VerificationMethod, given: Challenge): SendRequest {
-  const { url, challenge, origin, custom, secrets } = given;
+  const { url, tenantId, challenge, origin, custom, secrets } = given;
   const timeoutMs = TIMEOUT_MS;
   switch (method) {
     case 'post': {
@@ -91,18 +92,19 @@ function toRequest(method: VerificationMethod, given: Challenge): SendRequest {
       const id = `msg_${newUuid().replaceAll('-', '')}`;
       const timestampSeconds = Math.floor(Date.now() / 1_000);
       const headers = buildChallengeHeaders({ custom, signed: { id, timestampSeconds, body, secrets } });
-      return { url, method: 'POST', headers, body, timeoutMs };
+      return { url, tenantId, method: 'POST', headers, body, timeoutMs };
     }
     case 'get':
       return {
         url: withChallenge(url, challenge),
+        tenantId,
         method: 'GET',
         headers: buildChallengeHeaders({ custom }),
         timeoutMs,
       };
     case 'options': {
       const headers = { ...buildChallengeHeaders({ custom }), 'WebHook-Request-Origin': origin };
-      return { url, method: 'OPTIONS', headers, timeoutMs };
+      return { url, tenantId, method: 'OPTIONS', headers, timeoutMs };
     }
   }
 }

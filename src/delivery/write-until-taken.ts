@@ -3,7 +3,7 @@ import type { AttemptRecord } from '../db/record-attempts';
 import type { WriteAttempt, Written } from './attempt-writer';
 
 const RETRY_MS = 200;
-/** A process that stops tries this often more, then leaves the delivery to whom its lease falls. */
+/** A process that stops tries this often more, then leaves the delivery to others. */
 const LAST_TRIES = 10;
 
 /**

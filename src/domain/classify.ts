@@ -58,7 +58,7 @@ function isClientError(result: PostResult): boolean {
 
 /** Errors that mean that the endpoint takes too long: it is sent less at once. */
 const TIMEOUTS = new Set(['headers_timeout', 'connect_timeout', 'tls_timeout']);
-/** Ran out here, and says nothing about the endpoint. */
+/** Written down by workers before they gave such requests back; one may still come from a workflow of theirs. */
 const OUR_OWN = new Set(['no_free_connection']);
 /** Overload, said by the receiver or a gateway before it (RFC 6585 4, RFC 9110 15.6.3 and 15.6.5). */
 const THROTTLING = new Set([429, 502, 504]);

@@ -18,6 +18,8 @@ export type Format = (typeof FORMATS)[number];
 
 export const MAX_SCHEMA_BYTES = 64 * 1024;
 const MAX_DEPTH = 16;
+/** Of what is looked at: a schema with more has more bytes than it may have. */
+const MAX_VALUES = MAX_SCHEMA_BYTES / 2;
 /** Keywords, names and values, with every reference expanded. */
 const MAX_SIZE = 500;
 const MAX_ENUM = 200;
@@ -91,6 +93,7 @@ class Refused extends Error {
 export function measureSchema(schema: unknown): { problem: SchemaProblem } | { size: number; width: number } {
   const defs = isObject(schema) && isObject(schema.$defs) ? schema.$defs : {};
   const sizes = new Map<string, number | 'open'>();
+  let looked = 0;
   try {
     if (!isObject(schema)) throw new Refused([], 'must be an object');
     const size = sizeOf(schema, [], 0);
@@ -109,6 +112,7 @@ export function measureSchema(schema: unknown): { problem: SchemaProblem } | { s
     if (typeof value === 'boolean') return 1;
     if (!isObject(value)) throw new Refused(path, 'must be a schema: an object, true or false');
     if (depth > MAX_DEPTH) throw new Refused(path, `must be at most ${MAX_DEPTH} schemas deep`);
+    lookAtOne();
     let size = 1;
     for (const [keyword, inner] of Object.entries(value)) {
       const at = [...path, keyword];
@@ -117,6 +121,10 @@ export function measureSchema(schema: unknown): { problem: SchemaProblem } | { s
       size += 1 + sizeOfKeyword(kind, keyword, inner, at, depth);
     }
     return Math.min(size, MAX_SIZE + 1);
+  }
+
+  function lookAtOne(): void {
+    if (++looked > MAX_VALUES) throw new Refused([], `must have at most ${MAX_SCHEMA_BYTES} bytes`);
   }
 
   function sizeOfKeyword(kind: Kind, keyword: string, inner: unknown, path: Path, depth: number): number {
@@ -148,7 +156,7 @@ export function measureSchema(schema: unknown): { problem: SchemaProblem } | { s
         if (keyword === '$schema' && !(typeof inner === 'string' && DIALECT.test(inner))) {
           throw new Refused(path, 'must be https://json-schema.org/draft/2020-12/schema');
         }
-        bounded(inner, path, depth);
+        bounded(inner, path, depth, lookAtOne);
         return 0;
     }
   }
@@ -213,10 +221,11 @@ function named(value: unknown, path: Path): [string, unknown][] {
 }
 
 /** What is only shown must not be too deep to walk either. */
-function bounded(value: unknown, path: Path, depth: number): void {
+function bounded(value: unknown, path: Path, depth: number, lookAtOne: () => void): void {
+  lookAtOne();
   if (typeof value !== 'object' || value === null) return;
   if (depth > 2 * MAX_DEPTH) throw new Refused(path, 'is too deep');
-  for (const [key, inner] of Object.entries(value)) bounded(inner, [...path, key], depth + 1);
+  for (const [key, inner] of Object.entries(value)) bounded(inner, [...path, key], depth + 1, lookAtOne);
 }
 
 function sum<T>(values: T[], sizeOf: (value: T, i: number) => number): number {

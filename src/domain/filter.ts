@@ -37,6 +37,8 @@ const MAX_DEPTH = 8;
 const MAX_NODES = 100;
 const MAX_TEXT = 1_000;
 const MAX_IN = 100;
+/** As JSON: the filters of a tenant are read and made ready together. */
+export const MAX_FILTER_BYTES = 16 * 1024;
 const MAX_PATH = 256;
 const MAX_SEGMENTS = 16;
 const PATH = /^(type|version|data(\.[^.]+)*)$/;
@@ -45,7 +47,14 @@ const OPERATORS = ['$eq', '$ne', '$in', '$gt', '$lt', '$exists'];
 /** What is wrong with a filter, or undefined. Never throws, whatever the value. */
 export function filterProblem(value: unknown): FilterProblem | undefined {
   const budget = { nodes: MAX_NODES };
-  return problemOfFilter(value, [], 1, budget);
+  const problem = problemOfFilter(value, [], 1, budget);
+  if (problem || filterBytes(value as Filter) <= MAX_FILTER_BYTES) return problem;
+  return { path: [], rule: `must have at most ${MAX_FILTER_BYTES} bytes as JSON` };
+}
+
+/** Of a filter without a problem, which is not too deep to be written. */
+export function filterBytes(filter: Filter): number {
+  return Buffer.byteLength(JSON.stringify(filter));
 }
 
 type Path = (string | number)[];
@@ -137,54 +146,6 @@ function problemOfScalar(value: unknown, path: Path): FilterProblem | undefined 
     default:
       return value === null ? undefined : { path, rule: 'must be a text, a number, true, false or null' };
   }
-}
-
-/** Whether an event is what the filter asks for. Never throws for a filter without a problem, whatever the data. */
-export function matchesFilter(filter: Filter, event: Filterable): boolean {
-  return Object.entries(filter).every(([key, value]) => {
-    if (key === '$and') return (value as Filter[]).every((one) => matchesFilter(one, event));
-    if (key === '$or') return (value as Filter[]).some((one) => matchesFilter(one, event));
-    if (key === '$not') return !matchesFilter(value as Filter, event);
-    const found = valueAt(event, key);
-    return isObject(value) ? holds(value as Condition, found) : found === value;
-  });
-}
-
-function holds(condition: Condition, found: unknown): boolean {
-  return Object.entries(condition).every(([operator, operand]) => {
-    switch (operator as keyof Condition) {
-      case '$eq':
-        return found === operand;
-      case '$ne':
-        return found !== operand;
-      case '$in':
-        return (operand as unknown[]).includes(found);
-      case '$gt':
-        return isGreater(found, operand);
-      case '$lt':
-        return isGreater(operand, found);
-      case '$exists':
-        return (found !== undefined) === operand;
-      default:
-        return false;
-    }
-  });
-}
-
-function isGreater(a: unknown, b: unknown): boolean {
-  if (typeof a === 'number' && typeof b === 'number') return a > b;
-  return typeof a === 'string' && typeof b === 'string' && a > b;
-}
-
-/** Undefined where the path leads nowhere: JSON has no such value. */
-function valueAt(event: Filterable, path: string): unknown {
-  let at: unknown = event;
-  for (const segment of path.split('.')) {
-    const there = Array.isArray(at) ? /^\d+$/.test(segment) : isObject(at);
-    if (!there || !Object.hasOwn(at as object, segment)) return undefined;
-    at = (at as Record<string, unknown>)[segment];
-  }
-  return at;
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -2,9 +2,9 @@ import { toPublicId } from './ids';
 
 /** Names shared by api, relay and worker: they must agree, so they are made in this one place. */
 
-/** The queue of workflow tasks, and the queue of every attempt after the first. */
-export function taskQueues(prefix: string): { workflows: string; retries: string } {
-  return { workflows: prefix, retries: `${prefix}-retries` };
+/** The queue of workflow tasks, that of every attempt after the first, and that of the pages of bulk replays. */
+export function taskQueues(prefix: string): { workflows: string; retries: string; replays: string } {
+  return { workflows: prefix, retries: `${prefix}-retries`, replays: `${prefix}-replays` };
 }
 
 /** The workflow id is the delivery id: one delivery, one workflow. */

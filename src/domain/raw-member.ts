@@ -68,21 +68,24 @@ function isEscaped(json: string, at: number): boolean {
 function endOfValue(json: string, start: number): number {
   let depth = 0;
   for (let i = start; i < json.length; ) {
-    const c = json[i];
-    if (c === '"') {
+    const c = json.charCodeAt(i);
+    if (c === QUOTE) {
       i = endOfString(json, i);
       if (depth === 0) return i;
       continue;
     }
-    if (c === '{' || c === '[') depth++;
-    else if (c === '}' || c === ']') {
+    if (c === BRACE || c === BRACKET) depth++;
+    else if (c === END_BRACE || c === END_BRACKET) {
       if (depth === 0) return trimEnd(json, start, i);
       if (--depth === 0) return i + 1;
-    } else if (c === ',' && depth === 0) return trimEnd(json, start, i);
+    } else if (c === COMMA && depth === 0) return trimEnd(json, start, i);
     i++;
   }
   return json.length;
 }
+
+/** Compared as numbers: a character at a time would be a text of its own. */
+const [QUOTE, BRACE, END_BRACE, BRACKET, END_BRACKET, COMMA] = [...'"{}[],'].map((c) => c.charCodeAt(0));
 
 /** A number or word ends before the white space that follows it. */
 function trimEnd(json: string, start: number, end: number): number {

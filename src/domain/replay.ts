@@ -22,6 +22,9 @@ export type ReplayState = 'running' | 'completed' | 'cancelled';
  */
 export type ReplayProgress = { state: ReplayState; total: number | null; sent: number; skipped: number };
 
+/** Bulk replays of one tenant that may be running: each has a workflow, and takes its turn with the others. */
+export const MAX_RUNNING = 50;
+
 /** Deliveries that one page puts back into the queue at most: one short transaction. */
 const MAX_PAGE = 100;
 /** A replay's history stays far below what Temporal warns of (some 15 events a page). */

@@ -1,14 +1,18 @@
 /** One row of the table in which a data schema is shown to people. */
 export type SchemaField = { path: string; type: string; required: boolean; description: string };
 
+/** Of one schema. */
 const MAX_FIELDS = 500;
+/** Characters of each column: one definition may be told for hundreds of fields. */
 const MAX_TEXT = 300;
+/** Allowed values that are looked at, of which fewer fit. */
+const MAX_VALUES = 100;
 
 /**
  * The fields of a data schema (one that ./data-schema.ts has passed), in the order they were written; `[]` stands for
  * every item of a list. `more`: not all are told.
  */
-export function schemaFields(schema: object): { fields: SchemaField[]; more: boolean } {
+export function schemaFields(schema: object, most = MAX_FIELDS): { fields: SchemaField[]; more: boolean } {
   const defs = objectOf((schema as Schema).$defs);
   const fields: SchemaField[] = [];
   let more = false;
@@ -19,13 +23,18 @@ export function schemaFields(schema: object): { fields: SchemaField[]; more: boo
     const { properties, required, items, allOf } = resolve(at);
     const needed = Array.isArray(required) ? required : [];
     for (const [name, inner] of Object.entries(objectOf(properties))) {
-      if (fields.length === MAX_FIELDS) {
+      if (fields.length >= Math.min(most, MAX_FIELDS)) {
         more = true;
         return;
       }
       const path = prefix === '' ? name : `${prefix}.${name}`;
       const field = resolve(inner);
-      fields.push({ path, type: typeOf(field), required: needed.includes(name), description: descriptionOf(field) });
+      fields.push({
+        path: path.slice(0, MAX_TEXT),
+        type: typeOf(field),
+        required: needed.includes(name),
+        description: descriptionOf(field),
+      });
       walk(inner, path);
     }
     if (items !== undefined && !more) walk(items, `${prefix}[]`);
@@ -59,14 +68,21 @@ function typeOf({ type, format, enum: values, const: value }: Schema): string {
   const words = [
     ...(Array.isArray(type) ? [type.join(' or ')] : typeof type === 'string' ? [type] : []),
     ...(typeof format === 'string' ? [format] : []),
-    ...(Array.isArray(values) ? [`one of ${values.map((one) => JSON.stringify(one)).join(', ')}`] : []),
+    ...(Array.isArray(values)
+      ? [
+          `one of ${values
+            .slice(0, MAX_VALUES)
+            .map((one) => JSON.stringify(one).slice(0, MAX_TEXT))
+            .join(', ')}`,
+        ]
+      : []),
     ...(value !== undefined ? [`always ${JSON.stringify(value)}`] : []),
   ];
   return words.join(', ').slice(0, MAX_TEXT) || 'any';
 }
 
 function descriptionOf({ description }: Schema): string {
-  return typeof description === 'string' ? description : '';
+  return typeof description === 'string' ? description.slice(0, MAX_TEXT) : '';
 }
 
 function objectOf(value: unknown): Record<string, unknown> {

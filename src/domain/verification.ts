@@ -7,6 +7,12 @@
 export const VERIFICATION_MODES = ['required', 'optional', 'off'] as const;
 export type VerificationMode = (typeof VERIFICATION_MODES)[number];
 
+/** The mode in force: what the tenant set, or the installation's minimum where that asks for more. */
+export function modeInForce(tenant: VerificationMode, minimum: VerificationMode): VerificationMode {
+  // The strictest is the first.
+  return VERIFICATION_MODES.indexOf(tenant) <= VERIFICATION_MODES.indexOf(minimum) ? tenant : minimum;
+}
+
 /**
  * The ways, in the order they are tried:
  * - `post`: POST `{"type":"url_verification","challenge":…}`, answered with the challenge

@@ -22,7 +22,6 @@ const SEND_ERRORS = {
   tls_certificate_invalid: { stage: 'tls', message: 'The certificate of the host is not valid for it' },
   tls_timeout: { stage: 'tls', message: 'No secure connection was agreed on in time' },
   tls_failed: { stage: 'tls', message: 'No secure connection could be agreed on' },
-  no_free_connection: { stage: 'timeout', message: 'All connections to the host stayed busy' },
   headers_timeout: { stage: 'timeout', message: 'The host did not answer in time' },
   connection_reset: { stage: 'response', message: 'The host closed the connection before it answered' },
   headers_too_large: { stage: 'response', message: 'The headers of the answer are too large' },

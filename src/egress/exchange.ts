@@ -1,16 +1,24 @@
 import type { Dispatcher } from 'undici';
+import { OwnTroubleError, type OwnTroubleReason } from '../domain/own-trouble';
 import { classifyError } from './classify-error';
 import { type SendErrorCode, sendError } from './errors';
 import type { Peer, PeerAware } from './peer-client';
-import type { BodyCut, SendResult } from './send';
+import type { BodyCut, SendRequest, SendResult } from './send';
 
 /** Of a response body; enough for any error message, little enough to store with every attempt. */
 export const MAX_BODY_BYTES = 16 * 1024;
 const NO_BODY = Buffer.alloc(0);
 /** 1xx answers before the real one; servers send one or two. */
 const MAX_INTERIM = 32;
+/**
+ * For what is ours: a free connection, a turn to look the name up. Then the request is given back unsent, so that it does
+ * not hold a delivery slot; shorter than the wait for a turn may be, so that whoever waits hears of it in time.
+ */
+const MAX_OWN_WAIT_MS = 2_000;
 /** For the body, once the status has come: it decides nothing any more, and a delivery slot waits for it. */
 const BODY_TIMEOUT_MS = 5_000;
+
+export type ExchangeRequest = Pick<SendRequest, 'timeoutMs' | 'tenantId' | 'mayGo'> & { secure: boolean };
 
 /** The request was not sent: whoever asked for it does not want it any more. */
 export class NotSentError extends Error {
@@ -19,14 +27,17 @@ export class NotSentError extends Error {
 
 /**
  * One POST on its way, as undici's handler. It ends exactly once: by the answer, by an error, or by its own deadline,
- * which also counts while undici still waits for a connection and can not be aborted.
+ * which does not count the time for which it waits for us. That has a limit of its own.
  */
 export class Exchange implements Dispatcher.DispatchHandler, PeerAware {
-  peer: Peer | null = null;
   settled = false;
+
+  #peer: Peer | null = null;
 
   readonly #startedAt = new Date();
   readonly #startedMs = performance.now();
+  /** Until there was a connection slot, milliseconds. */
+  #waitedForPeerMs = 0;
   readonly #chunks: Buffer[] = [];
   #bodyBytes = 0;
   #interim = 0;
@@ -37,11 +48,20 @@ export class Exchange implements Dispatcher.DispatchHandler, PeerAware {
   #timer: NodeJS.Timeout;
 
   constructor(
-    private readonly request: { secure: boolean; timeoutMs: number; mayGo?: (() => boolean) | undefined },
+    private readonly request: ExchangeRequest,
     private readonly resolve: (result: SendResult) => void,
     private readonly reject: (error: Error) => void,
   ) {
-    this.#timer = this.#deadline(request.timeoutMs);
+    this.#timer = setTimeout(() => this.#check(), Math.min(request.timeoutMs, MAX_OWN_WAIT_MS));
+  }
+
+  get tenantId(): string {
+    return this.request.tenantId;
+  }
+
+  onPeer(peer: Peer): void {
+    this.#peer = peer;
+    this.#waitedForPeerMs = performance.now() - this.#startedMs;
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -58,11 +78,10 @@ export class Exchange implements Dispatcher.DispatchHandler, PeerAware {
       return;
     }
     this.#answer = { statusCode, headers: flatten(headers) };
-    const leftMs = this.request.timeoutMs - (performance.now() - this.#startedMs);
-    if (leftMs <= BODY_TIMEOUT_MS) return;
+    if (this.#leftMs <= BODY_TIMEOUT_MS) return;
     clearTimeout(this.#timer);
     this.#bodyTimeoutCode = 'body_timeout';
-    this.#timer = this.#deadline(BODY_TIMEOUT_MS);
+    this.#timer = this.#giveUpAfter(BODY_TIMEOUT_MS);
   }
 
   onResponseData(_: unknown, chunk: Buffer): void {
@@ -87,10 +106,10 @@ export class Exchange implements Dispatcher.DispatchHandler, PeerAware {
     const code = classifyError(error, {
       sent: this.#controller !== undefined,
       secure: this.request.secure,
-      timeoutCode: this.peer?.timeoutCode ?? 'connect_timeout',
+      timeoutCode: this.#peer?.timeoutCode ?? 'connect_timeout',
     });
-    if (code !== undefined) this.#fail(code);
-    else if (this.#settle()) this.reject(error);
+    if (typeof code === 'string') this.#fail(code);
+    else this.#rejectWith(code);
   }
 
   #refuse(code: SendErrorCode): void {
@@ -104,22 +123,50 @@ export class Exchange implements Dispatcher.DispatchHandler, PeerAware {
       kind: 'error',
       startedAt: this.#startedAt,
       durationMs: performance.now() - this.#startedMs,
-      remoteAddress: this.peer?.remoteAddress ?? null,
+      remoteAddress: this.#peer?.remoteAddress ?? null,
       ...sendError(code),
     });
+  }
+
+  /** What is left of the request's time: the time that it waited for us is not counted. */
+  get #leftMs(): number {
+    const waitedMs = this.#waitedForPeerMs + (this.#peer?.waitedMs ?? 0);
+    return this.request.timeoutMs + waitedMs - (performance.now() - this.#startedMs);
+  }
+
+  #check(): void {
+    if (this.settled) return;
+    const reason = this.#waitsFor();
+    const leftMs = reason ? MAX_OWN_WAIT_MS - (performance.now() - this.#startedMs) : this.#leftMs;
+    if (leftMs > 0) this.#timer = setTimeout(() => this.#check(), leftMs);
+    else if (reason) this.#rejectWith(new OwnTroubleError(reason));
+    else this.#timer = this.#giveUpAfter(0);
+  }
+
+  /** What of ours it still waits for; undefined once the endpoint, or its name, has the word. */
+  #waitsFor(): OwnTroubleReason | undefined {
+    if (this.#controller) return undefined;
+    if (!this.#peer) return 'no_free_connection';
+    return this.#peer.waitsSinceMs === null ? undefined : 'lookup_queue';
   }
 
   #giveUp(): void {
     if (this.settled) return;
     if (this.#answer) this.#finish(this.#bodyTimeoutCode);
     else if (this.#controller) this.#fail('headers_timeout');
-    else this.#fail(this.peer?.timeoutCode ?? 'no_free_connection');
+    else if (this.#peer?.timeoutCode === 'dns_timeout' && !this.#peer.answersCome()) {
+      this.#rejectWith(new OwnTroubleError('name_servers_away'));
+    } else this.#fail(this.#peer?.timeoutCode ?? 'connect_timeout');
     this.#abort();
   }
 
   /** When this process was held up, timers run before sockets are read: the answer may be there already. */
-  #deadline(afterMs: number): NodeJS.Timeout {
+  #giveUpAfter(afterMs: number): NodeJS.Timeout {
     return setTimeout(() => setImmediate(() => this.#giveUp()), afterMs);
+  }
+
+  #rejectWith(error: Error): void {
+    if (this.#settle()) this.reject(error);
   }
 
   #finish(bodyCut: BodyCut | null): void {
@@ -131,7 +178,7 @@ export class Exchange implements Dispatcher.DispatchHandler, PeerAware {
       kind: 'response',
       startedAt: this.#startedAt,
       durationMs: performance.now() - this.#startedMs,
-      remoteAddress: this.peer?.remoteAddress ?? null,
+      remoteAddress: this.#peer?.remoteAddress ?? null,
       statusCode: answer.statusCode,
       headers: answer.headers,
       body,

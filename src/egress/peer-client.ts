@@ -1,4 +1,3 @@
-import { isIP, type Socket } from 'node:net';
 import { type buildConnector, Client, type Dispatcher } from 'undici';
 
 /** The codes of a connection that did not come about in time, by how far it came. */
@@ -9,41 +8,58 @@ export interface Peer {
   remoteAddress: string | null;
   /** What it is called if the time runs out now; kept after a connection has failed. */
   timeoutCode: ConnectTimeoutCode;
+  /** Whose request the slot was last given. */
+  tenantId: string;
+  /** Since when it has waited for its turn to look the name up (`performance.now()`); null where it does not. */
+  waitsSinceMs: number | null;
+  /** While a name is looked up: whether name servers answer anything. */
+  answersCome: () => boolean;
+  /** How long it has waited so for the request at hand, milliseconds. */
+  waitedMs: number;
 }
 
 /** What `PeerClient` asks and tells the request that is given to it. Travels in the dispatch options. */
 export interface PeerAware {
   readonly settled: boolean;
-  peer: Peer | null;
+  readonly tenantId: string;
+  /** It has a connection slot. */
+  onPeer(peer: Peer): void;
 }
 
 export type PeerDispatchOptions = Dispatcher.DispatchOptions & { exchange?: PeerAware };
 
-/** undici's connectors return the socket they connect, which its types leave out; one that refuses returns none. */
-export type Connector = (options: buildConnector.Options, callback: buildConnector.Callback) => Socket | undefined;
+/** Makes the connection of a slot, and says in its `peer` how far it has come. */
+export type Connector = (options: buildConnector.Options, callback: buildConnector.Callback, peer: Peer) => void;
 
 /**
- * A connection slot of the pool that lets a request know whom it talks to, which undici does not tell. The connector is
- * wrapped once per slot, so that it costs a request one assignment (and, unlike undici's diagnostics channels, says
- * nothing about anyone else's requests).
+ * A connection slot of the pool that lets a request know whom it talks to, which undici does not tell, and the connector
+ * know for whom it connects. The connector is wrapped once per slot, so that it costs a request a few assignments (and,
+ * unlike undici's diagnostics channels, says nothing about anyone else's requests).
  */
 export class PeerClient extends Client {
   readonly #peer: Peer;
 
-  constructor(url: URL, options: Client.Options) {
-    const peer: Peer = { remoteAddress: null, timeoutCode: 'connect_timeout' };
-    const connect = options.connect as Connector;
-    super(url, {
-      ...options,
-      connect: (connectOptions, callback) => {
-        peer.remoteAddress = null;
-        const socket = connect(connectOptions, (...result) => {
+  constructor(url: URL, options: Client.Options, connector: Connector) {
+    const peer: Peer = {
+      remoteAddress: null,
+      timeoutCode: 'connect_timeout',
+      tenantId: '',
+      waitsSinceMs: null,
+      answersCome: () => true,
+      waitedMs: 0,
+    };
+    const connect: buildConnector.connector = (connectOptions, callback) => {
+      peer.remoteAddress = null;
+      connector(
+        connectOptions,
+        (...result) => {
           peer.remoteAddress = result[1]?.remoteAddress ?? null;
           callback(...result);
-        });
-        followPhases(peer, connectOptions, socket);
-      },
-    });
+        },
+        peer,
+      );
+    };
+    super(url, { ...options, connect });
     this.#peer = peer;
   }
 
@@ -52,21 +68,10 @@ export class PeerClient extends Client {
     if (exchange) {
       // It gave up while it waited for a connection: it must not be sent, nor cost this connection.
       if (exchange.settled) return true;
-      exchange.peer = this.#peer;
+      this.#peer.tenantId = exchange.tenantId;
+      this.#peer.waitedMs = 0;
+      exchange.onPeer(this.#peer);
     }
     return super.dispatch(options, handler);
   }
-}
-
-/** The phases are told apart here because undici has one time limit, and one error, for all of them. */
-function followPhases(peer: Peer, { hostname, protocol }: buildConnector.Options, socket: Socket | undefined): void {
-  peer.timeoutCode = isIP(hostname) === 0 ? 'dns_timeout' : 'connect_timeout';
-  // Comes with the resolver's answer; after an error of the resolver it is that which counts.
-  socket?.once('lookup', () => {
-    peer.timeoutCode = 'connect_timeout';
-  });
-  if (protocol !== 'https:') return;
-  socket?.once('connect', () => {
-    peer.timeoutCode = 'tls_timeout';
-  });
 }

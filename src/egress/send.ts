@@ -6,11 +6,13 @@ import { parseTarget, type Target } from './url';
 
 export interface SendRequest {
   url: string;
+  /** Whose request it is: tenants take turns where there is something to wait for. */
+  tenantId: string;
   /** POST unless it says otherwise: the others are for endpoint verification. */
   method?: 'POST' | 'GET' | 'OPTIONS';
   headers: Record<string, string>;
   body?: Buffer;
-  /** From the call to the status line and headers of the answer, connecting included. */
+  /** From the call to the status line and headers of the answer, connecting included; what it waits for us is not. */
   timeoutMs: number;
   /** Asked right before the request is written to its connection, which may take a while to come about. */
   mayGo?: () => boolean;
@@ -50,8 +52,9 @@ const MAX_TARGETS = 1_000;
 /**
  * POSTs deliveries, and challenges endpoints. Follows no redirect and repeats nothing.
  *
- * `send` never rejects for what the receiver did; that is the result. It rejects with NotSentError where `mayGo` said no. It rejects for what is ours (the sender was
- * closed, the process is out of file descriptors), where nothing is known about the receiver.
+ * `send` never rejects for what the receiver did; that is the result. It rejects with NotSentError where `mayGo` said no,
+ * and for what is ours, where nothing is known about the receiver: with an OwnTroubleError where nothing was sent, else (the
+ * sender was closed meanwhile) as undici does.
  *
  * The receiver has answered once its status line and headers are in. A body that stalls (5 s), breaks off or goes past
  * 16 KiB is cut there, and `bodyCut` says why: the status still counts, because a receiver that said 2xx has the
@@ -87,7 +90,8 @@ export function createSender(settings: { agent: Agent; allowHttp: boolean }): Se
       }
       const { origin, path, secure } = target;
       return new Promise<SendResult>((resolve, reject) => {
-        const exchange = new Exchange({ secure, timeoutMs: request.timeoutMs, mayGo: request.mayGo }, resolve, reject);
+        const { timeoutMs, tenantId, mayGo } = request;
+        const exchange = new Exchange({ secure, timeoutMs, tenantId, mayGo }, resolve, reject);
         const options: PeerDispatchOptions = {
           origin,
           path,

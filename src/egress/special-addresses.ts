@@ -1,4 +1,4 @@
-/** Why an address may not be reached. A closed set: it is stored, counted and documented by these names. */
+/** Why an address, or a name whatever it is at, may not be reached. A closed set: it is stored, counted and documented by these names. */
 export type DenyReason =
   | 'this_network'
   | 'private'
@@ -16,7 +16,13 @@ export type DenyReason =
   | 'reserved'
   | 'broadcast'
   | 'not_global_unicast'
-  | 'not_an_address';
+  | 'not_an_address'
+  /** In a block that the installation denies. */
+  | 'denied'
+  /** This machine's own. */
+  | 'own_address'
+  /** A name without a dot, which means something in the network of this machine only. */
+  | 'single_label_name';
 
 export interface DenyRule {
   reason: DenyReason;

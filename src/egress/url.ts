@@ -1,3 +1,4 @@
+import { parseUrl } from '../domain/parse-url';
 import { EgressError } from './errors';
 
 export interface Target {
@@ -12,8 +13,9 @@ export interface Target {
  * @throws EgressError `invalid_url` or `insecure_scheme`
  */
 export function parseTarget(url: string, settings: { allowHttp: boolean }): Target {
-  if (!URL.canParse(url)) throw new EgressError('invalid_url');
-  const { protocol, origin, pathname, search, username, password } = new URL(url);
+  const parsed = parseUrl(url);
+  if (!parsed) throw new EgressError('invalid_url');
+  const { protocol, origin, pathname, search, username, password } = parsed;
   if (protocol !== 'https:' && protocol !== 'http:') throw new EgressError('invalid_url');
   if (username !== '' || password !== '') throw new EgressError('invalid_url');
   const secure = protocol === 'https:';

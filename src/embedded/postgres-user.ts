@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { type Stats, statSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { serverEnv } from './child-env';
 
 /** The unprivileged user that runs Postgres in root's place. */
 export type PostgresUser = { name: string; uid: number; gid: number };
@@ -18,7 +19,7 @@ export function postgresUser(): PostgresUser | undefined {
 function lookUp(name: string): PostgresUser | undefined {
   try {
     const id = (flag: string) =>
-      Number(execFileSync('id', [flag, name], { encoding: 'utf8', stdio: 'pipe', timeout: 5_000 }));
+      Number(execFileSync('id', [flag, name], { env: serverEnv(), encoding: 'utf8', stdio: 'pipe', timeout: 5_000 }));
     return { name, uid: id('-u'), gid: id('-g') };
   } catch {
     return undefined;

@@ -5,7 +5,7 @@ import { Client } from 'pg';
 import { makeFolder, temporaryDataDir } from './folders';
 import { noteRunning, releaseData } from './leftover';
 import { assertPortFree, freePort } from './ports';
-import { findPostgres, type PostgresBinaries } from './postgres-binaries';
+import { findPostgres, type PostgresBinaries, tryFolder } from './postgres-binaries';
 import { besides, postgresEnv, postmasterPid, prepareDataDir } from './postgres-data';
 import { closedParent, type PostgresUser, postgresUser } from './postgres-user';
 import { type EmbeddedServer, endOfLog, startServerProcess, waitUntilReady } from './process';
@@ -27,6 +27,8 @@ export type PostgresOptions = {
   onProgress?: (line: string) => void;
   /** Server settings that go above the ones here. */
   settings?: Record<string, string>;
+  /** The folder of another PostgreSQL's programs, instead of the first that is found. */
+  programs?: string;
 };
 
 const NAME = 'PostgreSQL';
@@ -72,7 +74,8 @@ export async function startPostgres(options: PostgresOptions): Promise<EmbeddedP
   const port = options.port ?? (await freePort());
   await assertPortFree(port, NAME, options.portSetting ?? '--postgres-port');
 
-  const binaries = findPostgres(user, options.onProgress);
+  const binaries = options.programs ? tryFolder(options.programs, user) : findPostgres(user, options.onProgress);
+  if (!binaries) throw new Error(`No PostgreSQL runs in ${options.programs}.`);
   const password = prepareDataDir(dataDir, binaries, options, user);
   const url = (database: string) => `postgres://posthorn:${password}@127.0.0.1:${port}/${database}`;
   const server = await startAfterCrash(dataDir, port, binaries, options, user, url('postgres'));
@@ -144,7 +147,12 @@ async function createDatabase(url: string): Promise<void> {
 }
 
 async function query(url: string, sql: string, connectMs: number): Promise<number> {
-  const client = new Client({ connectionString: url, connectionTimeoutMillis: connectMs, query_timeout: 10_000 });
+  const client = new Client({
+    connectionString: url,
+    connectionTimeoutMillis: connectMs,
+    query_timeout: 10_000,
+    options: '-c jit=off',
+  });
   client.on('error', () => {}); // also reported by the failing call
   try {
     await client.connect();

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { serverEnv } from './child-env';
 
 /** How a server process ended. */
 export type ServerExit = { code: number | null; signal: NodeJS.Signals | null };
@@ -102,6 +103,7 @@ function startGuardian(pid: number, signal: string, removeAfter: string[]): Chil
   const args = [String(pid), signal.slice('SIG'.length), String(STOP_LIMIT_MS / 1000), ...removeAfter];
   const guardian = spawn('/bin/sh', ['-c', GUARDIAN, 'guardian', ...args], {
     cwd: '/',
+    env: serverEnv(),
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],
   });

@@ -1,10 +1,12 @@
 import { spawn } from 'node:child_process';
+import { toolEnv } from './child-env';
 
 /** How a tool ended; `output` is the end of what it said. */
 export type ToolResult = { ok: boolean; output: string };
 
 export type ToolOptions = {
   cwd?: string;
+  /** What the tool's environment is taken from: see `toolEnv`. */
   env?: NodeJS.ProcessEnv;
   /** The tool is killed after this long. */
   limitMs: number;
@@ -20,7 +22,7 @@ export function runTool(command: string, args: string[], options: ToolOptions): 
   return new Promise((resolve) => {
     const child = spawn(command, args, {
       cwd: options.cwd,
-      env: options.env ?? process.env,
+      env: toolEnv(options.env),
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     let output = '';

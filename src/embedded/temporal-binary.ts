@@ -1,4 +1,5 @@
-import { existsSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fetchOnce, withProgress } from './fetch-once';
 import { cacheDir, installationDir } from './folders';
@@ -8,6 +9,7 @@ import { sdkDownload } from './sdk-download';
 /** The Temporal CLI that is downloaded or built; `tools/temporal/go.mod` names the same one. */
 export const TEMPORAL_CLI_VERSION = 'v1.5.1';
 const PACKAGE = 'github.com/temporalio/cli/cmd/temporal';
+const toolDir = () => join(installationDir(), 'tools', 'temporal');
 
 /** `temporal --version` answers in a fraction of a second. */
 const VERSION_LIMIT_MS = 10_000;
@@ -27,7 +29,7 @@ export async function temporalBinary(
   const installed = await installedBinary(onProgress, env);
   if (installed) return installed;
 
-  const cached = join(cacheDir(env), `temporal-cli-${TEMPORAL_CLI_VERSION}`, 'temporal');
+  const cached = join(cacheDir(env), cachedName(), 'temporal');
   if (existsSync(cached)) {
     if (await runs(cached, env)) return cached;
     throw new Error(`${cached} does not run: delete it, and it will be fetched again.`);
@@ -62,6 +64,14 @@ export async function temporalBinary(
   );
 }
 
+/** The folder's name changes with go.mod, so that what was built from older modules is not found again. */
+export function cachedName(): string {
+  const modules = createHash('sha256')
+    .update(readFileSync(join(toolDir(), 'go.mod')))
+    .digest('hex');
+  return `temporal-cli-${TEMPORAL_CLI_VERSION}-${modules.slice(0, 8)}`;
+}
+
 /** What the user installed: TEMPORAL_CLI_PATH, else `temporal` on PATH. */
 async function installedBinary(onProgress: Progress, env: NodeJS.ProcessEnv): Promise<string | undefined> {
   const named = env.TEMPORAL_CLI_PATH;
@@ -82,7 +92,7 @@ async function runs(binary: string, env: NodeJS.ProcessEnv): Promise<boolean> {
 
 /** Returns an empty string, or why it failed. */
 async function buildWithGo(target: string, onProgress: Progress, env: NodeJS.ProcessEnv): Promise<string> {
-  const cwd = join(installationDir(), 'tools', 'temporal');
+  const cwd = toolDir();
   if (!(await runTool('go', ['version'], { cwd, env, limitMs: VERSION_LIMIT_MS })).ok)
     return 'there is no `go` on PATH';
   onProgress(

@@ -2,6 +2,7 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { Connection } from '@temporalio/client';
+import { serverEnv } from './child-env';
 import { makeFolder } from './folders';
 import { noteRunning, releaseData } from './leftover';
 import { assertPortFree, freePort } from './ports';
@@ -82,7 +83,7 @@ export async function startTemporal(options: TemporalOptions = {}): Promise<Embe
     name: NAME,
     command,
     args: serverArguments({ port, uiPort, namespace, dbFile }),
-    env: { ...process.env, GOGC },
+    env: { ...serverEnv(), GOGC },
     logFile,
     stopSignal: 'SIGTERM',
     removeAfter: ownFolder ? [ownFolder] : [],

@@ -69,7 +69,7 @@ async function fetchWithMaven(folder: string, env: NodeJS.ProcessEnv): Promise<s
     ],
     { env, limitMs: MAVEN_LIMIT_MS },
   );
-  if (!copied.ok) return copied.output;
+  if (!copied.ok) return copied.output || 'mvn failed';
   writeFileSync(join(folder, 'server'), WRAPPER, { mode: 0o755 });
   return '';
 }

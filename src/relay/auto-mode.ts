@@ -8,27 +8,61 @@ const CALM_SHARE = 0.5;
 const CALM_WINDOWS = 3;
 /** What the engine is taken to manage at least: starts per second. */
 const LEAST_PER_SECOND = 5;
+/** A way back that ends in failing starts within this time was none: the next one takes twice as many calm windows. */
+const HELD_MS = 60_000;
+const MAX_CALM_WINDOWS = 300;
 
 /**
  * Decides who makes the attempts of webhooks in mode `auto`: the engine while it keeps up, the express lane from when
- * there has been more work than workflows could be started for, without a break, for `lagMs`. Back again only when there
- * has clearly been less for some seconds, so that it does not go to and fro. Each worker process decides for itself.
+ * there has been more work than workflows could be started for, or starts failed, without a break, for `lagMs`. Back
+ * again only when there has clearly been less for some seconds and the engine answers, so that it does not go to and
+ * fro. Each worker process decides for itself.
  */
-export function createAutoMode({ lagMs, log, onTurn, nowMs = () => performance.now() }: AutoModeSettings) {
+export function createAutoMode({ lagMs, log, ask, onTurn, nowMs = () => performance.now() }: AutoModeSettings) {
   let express = false;
   let behindSince: { atMs: number; started: number } | undefined;
   let perSecond = LEAST_PER_SECOND;
   let window = { atMs: 0, taken: 0 };
   let calm = 0;
+  let calmNeeded = CALM_WINDOWS;
+  let backSinceMs = Number.NEGATIVE_INFINITY;
+  let asking = false;
+  let toldWhyNot = false;
 
-  function turn(to: boolean): void {
+  function turn(to: boolean, why: { because: string; err?: string | undefined }): void {
     express = to;
     behindSince = undefined;
     calm = 0;
     window = { atMs: nowMs(), taken: 0 };
+    toldWhyNot = false;
     const lane = to ? 'express' : 'workflow';
-    log.info({ event: 'auto_mode', lane, engine_per_s: Math.round(perSecond) });
+    const known = Number.isFinite(perSecond) && { engine_per_s: Math.round(perSecond) };
+    log.info({ event: 'auto_mode', lane, ...known, ...why });
     onTurn?.(lane);
+  }
+
+  function toExpress(started: number, behindMs: number, trouble: string | undefined): void {
+    const failedSoon = trouble !== undefined && nowMs() - backSinceMs < HELD_MS;
+    calmNeeded = failedSoon ? Math.min(2 * calmNeeded, MAX_CALM_WINDOWS) : CALM_WINDOWS;
+    // What an engine in trouble started says nothing about what it can do.
+    perSecond = trouble === undefined ? Math.max(LEAST_PER_SECOND, (started * 1_000) / behindMs) : Infinity;
+    turn(true, trouble === undefined ? { because: 'behind' } : { because: 'starts_fail', err: trouble });
+  }
+
+  /** Only an engine that answers gets the work back; asked again after as many calm windows as before. */
+  async function askAndReturn(): Promise<void> {
+    asking = true;
+    const whyNot = await ask();
+    asking = false;
+    if (!express) return;
+    if (whyNot !== undefined) {
+      calm = 0;
+      if (!toldWhyNot) log.warn({ event: 'auto_mode_stays', lane: 'express', err: whyNot });
+      toldWhyNot = true;
+    } else if (calm >= calmNeeded) {
+      backSinceMs = nowMs();
+      turn(false, { because: 'calm' });
+    }
   }
 
   return {
@@ -36,18 +70,20 @@ export function createAutoMode({ lagMs, log, onTurn, nowMs = () => performance.n
     workflow: (): readonly FirstAttempt[] => (express ? ['workflow'] : ['workflow', 'auto']),
     express: (): readonly FirstAttempt[] => (express ? ['express', 'auto'] : ['express']),
 
-    /** After each claim of the workflow lane: whether there was more than it could take, and its starts so far. */
-    onWorkflowClaim(full: boolean, started: number): void {
+    /**
+     * After each claim of the workflow lane: whether there was more than it could take, its starts so far, and why
+     * starts fail or hang.
+     */
+    onWorkflowClaim(full: boolean, started: number, trouble?: string): void {
+      const behind = full || trouble !== undefined;
       // Starts that fail or hang are no calm, however little is left for the express lane.
-      if (express && full) calm = 0;
+      if (express && behind) calm = 0;
       if (express) return;
-      if (!full) behindSince = undefined;
+      if (!behind) behindSince = undefined;
       else behindSince ??= { atMs: nowMs(), started };
       if (!behindSince) return;
       const behindMs = nowMs() - behindSince.atMs;
-      if (behindMs < lagMs) return;
-      perSecond = Math.max(LEAST_PER_SECOND, ((started - behindSince.started) * 1_000) / behindMs);
-      turn(true);
+      if (behindMs >= lagMs) toExpress(started - behindSince.started, behindMs, trouble);
     },
 
     /** After each claim of the express lane: what it took. */
@@ -59,7 +95,7 @@ export function createAutoMode({ lagMs, log, onTurn, nowMs = () => performance.n
       const rate = (window.taken * 1_000) / passedMs;
       calm = rate < perSecond * CALM_SHARE ? calm + 1 : 0;
       window = { atMs: nowMs(), taken: 0 };
-      if (calm >= CALM_WINDOWS) turn(false);
+      if (calm >= calmNeeded && !asking) void askAndReturn();
     },
   };
 }
@@ -67,6 +103,8 @@ export function createAutoMode({ lagMs, log, onTurn, nowMs = () => performance.n
 export type AutoModeSettings = {
   lagMs: number;
   log: Log;
+  /** Asks the engine whether it is there: undefined, or why not. Must not reject. */
+  ask: () => Promise<string | undefined>;
   /** Hears who makes the attempts from now on. */
   onTurn?: ((lane: DeliveryLane) => void) | undefined;
   nowMs?: () => number;

@@ -10,8 +10,9 @@ import { type Pauses, StaleAttempt } from '../delivery/stale';
 import { writeUntilTaken } from '../delivery/write-until-taken';
 import type { FirstAttempt } from '../domain/first-attempt';
 import { CLAIM_FRESH_MS } from '../domain/limits';
+import { OwnTroubleError } from '../domain/own-trouble';
 import { TenantSlots } from '../domain/tenant-slots';
-import type { Log } from '../log';
+import { type Log, reasonOf } from '../log';
 import type { Claimed, RelayLane } from './relay';
 import type { WaitingDelivery } from './start-workflow';
 import { WebhookLine } from './webhook-line';
@@ -40,7 +41,7 @@ const MAX_CLAIM = 100;
 const GATHER_MS = 5;
 /** What has waited here for longer goes back to the queue: its endpoint has become slow. */
 const MAX_WAIT_MS = 500;
-/** After an attempt that could not be made for a reason of our own: no more of its webhook for so long. */
+/** After an attempt that could not be made for a reason of our own: no more of its webhook for so long, and then again. */
 const BACK_OFF_MS = 1_000;
 /** After which such a delivery is tried again: what is wrong with it may take a person to mend. */
 const OWN_TROUBLE_MS = 30_000;
@@ -49,8 +50,8 @@ const ALL = 1_000_000;
 
 /**
  * Makes the attempts of what it claims in this process, without a workflow: the same attempt, the same records, the same
- * gates. What does not succeed goes on as a workflow that waits for the next attempt. A lease stands for what is in
- * hand: if the process dies, another claim takes it, and what was sent but not written down is sent again.
+ * gates. What does not succeed goes on as a workflow that waits for the next attempt. What is in hand is held by this
+ * process: if it dies, another claim takes it, and what was sent but not written down is sent again.
  */
 export function createExpressLane(settings: ExpressLaneSettings): RelayLane<ExpressDelivery> {
   const { db, attempts, inFlight, holding, pauses, log, capacity } = settings;
@@ -102,8 +103,8 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
 
   /**
    * Lets go of a delivery after so many attempts. Where the claim that came meanwhile is for a later one, it was given
-   * back or asked for anew in the moment before we heard of it. Else its lease ran out while its record waited for the
-   * database, and that record has come since.
+   * back or asked for anew in the moment before we heard of it. Else we were taken for dead meanwhile, and claimed it anew
+   * under another id: it goes back.
    */
   function letGo(deliveryId: string, attempts: number): void {
     const held = inHand.get(deliveryId);
@@ -114,8 +115,7 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
     again.delete(deliveryId);
     if (!next) return;
     const { delivery, claimed } = next;
-    if (delivery.queue.attempt < attempts) claimed.hold.end();
-    else if (stopping) {
+    if (stopping || delivery.queue.attempt < attempts) {
       take(delivery, claimed);
       giveBack([delivery]);
     } else {
@@ -160,16 +160,28 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
       await attempt(delivery, line);
       letGo(delivery.deliveryId, delivery.queue.attempt + 1);
     } catch (error) {
-      if (error instanceof StaleAttempt) giveBack([delivery]);
-      else {
-        // Ours, and nothing was sent: it is tried again in a while.
-        log.warn({ event: 'express_failed', err: (error as Error).message });
-        line.backOffUntil = performance.now() + BACK_OFF_MS;
-        giveBack([delivery], OWN_TROUBLE_MS);
-      }
+      notMade(delivery, line, error);
     }
     if (wasFull) onRoom();
     ended();
+  }
+
+  /** Nothing was sent. What is ours is told of once for all that the webhook has under way. */
+  function notMade(delivery: ExpressDelivery, line: WebhookLine, error: unknown): void {
+    if (error instanceof StaleAttempt) {
+      giveBack([delivery]);
+      return;
+    }
+    const first = !line.backsOff;
+    line.backOffUntil = performance.now() + BACK_OFF_MS;
+    if (error instanceof OwnTroubleError) {
+      if (first) log.warn({ event: 'attempt_postponed', reason: error.reason });
+      giveBack([delivery, ...line.waiting.splice(0)]);
+      return;
+    }
+    // It may be this delivery's alone: it is tried again in a while.
+    if (first) log.warn({ event: 'express_failed', err: reasonOf(error) });
+    giveBack([delivery], OWN_TROUBLE_MS);
   }
 
   async function attempt(delivery: ExpressDelivery, line: WebhookLine): Promise<void> {
@@ -179,7 +191,10 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
     try {
       if (queue.cancelAsked) return void (await endCancelled(db.kysely, deliveryId, 'asked', delivery.holder));
       if (!webhook) return void (await endCancelled(db.kysely, deliveryId, 'deleted'));
-      made = await attempts.post(delivery as Sendable, request, () => isOurs(delivery));
+      made = await attempts.post(delivery as Sendable, request, {
+        holder: delivery.holder,
+        mayGo: () => isOurs(delivery),
+      });
     } finally {
       inFlight.release(deliveryId);
     }
@@ -217,7 +232,8 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
     for (const [holder, ofHolder] of groupBy(deliveries, (delivery) => delivery.holder)) {
       const ids = ofHolder.map(({ deliveryId }) => deliveryId);
       running++;
-      void releaseExpress(db.kysely, ids, holder, waitMs)
+      const held = ofHolder.map(({ deliveryId, queue }) => ({ deliveryId, number: queue.attempt + 1 }));
+      void releaseExpress(db.kysely, held, holder, waitMs)
         // Nobody knows whether they are: they are once this id has ended.
         .catch(() => holding.retire(holder))
         .then(() => {

@@ -1,5 +1,6 @@
 import type { Database } from '../db/database';
 import { forgetExpired } from '../db/idempotent-requests';
+import { forgetSetAside } from '../db/operational-outbox';
 import { type KeptFor, trimLogs } from '../db/trim';
 import type { Log } from '../log';
 
@@ -10,12 +11,16 @@ const BATCHES = 100;
 
 export type ForgetSettings = { db: Database; log: Log; keptFor: KeptFor };
 
-/** Removes idempotency keys whose time is over, with the answers that were kept for them, and old logs. */
+/** Removes idempotency keys whose time is over, with the answers that were kept for them, old logs and outbox rows. */
 export async function forgetOld({ db, log, keptFor }: ForgetSettings, stopped: () => boolean): Promise<void> {
   const keys = await inBatches(() => forgetExpired(db.pool, PER_BATCH), stopped);
   if (keys > 0) log.info({ event: 'forgot_idempotency_keys', count: keys });
   const logs = await inBatches(() => trimLogs(db.pool, keptFor, PER_BATCH), stopped);
   if (logs > 0) log.info({ event: 'trimmed_logs', count: logs });
+  await inBatches(async () => {
+    const forgotten = await forgetSetAside(db.pool, PER_BATCH);
+    return { forgotten, more: forgotten === PER_BATCH };
+  }, stopped);
 }
 
 async function inBatches(

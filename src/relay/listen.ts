@@ -1,8 +1,11 @@
 import { Client } from 'pg';
+import { sessionOf } from '../db/guarded-pool';
 import { WORK_CHANNEL } from '../domain/names';
-import type { Log } from '../log';
+import { type Log, reasonOf } from '../log';
 
 const RECONNECT_MS = 1_000;
+/** A server that takes a connection and says nothing is tried anew after this long. */
+const ANSWER_LIMIT_MS = 10_000;
 
 /**
  * Calls `onWork` when some api process says that it published. LISTEN needs a connection of its own; while that is
@@ -14,10 +17,16 @@ export function listenForWork(databaseUrl: string, onWork: () => void, log: Log)
   let stopped = false;
 
   async function connect(): Promise<void> {
-    const next = new Client({ connectionString: databaseUrl, application_name: 'posthorn-listen', keepAlive: true });
+    const next = new Client({
+      ...sessionOf({ connectionString: databaseUrl }),
+      application_name: 'posthorn-listen',
+      keepAlive: true,
+      connectionTimeoutMillis: ANSWER_LIMIT_MS,
+      query_timeout: ANSWER_LIMIT_MS,
+    });
     client = next;
     next.on('notification', onWork);
-    next.on('error', (error) => log.warn({ event: 'listen_lost', err: error.message }));
+    next.on('error', (error) => log.warn({ event: 'listen_lost', err: reasonOf(error) }));
     next.on('end', () => {
       if (!stopped) timer = setTimeout(connect, RECONNECT_MS);
     });

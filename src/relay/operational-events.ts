@@ -1,32 +1,115 @@
 import type { Database } from '../db/database';
-import { publishOperational } from '../db/operational-outbox';
-import type { Log } from '../log';
+import {
+  type Failure,
+  FIRST_TENANT,
+  MAX_FAN_OUT,
+  nextTurns,
+  type TenantTurn,
+  type TurnResult,
+  takeTurn,
+} from '../db/operational-outbox';
+import { toPublicId } from '../domain/ids';
+import { type Log, reasonOf } from '../log';
 import { createWakeUp } from './wake-up';
 
 /** Another process may have written to the outbox and died before it told anyone. */
 const POLL_MS = 1_000;
-const BATCH = 100;
+/** Tenants that one look at the outbox finds. */
+const TENANTS = 50;
+/** Turns at once: one that takes long leaves the other connection to the rest. */
+const AT_ONCE = 2;
 /** After a failure (database away). */
 const BACK_OFF_MS = 1_000;
+/** For so long a tenant is passed over whose statement ran out of time; twice as long each time. */
+const REST = { firstMs: 10_000, maxMs: 600_000 };
+/** Tenants that may be passed over at once; the first is forgotten for another. */
+const MAX_RESTING = 10_000;
+/** So often at most the log says that a tenant's events go to some of its webhooks only. */
+const SAY_CUT_EVERY_MS = 60_000;
 
 export type OperationalEvents = { nudge(): void; stop(): Promise<void> };
 
-/** Turns the outbox into events of type `posthorn.*`, which are then delivered like any other. */
+/**
+ * Turns the outbox into events of type `posthorn.*`, which are then delivered like any other: tenants in turns, each a
+ * few rows at a time.
+ */
 export function startOperationalEvents(db: Database, log: Log, onPublished: () => void): OperationalEvents {
   const wakeUp = createWakeUp();
+  const resting = new Map<string, { untilMs: number; ms: number }>();
+  let saidCutAtMs = Number.NEGATIVE_INFINITY;
+  let cursor = FIRST_TENANT;
   let stopping = false;
 
   async function loop(): Promise<void> {
+    let published = false;
     while (!stopping) {
       try {
-        const published = await publishOperational(db.pool, BATCH);
-        if (published > 0) onPublished();
-        if (published < BATCH) await wakeUp.wait(POLL_MS);
+        const next = await nextTurns(db.pool, cursor, TENANTS);
+        cursor = next.cursor ?? FIRST_TENANT;
+        published = (await takeTurns(next.turns)) || published;
+        if (next.cursor !== undefined) continue;
+        // Every tenant has had its turn.
+        if (!published) await wakeUp.wait(POLL_MS);
+        published = false;
       } catch (error) {
-        log.warn({ event: 'operational_events_failed', err: (error as Error).message });
-        await wakeUp.wait(BACK_OFF_MS);
+        log.warn({ event: 'operational_events_failed', err: reasonOf(error) });
+        await wakeUp.pause(BACK_OFF_MS);
       }
     }
+  }
+
+  /** Whether anything was published. Ends all turns before it throws. */
+  async function takeTurns(turns: TenantTurn[]): Promise<boolean> {
+    const ready = turns.filter(({ tenantId, rows }) => rows.length > 0 && !rests(tenantId)).values();
+    let published = false;
+    const ends = await Promise.allSettled(
+      Array.from({ length: AT_ONCE }, async () => {
+        for (const turn of ready) {
+          if (stopping) return;
+          const result = await takeTurn(db.pool, turn);
+          tell(turn.tenantId, result);
+          if (result.published === 0) continue;
+          published = true;
+          onPublished();
+        }
+      }),
+    );
+    const failed = ends.find((end) => end.status === 'rejected');
+    if (failed) throw failed.reason;
+    return published;
+  }
+
+  function rests(tenantId: string): boolean {
+    return performance.now() < (resting.get(tenantId)?.untilMs ?? 0);
+  }
+
+  function tell(tenantId: string, { failures, cut, slow }: TurnResult): void {
+    const before = resting.get(tenantId);
+    resting.delete(tenantId);
+    if (slow) {
+      const ms = Math.min(REST.maxMs, before ? 2 * before.ms : REST.firstMs);
+      if (resting.size >= MAX_RESTING) resting.delete(resting.keys().next().value!);
+      resting.set(tenantId, { untilMs: performance.now() + ms, ms });
+    }
+    for (const failure of failures) tellFailure(failure);
+    if (cut && performance.now() - saidCutAtMs >= SAY_CUT_EVERY_MS) {
+      saidCutAtMs = performance.now();
+      const tenant = toPublicId('tenant', tenantId);
+      log.warn({ event: 'operational_fan_out_cut', tenant_id: tenant, webhooks: MAX_FAN_OUT });
+    }
+  }
+
+  function tellFailure({ row, errorCode, tries, setAside }: Failure): void {
+    log.warn({
+      event: setAside ? 'operational_event_dropped' : 'operational_event_failed',
+      outbox_id: row.id,
+      tenant_id: toPublicId('tenant', row.tenantId),
+      webhook_id: toPublicId('webhook', row.webhookId),
+      ...(row.deliveryId && { delivery_id: toPublicId('delivery', row.deliveryId) }),
+      type: row.type,
+      error_code: errorCode,
+      tries,
+    });
   }
 
   const running = loop();

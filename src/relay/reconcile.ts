@@ -3,7 +3,7 @@ import { cancelOfDeletedWebhooks, sweepCancelled, takeOverdue } from '../db/cont
 import type { Database } from '../db/database';
 import { ensurePartitions } from '../db/partitions';
 import { workflowId } from '../domain/names';
-import type { Log } from '../log';
+import { type Log, reasonOf } from '../log';
 import { type ForgetSettings, forgetOld } from './forget-expired';
 import { restartReplays } from './restart-replays';
 import { startAll } from './start-all';
@@ -65,7 +65,7 @@ function startRounds(everyMs: number, log: Log, work: () => Promise<void>): { st
   function schedule(): void {
     timer = setTimeout(() => {
       round = work()
-        .catch((error: Error) => log.warn({ event: 'reconcile_failed', err: error.message }))
+        .catch((error: unknown) => log.warn({ event: 'reconcile_failed', err: reasonOf(error) }))
         .finally(() => {
           if (!stopped) schedule();
         });

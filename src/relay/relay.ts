@@ -1,12 +1,12 @@
 import type { Claim } from '../db/claim';
 import { FIRST_CURSORS } from '../db/claim-cursors';
 import type { ClaimRequest } from '../db/claim-rows';
-import { wasRefused } from '../db/database';
+import { wasRefused } from '../db/statement-errors';
 import type { Hold, Holding } from '../delivery/holding';
 import type { DeliveryLane, FirstAttempt } from '../domain/first-attempt';
 import { type Lane, laneOrder } from '../domain/lanes';
 import type { TenantRoom } from '../domain/tenant-slots';
-import type { Log } from '../log';
+import { type Log, reasonOf } from '../log';
 import { createWakeUp } from './wake-up';
 
 export type RelaySettings = {
@@ -75,8 +75,8 @@ const BACK_OFF_MS = 1_000;
 
 /**
  * The loop between the queue and a lane: claims what may be sent now, fairly by tenant, then by webhook, and hands it to
- * the lane. Any number of relays may run side by side; a claim leases its rows. If this process dies before a delivery
- * has moved on, the lease runs out and another claim takes the row.
+ * the lane. Any number of relays may run side by side; a claim takes its rows for one of them. If this process dies before
+ * a delivery has moved on, another claim takes the row.
  */
 export function startRelay<Delivery>(settings: RelaySettings, lane: RelayLane<Delivery>): Relay {
   const { holding, log, leaseMs, perWebhook } = settings;
@@ -98,8 +98,8 @@ export function startRelay<Delivery>(settings: RelaySettings, lane: RelayLane<De
 
   async function loop(): Promise<void> {
     while (!stopping) {
-      const next = await claimAndBegin().catch((error: Error) => {
-        log.warn({ event: 'claim_failed', err: error.message });
+      const next = await claimAndBegin().catch((error: unknown) => {
+        log.warn({ event: 'claim_failed', err: reasonOf(error) });
         return undefined;
       });
       if (next === undefined || performance.now() < lane.backOffUntil()) await wakeUp.pause(BACK_OFF_MS);

@@ -1,4 +1,4 @@
-import type { Log } from '../log';
+import { type Log, reasonOf } from '../log';
 
 /** Workflow starts at once. */
 const CONCURRENCY = 16;
@@ -13,7 +13,7 @@ export async function startAll<Item>(
   for (let i = 0; i < items.length && !stopped(); i += CONCURRENCY) {
     for (const outcome of await Promise.allSettled(items.slice(i, i + CONCURRENCY).map(start))) {
       if (outcome.status === 'fulfilled' && outcome.value !== 'already_running') started++;
-      if (outcome.status === 'rejected') log.warn({ event: 'restart_failed', err: String(outcome.reason) });
+      if (outcome.status === 'rejected') log.warn({ event: 'restart_failed', err: reasonOf(outcome.reason) });
     }
   }
   return started;

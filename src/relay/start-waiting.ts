@@ -1,5 +1,5 @@
 import { FairQueue } from '../domain/fair-queue';
-import type { Log } from '../log';
+import { type Log, reasonOf } from '../log';
 import { type StartSettings, startWaiting, type WaitingDelivery } from './start-workflow';
 
 /** Starts at once, as in the workflow lane. */
@@ -35,8 +35,8 @@ export function createWaitingStarts(settings: StartSettings & { log: Log }) {
     while (!stopping && running.size < CONCURRENCY && waiting.size > 0) {
       const delivery = waiting.shift()!;
       const started: Promise<void> = startWaiting(settings, delivery)
-        .catch((error: Error) => {
-          log.warn({ event: 'start_failed', err: error.message });
+        .catch((error: unknown) => {
+          log.warn({ event: 'start_failed', err: reasonOf(error) });
           pausedUntil = performance.now() + BACK_OFF_MS;
           waiting.unshift(delivery.tenantId, delivery);
         })

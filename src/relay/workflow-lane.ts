@@ -4,7 +4,7 @@ import type { Database } from '../db/database';
 import type { Hold } from '../delivery/holding';
 import type { InFlight } from '../delivery/in-flight';
 import type { FirstAttempt } from '../domain/first-attempt';
-import type { Log } from '../log';
+import { type Log, reasonOf } from '../log';
 import type { Claimed, RelayLane } from './relay';
 import { type StartSettings, startClaimed } from './start-workflow';
 
@@ -14,8 +14,8 @@ export type WorkflowLaneSettings = StartSettings & {
   log: Log;
   /** Whose webhooks it serves now. */
   modes: () => readonly FirstAttempt[];
-  /** Hears after each claim whether there was more work than room. */
-  onClaim?: (full: boolean, started: number) => void;
+  /** Hears after each claim whether there was more work than room, and why starts fail or hang. */
+  onClaim?: (full: boolean, started: number, trouble?: string) => void;
 };
 
 /**
@@ -29,12 +29,16 @@ const GATHER_MS = 10;
 const ELSEWHERE_HOLD_MS = 5_000;
 /** After a failed start, milliseconds. */
 const BACK_OFF_MS = 1_000;
+/** A start takes milliseconds. One under way for so long says that the engine is away, before its own limit does. */
+const HANGING_MS = 2_000;
 
 /** Starts a workflow for each delivery. If this process dies between claim and start, the lease runs out. */
 export function createWorkflowLane(settings: WorkflowLaneSettings): RelayLane<ClaimedDelivery> {
   const { db, inFlight, log, modes, onClaim } = settings;
-  const starting = new Set<Promise<void>>();
+  /** With the time at which each began, the oldest first. */
+  const starting = new Map<Promise<void>, number>();
   let backOffUntil = Number.NEGATIVE_INFINITY;
+  let lastFailure = '';
   let begun = 0;
   let onRoom: () => void = () => undefined;
 
@@ -50,8 +54,9 @@ export function createWorkflowLane(settings: WorkflowLaneSettings): RelayLane<Cl
         if (where === 'here' && claimed.attempt === 0) inFlight.expectHere(claimed.deliveryId);
         else inFlight.shorten(claimed.deliveryId, ELSEWHERE_HOLD_MS);
       })
-      .catch(async (error: Error) => {
-        log.warn({ event: 'start_failed', err: error.message });
+      .catch(async (error: unknown) => {
+        lastFailure = reasonOf(error);
+        log.warn({ event: 'start_failed', err: lastFailure });
         backOffUntil = performance.now() + BACK_OFF_MS;
         // Should the start have reached the server all the same, the next claim only wakes it. And should the
         // database be away as well, the lease runs out.
@@ -62,8 +67,17 @@ export function createWorkflowLane(settings: WorkflowLaneSettings): RelayLane<Cl
         starting.delete(started);
         onRoom();
       });
-    starting.add(started);
+    starting.set(started, performance.now());
     hold.until(started);
+  }
+
+  /** Why the engine takes no starts; undefined while it does. */
+  function trouble(): string | undefined {
+    const now = performance.now();
+    // While starts fail there is more work than the engine takes, however little it is.
+    if (now < backOffUntil + 2 * BACK_OFF_MS) return lastFailure;
+    const [oldest = now] = starting.values();
+    return now - oldest > HANGING_MS ? `a start has hung for ${Math.round((now - oldest) / 1_000)} s` : undefined;
   }
 
   return {
@@ -79,14 +93,13 @@ export function createWorkflowLane(settings: WorkflowLaneSettings): RelayLane<Cl
     begin(deliveries, { hold }: Claimed) {
       for (const delivery of deliveries) begin(delivery, hold);
     },
-    // While starts fail there is more work than the engine takes, however little it is.
-    claimed: (full) => onClaim?.(full || performance.now() < backOffUntil + 2 * BACK_OFF_MS, begun),
+    claimed: (full) => onClaim?.(full, begun, trouble()),
     backOffUntil: () => backOffUntil,
     onRoom(callback) {
       onRoom = callback;
       inFlight.onRoom(callback);
     },
     gatherMs: GATHER_MS,
-    stop: async () => void (await Promise.allSettled(starting)),
+    stop: async () => void (await Promise.allSettled(starting.keys())),
   };
 }

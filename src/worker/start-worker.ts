@@ -14,11 +14,12 @@ import { watchPauses } from '../delivery/stale';
 import { createVerifier } from '../delivery/verify-endpoint';
 import { LEASE_MS, MAX_TIMEOUT_MS } from '../domain/limits';
 import { workflowId } from '../domain/names';
-import { createAddressPolicy } from '../egress/address-policy';
 import { createEgressAgent } from '../egress/agent';
+import { addressPolicyOf } from '../egress/policy-of';
 import { createSender } from '../egress/send';
 import type { Log } from '../log';
 import { createWorkerMetrics } from '../metrics/worker-metrics';
+import { askEngine } from '../relay/ask-engine';
 import { createAutoMode } from '../relay/auto-mode';
 import { createExpressLane } from '../relay/express-lane';
 import { listenForWork } from '../relay/listen';
@@ -33,6 +34,9 @@ import { createWorkers } from './workers';
 
 /** Beyond the POST's own limit: load and record of a later attempt. */
 const ATTEMPT_MARGIN_MS = 10_000;
+
+/** One connection in so many is for bulk replays; what they put into the queue needs the others. */
+const CONNECTIONS_PER_PAGE = 5;
 
 export type RunningWorker = {
   /** Something was published in this very process. */
@@ -66,9 +70,10 @@ export async function startWorker(config: Config, log: Log, registry?: Registry)
   await registerSearchAttributes(client, config.TEMPORAL_NAMESPACE, log);
 
   const agent = createEgressAgent({
-    policy: createAddressPolicy({ allowedCidrs: config.POSTHORN_ALLOWED_CIDRS }),
+    policy: addressPolicyOf(config),
     connectTimeoutMs: config.POSTHORN_CONNECT_TIMEOUT,
     dnsTimeoutMs: config.POSTHORN_DNS_TIMEOUT,
+    dnsServers: config.POSTHORN_DNS_SERVERS,
     maxConnectionsPerOrigin: config.POSTHORN_CONNECTIONS_PER_HOST,
   });
   const sender = createSender({ agent, allowHttp: config.POSTHORN_ALLOW_HTTP });
@@ -91,6 +96,7 @@ export async function startWorker(config: Config, log: Log, registry?: Registry)
   });
   const activities = createActivities({
     db,
+    pagesAtOnce: Math.max(1, Math.floor(config.POSTHORN_DB_POOL_SIZE / CONNECTIONS_PER_PAGE)),
     attempts,
     verify: createVerifier({ db, secretBox, sender, log, origin: config.POSTHORN_VERIFICATION_ORIGIN }),
     inFlight,
@@ -117,7 +123,12 @@ export async function startWorker(config: Config, log: Log, registry?: Registry)
     firstAttempt: config.POSTHORN_FIRST_ATTEMPT,
     onClaimed: metrics?.onClaimed,
   };
-  const autoMode = createAutoMode({ lagMs: config.POSTHORN_AUTO_LAG, log, onTurn: metrics?.onAutoTurn });
+  const autoMode = createAutoMode({
+    lagMs: config.POSTHORN_AUTO_LAG,
+    log,
+    ask: () => askEngine(client),
+    onTurn: metrics?.onAutoTurn,
+  });
   const starts = createWaitingStarts({ ...start, log });
   const workflowRelay = startRelay(
     relaySettings,

@@ -21,7 +21,14 @@ const STICKY_TIMEOUT_MS = 2_000;
 
 export type Workers = { run(): Promise<void>; shutdown(): void };
 
-/** The two Temporal workers of a worker process: workflows with first attempts, and later attempts. */
+/**
+ * Pages of bulk replays that a worker has in hand, most of them waiting for their turn: above what a few tenants may have
+ * running, so that the turns are between them.
+ */
+const REPLAY_SLOTS = 200;
+const REPLAY_POLLERS = 2;
+
+/** The Temporal workers of a worker process: workflows with first attempts, later attempts, and bulk replays. */
 export async function createWorkers(
   config: Config,
   connection: NativeConnection,
@@ -65,11 +72,19 @@ export async function createWorkers(
     maxHeartbeatThrottleInterval: 2_000,
     defaultHeartbeatThrottleInterval: 2_000,
   });
-  const both = [workflows, retries];
+  const replays = await Worker.create({
+    ...shared,
+    taskQueue: queues.replays,
+    maxConcurrentActivityTaskExecutions: REPLAY_SLOTS,
+    maxConcurrentActivityTaskPolls: REPLAY_POLLERS,
+    maxHeartbeatThrottleInterval: 2_000,
+    defaultHeartbeatThrottleInterval: 2_000,
+  });
+  const all = [workflows, retries, replays];
   return {
-    run: async () => void (await Promise.all(both.map((worker) => worker.run()))),
+    run: async () => void (await Promise.all(all.map((worker) => worker.run()))),
     shutdown: () => {
-      for (const worker of both) if (worker.getState() === 'RUNNING') worker.shutdown();
+      for (const worker of all) if (worker.getState() === 'RUNNING') worker.shutdown();
     },
   };
 }

@@ -43,7 +43,7 @@ export type ReplayInput = {
   pageSize: number;
   /** After so many pages the run goes on under a new history. */
   pagesPerRun: number;
-  /** The task queue of its activities. */
+  /** The task queue of its activities: one of their own, so that they take no slots from later attempts. */
   retriesQueue: string;
   progress: ReplayProgress;
 };

@@ -104,7 +104,8 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
   if (dueAtMs !== undefined) cause = await nextCause();
   for (;;) {
     served.wake = asked.wake;
-    const anew = cause === 'manual' && wanted('anew');
+    // A replay that was asked for after a cancel is for what the cancel has ended.
+    const anew = cause === 'manual' && (wanted('anew') || served.cancel > 0);
     if (cause === 'manual' && !wanted('cancel')) serveReplays();
     state = 'in_progress';
     const result = wanted('cancel') ? NOT_MADE : await attempt(attemptsMade + 1, cause, anew);

@@ -1,10 +1,17 @@
+import { networkInterfaces } from 'node:os';
+import { createValidator } from '../../src/api/data-validator';
+import { createWebhookBody } from '../../src/api/schemas/webhooks';
+import { allAtOnce, WorkBudget } from '../../src/domain/work-budget';
 import { type Installation, startInstallation } from '../support/installation';
 import { expectBadField, sql } from './support';
 
-/** An installation that allows http, and no address that is not public. */
+/** An installation that allows http, no address that is not public, and some of those not either. */
 let posthorn: Installation;
 beforeAll(async () => {
-  posthorn = await startInstallation({ POSTHORN_ALLOWED_CIDRS: '' }, { worker: false });
+  posthorn = await startInstallation(
+    { POSTHORN_ALLOWED_CIDRS: '', POSTHORN_DENIED_CIDRS: '93.184.216.0/24,2606:4700::/32' },
+    { worker: false },
+  );
 });
 afterAll(() => posthorn?.stop());
 
@@ -24,6 +31,15 @@ const BLOCKED = [
   'https://[fd00::1]/',
   'https://[fe80::1]/',
   'https://localhost/',
+  // Denied by this installation.
+  'https://93.184.216.34/',
+  'https://[2606:4700::1]/',
+  'https://[::ffff:93.184.216.34]/',
+  // Of the network that we are in.
+  'http://postgres/',
+  'https://intranet./',
+  'http://postgres:5432/',
+  'https://münchen/',
 ];
 const count = () => sql(posthorn, 'select count(*) from webhooks');
 
@@ -48,4 +64,47 @@ test('a webhook cannot be moved to such a place either', async () => {
     expectBadField(await posthorn.api.call('PATCH', `/webhooks/${id}`, { url }), 'url', /^blocked_address: /);
   }
   expect(await posthorn.api.ok('GET', `/webhooks/${id}`)).toEqual(before);
+});
+
+test('this machine’s own addresses are refused', async () => {
+  const own = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+  for (const { address, family } of own) {
+    const url = `http://${family === 'IPv6' ? `[${address}]` : address}:8420/`;
+    expectBadField(await posthorn.api.call('POST', '/webhooks', { url, events: ['*'] }), 'url', /^blocked_address: /);
+  }
+});
+
+describe('international names', () => {
+  const IDN: [text: string, href: string][] = [
+    ['https://münchen.example/hook', 'https://xn--mnchen-3ya.example/hook'],
+    ['https://straße.example/', 'https://xn--strae-oqa.example/'],
+    ['https://例え.example/', 'https://xn--r8jz45g.example/'],
+    ['https://example.com/ÿ', 'https://example.com/%C3%BF'],
+  ];
+  const BAD = ['https://ü ü/', 'https://ÿ<>/', 'https://xn--ÿ.example/', 'https://\u00ad/'];
+
+  test('are taken, and bad ones refused, by an api that has parsed a hundred thousand of them', async () => {
+    const texts = [...IDN.map(([text]) => text), ...BAD];
+    for (let n = 0; n < 100_000; n++) createWebhookBody.shape.url.safeParse(texts[n % texts.length]);
+    for (const [url, href] of IDN) {
+      const made = await posthorn.api.call('POST', '/webhooks', { url, events: ['*'] });
+      expect(made).toMatchObject({ status: 201, body: { url: href } });
+    }
+    for (const url of BAD) {
+      const answer = await posthorn.api.call('POST', '/webhooks', { url, events: ['*'] });
+      expectBadField(answer, 'url', /^must be an absolute URL$/);
+    }
+  });
+
+  test('in data of the format uri as well', () => {
+    const schema = {
+      type: 'object',
+      properties: { links: { type: 'array', items: { type: 'string', format: 'uri' } } },
+    };
+    const { check } = createValidator(schema);
+    const validate = (data: unknown) => allAtOnce(check(data, new WorkBudget(Number.POSITIVE_INFINITY)));
+    const links = Array.from({ length: 1_000 }, (_, n) => IDN[n % IDN.length]![0]);
+    for (let n = 0; n < 100; n++) expect(validate({ links })).toEqual([]);
+    for (const bad of BAD) expect(validate({ links: [bad] })).toMatchObject([{ field: 'data.links.0' }]);
+  });
 });

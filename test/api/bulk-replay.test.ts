@@ -16,6 +16,8 @@ import { connectTemporal } from '../support/temporal';
 import { arrived, type ReplayOut, SINCE, untilReplay, untilSent } from './replay-support';
 import { expectBadField, expectProblem, sql } from './support';
 
+jest.setTimeout(240_000);
+
 let posthorn: Installation;
 let api: TestApi;
 let receiver: Receiver;
@@ -162,7 +164,7 @@ test('a long replay goes on under new histories', async () => {
     rate,
     pageSize: 5,
     pagesPerRun: 3,
-    retriesQueue: queues.retries,
+    retriesQueue: queues.replays,
     progress,
   };
   const id = toPublicId('replay', uuid);

@@ -2,8 +2,8 @@ import { createPublishRules } from '../../src/api/publish-rules';
 import { startApi } from '../../src/api/start-api';
 import { readConfig } from '../../src/config';
 import { openDatabase } from '../../src/db/database';
-import { publishOperational } from '../../src/db/operational-outbox';
 import { createLog } from '../../src/log';
+import { publishOutbox } from '../db/support';
 import { TestApi } from '../support/api';
 import { type Installation, startInstallation } from '../support/installation';
 import { until } from '../support/until';
@@ -255,7 +255,7 @@ test('our own events reach whoever asks for them, whole, whatever the filter and
        select w.tenant_id, 'posthorn.webhook.failing', w.id, '{}' from webhooks w join tenants t on t.id = w.tenant_id
        where t.name = 'default' limit 1`,
     );
-    await publishOperational(db.pool, 100);
+    await publishOutbox(db.pool);
     const { data } = await api.ok('GET', `/deliveries?webhook_id=${hook.id}`);
     expect(data.length).toBeGreaterThan(0);
     const minimal = `select distinct minimal from deliveries where event_type like 'posthorn.%'`;

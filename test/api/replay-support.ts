@@ -15,6 +15,9 @@ export type ReplayOut = {
   ended_at: string | null;
 };
 
+/** Hundreds of workflows take half a minute on a busy machine. */
+const LIMIT_MS = 100_000;
+
 /** Everything that was published in the last hour. */
 export const SINCE = new Date(Date.now() - 3_600_000).toISOString();
 
@@ -25,10 +28,11 @@ export function untilReplay(
   what: string,
   is: (replay: ReplayOut) => boolean,
 ): Promise<ReplayOut> {
-  return until(`${id} to be ${what}`, async () => {
+  const look = async () => {
     const replay = await api.ok<ReplayOut>('GET', `/replays/${id}`);
     return is(replay) && replay;
-  });
+  };
+  return until(`${id} to be ${what}`, look, LIMIT_MS);
 }
 
 /** The webhook-ids that arrived, sorted. */
@@ -36,10 +40,11 @@ export const arrived = ({ requests }: Receiver) => requests.map(({ headers }) =>
 
 /** Waits until nothing of the webhook is left in the queue: what was put into it has been sent. */
 export function untilSent(posthorn: Installation, webhook: string): Promise<unknown> {
-  return until('the queue to be empty', async () => {
+  const look = async () => {
     const rows = await sql(posthorn, 'select from delivery_queue where webhook_id = $1 limit 1', [
       parsePublicId('webhook', webhook),
     ]);
     return rows.length === 0;
-  });
+  };
+  return until('the queue to be empty', look, LIMIT_MS);
 }

@@ -6,7 +6,7 @@ import type { Installation } from '../support/installation';
 
 /** Looks into the installation's database, past the API. */
 export async function sql<Row extends object>(
-  { databaseUrl }: Installation,
+  { databaseUrl }: Pick<Installation, 'databaseUrl'>,
   text: string,
   values: unknown[] = [],
 ): Promise<Row[]> {
@@ -20,7 +20,10 @@ export async function sql<Row extends object>(
 }
 
 /** The API as another tenant of the same installation sees it. */
-export async function otherTenant(posthorn: Installation, name = 'other'): Promise<TestApi> {
+export async function otherTenant(
+  posthorn: Pick<Installation, 'api' | 'databaseUrl'>,
+  name = 'other',
+): Promise<TestApi> {
   const key = generateApiKey('test');
   await withDatabase(posthorn, ({ kysely }) => ensureTenantKey(kysely, name, key));
   return new TestApi(posthorn.api.url, key);

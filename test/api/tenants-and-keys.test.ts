@@ -226,3 +226,40 @@ test('the database itself refuses keys of a kind that is none', async () => {
   await expect(insert('tenant', tenant, '{read,admin}')).rejects.toThrow('api_keys_scopes');
   await expect(insert('admin', null, '{admin,read}')).rejects.toThrow('api_keys_scopes');
 });
+
+/** What a terminal obeys, what turns text around, and what does not show. */
+const UNSHOWABLE: [string, string][] = [
+  ['a NUL', 'a\u0000b'],
+  ['a line break', 'a\nb'],
+  ['an escape sequence', '\u001b[2Jgone'],
+  ['a bell', 'a\u0007'],
+  ['DEL', 'a\u007f'],
+  ['CSI of C1', 'a\u009b31m'],
+  ['a bidirectional override', 'a\u202eb'],
+  ['a bidirectional isolate', 'a\u2066b'],
+  ['an Arabic letter mark', 'a\u061cb'],
+  ['a zero-width space', 'AC\u200bME'],
+  ['a zero-width joiner', 'AC\u200dME'],
+  ['a byte order mark', '\ufeffACME'],
+  ['a soft hyphen', 'AC\u00adME'],
+  ['a line separator', 'a\u2028b'],
+  ['a tag', 'a\u{e0041}b'],
+  ['a filler', '\u3164'],
+  ['half of a surrogate pair', 'a\ud800b'],
+];
+
+describe('names of tenants and keys are what they look like', () => {
+  test.each(UNSHOWABLE)('not with %s', async (_what, name) => {
+    expectBadField(await admin.call('POST', '/tenants', { name }), 'name', /control or invisible characters \(U\+/);
+    const key = await admin.call('POST', '/api-keys', { kind: 'admin', name });
+    expectBadField(key, 'name', /control or invisible characters \(U\+/);
+  });
+
+  test.each(['ACME & Söhne', '株式会社', 'شركة', 'Ω-3 (“test”)', '🦊', '❤️', 'नमस्ते', 'e\u0301'])(
+    'with %s',
+    async (name) => {
+      expect((await admin.call('POST', '/tenants', { name })).status).toBe(201);
+      expect((await admin.call('POST', '/api-keys', { kind: 'admin', name })).status).toBe(201);
+    },
+  );
+});

@@ -158,3 +158,36 @@ test('a bootstrap key that was revoked stays revoked when the api starts with it
   await lines('keys', 'revoke', key!.split('\t')[0]!);
   expect(await status()).toBe(401);
 });
+
+describe('names that a terminal would obey', () => {
+  const NAMES = ['a\u001b[2Jb', 'a\nten_fake\tb', 'a\u202eb', 'AC\u200bME', 'a\u009bb'];
+
+  test.each(NAMES)('are refused: %j', async (name) => {
+    const tenant = await posthorn('tenants', 'create', name);
+    expect(tenant).toMatchObject({ code: 1, stdout: '' });
+    expect(tenant.stderr).toMatch(
+      /^posthorn: A tenant's name must not hold control or invisible characters \(U\+.*\)\.\n$/,
+    );
+    const key = await posthorn('keys', 'create', '--admin', '--name', name);
+    expect(key).toMatchObject({ code: 1, stdout: '' });
+    expect(key.stderr).toMatch(/^posthorn: --name must not hold control or invisible characters \(U\+.*\)\.\n$/);
+    expect(await queryOnce(database.url, 'select 1 from api_keys')).toEqual([]);
+  });
+
+  test('so is one that is too long', async () => {
+    const { code, stderr } = await posthorn('keys', 'create', '--admin', '--name', 'x'.repeat(101));
+    expect({ code, stderr }).toEqual({ code: 1, stderr: 'posthorn: --name has 1 to 100 characters.\n' });
+  });
+
+  test('those that are there already are shown escaped, a line each', async () => {
+    await lines('tenants', 'create', 'plain');
+    await lines('keys', 'create', '--admin', '--name', 'plain');
+    const bad = `'a' || chr(27) || '[2J' || chr(10) || 'b' || chr(8238)`;
+    await queryOnce(database.url, `update tenants set name = ${bad} where name = 'plain'`);
+    await queryOnce(database.url, `update api_keys set name = ${bad}`);
+    const tenants = (await lines('tenants', 'list')).filter((line) => line.includes('[2J'));
+    expect(tenants).toEqual([expect.stringMatching(/\ta\\u\{1b\}\[2J\\u\{a\}b\\u\{202e\}$/)]);
+    const keys = await lines('keys', 'list');
+    expect(keys).toEqual([expect.stringMatching(/\tadmin\t[^\t]*\ta\\u\{1b\}\[2J\\u\{a\}b\\u\{202e\}\t/)]);
+  });
+});

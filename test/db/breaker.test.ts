@@ -1,4 +1,4 @@
-import { askForAttempt, cancelDelivery, releaseLease, requeueDelivery } from '../../src/db/control';
+import { askForAttempt, cancelDelivery, releaseLease } from '../../src/db/control';
 import { type Database, openDatabase } from '../../src/db/database';
 import { recordAttempts } from '../../src/db/record-attempts';
 import { newUuid } from '../../src/domain/ids';
@@ -10,6 +10,7 @@ import {
   claim,
   claimAll,
   DELIVERED,
+  fenceAndRequeue,
   gateOf,
   HOLDER,
   queueOf,
@@ -175,7 +176,7 @@ describe.each([
 
   test.each([
     ['released', (id: string) => releaseLease(db.kysely, id, HOLDER)],
-    ['requeued', (id: string) => requeueDelivery(db.kysely, id, 'schedule', HOLDER)],
+    ['requeued', (id: string) => fenceAndRequeue(db, id, 1)],
     ['cancelled', (id: string) => cancelDelivery(db.kysely, id)],
   ])('lets another probe through once the first one is %s', async (_what, giveBack) => {
     const { deliveryId } = await probe();

@@ -1,7 +1,6 @@
 import { FIRST_CURSORS } from '../../src/db/claim-cursors';
-import { askForAttempt, cancelDelivery, releaseLease, requeueDelivery } from '../../src/db/control';
+import { askForAttempt, cancelDelivery, releaseLease } from '../../src/db/control';
 import { type Database, openDatabase } from '../../src/db/database';
-import { loadAttempts } from '../../src/db/load-attempt';
 import { recordAttempts } from '../../src/db/record-attempts';
 import { newUuid } from '../../src/domain/ids';
 import { toTokenBucket } from '../../src/domain/rate-limit';
@@ -14,6 +13,7 @@ import {
   claimAll,
   claimTurn,
   DELIVERED,
+  fenceAndRequeue,
   HOLDER,
   isFirst,
   queueOf,
@@ -127,12 +127,6 @@ describe.each([
   });
 });
 
-/** As an attempt does whose time has come before a shut gate. */
-async function fenceAndRequeue(id: string): Promise<void> {
-  await loadAttempts(db.pool, [{ deliveryId: id, number: 2, fence: { holder: HOLDER, cause: 'due', moves: 0 } }]);
-  await requeueDelivery(db.kysely, id, 'schedule', HOLDER);
-}
-
 /** Rows of the queue that were read and written so far, by everyone. */
 async function queueReads(): Promise<{ read: number; written: number }> {
   // Each session reports its own counts when it is idle, or when told to.
@@ -193,7 +187,7 @@ describe('an ordered webhook', () => {
   });
 
   test.each([
-    ['requeued', fenceAndRequeue, 0],
+    ['requeued', (id: string) => fenceAndRequeue(db, id, 2), 0],
     ['asked for', (id: string) => askForAttempt(db.kysely, id, newUuid()), 0],
     ['cancelled', (id: string) => cancelDelivery(db.kysely, id), 1],
   ])('goes on when its waiting head is %s', async (_, leave, next) => {

@@ -58,7 +58,12 @@ const lanes = {
   },
   express: {
     claim: claimExpress,
-    giveBack: (ids: string[], holder: number) => releaseExpress(db.kysely, ids, holder),
+    giveBack: (ids: string[], holder: number) =>
+      releaseExpress(
+        db.kysely,
+        ids.map((deliveryId) => ({ deliveryId, number: 1 })),
+        holder,
+      ),
   },
 };
 
@@ -103,7 +108,7 @@ test('claimers of both lanes, some of which die: no row is ever two’s at once,
       if (ids.length > 0) did[fate]++;
       // What the express lane has in hand is no workflow's.
       if (lane === 'express' && ids[0]) {
-        const fence = { holder: HOLDER, cause: 'claimed', moves: 0 } as const;
+        const fence = { holder: HOLDER, cause: 'claimed' } as const;
         const [facts] = await loadAttempts(db.pool, [{ deliveryId: ids[0], number: 1, fence }]);
         if (facts?.fenced || facts?.queue?.heldBy !== 'express') wrong.push(`${ids[0]} was given to a workflow`);
       }
@@ -121,7 +126,7 @@ test('claimers of both lanes, some of which die: no row is ever two’s at once,
         );
         const { moved } = await recordAttempts(
           db.pool,
-          records.map((record) => ({ ...record, lane })),
+          records.map((record) => ({ ...record, lane, holder })),
         );
         if (moved.size !== ids.length) wrong.push(`${ids.length - moved.size} had moved on`);
       }

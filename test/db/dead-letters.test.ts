@@ -40,7 +40,7 @@ test('a call discards up to its limit, and says whether there is more', async ()
     tenantId,
   ]);
   expect(rows).toEqual([{ state: 'failed', failed_at: null }]);
-  expect(await listDeadLetters(db.kysely, other, { ...BOUNDS, limit: 10 })).toHaveLength(1);
+  expect((await listDeadLetters(db.kysely, other, { ...BOUNDS, limit: 10 })).rows).toHaveLength(1);
 });
 
 test('10,000 are discarded in one call', async () => {

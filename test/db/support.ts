@@ -3,6 +3,10 @@ import type { Pool } from 'pg';
 import { type ClaimedDelivery, claimDeliveries } from '../../src/db/claim';
 import { FIRST_CURSORS } from '../../src/db/claim-cursors';
 import type { ClaimRequest } from '../../src/db/claim-rows';
+import { requeueDelivery } from '../../src/db/control';
+import type { Database } from '../../src/db/database';
+import { loadAttempts } from '../../src/db/load-attempt';
+import { FIRST_TENANT, nextTurns, type TurnResult, takeTurn } from '../../src/db/operational-outbox';
 import { publishEvent } from '../../src/db/publish';
 import { type AttemptNext, type AttemptRecord, type Recorded, recordAttempts } from '../../src/db/record-attempts';
 import { newUuid } from '../../src/domain/ids';
@@ -161,6 +165,7 @@ export function attemptOf(claimed: ClaimedDelivery, number: number, next: Attemp
     responseCut: null,
     sign: { health: next.kind === 'end' && next.state === 'delivered' ? 'good' : 'bad', timedOut: false, gone: false },
     remoteAddress: '127.0.0.1',
+    holder: HOLDER,
     next,
   };
 }
@@ -170,12 +175,12 @@ export const DELIVERED: AttemptNext = { kind: 'end', state: 'delivered', because
 export const WAIT: AttemptNext = { kind: 'wait', waitMs: 3_600_000 };
 export const FAILED: AttemptNext = { kind: 'end', state: 'failed', because: 'exhausted' };
 
-/** A new delivery that some worker has under way: leased, so that no claim takes it. */
+/** A new delivery that some worker has under way: no claim takes it. */
 export async function underWay(pool: Pool, webhookId: string, eventType = 'order.created'): Promise<ClaimedDelivery> {
   const deliveryId = newUuid();
   await pool.query(
     `insert into delivery_queue (delivery_id, tenant_id, event_id, webhook_id, event_type, lease_until)
-     values ($1, $4, $1, $2, $3, 'infinity')`,
+     values ($1, $4, $1, $2, $3, now() + interval '4 minutes')`,
     [deliveryId, webhookId, eventType, tenant(1)],
   );
   const trigger = 'schedule' as const;
@@ -213,4 +218,22 @@ export async function rowsRead(pool: Pool, tables: string): Promise<number> {
 export async function gateOf(pool: Pool, webhookId: string) {
   const { rows } = await pool.query('select *, xmin::text from webhook_gates where webhook_id = $1', [webhookId]);
   return rows[0];
+}
+
+/** One turn for every tenant that has rows in the outbox. */
+export async function publishOutbox(pool: Pool): Promise<TurnResult[]> {
+  const results: TurnResult[] = [];
+  for (let after: string | undefined = FIRST_TENANT; after !== undefined; ) {
+    const next: Awaited<ReturnType<typeof nextTurns>> = await nextTurns(pool, after, 50);
+    for (const turn of next.turns) if (turn.rows.length > 0) results.push(await takeTurn(pool, turn));
+    after = next.cursor;
+  }
+  return results;
+}
+
+/** As an attempt does whose time has come before a shut gate. */
+export async function fenceAndRequeue(db: Database, deliveryId: string, number: number): Promise<void> {
+  const fence = { holder: await addHolder(db.pool), cause: 'due' } as const;
+  await loadAttempts(db.pool, [{ deliveryId, number, fence }]);
+  await requeueDelivery(db.kysely, { deliveryId, number }, 'schedule', HOLDER);
 }

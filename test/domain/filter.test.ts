@@ -1,5 +1,8 @@
 import fc from 'fast-check';
-import { type Filter, filterProblem, matchesFilter } from '../../src/domain/filter';
+import { matchingPatterns } from '../../src/domain/event-types';
+import { type Filter, filterProblem, MAX_FILTER_BYTES } from '../../src/domain/filter';
+import { createFilterSet } from '../../src/domain/filter-set';
+import { matchesPlainly } from './plain-filter';
 
 const event = (data: unknown, type = 'order.created') => ({ type, version: '1.0', data });
 const DATA = {
@@ -12,8 +15,10 @@ const DATA = {
 };
 const passes = (filter: unknown, data: unknown = DATA) => {
   expect(filterProblem(filter)).toBeUndefined();
-  return matchesFilter(filter as Filter, event(data));
+  return matches(filter as Filter, data);
 };
+const matches = (filter: Filter, data: unknown) =>
+  createFilterSet([{ webhookId: 'w', patterns: ['*'], filter }]).excludedBy(event(data)).length === 0;
 
 test.each<[filter: object, expected: boolean]>([
   [{ type: 'order.created' }, true],
@@ -72,6 +77,16 @@ test('8 levels and 100 conditions are the most there may be', () => {
   expect(filterProblem(nested(9))).toMatchObject({ rule: 'must be at most 8 levels deep' });
   expect(filterProblem(conditions(100))).toBeUndefined();
   expect(filterProblem(conditions(101))).toEqual({ path: ['data.f100'], rule: 'must have at most 100 conditions' });
+});
+
+test('so many bytes are the most there may be', () => {
+  const texts = (last: number) => ({
+    'data.a': { $in: [...Array.from({ length: 16 }, () => 'x'.repeat(1_000)), 'y'.repeat(last)] },
+  });
+  const rest = MAX_FILTER_BYTES - Buffer.byteLength(JSON.stringify(texts(0)));
+  expect(filterProblem(texts(rest))).toBeUndefined();
+  expect(filterProblem(texts(rest + 1))).toEqual({ path: [], rule: expect.stringMatching(/at most 16384 bytes/) });
+  expect(filterProblem({ 'data.a': { $in: Array.from({ length: 17 }, () => 'é'.repeat(500)) } })).toBeDefined();
 });
 
 test.each<[filter: unknown, path: (string | number)[], rule: RegExp]>([
@@ -155,11 +170,24 @@ describe('whatever comes', () => {
     );
   });
 
-  test('a good filter answers yes or no to any data', () => {
+  test('filters made ready together answer of each event what each of them says when it is read plainly', () => {
+    const patterns = fc.uniqueArray(fc.constantFrom('*', 'order.*', 'order.created', 'user.*'), { minLength: 1 });
+    const filtered = fc.array(fc.record({ patterns, filter }), { maxLength: 6 });
+    const events = fc.array(fc.tuple(data, fc.constantFrom('order.created', 'user.left', 'a')), { minLength: 1 });
     fc.assert(
-      fc.property(filter, data, (asked, value) => {
-        expect(typeof passes(asked, value)).toBe('boolean');
+      fc.property(filtered, events, (given, asked) => {
+        const all = given.map((one, n) => ({ ...one, filter: one.filter as Filter, webhookId: `w${n}` }));
+        const set = createFilterSet(all);
+        for (const [value, type] of asked) {
+          const excluded = all.filter(
+            (one) =>
+              one.patterns.some((pattern) => matchingPatterns(type).includes(pattern)) &&
+              !matchesPlainly(one.filter, event(value, type)),
+          );
+          expect(set.excludedBy(event(value, type)).sort()).toEqual(excluded.map(({ webhookId }) => webhookId).sort());
+        }
       }),
+      { numRuns: 500 },
     );
   });
 
@@ -167,7 +195,7 @@ describe('whatever comes', () => {
     fc.assert(
       fc.property(fc.oneof(fc.jsonValue(), filter), fc.jsonValue(), (value, given) => {
         fc.pre(filterProblem(value) === undefined);
-        expect(typeof matchesFilter(value as Filter, event(given))).toBe('boolean');
+        expect(matches(value as Filter, given)).toBe(matchesPlainly(value as Filter, event(given)));
       }),
     );
   });

@@ -1,4 +1,6 @@
+import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os';
 import { createAddressPolicy } from '../../src/egress/address-policy';
+import { createOwnAddresses } from '../../src/egress/own-addresses';
 import type { DenyReason } from '../../src/egress/special-addresses';
 
 const policy = createAddressPolicy({ allowedCidrs: [] });
@@ -171,4 +173,128 @@ describe('allowed blocks', () => {
       expect(() => createAddressPolicy({ allowedCidrs: [cidr] })).toThrow('Not a CIDR block');
     },
   );
+});
+
+describe('denied blocks', () => {
+  const policy = createAddressPolicy({
+    allowedCidrs: ['10.0.0.0/8', '127.0.0.0/8', 'fd00::/8'],
+    deniedCidrs: ['8.8.8.0/24', '10.1.0.0/16', 'fd00:1::/32', '2606:4700::/32'],
+  });
+
+  test.each<[string, DenyReason | undefined]>([
+    ['8.8.7.255', undefined],
+    ['8.8.8.0', 'denied'],
+    ['8.8.8.255', 'denied'],
+    ['8.8.9.0', undefined],
+    ['10.0.255.255', undefined],
+    ['10.1.0.0', 'denied'],
+    ['10.1.255.255', 'denied'],
+    ['10.2.0.0', undefined],
+    ['::ffff:8.8.8.8', 'denied'],
+    ['::ffff:808:808', 'denied'],
+    ['64:ff9b::8.8.8.8', 'denied'],
+    ['64:ff9b::10.1.2.3', 'denied'],
+    ['64:ff9b::10.2.2.3', undefined],
+    ['fd00:0:ffff:ffff:ffff:ffff:ffff:ffff', undefined],
+    ['fd00:1::', 'denied'],
+    ['fd00:1:ffff:ffff:ffff:ffff:ffff:ffff', 'denied'],
+    ['fd00:2::', undefined],
+    ['2606:46ff:ffff:ffff:ffff:ffff:ffff:ffff', undefined],
+    ['2606:4700::1', 'denied'],
+    ['2606:4701::', undefined],
+    ['127.0.0.1', undefined],
+    ['192.168.0.1', 'private'],
+  ])('win over what is public and what is allowed: %s → %s', (address, reason) => {
+    expect(policy.check(address)).toBe(reason);
+  });
+
+  test('may be all of one family, in each of its spellings', () => {
+    const none = createAddressPolicy({ allowedCidrs: ['0.0.0.0/0', '::/0'], deniedCidrs: ['0.0.0.0/0'] });
+    for (const address of ['8.8.8.8', '127.0.0.1', '::ffff:8.8.8.8', '64:ff9b::808:808']) {
+      expect(none.check(address)).toBe('denied');
+    }
+    expect(none.check('2606:4700::1')).toBeUndefined();
+    const mapped = createAddressPolicy({ allowedCidrs: [], deniedCidrs: ['::ffff:0:0/96'] });
+    expect(mapped.check('::ffff:8.8.8.8')).toBe('denied');
+    expect(mapped.check('8.8.8.8')).toBeUndefined();
+  });
+
+  test('must be blocks', () => {
+    expect(() => createAddressPolicy({ allowedCidrs: [], deniedCidrs: ['8.8.8.8'] })).toThrow('Not a CIDR block');
+  });
+});
+
+describe('this machine’s own addresses', () => {
+  const at = (address: string, family: 'IPv4' | 'IPv6') => ({ address, family }) as NetworkInterfaceInfo;
+  let interfaces = { eth0: [at('203.0.114.7', 'IPv4'), at('2606:4700:0:0:0:0:0:77', 'IPv6')] };
+  let nowMs = 0;
+  const isOwn = createOwnAddresses(
+    () => interfaces,
+    () => nowMs,
+  );
+
+  test.each<[string, DenyReason | undefined]>([
+    ['203.0.114.6', undefined],
+    ['203.0.114.7', 'own_address'],
+    ['203.0.114.8', undefined],
+    ['::ffff:203.0.114.7', 'own_address'],
+    ['64:ff9b::203.0.114.7', 'own_address'],
+    ['2606:4700::76', undefined],
+    ['2606:4700::77', 'own_address'],
+    ['2606:4700:0:0::77', 'own_address'],
+    ['127.0.0.1', 'loopback'],
+  ])('%s → %s', (address, reason) => {
+    expect(createAddressPolicy({ allowedCidrs: [], isOwn }).check(address)).toBe(reason);
+  });
+
+  test('are open where a block that is allowed holds them, and closed where a denied one does', () => {
+    const allowedCidrs = ['203.0.114.7/32', '2606:4700::/64'];
+    const allowed = createAddressPolicy({ allowedCidrs, isOwn });
+    const both = createAddressPolicy({ allowedCidrs, deniedCidrs: allowedCidrs, isOwn });
+    for (const address of ['203.0.114.7', '::ffff:203.0.114.7', '2606:4700::77']) {
+      expect(allowed.check(address)).toBeUndefined();
+      expect(both.check(address)).toBe('denied');
+    }
+  });
+
+  test('are those of now, give or take 5 s', () => {
+    const policy = createAddressPolicy({ allowedCidrs: [], isOwn });
+    expect(policy.check('203.0.114.9')).toBeUndefined();
+    interfaces = { eth0: [at('203.0.114.9', 'IPv4')] };
+    nowMs += 5_001;
+    expect(policy.check('203.0.114.9')).toBe('own_address');
+    expect(policy.check('203.0.114.7')).toBeUndefined();
+  });
+
+  test('are found on this very machine', () => {
+    const own = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+    expect(own.length).toBeGreaterThan(0);
+    const policy = createAddressPolicy({ allowedCidrs: [], isOwn: createOwnAddresses() });
+    for (const { address } of own) expect(policy.check(address)).toBe('own_address');
+  });
+});
+
+describe('names', () => {
+  test.each<[string, DenyReason | undefined]>([
+    ['postgres', 'single_label_name'],
+    ['postgres.', 'single_label_name'],
+    ['INTRANET', 'single_label_name'],
+    ['xn--mnchen-3ya', 'single_label_name'],
+    ['kubernetes', 'single_label_name'],
+    ['com', 'single_label_name'],
+    ['localhost.', undefined],
+    ['localhost', undefined],
+    ['localhos', 'single_label_name'],
+    ['localhost1', 'single_label_name'],
+    ['example.com', undefined],
+    ['example.com.', undefined],
+    ['a.b', undefined],
+  ])('%s → %s', (name, reason) => {
+    expect(policy.checkName(name)).toBe(reason);
+  });
+
+  test('of one label are open where the installation says so', () => {
+    const open = createAddressPolicy({ allowedCidrs: [], singleLabelNames: 'allowed' });
+    expect(open.checkName('postgres')).toBeUndefined();
+  });
 });

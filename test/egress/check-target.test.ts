@@ -1,14 +1,16 @@
 import { createAddressPolicy } from '../../src/egress/address-policy';
 import { createTargetCheck } from '../../src/egress/check-target';
-import type { Resolve } from '../../src/egress/lookup';
-import { closeAll, errorOf, hanging, loopbackSender, post, rawServer, to } from './support';
+import { answering, closeAll, errorOf, hanging, loopbackSender, post, type Resolve, rawServer, to } from './support';
 
 afterEach(closeAll);
 
 const publicOnly = createAddressPolicy({ allowedCidrs: [] });
 
 function check(url: string, resolve: Resolve, dnsTimeoutMs = 20_000): Promise<'blocked_address' | undefined> {
-  return createTargetCheck({ policy: publicOnly, dnsTimeoutMs, resolve })(new URL(url));
+  return createTargetCheck({ policy: publicOnly, dnsTimeoutMs, nameServers: answering(resolve) })(
+    new URL(url),
+    'a tenant',
+  );
 }
 
 describe('addresses, in every spelling that the URL parser knows', () => {
@@ -46,10 +48,10 @@ describe('addresses, in every spelling that the URL parser knows', () => {
 
   test('the blocks that the installation opened are open', async () => {
     const policy = createAddressPolicy({ allowedCidrs: ['127.0.0.0/8'] });
-    const checkTarget = createTargetCheck({ policy, dnsTimeoutMs: 20_000, resolve: to('127.0.0.1') });
-    expect(await checkTarget(new URL('http://127.1/'))).toBeUndefined();
-    expect(await checkTarget(new URL('http://name.test/'))).toBeUndefined();
-    expect(await checkTarget(new URL('http://10.0.0.1/'))).toBe('blocked_address');
+    const checkTarget = createTargetCheck({ policy, dnsTimeoutMs: 20_000, nameServers: answering(to('127.0.0.1')) });
+    expect(await checkTarget(new URL('http://127.1/'), 'a tenant')).toBeUndefined();
+    expect(await checkTarget(new URL('http://name.test/'), 'a tenant')).toBeUndefined();
+    expect(await checkTarget(new URL('http://10.0.0.1/'), 'a tenant')).toBe('blocked_address');
   });
 });
 
@@ -78,7 +80,7 @@ describe('names', () => {
 
   test('localhost, by the system’s own resolver', async () => {
     const checkTarget = createTargetCheck({ policy: publicOnly, dnsTimeoutMs: 20_000 });
-    expect(await checkTarget(new URL('http://localhost/'))).toBe('blocked_address');
+    expect(await checkTarget(new URL('http://localhost/'), 'a tenant')).toBe('blocked_address');
   });
 
   test.each<[string, Resolve]>([
@@ -104,7 +106,7 @@ test.each(['127.0.0.1', '::ffff:127.0.0.1', '10.0.0.1'])(
     const server = await rawServer(() => {}, 'eager');
     const url = `http://rebind.test:${server.port}/`;
     let at = '8.8.8.8';
-    const resolve: Resolve = (name) => to(at)(name);
+    const resolve: Resolve = (...asked) => to(at)(...asked);
     expect(await check(url, resolve)).toBeUndefined();
     at = inside;
     const result = await loopbackSender({ policy: publicOnly, resolve }).send(post(url));

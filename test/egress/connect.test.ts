@@ -1,6 +1,5 @@
 import { type AddressInfo, createServer } from 'node:net';
 import { createAddressPolicy } from '../../src/egress/address-policy';
-import type { Resolve } from '../../src/egress/lookup';
 import { startReceiver } from '../support/receiver';
 import {
   closeAll,
@@ -10,6 +9,7 @@ import {
   hanging,
   loopbackSender,
   post,
+  type Resolve,
   rawServer,
   responseOf,
   to,
@@ -126,11 +126,15 @@ describe('connecting', () => {
 });
 
 describe.each([
-  ['the connection’s own limit', { connectTimeoutMs: 300, timeoutMs: 20_000 }],
+  ['the phase’s own limit', { connectTimeoutMs: 300, timeoutMs: 20_000 }],
   ['the whole limit', { connectTimeoutMs: 20_000, timeoutMs: 300 }],
 ])('the phase in which %s runs out', (_, { connectTimeoutMs, timeoutMs }) => {
   const sendTo = async (url: string, resolve?: Resolve) =>
-    errorOf(await loopbackSender({ connectTimeoutMs, dnsTimeoutMs: 20_000, resolve }).send(post(url, { timeoutMs })));
+    errorOf(
+      await loopbackSender({ connectTimeoutMs, dnsTimeoutMs: connectTimeoutMs, resolve }).send(
+        post(url, { timeoutMs }),
+      ),
+    );
 
   test.each(['http', 'https'])('DNS, over %s', async (scheme) => {
     expect(await sendTo(`${scheme}://name.test/`, hanging())).toEqual({ stage: 'dns', code: 'dns_timeout' });
@@ -156,8 +160,8 @@ test('a slot that was in TLS begins again at DNS', async () => {
   const server = await rawServer(() => {}, 'eager');
   let lookups = 0;
   const later = hanging();
-  const resolve: Resolve = (name) => (++lookups === 1 ? to('127.0.0.1') : later)(name);
-  const sender = loopbackSender({ connectTimeoutMs: 300, dnsTimeoutMs: 20_000, maxConnectionsPerOrigin: 1, resolve });
+  const resolve: Resolve = (...asked) => (++lookups === 1 ? to('127.0.0.1') : later)(...asked);
+  const sender = loopbackSender({ connectTimeoutMs: 300, dnsTimeoutMs: 300, maxConnectionsPerOrigin: 1, resolve });
   const url = `https://name.test:${server.port}/`;
   expect(errorOf(await sender.send(post(url))).code).toBe('tls_timeout');
   expect(errorOf(await sender.send(post(url))).code).toBe('dns_timeout');

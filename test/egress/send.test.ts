@@ -96,9 +96,10 @@ describe('when the receiver does not answer', () => {
   test('requests that waited in vain for a connection are not sent later', async () => {
     const receiver = closeLater(await startReceiver(() => 'hang'));
     const sender = loopbackSender({ maxConnectionsPerOrigin: 1 });
-    const first = sender.send(post(receiver.url, { timeoutMs: 1_000 }));
-    const waiting = await Promise.all([1, 2, 3].map(() => sender.send(post(receiver.url, { timeoutMs: 200 }))));
-    for (const result of waiting) expect(errorOf(result)).toEqual({ stage: 'timeout', code: 'no_free_connection' });
+    const first = sender.send(post(receiver.url, { timeoutMs: 4_000 }));
+    const waiting = [1, 2, 3].map(() => sender.send(post(receiver.url, { timeoutMs: 200 })));
+    // Ours: nothing is known about the receiver, and there is nothing to write down.
+    await Promise.all(waiting.map((one) => expect(one).rejects.toMatchObject({ reason: 'no_free_connection' })));
     expect(errorOf(await first).code).toBe('headers_timeout');
     receiver.setHandler(() => ({ status: 204 }));
     expect(responseOf(await sender.send(post(receiver.url, { body: Buffer.from('last') }))).statusCode).toBe(204);
@@ -121,5 +122,5 @@ test('close lets the request under way end; afterwards the fault is ours, not th
   await receiver.waitFor(1);
   await Promise.all([sender.close(), sender.close()]);
   expect(responseOf(await underWay).statusCode).toBe(200);
-  await expect(sender.send(post(receiver.url))).rejects.toMatchObject({ code: 'UND_ERR_DESTROYED' });
+  await expect(sender.send(post(receiver.url))).rejects.toMatchObject({ name: 'OwnTroubleError', reason: 'stopping' });
 });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { createAddressPolicy } from '../../src/egress/address-policy';
 import { createEgressAgent, type EgressAgentSettings } from '../../src/egress/agent';
-import type { Resolve } from '../../src/egress/lookup';
+import type { NameServers } from '../../src/egress/lookup';
 import { createSender, type Sender, type SendRequest, type SendResult } from '../../src/egress/send';
 
 const fixture = (name: string) => readFileSync(join(__dirname, '../support/fixtures', name), 'utf8');
@@ -21,13 +21,23 @@ export async function closeAll(): Promise<void> {
   await Promise.all(opened.splice(0).map((one) => one.close()));
 }
 
-export function loopbackSender(settings: Partial<EgressAgentSettings> & { allowHttp?: boolean } = {}): Sender {
-  const { allowHttp = true, ...agentSettings } = settings;
+/** Where a name is, instead of asking name servers. */
+export type Resolve = NameServers['resolve'];
+
+export function answering(resolve: Resolve): NameServers {
+  return { resolve, answeredSince: () => true };
+}
+
+type SenderSettings = Partial<EgressAgentSettings> & { allowHttp?: boolean; resolve?: Resolve | undefined };
+
+export function loopbackSender(settings: SenderSettings = {}): Sender {
+  const { allowHttp = true, resolve, ...agentSettings } = settings;
   const agent = createEgressAgent({
     policy: createAddressPolicy({ allowedCidrs: ['127.0.0.0/8', '::1/128'] }),
     connectTimeoutMs: 5_000,
     dnsTimeoutMs: 2_000,
     maxConnectionsPerOrigin: 8,
+    ...(resolve && { nameServers: answering(resolve) }),
     ...agentSettings,
   });
   const sender = createSender({ agent, allowHttp });
@@ -38,6 +48,7 @@ export function loopbackSender(settings: Partial<EgressAgentSettings> & { allowH
 export function post(url: string, more: Partial<SendRequest> = {}): SendRequest {
   return {
     url,
+    tenantId: 'a tenant',
     headers: { 'content-type': 'application/json' },
     body: Buffer.from('{"a":1}'),
     timeoutMs: 10_000,

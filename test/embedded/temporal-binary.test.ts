@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { TEMPORAL_CLI_VERSION, temporalBinary } from '../../src/embedded/temporal-binary';
+import { cachedName, temporalBinary } from '../../src/embedded/temporal-binary';
 
 let folder: string;
 let env: NodeJS.ProcessEnv;
@@ -16,15 +16,15 @@ function script(path: string, body = 'exit 0'): string {
   return path;
 }
 
-/** Counts its builds in $COUNT, and "builds" a script. */
+/** Counts its builds in a file beside the cache, and "builds" a script. */
 const FAKE_GO = `
 case "$1" in version) exit 0;; esac
-echo build >> "$COUNT"
+echo build >> "$XDG_CACHE_HOME/../count"
 while [ "$1" != -o ]; do shift; done
 sleep 0.5
 printf '#!/bin/sh\\nexit 0\\n' > "$2"; chmod +x "$2"`;
 
-const cached = () => join(env.XDG_CACHE_HOME as string, 'posthorn', `temporal-cli-${TEMPORAL_CLI_VERSION}`, 'temporal');
+const cached = () => join(env.XDG_CACHE_HOME as string, 'posthorn', cachedName(), 'temporal');
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'posthorn-test-'));
@@ -32,7 +32,6 @@ beforeEach(() => {
   env = {
     PATH: [join(folder, 'bin'), '/usr/bin', '/bin'].join(':'),
     XDG_CACHE_HOME: join(folder, 'cache'),
-    COUNT: join(folder, 'count'),
     // the SDK's download must fail at once, also where the network would let it pass
     HTTPS_PROXY: 'http://127.0.0.1:9',
     https_proxy: 'http://127.0.0.1:9',
@@ -68,7 +67,7 @@ test('two processes that need it at once build it once, and later ones find it',
     cached(),
   ]);
   expect(await temporalBinary(onProgress, env)).toBe(cached());
-  expect(readFileSync(env.COUNT as string, 'utf8')).toBe('build\n');
+  expect(readFileSync(join(folder, 'count'), 'utf8')).toBe('build\n');
   expect(progress).toContainEqual(expect.stringContaining('expect a few minutes'));
 });
 

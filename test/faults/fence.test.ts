@@ -3,7 +3,7 @@ import type { TestApi } from '../support/api';
 import { type HoldingProxy, startHoldingProxy } from '../support/holding-proxy';
 import { type OwnTemporal, startOwnTemporal } from '../support/own-servers';
 import type { RoleProcess } from '../support/processes';
-import { type Receiver, startReceiver } from '../support/receiver';
+import { type ReceivedRequest, type Receiver, startReceiver } from '../support/receiver';
 import { until } from '../support/until';
 import { attemptsOf, createSite, repeated, type Site } from './support';
 
@@ -24,24 +24,34 @@ let api: TestApi;
 let workers: RoleProcess[];
 const receivers: Receiver[] = [];
 
-async function start(overrides: Record<string, string>, ofWorkers: Record<string, string>[] = [{}, {}]): Promise<void> {
+// One for all of them: a proxy in front of it is what stands still.
+beforeAll(async () => {
   temporal = await startOwnTemporal();
   engine = await startHoldingProxy(Number(temporal.address.split(':')[1]));
+});
+afterAll(async () => {
+  await engine?.close();
+  await temporal?.remove();
+});
+
+async function start(
+  overrides: Record<string, string> = {},
+  ofWorkers: Record<string, string>[] = [{}, {}],
+  ofApi: Record<string, string> = {},
+): Promise<void> {
   site = await createSite({
     TEMPORAL_ADDRESS: `127.0.0.1:${engine.port}`,
     POSTHORN_SHUTDOWN_GRACE: '5s',
     POSTHORN_RECONCILE_EVERY: '1s',
     ...overrides,
   });
-  api = await site.startApi();
+  api = await site.startApi(ofApi);
   workers = await Promise.all(ofWorkers.map((more) => site.startWorker(more)));
 }
 afterEach(async () => {
-  engine?.release();
-  for (const worker of workers ?? []) worker.resume();
+  engine.release();
+  for (const worker of workers) worker.resume();
   await site?.stop();
-  await engine?.close();
-  await temporal?.remove();
   await Promise.all(receivers.splice(0).map((receiver) => receiver.close()));
 });
 
@@ -77,17 +87,18 @@ async function expectEachOnce(): Promise<void> {
   expect(wrong).toEqual([]);
 }
 
-test.each([
-  ['first attempts', '1'],
-  ['second attempts', '2'],
-])('Temporal stands still while slow %s are under way: none is POSTed again', async (_, slowNumber) => {
+test('Temporal stands still while slow attempts are under way, first ones and second ones: none is POSTed again', async () => {
   await start({ POSTHORN_FIRST_ATTEMPT: 'workflow' });
-  const { receiver } = await endpoint('slow.one', ({ headers }) =>
-    headers['x-webhook-attempt'] === slowNumber ? { status: 204, delayMs: SLOW_MS } : { status: 500 },
-  );
-  await Promise.all(Array.from({ length: 16 }, (_, n) => api.publish('slow.one', { n })));
-  const slow = () => receiver.requests.filter(({ headers }) => headers['x-webhook-attempt'] === slowNumber).length;
-  await until('slow attempts to be under way', () => slow() >= 8, LIMIT_MS);
+  const slow = (slowNumber: string) => (request: ReceivedRequest) =>
+    request.headers['x-webhook-attempt'] === slowNumber ? { status: 204, delayMs: SLOW_MS } : { status: 500 };
+  const first = await endpoint('slow.first', slow('1'));
+  const second = await endpoint('slow.second', slow('2'));
+  await Promise.all(Array.from({ length: 16 }, (_, n) => api.publish('slow.second', { n })));
+  const underWay = ({ receiver }: typeof first, number: string) =>
+    receiver.requests.filter(({ headers }) => headers['x-webhook-attempt'] === number).length;
+  await until('second attempts to be under way', () => underWay(second, '2') >= 8, LIMIT_MS);
+  await Promise.all(Array.from({ length: 16 }, (_, n) => api.publish('slow.first', { n })));
+  await until('first attempts to be under way', () => underWay(first, '1') >= 8, LIMIT_MS);
   engine.hold();
   await sleep(STILL_MS);
   engine.release();
@@ -158,49 +169,85 @@ async function moveTimes(minutes: number): Promise<void> {
     slot_until = slot_until + ${by} where tat > 'epoch' or slot_until > 'epoch'`);
 }
 
+const PRELOAD = require.resolve('../support/fixtures/moved-clock.cjs');
+const movedBy = (ms: number) => ({ NODE_OPTIONS: `--require ${PRELOAD}`, MOVED_CLOCK_MS: String(ms) });
+
 test.each([
   ['ahead', 600_000],
   ['behind', -600_000],
-])('a worker whose clock is 10 minutes %s tries again at the time of the schedule', async (_, skewMs) => {
-  const preload = require.resolve('../support/fixtures/moved-clock.cjs');
-  const moved = { NODE_OPTIONS: `--require ${preload}`, MOVED_CLOCK_MS: String(skewMs) };
-  for (const mode of ['express', 'workflow'] as const) {
-    await start({ POSTHORN_FIRST_ATTEMPT: mode }, [moved]);
-    const { receiver } = await endpoint('clock.moved', (_request, n) => ({ status: n < 3 ? 500 : 204 }), {
-      retry_policy: { schedule: ['2s', '2s'], jitter: 0 },
-    });
-    await api.publish('clock.moved');
-    const requests = await receiver.waitFor(3, LIMIT_MS);
-    // Not at once, and not ten minutes later either.
-    const gaps = [requests[1]!.at - requests[0]!.at, requests[2]!.at - requests[1]!.at];
-    expect(Math.min(...gaps)).toBeGreaterThan(1_500);
+])(
+  'a worker, and an api, whose clock is 10 minutes %s: retries come at the time of the schedule, wishes are met',
+  async (_, ms) => {
+    await start({}, [movedBy(ms)], movedBy(ms));
+    const own = await site.startApi();
+    for (const first_attempt of ['express', 'workflow']) {
+      const type = `clock.${first_attempt}`;
+      const { receiver } = await endpoint(type, (_request, n) => ({ status: n < 3 ? 500 : 204 }), {
+        first_attempt,
+        retry_policy: { schedule: ['2s', '2s'], jitter: 0 },
+      });
+      await api.publish(type);
+      const requests = await receiver.waitFor(3, LIMIT_MS);
+      // Not at once, and not ten minutes later either.
+      const gaps = [requests[1]!.at - requests[0]!.at, requests[2]!.at - requests[1]!.at];
+      expect(Math.min(...gaps)).toBeGreaterThan(1_500);
+      const waits = await endpoint(`${type}.waits`, (_request, n) => ({ status: n === 1 ? 500 : 204 }), {
+        first_attempt,
+        retry_policy: { schedule: ['1h'], jitter: 0 },
+      });
+      const [id] = await api.publishDeliveries(`${type}.waits`, 1);
+      await own.untilStatus(id!, 'retrying', LIMIT_MS);
+      await own.ok('POST', `/deliveries/${id}/reschedule`, { at: new Date(Date.now() + 1_000).toISOString() });
+      await own.untilStatus(id!, 'delivered', LIMIT_MS);
+      expect(waits.receiver.requests).toHaveLength(2);
+    }
     await untilAllEnded();
-    const differs = workers[0]!.lines.filter((line) => line.includes('"event":"clocks_differ"'));
-    expect(differs).toHaveLength(1);
-    await site.stop();
-    await engine.close();
-    await temporal.remove();
-  }
-});
-
-test.each(['express', 'workflow'])(
-  'killed with POSTs under way in mode %s: another worker finds it dead and goes on, one that lives is left alone',
-  async (mode) => {
-    await start({ POSTHORN_FIRST_ATTEMPT: mode });
-    const { receiver } = await endpoint('who.dies', (_request, n) =>
-      n <= 10 ? { status: 204, delayMs: 8_000 } : { status: 204 },
-    );
-    await Promise.all(Array.from({ length: 10 }, (_, n) => api.publish('who.dies', { n })));
-    await receiver.waitFor(10, LIMIT_MS);
-    const [dying] = workers;
-    await dying!.kill9();
-    await untilAllEnded();
-    const counts = await site.query('select state, count(*)::int as n from deliveries group by 1');
-    expect(counts).toEqual([{ state: 'delivered', n: 10 }]);
-    // What came twice was the dead one's.
-    const twice = repeated(attemptsOf(receiver.requests));
-    const lived = workers[1]!.lines.filter((line) => line.includes('"event":"attempt"')).length;
-    expect(lived).toBe(10);
-    expect(receiver.requests.length).toBe(10 + twice.length);
+    expect(workers[0]!.lines.filter((line) => line.includes('"event":"clocks_differ"'))).toHaveLength(1);
   },
 );
+
+test('killed with POSTs under way: another worker finds it dead and goes on, its own are left alone', async () => {
+  await start();
+  const EACH = 10;
+  for (const first_attempt of ['express', 'workflow']) {
+    await endpoint(`dies.${first_attempt}`, (_request, n) => ({ status: 204, delayMs: n <= EACH ? 8_000 : 0 }), {
+      first_attempt,
+    });
+    await Promise.all(Array.from({ length: EACH }, (_, n) => api.publish(`dies.${first_attempt}`, { n })));
+  }
+  for (const receiver of receivers) await receiver.waitFor(EACH, LIMIT_MS);
+  const [dying, living] = workers;
+  const before = dying!.lines.filter((line) => line.includes('"event":"attempt"')).length;
+  await dying!.kill9();
+  await untilAllEnded();
+  const states = await site.query('select state, count(*)::int as n from deliveries group by 1');
+  expect(states).toEqual([{ state: 'delivered', n: 2 * EACH }]);
+  // What came twice was the dead one's: the other has one line for each of its own, and one for each that it took over.
+  const twice = receivers.flatMap(({ requests }) => repeated(attemptsOf(requests)));
+  const made = living!.lines.filter((line) => line.includes('"event":"attempt"')).length;
+  expect(before + made).toBe(2 * EACH);
+  expect(receivers.flatMap(({ requests }) => requests).length).toBe(2 * EACH + twice.length);
+});
+
+test('the deliveries of a deleted webhook end while Temporal is away, however many they are', async () => {
+  await start({ POSTHORN_FIRST_ATTEMPT: 'express' });
+  const { id } = await endpoint('to.delete', () => ({ status: 500 }), {
+    retry_policy: { schedule: ['1h'], jitter: 0 },
+  });
+  await api.publish('to.delete');
+  await until(
+    'one to wait',
+    async () => (await site.query('select 1 from delivery_queue where timed')).length === 1,
+    LIMIT_MS,
+  );
+  engine.hold();
+  await api.ok('POST', `/webhooks/${id}/pause`);
+  for (let batch = 0; batch < 10; batch++) {
+    const events = Array.from({ length: 1_000 }, (_, n) => ({ type: 'to.delete', data: { n } }));
+    await api.ok('POST', '/events/batch', { events });
+  }
+  await api.ok('DELETE', `/webhooks/${id}`);
+  await untilAllEnded();
+  const states = await site.query('select state, count(*)::int as n from deliveries group by 1');
+  expect(states).toEqual([{ state: 'cancelled', n: 10_001 }]);
+});

@@ -10,7 +10,7 @@ import { until } from '../support/until';
 /** Posthorn in processes of its own, which a test may kill. `stop` ends whatever of them still runs. */
 export type Site = {
   env: TestEnvironment;
-  startApi(): Promise<TestApi>;
+  startApi(overrides?: Record<string, string>): Promise<TestApi>;
   startWorker(overrides?: Record<string, string>): Promise<RoleProcess>;
   /** Everything that the processes wrote so far. */
   output(): string[];
@@ -29,6 +29,7 @@ export async function createSite(
   const database = databaseUrl ? { url: databaseUrl, drop: async () => undefined } : await createTestDatabase();
   const env = testEnvironment(database.url, overrides);
   const started: RoleProcess[] = [];
+  let stopped: Promise<void> | undefined;
   const start = async (role: 'api' | 'worker', more: Record<string, string> = {}) => {
     const process = await startRole(role, { ...env, ...more }, logLevel);
     started.push(process);
@@ -36,14 +37,14 @@ export async function createSite(
   };
   return {
     env,
-    startApi: async () => new TestApi((await start('api')).url!, env.POSTHORN_BOOTSTRAP_KEY),
+    startApi: async (more) => new TestApi((await start('api', more)).url!, env.POSTHORN_BOOTSTRAP_KEY),
     startWorker: (more) => start('worker', more),
     output: () => started.flatMap(({ lines, errors }) => [...lines, ...errors]),
     query: (sql) => queryOnce(database.url, sql),
     halt: async () => void (await Promise.all(started.map((process) => process.stop()))),
-    async stop() {
-      await Promise.all(started.map((process) => process.stop()));
-      await database.drop();
+    stop() {
+      stopped ??= Promise.all(started.map((process) => process.stop())).then(() => database.drop());
+      return stopped;
     },
   };
 }

@@ -186,7 +186,6 @@ describe.each(['express', 'workflow'])(
     afterEach(async () => {
       gate.release();
       worker.resume();
-      await site.stop();
       await gate.close();
       secure.closeAllConnections();
       secure.close();

@@ -50,10 +50,17 @@ const FORBIDDEN: [folder: string, code: string][] = [
   ['api', 'console.log(process.env.PATH);'],
   ['worker', 'console.log(process.env.PATH);'],
   ['db', 'console.log(process.env.PATH);'],
+  ['domain', `export const good = URL.canParse('x');`],
+  ['egress', `export const good = globalThis.URL.canParse('x');`],
+  ['api', `const { canParse } = URL; export { canParse };`],
+  ['api/handlers', `const { canParse: check } = URL; export { check };`],
+  ['workflows', `export const good = URL['canParse']('x');`],
+  ['cli', `export const good = ['x'].filter(URL.canParse);`],
 ];
 
 const ALLOWED: [folder: string, code: string][] = [
   ['domain', `import './durations';`],
+  ['domain', `export const url = new URL('https://example.com'); // never canParse`],
   ['workflows', `import type { AttemptFact } from '../delivery/types';`],
   ['workflows', `import type { Activities } from '../activities/activities';`],
   ['workflows', `import { condition } from '@temporalio/workflow';`],

@@ -125,6 +125,9 @@ test('what operators do to deliveries', async () => {
 test('a failed delivery, and its event sent again', async () => {
   const { id, event } = await stage.make('failed');
   const detail = await call('GET /deliveries/:delivery', { delivery: id });
+  expect((await call('GET /deliveries/:delivery/attempts', { delivery: id })).data).toHaveLength(
+    detail.attempts.length,
+  );
   expect(detail).toMatchObject({ failed_because: 'exhausted', attempts: [{ response: { body: 'so' } }] });
   expect(await call('POST /events/:event/replay', { event })).toMatchObject({ data: [{ result: 'replayed' }] });
 });

@@ -14,7 +14,7 @@ const ALLOWED = [
   /^[a-z]+(_[a-z]+)*$/, // a code, such as in_flight or connection_refused
   /^\d+$/,
   /^(attemptFirst|reschedule)$/, // activities, in the markers of local ones
-  /^test-[0-9a-f]{12}(-retries)?$/, // task queue
+  /^test-[0-9a-f]{12}(-retries|-replays)?$/, // task queue
   /^kept\.[a-z-]+$/, // event type
   /^kept\.[a-z-]+ → 127\.0\.0\.1:\d+$/, // summary of a workflow: event type and host
   /^attempt \d+$/, // summaries of timers

@@ -13,8 +13,8 @@ import { createRetryRoom } from '../../src/delivery/retry-room';
 import { watchPauses } from '../../src/delivery/stale';
 import { LEASE_MS, MAX_TIMEOUT_MS } from '../../src/domain/limits';
 import { workflowId } from '../../src/domain/names';
-import { createAddressPolicy } from '../../src/egress/address-policy';
 import { createEgressAgent } from '../../src/egress/agent';
+import { addressPolicyOf } from '../../src/egress/policy-of';
 import { createSender } from '../../src/egress/send';
 import { timeSkippingServerPath } from '../../src/embedded/time-skipping-server';
 import { createLog } from '../../src/log';
@@ -56,7 +56,7 @@ export async function startSkippingInstallation(): Promise<SkippingInstallation>
   const log = createLog('silent');
   const db = openDatabase({ url: database.url, poolSize: 10, applicationName: 'test-worker', planner: 'queue' });
   const agent = createEgressAgent({
-    policy: createAddressPolicy({ allowedCidrs: config.POSTHORN_ALLOWED_CIDRS }),
+    policy: addressPolicyOf(config),
     connectTimeoutMs: config.POSTHORN_CONNECT_TIMEOUT,
     dnsTimeoutMs: config.POSTHORN_DNS_TIMEOUT,
     maxConnectionsPerOrigin: config.POSTHORN_CONNECTIONS_PER_HOST,
@@ -67,6 +67,7 @@ export async function startSkippingInstallation(): Promise<SkippingInstallation>
   const inFlight = new InFlight(config.POSTHORN_MAX_IN_FLIGHT, LEASE_MS);
   const activities = createActivities({
     db,
+    pagesAtOnce: 4,
     attempts: createAttempts({
       db,
       secretBox: createSecretBox(config.POSTHORN_ENCRYPTION_KEYS!),

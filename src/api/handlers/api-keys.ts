@@ -1,11 +1,12 @@
 import type { z } from 'zod';
 import { type ApiKeyRecord, listApiKeys } from '../../db/api-keys';
 import { createApiKey, revokeKey } from '../../db/manage-keys';
+import { type Part, upTo } from '../../db/scan';
 import { findTenant } from '../../db/tenants';
 import { toPublicId } from '../../domain/ids';
 import { toActorOut } from '../actor-out';
 import { ApiError, notFound } from '../errors';
-import { page } from '../page';
+import { readPage } from '../page';
 import type { AdminContext, Answer } from '../route';
 import type { createApiKeyBody, listApiKeysQuery } from '../schemas/api-keys';
 
@@ -27,13 +28,15 @@ export async function create({ services, actor, body }: AdminContext<Body, None>
 }
 
 export async function list({ services, query }: AdminContext<None, Query>): Promise<Answer> {
-  const { limit, cursor: beforeId, tenant_id: tenantId } = query;
-  const rows = await listApiKeys(services.db.kysely, { tenantId, limit: limit + 1, beforeId });
-  return { status: 200, body: page('apiKey', rows, limit, toOut) };
+  const { tenant_id: tenantId } = query;
+  const read = async ({ limit, beforeId }: Part) =>
+    upTo(limit, await listApiKeys(services.db.kysely, { tenantId, limit: limit + 1, beforeId }));
+  return { status: 200, body: await readPage('apiKey', query, { read, toOut }) };
 }
 
 export async function revoke({ services, actor, ids }: AdminContext<unknown, None>): Promise<Answer> {
-  const key = await revokeKey(services.db.kysely, ids.key!, actor);
+  // Also where it fails: whether it was revoked is not known then.
+  const key = await revokeKey(services.db.kysely, ids.key!, actor).finally(services.keys.forgetAll);
   if (!key) throw notFound('API key');
   return { status: 200, body: toOut(key) };
 }

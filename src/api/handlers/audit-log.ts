@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import { listAudit } from '../../db/audit-log';
 import { toPublicId } from '../../domain/ids';
 import { toActorOut } from '../actor-out';
-import { page } from '../page';
+import { FEW_AT_ONCE, readPage } from '../page';
 import type { Answer, Context } from '../route';
 import type { listAuditQuery } from '../schemas/audit-log';
 import { windowBounds } from '../schemas/common';
@@ -13,21 +13,21 @@ type Query = z.output<typeof listAuditQuery>;
 export async function list({ services, tenantId, query }: Context<undefined, Query>): Promise<Answer> {
   const { limit, cursor, since, until, ...filter } = query;
   const bounds = windowBounds({ ...(since && { since }), ...(until && { until }) });
-  const rows = await listAudit(services.db.kysely, tenantId, {
-    ...bounds,
-    ...filter,
-    limit: limit + 1,
-    beforeId: cursor,
-  });
-  return {
-    status: 200,
-    body: page('audit', rows, limit, (row) => ({
-      id: toPublicId('audit', row.id),
-      actor: toActorOut(row.actor),
-      action: row.action,
-      target: row.target,
-      details: row.details,
-      created_at: row.created_at,
-    })),
-  };
+  const body = await readPage(
+    'audit',
+    { limit, cursor },
+    {
+      read: (part) => listAudit(services.db.kysely, tenantId, { ...bounds, ...filter, ...part }),
+      toOut: (row) => ({
+        id: toPublicId('audit', row.id),
+        actor: toActorOut(row.actor),
+        action: row.action,
+        target: row.target,
+        details: row.details,
+        created_at: row.created_at,
+      }),
+      atOnce: FEW_AT_ONCE,
+    },
+  );
+  return { status: 200, body };
 }

@@ -6,11 +6,12 @@ import {
   discardDeadLetters,
   listDeadLetters,
 } from '../../db/dead-letters';
+import type { Part } from '../../db/scan';
 import { findWebhook } from '../../db/webhooks';
 import { toPublicId, uuidTimeMs } from '../../domain/ids';
 import { audited } from '../audited';
 import { ApiError } from '../errors';
-import { page } from '../page';
+import { readPage } from '../page';
 import type { Answer, Context } from '../route';
 import {
   deadLettersWindow,
@@ -32,14 +33,13 @@ export async function list({
   tenantId,
   query,
 }: Context<None, z.output<typeof listDeadLettersQuery>>): Promise<Answer> {
-  const rows = await listDeadLetters(services.db.kysely, tenantId, {
+  const filter = {
     ...deadLettersWindow(query),
-    limit: query.limit + 1,
-    ...(query.cursor && { beforeId: query.cursor }),
     ...(query.webhook_id && { webhookId: query.webhook_id }),
     ...(query.event_type && { eventTypes: [query.event_type] }),
-  });
-  return { status: 200, body: page('delivery', rows, query.limit, toOut) };
+  };
+  const read = (part: Part) => listDeadLetters(services.db.kysely, tenantId, { ...filter, ...part });
+  return { status: 200, body: await readPage('delivery', query, { read, toOut }) };
 }
 
 /** A bulk replay of what the filter matches, whosever webhooks of the tenant these are. */
@@ -84,6 +84,10 @@ export async function discard(context: Context<z.output<typeof discardDeadLetter
         : { ...filter, ...(filter.webhookId && { webhookId: toPublicId('webhook', filter.webhookId) }) }),
     }),
   );
+  if (done.more && done.discarded === 0) {
+    const detail = 'None of the dead letters that were looked at match. Ask for a narrower window of time.';
+    throw new ApiError('query_too_slow', detail);
+  }
   return { status: 200, body: done };
 }
 

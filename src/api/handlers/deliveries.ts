@@ -2,16 +2,23 @@ import type { z } from 'zod';
 import { type Attempt, listAttempts } from '../../db/attempts';
 import { type Delivery, findDelivery, listDeliveries } from '../../db/deliveries';
 import { findEvent } from '../../db/events';
+import type { Part } from '../../db/scan';
 import { findWebhook } from '../../db/webhooks';
 import { toPublicId, uuidTimeMs } from '../../domain/ids';
 import { minimalBody } from '../../domain/minimal-payload';
+import { askEngine } from '../ask-engine';
 import { cancelNow, rescheduleTo, retryNow } from '../control-delivery';
 import { notFound } from '../errors';
-import { page } from '../page';
+import { readPage } from '../page';
 import type { Answer, Context } from '../route';
 import { windowBounds } from '../schemas/common';
-import type { listDeliveriesQuery, rescheduleBody } from '../schemas/deliveries';
+import type { listAttemptsQuery, listDeliveriesQuery, rescheduleBody } from '../schemas/deliveries';
 import type { Services } from '../services';
+
+/** A delivery has few attempts; one replayed by hand again and again shows its newest, and where to find the others. */
+const ATTEMPTS_SHOWN = 100;
+/** Each may have headers, and 16 KiB of what came back. */
+const ATTEMPTS_AT_ONCE = 25;
 
 type None = undefined;
 type Query = Omit<z.output<typeof listDeliveriesQuery>, 'webhook_id'> & { webhook_id?: string | undefined };
@@ -21,16 +28,15 @@ export async function list({ services, tenantId, ids, query }: Context<None, Que
   if (ids.webhook && !(await findWebhook(kysely, tenantId, ids.webhook))) throw notFound('webhook');
   if (ids.event && !(await findEvent(kysely, tenantId, ids.event))) throw notFound('event');
   const webhookId = ids.webhook ?? query.webhook_id;
-  const rows = await listDeliveries(kysely, tenantId, {
+  const filter = {
     ...windowOf(query, ids.event),
-    limit: query.limit + 1,
-    ...(query.cursor && { beforeId: query.cursor }),
     ...(query.state && { state: query.state }),
     ...(query.event_type && { eventType: query.event_type }),
     ...(ids.event && { eventId: ids.event }),
     ...(webhookId && { webhookId }),
-  });
-  return { status: 200, body: page('delivery', rows, query.limit, toOut) };
+  };
+  const read = (part: Part) => listDeliveries(kysely, tenantId, { ...filter, ...part });
+  return { status: 200, body: await readPage('delivery', query, { read, toOut }) };
 }
 
 /** An event's deliveries share its time, so they are found however old it is. */
@@ -42,20 +48,43 @@ function windowOf(query: Query, eventId: string | undefined) {
 
 export async function get({ services, tenantId, ids }: Context<None, None>): Promise<Answer> {
   const delivery = await find(services, tenantId, ids);
-  const { kysely } = services.db;
-  const attempts = await listAttempts(kysely, tenantId, delivery.id);
-  const event = attempts.length > 0 ? await findEvent(kysely, tenantId, delivery.eventId) : undefined;
-  const sent = event && (delivery.minimal ? minimalBody(event.body, event.keyFields) : event.body);
-  const body = sent?.toString('utf8') ?? '';
+  const page = await attemptsOf(services, delivery, tenantId, { limit: ATTEMPTS_SHOWN });
   const uiUrl = services.engine.uiUrl(delivery.id);
+  const [newest, ...older] = page.data;
+  const request = newest && { ...newest.request, body: await sentBody(services, tenantId, delivery) };
   return {
     status: 200,
     body: {
       ...toOut(delivery),
-      attempts: attempts.map((attempt) => toAttemptOut(attempt, body)),
+      attempts: newest ? [{ ...newest, request }, ...older].reverse() : [],
+      attempts_cursor: page.next_cursor,
       workflow: { id: toPublicId('delivery', delivery.id), ...(uiUrl && { ui_url: uiUrl }) },
     },
   };
+}
+
+/** What every attempt sends: the event, or what is left of it for a webhook in minimal mode. */
+async function sentBody({ db }: Services, tenantId: string, { eventId, minimal }: Delivery): Promise<string> {
+  const event = await findEvent(db.kysely, tenantId, eventId);
+  const sent = event && (minimal ? minimalBody(event.body, event.keyFields) : event.body);
+  return sent?.toString('utf8') ?? '';
+}
+
+/** `GET /deliveries/{delivery}/attempts`: all of them, newest first. */
+export async function attempts(context: Context<None, z.output<typeof listAttemptsQuery>>): Promise<Answer> {
+  const { services, tenantId, ids, query } = context;
+  const delivery = await find(services, tenantId, ids);
+  return { status: 200, body: await attemptsOf(services, delivery, tenantId, query) };
+}
+
+function attemptsOf(
+  { db }: Services,
+  { id }: Delivery,
+  tenantId: string,
+  asked: { limit: number; cursor?: string | undefined },
+) {
+  const read = (part: Part) => listAttempts(db.kysely, tenantId, id, part);
+  return readPage('attempt', asked, { read, toOut: toAttemptOut, atOnce: ATTEMPTS_AT_ONCE });
 }
 
 /**
@@ -65,7 +94,7 @@ export async function get({ services, tenantId, ids }: Context<None, None>): Pro
 export async function status({ services, tenantId, ids }: Context<None, None>): Promise<Answer> {
   const delivery = await find(services, tenantId, ids);
   const running = delivery.state === 'retrying' || delivery.state === 'in_progress';
-  const live = running ? await services.engine.status(delivery.id) : undefined;
+  const live = running ? await askEngine(services, tenantId, () => services.engine.status(delivery.id)) : undefined;
   if (live?.state !== delivery.state) {
     const { id, status, attempt_count, next_attempt_at, held_because } = toOut(delivery);
     return {
@@ -141,7 +170,7 @@ function toOut(delivery: Delivery) {
   };
 }
 
-function toAttemptOut(attempt: Attempt, body: string) {
+function toAttemptOut(attempt: Attempt) {
   return {
     id: toPublicId('attempt', attempt.id),
     number: attempt.number,
@@ -151,7 +180,7 @@ function toAttemptOut(attempt: Attempt, body: string) {
     outcome: attempt.outcome,
     status_code: attempt.status_code,
     error: attempt.error_code ? { code: attempt.error_code, message: attempt.error_message } : null,
-    request: { headers: attempt.request_headers, body },
+    request: { headers: attempt.request_headers },
     response: attempt.status_code
       ? {
           headers: attempt.response_headers ?? {},

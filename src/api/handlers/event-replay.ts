@@ -5,7 +5,6 @@ import { OPERATIONAL_PREFIX } from '../../domain/event-types';
 import { toPublicId } from '../../domain/ids';
 import { audited } from '../audited';
 import { ApiError, notFound } from '../errors';
-import { excludedBy } from '../prepare-event';
 import type { Answer, Context } from '../route';
 import type { replayEventBody } from '../schemas/replays';
 import type { Services } from '../services';
@@ -36,7 +35,8 @@ async function wantedBy(services: Services, tenantId: string, event: StoredEvent
     return webhooksOfEvent(services.db.kysely, tenantId, { ...event, version: null, excluded: [] });
   }
   const { version, data } = JSON.parse(event.body.toString('utf8'));
-  const excluded = excludedBy(await services.publishRules.of(tenantId), { type: event.type, version, data });
+  const { filters } = await services.publishRules.of(tenantId);
+  const excluded = filters.excludedBy({ type: event.type, version, data });
   return webhooksOfEvent(services.db.kysely, tenantId, { ...event, version, excluded });
 }
 
@@ -44,9 +44,8 @@ async function requireOwn({ db }: Services, tenantId: string, given: string[]): 
   const own = new Set(await ownWebhooks(db.kysely, tenantId, given));
   const unknown = given.filter((id) => !own.has(id)).map((id) => toPublicId('webhook', id));
   if (unknown.length === 0) return given;
-  throw new ApiError('validation_failed', 'There are no such webhooks.', [
-    { field: 'webhook_ids', rule: `must be ids of webhooks; these are not: ${unknown.join(', ')}` },
-  ]);
+  const fields = unknown.map((id) => ({ field: 'webhook_ids', rule: `must be ids of webhooks; this is not: ${id}` }));
+  throw new ApiError('validation_failed', 'There are no such webhooks.', fields);
 }
 
 function toOut({ webhookId, deliveryId, result }: EventReplayResult) {

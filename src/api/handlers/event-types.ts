@@ -1,7 +1,8 @@
 import type { z } from 'zod';
+import type { Tx } from '../../db/database';
 import {
+  bytesOfVersions,
   countEventTypes,
-  countVersions,
   deleteEventType,
   type EventType,
   type EventTypeSettings,
@@ -11,14 +12,19 @@ import {
   insertVersion,
   listEventTypes,
   listVersions,
+  measureVersions,
   updateEventType,
 } from '../../db/event-types';
+import { type Part, upTo } from '../../db/scan';
 import { STANDARD_EVENT_TYPES, STANDARD_VERSION } from '../../domain/standard-event-types';
+import { type Steps, WorkBudget } from '../../domain/work-budget';
 import { audited } from '../audited';
-import { BadSchemaError, compileSchema } from '../data-validator';
+import { BadSchemaError, createValidator, requireGoodSchema } from '../data-validator';
 import { ApiError, noSuchEventType } from '../errors';
 import { eventTypePage } from '../event-type-page';
 import { HTML_PAGE_HEADERS } from '../html-page';
+import { FEW_AT_ONCE, fill } from '../page';
+import { MAX_PUBLISH_UNITS } from '../prepare-event';
 import type { Answer, Context } from '../route';
 import type {
   addVersionBody,
@@ -31,6 +37,10 @@ type None = undefined;
 
 const MAX_TYPES = 1_000;
 const MAX_VERSIONS = 20;
+/** Schemas and examples of a type's versions together: they are shown together. */
+const MAX_VERSIONS_BYTES = 1024 * 1024;
+/** Of all schemas and examples of a tenant, as JSON: what its publishes need of them is kept ready in each api process. */
+const MAX_VERSION_BYTES_OF_TENANT = 4 * 1024 * 1024;
 
 export async function create(context: Context<z.output<typeof createEventTypeBody>, None>): Promise<Answer> {
   const { services, tenantId, body } = context;
@@ -73,10 +83,15 @@ export async function list({
   tenantId,
   query,
 }: Context<None, z.output<typeof listEventTypesQuery>>): Promise<Answer> {
-  const rows = await listEventTypes(services.db.kysely, tenantId, query.limit + 1, query.cursor);
-  const shown = rows.slice(0, query.limit);
-  const next = rows.length > query.limit ? shown.at(-1)!.name : null;
-  return { status: 200, body: { data: shown.map(toOut), next_cursor: next } };
+  const read = async ({ limit, beforeId }: Part) => {
+    const rows = await listEventTypes(services.db.kysely, tenantId, limit + 1, beforeId);
+    return upTo(
+      limit,
+      rows.map((row) => ({ ...row, id: row.name })),
+    );
+  };
+  const { items, next = null } = await fill(query, { read, toOut, atOnce: FEW_AT_ONCE });
+  return { status: 200, body: { data: items, next_cursor: next } };
 }
 
 export async function get(context: Context<None, None>): Promise<Answer> {
@@ -111,15 +126,20 @@ export async function remove(context: Context<None, None>): Promise<Answer> {
 export async function addVersion(context: Context<z.output<typeof addVersionBody>, None>): Promise<Answer> {
   const { services, tenantId, body } = context;
   const name = context.ids.name!;
-  requireGood(body);
+  await services.turns.run(tenantId, requireGood(body));
   await audited(
     context,
     'event_type.version.create',
     name,
     async (tx) => {
-      const count = await countVersions(tx, tenantId, name);
-      if (count === undefined) throw noSuchEventType();
-      if (count >= MAX_VERSIONS) throw tooMany(`${MAX_VERSIONS} versions of this event type`);
+      await requireRoom(tx, tenantId, body);
+      const known = await measureVersions(tx, tenantId, name);
+      if (known === undefined) throw noSuchEventType();
+      if (known.bytes + bytesOf(body) > MAX_VERSIONS_BYTES) {
+        const detail = `All schemas and examples of an event type may have ${MAX_VERSIONS_BYTES} bytes together.`;
+        throw new ApiError('state_conflict', detail);
+      }
+      if (known.count >= MAX_VERSIONS) throw tooMany(`${MAX_VERSIONS} versions of this event type`);
       if (await insertVersion(tx, tenantId, name, body)) return true;
       throw new ApiError('state_conflict', 'There is such a version already; a version never changes.');
     },
@@ -135,23 +155,35 @@ export async function docs({ services, tenantId, ids }: Context<None, None>): Pr
 }
 
 /** @throws ApiError validation_failed, naming what is wrong with the schema, or with the example under it */
-function requireGood({ schema, example }: z.output<typeof addVersionBody>): void {
+function* requireGood({ schema, example }: z.output<typeof addVersionBody>): Steps<void> {
   if (!schema) return;
-  const validate = compiled(schema);
-  const problems = example ? validate(example) : [];
+  try {
+    requireGoodSchema(schema);
+  } catch (error) {
+    if (!(error instanceof BadSchemaError)) throw error;
+    throw new ApiError('validation_failed', 'The schema cannot be used.', error.fields);
+  }
+  if (!example) return;
+  yield;
+  const problems = yield* createValidator(schema).check(example, new WorkBudget(MAX_PUBLISH_UNITS));
   if (problems.length === 0) return;
   const fields = problems.map(({ field, rule }) => ({ field: field.replace(/^data/, 'example'), rule }));
   throw new ApiError('validation_failed', 'The example does not match the schema.', fields);
 }
 
-function compiled(schema: object) {
-  try {
-    return compileSchema(schema);
-  } catch (error) {
-    if (!(error instanceof BadSchemaError)) throw error;
-    throw new ApiError('validation_failed', 'The schema cannot be used.', error.fields);
-  }
+/** @throws ApiError validation_failed where the tenant's schemas and examples would be too long */
+async function requireRoom(tx: Tx, tenantId: string, added: z.output<typeof addVersionBody>) {
+  const bytes = bytesOf(added);
+  if (bytes === 0 || (await bytesOfVersions(tx, tenantId)) + bytes <= MAX_VERSION_BYTES_OF_TENANT) return;
+  const rule = `must be shorter: all schemas and examples of a tenant may have ${MAX_VERSION_BYTES_OF_TENANT} bytes as JSON`;
+  throw new ApiError('validation_failed', 'The schemas are too long.', [
+    { field: added.schema ? 'schema' : 'example', rule },
+  ]);
 }
+
+/** Of a version's schema and example as JSON. */
+const bytesOf = ({ schema, example }: z.output<typeof addVersionBody>) =>
+  [schema, example].reduce((sum, one) => sum + (one ? Buffer.byteLength(JSON.stringify(one)) : 0), 0);
 
 const tooMany = (what: string) => new ApiError('state_conflict', `There are ${what}, which is the most there may be.`);
 

@@ -1,14 +1,15 @@
 import type { z } from 'zod';
-import { type EventFilter, findEvent, listEvents } from '../../db/events';
+import { findEvent, listEvents } from '../../db/events';
 import type { NewEvent } from '../../db/publish';
 import { envelope } from '../../domain/envelope';
 import { matchingPatterns } from '../../domain/event-types';
 import { newUuid, toPublicId } from '../../domain/ids';
 import { rawMember } from '../../domain/raw-member';
+import type { Steps } from '../../domain/work-budget';
 import { ApiError, notFound } from '../errors';
 import { answerAgain, answerOnce } from '../idempotency';
-import { page } from '../page';
-import { prepareEvent } from '../prepare-event';
+import { readPage } from '../page';
+import { type Preparing, spendForReading, startPreparing, typeKey, withinBudget } from '../prepare-event';
 import type { Answer, Context } from '../route';
 import { windowBounds } from '../schemas/common';
 import type { listEventsQuery, publishBody } from '../schemas/events';
@@ -24,7 +25,13 @@ type Body = z.output<typeof publishBody>;
 /** `POST /events`. An `Idempotency-Key` takes the place of the producer's own id: one statement either way. */
 export async function publish(context: Context<Body, None>): Promise<Answer> {
   const { services, tenantId, body, once } = context;
-  const event = await toNewEvent(services, tenantId, body, rawMember(context.bodyText, 'data')!);
+  const event = await withinBudget('data', async (budget) => {
+    spendForReading(budget, context.bodyText);
+    const rules = await services.publishRules.of(tenantId);
+    const types = new Map([[typeKey(body), await rules.ofType(body.type, body.version)]]);
+    const preparing = startPreparing(rules, [body], types, budget);
+    return services.turns.run(tenantId, toNewEvent(preparing, tenantId, body, rawMember(context.bodyText, 'data')!));
+  });
   if (!once || event.producerId !== undefined) return answerOnce(context, () => publishNow(services, event));
   const head = answerHead(event);
   const beforeCount = `${JSON.stringify(head).slice(0, -1)},"deliveries":`;
@@ -56,20 +63,21 @@ const answerHead = ({ id, type, createdAt }: Pick<NewEvent, 'id' | 'type' | 'cre
 /**
  * An event as it is stored. `dataText` is its data as it was written.
  * @throws ApiError validation_failed where that is too long, or not what its type's schema asks for
+ * @throws TooCostlyError
  */
-export async function toNewEvent(
-  services: Services,
+export function* toNewEvent(
+  preparing: Preparing,
   tenantId: string,
   body: Body,
   dataText: string,
   createdAt = new Date(),
-): Promise<NewEvent> {
+): Steps<NewEvent> {
   if (Buffer.byteLength(dataText) > MAX_DATA_BYTES) {
     throw new ApiError('validation_failed', 'The data of an event is over its limit.', [
       { field: 'data', rule: `must have at most ${MAX_DATA_BYTES} bytes` },
     ]);
   }
-  const { data, excluded, keyFields } = await prepareEvent(services, tenantId, body, dataText);
+  const { data, excluded, keyFields } = yield* preparing.prepare(body, dataText);
   const id = newUuid(createdAt.getTime());
   return {
     id,
@@ -102,19 +110,12 @@ export async function list({
   tenantId,
   query,
 }: Context<None, z.output<typeof listEventsQuery>>): Promise<Answer> {
-  const filter: EventFilter = {
-    ...windowBounds(query),
-    limit: query.limit + 1,
-    ...(query.cursor && { beforeId: query.cursor }),
-    ...(query.type && { type: query.type }),
-  };
-  const rows = await listEvents(services.db.kysely, tenantId, filter);
+  const filter = { ...windowBounds(query), type: query.type };
   return {
     status: 200,
-    body: page('event', rows, query.limit, (row) => ({
-      id: toPublicId('event', row.id),
-      type: row.type,
-      timestamp: row.created_at,
-    })),
+    body: await readPage('event', query, {
+      read: (part) => listEvents(services.db.kysely, tenantId, { ...filter, ...part }),
+      toOut: ({ id, type, createdAt }) => ({ id: toPublicId('event', id), type, timestamp: createdAt }),
+    }),
   };
 }

@@ -2,22 +2,41 @@ import type { z } from 'zod';
 import { type BatchEvent, type BatchResult, publishBatch } from '../../db/publish-batch';
 import { toPublicId } from '../../domain/ids';
 import { rawItems, rawMember } from '../../domain/raw-member';
-import { ApiError, type FieldProblem } from '../errors';
+import type { Steps, WorkBudget } from '../../domain/work-budget';
+import { ApiError, MAX_ERRORS, shortErrors } from '../errors';
+import { type Preparing, spendForReading, startPreparing, typeKey, withinBudget } from '../prepare-event';
 import { parseInput } from '../read-input';
 import type { Answer, Context } from '../route';
 import { type publishBatchBody, publishBody } from '../schemas/events';
 import { toNewEvent } from './events';
 
-type Refused = { status: 422; error: { code: 'validation_failed'; errors: FieldProblem[] } };
+/** Errors that one answer names in all; once there are so many, each further event has its first one only. */
+const MAX_BATCH_ERRORS = 1_000;
 
-/** `POST /events/batch`: each event is looked at and answered for itself. */
-export async function publish(context: Context<z.output<typeof publishBatchBody>, undefined>): Promise<Answer> {
-  const { services, tenantId, body } = context;
+type Body = Context<z.output<typeof publishBatchBody>, undefined>;
+type Refused = { status: 422; error: { code: 'validation_failed' } & ReturnType<typeof shortErrors> };
+/** An event that can be read, and its text. */
+type Read = { event: z.output<typeof publishBody>; text: string };
+
+/**
+ * `POST /events/batch`: each event is looked at and answered for itself. What they cost together is the request's: over
+ * its limit nothing is published, so that the producer can send the same events in smaller batches.
+ */
+export async function publish(context: Body): Promise<Answer> {
+  const { services, tenantId } = context;
   const createdAt = new Date();
-  const texts = rawItems(rawMember(context.bodyText, 'events')!);
-  const read = await Promise.all(
-    body.events.map((event, place) => readEvent(context, event, texts[place]!, place, createdAt)),
-  );
+  const refuse = createRefuser();
+  const read = await withinBudget('events', async (budget) => {
+    const { publishRules, turns } = services;
+    const events = await turns.run(tenantId, readAll(context, budget, refuse));
+    const rules = await publishRules.of(tenantId);
+    const readable = events.filter(isRead).map(({ event }) => event);
+    const asked = [...new Map(readable.map((event) => [typeKey(event), event])).values()];
+    const found = await rules.ofTypes(asked);
+    const types = new Map(asked.map((event, i) => [typeKey(event), found[i]]));
+    const preparing = startPreparing(rules, readable, types, budget);
+    return turns.run(tenantId, prepareAll(context, events, preparing, createdAt, refuse));
+  });
   const good = read.filter((event) => 'body' in event);
   const published = await publishBatch(services.db.pool, good);
   if (published.some(({ duplicate }) => !duplicate)) services.notifyWork();
@@ -26,29 +45,67 @@ export async function publish(context: Context<z.output<typeof publishBatchBody>
     status: 202,
     body: { data: read.map((event) => ('body' in event ? toOut(event, results.next().value!) : event)) },
   };
+}
 
-  function toOut({ once }: BatchEvent, { eventId, deliveries, duplicate }: BatchResult) {
-    const id = toPublicId('event', eventId);
-    // Published by this very request, before it was cut short.
-    const own = once?.kind === 'request';
-    return duplicate && !own ? { status: 200, id, deliveries, duplicate } : { status: 202, id, deliveries };
-  }
-
-  async function readEvent(
-    { onceId }: Pick<typeof context, 'onceId'>,
-    value: unknown,
-    text: string,
-    place: number,
-    at: Date,
-  ): Promise<BatchEvent | Refused> {
+function* readAll({ body, bodyText }: Body, budget: WorkBudget, refuse: Refuse): Steps<(Read | Refused)[]> {
+  const texts = rawItems(rawMember(bodyText, 'events')!);
+  const read: (Read | Refused)[] = [];
+  for (const [place, value] of body.events.entries()) {
+    yield;
+    spendForReading(budget, texts[place]!);
     try {
-      const parsed = parseInput(publishBody, value, 'body') as z.output<typeof publishBody>;
-      const { producerId, ...event } = await toNewEvent(services, tenantId, parsed, rawMember(text, 'data')!, at);
-      if (producerId !== undefined) return { ...event, once: { kind: 'event', key: producerId } };
-      return { ...event, ...(onceId && { once: { kind: 'request', key: `${onceId}/${place}` } }) };
+      read.push({ event: parseInput(publishBody, value, 'body') as Read['event'], text: texts[place]! });
     } catch (error) {
-      if (!(error instanceof ApiError)) throw error;
-      return { status: 422, error: { code: 'validation_failed', errors: error.fields } };
+      read.push(refuse(error));
     }
   }
+  return read;
+}
+
+function* prepareAll(
+  { tenantId, onceId }: Body,
+  events: (Read | Refused)[],
+  preparing: Preparing,
+  at: Date,
+  refuse: Refuse,
+): Steps<(BatchEvent | Refused)[]> {
+  const prepared: (BatchEvent | Refused)[] = [];
+  for (const [place, one] of events.entries()) {
+    yield;
+    if (!isRead(one)) {
+      prepared.push(one);
+      continue;
+    }
+    try {
+      const data = rawMember(one.text, 'data')!;
+      const { producerId, ...event } = yield* toNewEvent(preparing, tenantId, one.event, data, at);
+      if (producerId !== undefined) prepared.push({ ...event, once: { kind: 'event', key: producerId } });
+      else prepared.push({ ...event, ...(onceId && { once: { kind: 'request', key: `${onceId}/${place}` } }) });
+    } catch (error) {
+      prepared.push(refuse(error));
+    }
+  }
+  return prepared;
+}
+
+const isRead = (one: Read | Refused): one is Read => 'event' in one;
+
+type Refuse = (error: unknown) => Refused;
+
+/** Returns a function that turns what was thrown because of one event into its answer; what it is not to blame for is thrown on. */
+function createRefuser(): Refuse {
+  let named = 0;
+  return (error) => {
+    if (!(error instanceof ApiError)) throw error;
+    const shown = shortErrors(error.fields, named < MAX_BATCH_ERRORS ? MAX_ERRORS : 1);
+    named += shown.errors.length;
+    return { status: 422, error: { code: 'validation_failed', ...shown } };
+  };
+}
+
+function toOut({ once }: BatchEvent, { eventId, deliveries, duplicate }: BatchResult) {
+  const id = toPublicId('event', eventId);
+  // Published by this very request, before it was cut short.
+  const own = once?.kind === 'request';
+  return duplicate && !own ? { status: 200, id, deliveries, duplicate } : { status: 202, id, deliveries };
 }

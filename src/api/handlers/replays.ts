@@ -1,16 +1,22 @@
 import type { z } from 'zod';
-import { cancelReplay, findReplay, insertReplay, listReplays, type Replay } from '../../db/replays';
+import { cancelReplay, countRunning, findReplay, insertReplay, listReplays, type Replay } from '../../db/replays';
+import { type Part, upTo } from '../../db/scan';
 import { findWebhook } from '../../db/webhooks';
 import { newUuid, toPublicId } from '../../domain/ids';
 import { formatRateLimit, type RateLimit } from '../../domain/rate-limit';
-import type { ReplayFilter } from '../../domain/replay';
+import { MAX_RUNNING, type ReplayFilter } from '../../domain/replay';
+import { reasonOf } from '../../log';
+import { askEngine } from '../ask-engine';
 import { audited } from '../audited';
-import { ApiError, notFound } from '../errors';
-import { page } from '../page';
+import { ApiError, notFound, rateLimited } from '../errors';
+import { FEW_AT_ONCE, readPage } from '../page';
 import type { Answer, Context } from '../route';
 import type { listReplaysQuery, replayBody } from '../schemas/replays';
 
 type None = undefined;
+
+/** A replay takes minutes; this is when to ask whether one has ended. */
+const ANOTHER_TRY_MS = 30_000;
 type Asker = Pick<Context<unknown, unknown>, 'services' | 'tenantId' | 'actor'>;
 
 /** `POST /webhooks/{webhook}/replay` */
@@ -40,11 +46,16 @@ export async function begin(
     asker,
     'replay.create',
     toPublicId('replay', id),
-    (tx) => insertReplay(tx, order),
+    async (tx) => {
+      if ((await countRunning(tx, tenantId)) < MAX_RUNNING) return insertReplay(tx, order);
+      const detail = `${MAX_RUNNING} replays are running, which is the most a tenant may have. Wait for one, or cancel it.`;
+      throw rateLimited(detail, { nextInMs: ANOTHER_TRY_MS });
+    },
     () => ({ ...filter, ...(webhookId && { webhook_id: toPublicId('webhook', webhookId) }) }),
   );
-  const started = await services.replays.start(replay);
-  if (!started) services.log.warn({ event: 'replay_not_started', replay_id: toPublicId('replay', id) });
+  await services.replays.start(replay).catch((error: unknown) => {
+    services.log.warn({ event: 'replay_not_started', replay_id: toPublicId('replay', id), err: reasonOf(error) });
+  });
   return { status: 202, body: toOut(replay) };
 }
 
@@ -52,7 +63,10 @@ export async function begin(
 export async function get({ services, tenantId, ids }: Context<None, None>): Promise<Answer> {
   const replay = await findReplay(services.db.kysely, tenantId, ids.replay!);
   if (!replay) throw notFound('replay');
-  const live = replay.state === 'running' ? await services.replays.progress(replay.id) : undefined;
+  const live =
+    replay.state === 'running'
+      ? await askEngine(services, tenantId, () => services.replays.progress(replay.id))
+      : undefined;
   // One that has just ended says when, which only the record knows.
   return live?.state === 'running'
     ? { status: 200, body: { ...toOut({ ...replay, ...live }), source: 'workflow' } }
@@ -64,8 +78,9 @@ export async function list({
   tenantId,
   query,
 }: Context<None, z.output<typeof listReplaysQuery>>): Promise<Answer> {
-  const rows = await listReplays(services.db.kysely, tenantId, query.limit + 1, query.cursor);
-  return { status: 200, body: page('replay', rows, query.limit, toOut) };
+  const read = async ({ limit, beforeId }: Part) =>
+    upTo(limit, await listReplays(services.db.kysely, tenantId, limit + 1, beforeId));
+  return { status: 200, body: await readPage('replay', query, { read, toOut, atOnce: FEW_AT_ONCE }) };
 }
 
 /** The record is cancelled first: no page is made after that, with or without an engine that hears of it. */

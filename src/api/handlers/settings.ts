@@ -8,7 +8,7 @@ import type { patchSettingsBody } from '../schemas/settings';
 type None = undefined;
 
 export async function get({ services, tenantId }: Context<None, None>): Promise<Answer> {
-  return { status: 200, body: toOut(await readSettings(services.db.kysely, tenantId)) };
+  return { status: 200, body: toOut(await readSettings(services.db.kysely, tenantId, services.minVerification)) };
 }
 
 export async function patch(context: Context<z.output<typeof patchSettingsBody>, None>): Promise<Answer> {
@@ -22,7 +22,7 @@ export async function patch(context: Context<z.output<typeof patchSettingsBody>,
     context,
     'settings.update',
     toPublicId('tenant', tenantId),
-    (tx) => updateSettings(tx, tenantId, change),
+    (tx) => updateSettings(tx, tenantId, change, services.minVerification),
     () => body,
   );
   services.publishRules.forget(tenantId);

@@ -1,9 +1,10 @@
 import type { z } from 'zod';
 import { createTenant } from '../../db/manage-keys';
+import { type Part, upTo } from '../../db/scan';
 import { listTenants, type Tenant } from '../../db/tenants';
 import { toPublicId } from '../../domain/ids';
 import { ApiError } from '../errors';
-import { page } from '../page';
+import { readPage } from '../page';
 import type { AdminContext, Answer } from '../route';
 import type { createTenantBody, listTenantsQuery } from '../schemas/api-keys';
 
@@ -19,8 +20,9 @@ export async function create({ services, actor, body }: AdminContext<Body, undef
 }
 
 export async function list({ services, query }: AdminContext<undefined, Query>): Promise<Answer> {
-  const rows = await listTenants(services.db.kysely, query.limit + 1, query.cursor);
-  return { status: 200, body: page('tenant', rows, query.limit, toOut) };
+  const read = async ({ limit, beforeId }: Part) =>
+    upTo(limit, await listTenants(services.db.kysely, limit + 1, beforeId));
+  return { status: 200, body: await readPage('tenant', query, { read, toOut }) };
 }
 
 function toOut({ id, name, createdAt }: Tenant) {

@@ -1,9 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { z } from 'zod';
 import { beginVerification, endVerification } from '../../db/verifications';
-import type { Webhook } from '../../db/webhook-row';
 import { findWebhook } from '../../db/webhooks';
 import { toPublicId } from '../../domain/ids';
+import { reasonOf } from '../../log';
 import { audited } from '../audited';
 import { ApiError, notFound } from '../errors';
 import type { Answer, Context } from '../route';
@@ -11,9 +10,6 @@ import type { verifyQuery } from '../schemas/webhooks';
 import type { Services } from '../services';
 import { webhookAnswer } from '../webhook-out';
 
-/** A round ends within this time, unless a worker died or there is none. */
-const WAIT_LIMIT_MS = 15_000;
-const POLL_MS = 100;
 /** Stands as the error of a round that could not be started. */
 const NOT_STARTED = 'engine_unavailable';
 
@@ -21,19 +17,25 @@ const NOT_STARTED = 'engine_unavailable';
 export async function verify(context: Context<unknown, z.output<typeof verifyQuery>>): Promise<Answer> {
   const { services, tenantId, ids, query } = context;
   const id = ids.webhook!;
-  const round = await audited(context, 'webhook.verify', toPublicId('webhook', id), (tx) =>
-    beginVerification(tx, tenantId, id),
-  );
-  if (round !== undefined && !(await startRound(services, tenantId, id, round))) {
-    throw new ApiError('engine_unavailable', 'The workflow engine cannot be reached. Try again in a moment.');
-  }
-  const deadline = performance.now() + (query.wait ? WAIT_LIMIT_MS : 0);
-  for (;;) {
-    const webhook: Webhook | undefined = await findWebhook(services.db.kysely, tenantId, id);
+  // Before the round begins: who may not wait has asked for nothing.
+  const place = query.wait ? services.verificationWaits.enter(tenantId) : undefined;
+  try {
+    const round = await audited(context, 'webhook.verify', toPublicId('webhook', id), (tx) =>
+      beginVerification(tx, tenantId, id),
+    );
+    if (round !== undefined && !(await startRound(services, tenantId, id, round))) {
+      throw new ApiError('engine_unavailable', 'The workflow engine cannot be reached. Try again in a moment.');
+    }
+    const { kysely } = services.db;
+    let webhook = await findWebhook(kysely, tenantId, id);
+    if (place && webhook?.verification.pending) {
+      await place.untilEnded(id, context.gone);
+      webhook = await findWebhook(kysely, tenantId, id);
+    }
     if (!webhook) throw notFound('webhook');
-    if (!webhook.verification.pending) return webhookAnswer(200, webhook);
-    if (performance.now() >= deadline) return webhookAnswer(202, webhook);
-    await sleep(POLL_MS);
+    return webhookAnswer(webhook.verification.pending ? 202 : 200, webhook);
+  } finally {
+    place?.leave();
   }
 }
 
@@ -44,7 +46,13 @@ export async function startRound(
   webhookId: string,
   round: number,
 ): Promise<boolean> {
-  const started = await services.verifications.start({ tenantId, webhookId, round });
-  if (!started) await endVerification(services.db.kysely, webhookId, round, { error: NOT_STARTED });
-  return started;
+  try {
+    await services.verifications.start({ tenantId, webhookId, round });
+    return true;
+  } catch (error) {
+    const webhook_id = toPublicId('webhook', webhookId);
+    services.log.warn({ event: 'verification_not_started', webhook_id, err: reasonOf(error) });
+    await endVerification(services.db.kysely, webhookId, round, { error: NOT_STARTED });
+    return false;
+  }
 }

@@ -1,7 +1,8 @@
 import type { z } from 'zod';
 import { writeAudit } from '../../db/audit-log';
 import type { Tx } from '../../db/database';
-import { countFiltered } from '../../db/publish-rules';
+import { sizeOfFilters } from '../../db/publish-rules';
+import { type Part, upTo } from '../../db/scan';
 import { beginForNewUrl, findMode } from '../../db/verifications';
 import type { WebhookSettings } from '../../db/webhook-row';
 import {
@@ -13,11 +14,12 @@ import {
   lockWebhook,
   updateWebhook,
 } from '../../db/webhooks';
+import { type Filter, filterBytes } from '../../domain/filter';
 import { newUuid, toPublicId } from '../../domain/ids';
 import { generateSecret } from '../../egress/signatures';
 import { audited } from '../audited';
 import { ApiError, notFound } from '../errors';
-import { page } from '../page';
+import { readPage } from '../page';
 import { parsePrecondition, requireVersion } from '../precondition';
 import type { Answer, Context } from '../route';
 import type { createWebhookBody, listWebhooksQuery, patchWebhookBody } from '../schemas/webhooks';
@@ -27,18 +29,21 @@ import { startRound } from './verification';
 
 type None = undefined;
 
+/** Metadata, patterns and a filter may have some 200 KiB together. */
+const AT_ONCE = 20;
+
 export async function create(context: Context<z.output<typeof createWebhookBody>, None>): Promise<Answer> {
   const { services, tenantId, actor, body } = context;
-  await requireTarget(services, body.url);
+  await requireTarget(context, body.url);
   const id = newUuid();
-  if (body.filter) await requireRoom(services, tenantId, id);
   const secret = body.secret ?? generateSecret();
   // Every field of a new webhook has its default, so that nothing is missing here.
   const settings = toSettings(context, id, body) as WebhookSettings;
   const sealed = services.secretBox.seal(secret, { tenantId, webhookId: id });
   const round = await services.db.kysely.transaction().execute(async (tx) => {
     await requirePlace(services, tx, tenantId);
-    const mode = await findMode(tx, tenantId);
+    if (body.filter) await requireRoom(tx, tenantId, id, body.filter);
+    const mode = await findMode(tx, tenantId, services.minVerification);
     await insertWebhook(tx, tenantId, id, settings, sealed);
     const begun = await beginForNewUrl(tx, tenantId, id, mode);
     await writeAudit(tx, { tenantId, actor, action: 'webhook.create', target: toPublicId('webhook', id) });
@@ -57,8 +62,9 @@ export async function list({
   tenantId,
   query,
 }: Context<None, z.output<typeof listWebhooksQuery>>): Promise<Answer> {
-  const rows = await listWebhooks(services.db.kysely, tenantId, query.limit + 1, query.cursor);
-  return { status: 200, body: page('webhook', rows, query.limit, toWebhookOut) };
+  const read = async ({ limit, beforeId }: Part) =>
+    upTo(limit, await listWebhooks(services.db.kysely, tenantId, limit + 1, beforeId));
+  return { status: 200, body: await readPage('webhook', query, { read, toOut: toWebhookOut, atOnce: AT_ONCE }) };
 }
 
 export async function get({ services, tenantId, ids }: Context<None, None>): Promise<Answer> {
@@ -69,9 +75,8 @@ export async function get({ services, tenantId, ids }: Context<None, None>): Pro
 
 export async function patch(context: Context<z.output<typeof patchWebhookBody>, None>): Promise<Answer> {
   const { services, tenantId, ids, body } = context;
-  if (body.url) await requireTarget(services, body.url);
+  if (body.url) await requireTarget(context, body.url);
   const id = ids.webhook!;
-  if (body.filter) await requireRoom(services, tenantId, id);
   const change = toSettings(context, id, body);
   const { version, ...fields } = body;
   const expected = parsePrecondition(context.ifMatch, version);
@@ -80,7 +85,8 @@ export async function patch(context: Context<z.output<typeof patchWebhookBody>, 
     'webhook.update',
     toPublicId('webhook', id),
     async (tx) => {
-      const mode = change.url === undefined ? undefined : await findMode(tx, tenantId);
+      if (body.filter) await requireRoom(tx, tenantId, id, body.filter);
+      const mode = change.url === undefined ? undefined : await findMode(tx, tenantId, services.minVerification);
       const before = await lockWebhook(tx, tenantId, id);
       if (!before) return undefined;
       // Thrown in here, a refusal takes everything back.
@@ -115,10 +121,11 @@ export async function remove(context: Context<None, None>): Promise<Answer> {
 }
 
 /** @throws ApiError validation_failed where no delivery may ever go to this URL */
-async function requireTarget({ allowHttp, checkTarget }: Services, url: URL): Promise<void> {
+async function requireTarget({ services, tenantId }: Owner, url: URL): Promise<void> {
+  const { allowHttp, checkTarget } = services;
   const refuse = (rule: string) => new ApiError('validation_failed', 'The URL is refused.', [{ field: 'url', rule }]);
   if (url.protocol !== 'https:' && !allowHttp) throw refuse('must begin with https://');
-  const problem = await checkTarget(url);
+  const problem = await checkTarget(url, tenantId);
   if (problem) throw refuse(`${problem}: the host is not at an address that deliveries may reach`);
 }
 
@@ -130,12 +137,20 @@ async function requirePlace({ maxWebhooks }: Services, tx: Tx, tenantId: string)
 
 /** Every publish goes through the filters of its tenant. */
 const MAX_FILTERED = 200;
+/** They are read and made ready together whenever one has changed: some ten milliseconds at worst. */
+const MAX_FILTER_BYTES_OF_TENANT = 512 * 1024;
 
-/** @throws ApiError validation_failed where the tenant's other webhooks have as many filters as there may be */
-async function requireRoom({ db }: Services, tenantId: string, webhookId: string): Promise<void> {
-  if ((await countFiltered(db.pool, tenantId, webhookId)) < MAX_FILTERED) return;
-  const rule = `must be null: ${MAX_FILTERED} webhooks have a filter, which is the most there may be`;
-  throw new ApiError('validation_failed', 'There are too many filters.', [{ field: 'filter', rule }]);
+/** @throws ApiError validation_failed where this filter and those of the tenant's other webhooks are too many or too long */
+async function requireRoom(tx: Tx, tenantId: string, webhookId: string, filter: Filter): Promise<void> {
+  const others = await sizeOfFilters(tx, tenantId, webhookId);
+  const refuse = (rule: string) =>
+    new ApiError('validation_failed', 'There are too many filters.', [{ field: 'filter', rule }]);
+  if (others.count >= MAX_FILTERED) {
+    throw refuse(`must be null: ${MAX_FILTERED} webhooks have a filter, which is the most there may be`);
+  }
+  if (others.bytes + filterBytes(filter) > MAX_FILTER_BYTES_OF_TENANT) {
+    throw refuse(`must be shorter: all filters of a tenant may have ${MAX_FILTER_BYTES_OF_TENANT} bytes as JSON`);
+  }
 }
 
 /** The gate and delivery settings that a body holds, as they are stored. */

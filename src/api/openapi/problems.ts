@@ -22,8 +22,10 @@ function canHave(row: Route, code: ProblemCode): boolean {
       return code === 'idempotency_in_progress' && row.method === 'post';
     case 412:
       return false;
+    case 422:
+      return code !== 'publish_too_costly';
     case 503:
-      return code === 'database_unavailable';
+      return code !== 'engine_unavailable';
     default:
       return true;
   }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type Response, Router } from 'express';
+import { type Request, type Response, Router } from 'express';
 import { HTML_PAGE_HEADERS } from '../html-page';
 import type { Route } from '../route';
 import { docsPage } from './docs-page';
@@ -8,16 +8,18 @@ import { buildDocument } from './document';
 /** The document changes with a release only; a proxy may keep it for this long. */
 const MAX_AGE_SECONDS = 300;
 /** `/openapi.json`, and `/docs` for people. Neither needs a key: both say what every installation of this version does. */
-export function serveDocument(routes: readonly Route[]): Router {
+export function serveDocument(routes: readonly Route[], limitStranger: (req: Request, res: Response) => void): Router {
   // Made when it is first asked for: most processes never are.
   const document = once(() => buildDocument(routes));
   const json = once(() => cached(JSON.stringify(document())));
   const page = once(() => cached(docsPage(document())));
   const router = Router();
-  router.get('/openapi.json', (_req, res) => {
+  router.get('/openapi.json', (req, res) => {
+    limitStranger(req, res);
     send(res.type('application/json'), json());
   });
-  router.get('/docs', (_req, res) => {
+  router.get('/docs', (req, res) => {
+    limitStranger(req, res);
     send(res.type('text/html').set(HTML_PAGE_HEADERS), page());
   });
   return router;
@@ -31,17 +33,18 @@ function once<T>(make: () => T): () => T {
   };
 }
 
-type Cached = { text: string; etag: string };
+/** Bytes, not text: they are made once, and however many answers wait to be read all point to them. */
+type Cached = { bytes: Buffer; etag: string };
 
 function cached(text: string): Cached {
-  return { text, etag: `"${createHash('sha256').update(text).digest('base64url')}"` };
+  return { bytes: Buffer.from(text), etag: `"${createHash('sha256').update(text).digest('base64url')}"` };
 }
 
 /** Answers 304 where the caller has it already (RFC 9110 13.1.2). */
-function send(res: Response, { text, etag }: Cached): void {
+function send(res: Response, { bytes, etag }: Cached): void {
   res
     .set('cache-control', `public, max-age=${MAX_AGE_SECONDS}`)
     .set('etag', etag)
     .set('x-content-type-options', 'nosniff')
-    .send(text);
+    .send(bytes);
 }

@@ -1,8 +1,13 @@
 import * as deliveries from '../handlers/deliveries';
 import { type Route, route } from '../route';
-import { emptyBody, listDeliveriesQuery, rescheduleBody } from '../schemas/deliveries';
-import { deliveryDetailOut, deliveryListOut, deliveryOut, deliveryStatusOut } from '../schemas/out/delivery';
-import { ENGINE } from './problems';
+import { emptyBody, listAttemptsQuery, listDeliveriesQuery, rescheduleBody } from '../schemas/deliveries';
+import {
+  attemptListOut,
+  deliveryDetailOut,
+  deliveryListOut,
+  deliveryOut,
+  deliveryStatusOut,
+} from '../schemas/out/delivery';
 
 const delivery = { delivery: 'delivery' } as const;
 const webhook = { webhook: 'webhook' } as const;
@@ -15,7 +20,12 @@ export const deliveryRoutes: Route[] = [
     ...retry,
     path: '/webhooks/deliveries/:delivery/retry',
     ids: delivery,
-    doc: { tag: 'Deliveries', summary: 'Retry a delivery now', answers: { 202: deliveryOut }, problems: ENGINE },
+    doc: {
+      tag: 'Deliveries',
+      summary: 'Retry a delivery now',
+      answers: { 202: deliveryOut },
+      problems: ['state_conflict'],
+    },
   }),
   route({
     method: 'get',
@@ -33,7 +43,7 @@ export const deliveryRoutes: Route[] = [
       tag: 'Deliveries',
       summary: 'Retry a delivery of a webhook now',
       answers: { 202: deliveryOut },
-      problems: ENGINE,
+      problems: ['state_conflict'],
     },
   }),
   route({
@@ -54,6 +64,15 @@ export const deliveryRoutes: Route[] = [
   }),
   route({
     method: 'get',
+    path: '/deliveries/:delivery/attempts',
+    scope: 'read',
+    ids: delivery,
+    query: listAttemptsQuery,
+    handler: deliveries.attempts,
+    doc: { tag: 'Deliveries', summary: 'List the attempts of a delivery', answers: { 200: attemptListOut } },
+  }),
+  route({
+    method: 'get',
     path: '/deliveries/:delivery/status',
     scope: 'read',
     ids: delivery,
@@ -68,7 +87,12 @@ export const deliveryRoutes: Route[] = [
     ...retry,
     path: '/deliveries/:delivery/retry',
     ids: delivery,
-    doc: { tag: 'Deliveries', summary: 'Retry a delivery now', answers: { 202: deliveryOut }, problems: ENGINE },
+    doc: {
+      tag: 'Deliveries',
+      summary: 'Retry a delivery now',
+      answers: { 202: deliveryOut },
+      problems: ['state_conflict'],
+    },
   }),
   route({
     method: 'post',
@@ -77,7 +101,12 @@ export const deliveryRoutes: Route[] = [
     ids: delivery,
     body: emptyBody,
     handler: deliveries.cancel,
-    doc: { tag: 'Deliveries', summary: 'Cancel a delivery', answers: { 202: deliveryOut }, problems: ENGINE },
+    doc: {
+      tag: 'Deliveries',
+      summary: 'Cancel a delivery',
+      answers: { 202: deliveryOut },
+      problems: ['state_conflict'],
+    },
   }),
   route({
     method: 'post',
@@ -90,7 +119,7 @@ export const deliveryRoutes: Route[] = [
       tag: 'Deliveries',
       summary: 'Move the next attempt of a delivery',
       answers: { 202: deliveryOut },
-      problems: ENGINE,
+      problems: ['state_conflict'],
     },
   }),
 ];

@@ -18,7 +18,12 @@ export const eventRoutes: Route[] = [
     body: publishBody,
     idempotency: 'own',
     handler: events.publish,
-    doc: { tag: 'Events', summary: 'Publish an event', answers: { 202: publishedOut, 200: duplicateOut } },
+    doc: {
+      tag: 'Events',
+      summary: 'Publish an event',
+      answers: { 202: publishedOut, 200: duplicateOut },
+      problems: ['publish_too_costly'],
+    },
   }),
   route({
     method: 'post',
@@ -26,7 +31,12 @@ export const eventRoutes: Route[] = [
     scope: 'publish',
     body: publishBatchBody,
     handler: publishBatch.publish,
-    doc: { tag: 'Events', summary: 'Publish up to 1,000 events', answers: { 202: publishedBatchOut } },
+    doc: {
+      tag: 'Events',
+      summary: 'Publish up to 1,000 events',
+      answers: { 202: publishedBatchOut },
+      problems: ['publish_too_costly'],
+    },
   }),
   route({
     method: 'get',

@@ -20,7 +20,6 @@ import {
   rotateSecretBody,
   verifyQuery,
 } from '../schemas/webhooks';
-import { ENGINE } from './problems';
 
 const webhook = { webhook: 'webhook' } as const;
 const onWebhook = { method: 'post', scope: 'manage', ids: webhook, body: emptyBody } as const;
@@ -143,7 +142,7 @@ export const webhookRoutes: Route[] = [
       tag: 'Webhooks',
       summary: 'Cancel the delivery that an ordered webhook waits for',
       answers: { 202: skippedOut },
-      problems: ENGINE,
+      problems: ['state_conflict'],
     },
   }),
   route({

@@ -1,17 +1,18 @@
 import { z } from 'zod';
 import { DEFAULT_KEY_ENVIRONMENT, KEY_ENVIRONMENT, TENANT_SCOPES } from '../../domain/scopes';
-import { durationBetween, idOf, pageOf, storableText } from './common';
+import { durationBetween, idOf, pageOf, shownName } from './common';
 
 const MIN_LIFE_MS = 60_000;
 const MAX_LIFE_MS = 3_650 * 86_400_000;
 
-export const createTenantBody = z.strictObject({ name: storableText(1, 100) });
+export const createTenantBody = z.strictObject({ name: shownName });
 
 export const listTenantsQuery = z.strictObject(pageOf('tenant'));
 
 const scopes = z
   .array(z.enum(TENANT_SCOPES))
   .min(1)
+  .max(TENANT_SCOPES.length)
   .transform((asked) => TENANT_SCOPES.filter((scope) => asked.includes(scope)));
 
 export const createApiKeyBody = z
@@ -19,7 +20,7 @@ export const createApiKeyBody = z
     kind: z.enum(['tenant', 'admin']).default('tenant'),
     tenant_id: idOf('tenant').optional(),
     scopes: scopes.optional(),
-    name: storableText(1, 100).nullable().default(null),
+    name: shownName.nullable().default(null),
     /** From now; null: never. */
     expires_in: durationBetween(MIN_LIFE_MS, MAX_LIFE_MS).nullable().default(null),
     environment: z

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { DURATION, formatDuration, parseDurationMs } from '../../domain/durations';
 import { EVENT_TYPE, eventTypeProblem, MAX_EVENT_TYPE_LENGTH } from '../../domain/event-types';
 import { ID_PREFIXES, type IdKind, idPattern, parsePublicId } from '../../domain/ids';
+import { MAX_NAME_LENGTH, nameProblem } from '../../domain/shown-names';
 
 /** Pieces that several schemas share. What a check in code means for the OpenAPI document stands in its `meta`. */
 
@@ -26,6 +27,18 @@ export const storableText = (minLength: number, maxLength: number) =>
     .regex(/^[^\0\p{Surrogate}]*$/u, 'must be text without NUL or broken Unicode')
     // Not every reader of the document knows \p.
     .meta({ pattern: '^[^\\u0000]*$' });
+
+/** The name of a tenant or key, which people read in lists and on terminals. */
+export const shownName = z
+  .string()
+  .min(1)
+  .max(MAX_NAME_LENGTH)
+  .superRefine((text, context) => {
+    const problem = nameProblem(text);
+    if (problem) context.addIssue(problem);
+  })
+  // Not every reader of the document knows \p: this is the part of the rule that every one does.
+  .meta({ pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]*$' });
 
 /** A duration such as "30s" within bounds; comes out as milliseconds. */
 export const durationBetween = (minMs: number, maxMs: number) =>

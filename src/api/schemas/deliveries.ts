@@ -13,6 +13,8 @@ export const listDeliveriesQuery = z.strictObject({ ...filters, webhook_id: idOf
 /** Where the path names the webhook or the event already. */
 export const listOwnDeliveriesQuery = z.strictObject(filters);
 
+export const listAttemptsQuery = z.strictObject(pageOf('attempt'));
+
 const MAX_AHEAD_MS = 30 * 24 * 3_600_000;
 
 export const rescheduleBody = z.strictObject({

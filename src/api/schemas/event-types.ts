@@ -1,9 +1,12 @@
 import { z } from 'zod';
 import { type JsonObject, OPERATIONAL_PREFIX } from '../../domain/event-types';
+import { isDeeperThan } from '../../domain/json-depth';
 import { keyFieldProblem } from '../../domain/minimal-payload';
 import { eventType, eventVersion, pageLimit, storableText } from './common';
 
 const MAX_KEY_FIELDS = 20;
+/** Each level is indented further where it is shown. */
+export const MAX_EXAMPLE_DEPTH = 32;
 const MAX_EXAMPLE_CHARACTERS = 16 * 1024;
 
 /** Types that producers may publish. */
@@ -59,11 +62,5 @@ export const addVersionBody = z.strictObject({
     .default(null),
 });
 
-/** What is too deep cannot be written. */
-function isShort(value: JsonObject): boolean {
-  try {
-    return JSON.stringify(value).length <= MAX_EXAMPLE_CHARACTERS;
-  } catch {
-    return false;
-  }
-}
+const isShort = (value: JsonObject) =>
+  !isDeeperThan(value, MAX_EXAMPLE_DEPTH) && JSON.stringify(value).length <= MAX_EXAMPLE_CHARACTERS;

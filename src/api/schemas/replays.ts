@@ -36,6 +36,7 @@ export const replayBody = z
     states: z
       .array(z.enum(END_STATES))
       .min(1)
+      .max(END_STATES.length)
       .default(['failed'])
       .transform((states) => [...new Set(states)]),
     event_types: eventTypes.optional(),

@@ -3,6 +3,7 @@ import { EVENT_PATTERN, MAX_EVENT_TYPE_LENGTH, patternProblem } from '../../doma
 import { FIRST_ATTEMPTS } from '../../domain/first-attempt';
 import { DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS, MIN_TIMEOUT_MS } from '../../domain/limits';
 import { PAYLOAD_MODES } from '../../domain/minimal-payload';
+import { parseUrl } from '../../domain/parse-url';
 import type { StoredRetryPolicy } from '../../domain/retry-schedule';
 import { secretProblem } from '../../egress/signatures';
 import { defaultsTo, durationBetween, eventVersion, pageOf, storableText } from './common';
@@ -32,7 +33,8 @@ const url = z
   .string()
   .max(MAX_URL_LENGTH)
   .transform((text, context) => {
-    if (URL.canParse(text)) return new URL(text);
+    const parsed = parseUrl(text);
+    if (parsed) return parsed;
     context.addIssue('must be an absolute URL');
     return z.NEVER;
   })

@@ -43,7 +43,10 @@ export const attemptOut = z
     outcome: z.enum(['delivered', 'failed', 'cancelled', 'retry']),
     status_code: receiverStatus.nullable(),
     error: sendErrorOut.nullable(),
-    request: z.strictObject({ headers: headersOut, body: z.string() }),
+    request: z.strictObject({
+      headers: headersOut,
+      body: z.string().optional().meta({ description: 'The same in each: shown with the newest one of a delivery.' }),
+    }),
     response: z
       .strictObject({
         headers: headersOut,
@@ -55,10 +58,13 @@ export const attemptOut = z
   })
   .meta({ id: 'Attempt' });
 
+export const attemptListOut = listOf(attemptOut, 'attempt');
+
 export const deliveryDetailOut = z
   .strictObject({
     ...delivery,
     attempts: z.array(attemptOut),
+    attempts_cursor: publicId('attempt').nullable().meta({ description: 'Where the list of older attempts goes on.' }),
     workflow: z.strictObject({ id: publicId('delivery'), ui_url: z.string().optional() }),
   })
   .meta({ id: 'DeliveryWithAttempts' });

@@ -22,6 +22,7 @@ const batchResult = z.union([
     error: z.strictObject({
       code: z.literal('validation_failed'),
       errors: z.array(z.strictObject({ field: z.string(), rule: z.string() })),
+      errors_omitted: z.int().min(1).optional(),
     }),
   }),
 ]);

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { PROBLEM_CODES, type ProblemCode } from '../../errors';
+import { MAX_ERRORS, PROBLEM_CODES, type ProblemCode } from '../../errors';
 
 /** Problem details (RFC 9457). */
 export const problemOut = z
@@ -9,7 +9,12 @@ export const problemOut = z
     status: z.int().min(400).max(599),
     code: z.enum(PROBLEM_CODES as [ProblemCode, ...ProblemCode[]]),
     detail: z.string(),
-    errors: z.array(z.strictObject({ field: z.string(), rule: z.string() })).optional(),
+    errors: z
+      .array(z.strictObject({ field: z.string(), rule: z.string() }))
+      .max(MAX_ERRORS)
+      .optional(),
+    /** How many more there are; absent where all are named. */
+    errors_omitted: z.int().min(1).optional(),
     request_id: z.string(),
   })
   .meta({ id: 'Problem' });

@@ -1,0 +1,279 @@
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+
+/** What clients may hold of a server: by connection, by address and in all. */
+export type ConnectionLimits = {
+  /** Connections in all. */
+  connections: number;
+  /** Of these, from one address. */
+  perAddress: number;
+  /** Of these, such as have not carried a good API key yet, past their first moment: the oldest gives way to a new one. */
+  strangersPerAddress: number;
+  /** How long an answer may take to be read to its end, milliseconds. */
+  drainMs: number;
+};
+
+/**
+ * A thousand producers with a few connections each; a quarter of them may sit behind one address. Whoever has shown no
+ * key has no use for more than a browser's handful, and many of them may sit behind one address as well.
+ */
+export const CONNECTION_LIMITS: ConnectionLimits = {
+  connections: 4_096,
+  perAddress: 1_024,
+  strangersPerAddress: 256,
+  // As long as a request may take: 1 MiB at 35 kB/s.
+  drainMs: 30_000,
+};
+
+/** Requests of one connection that are served side by side; pipelined ones beyond it wait their turn, unread bytes in the kernel. */
+const MAX_UNDER_WAY = 8;
+/** The next request of a connection is begun only while less than this of earlier answers is unread. */
+const MAX_UNREAD_BYTES = 256 * 1024;
+/**
+ * Requests that wait, in all: 1.5 kB each. Node reads 64 KiB of a connection before it can be stopped, in which some 2,600
+ * of the smallest requests fit; where there is no room for one more, its connection is cut.
+ */
+const MAX_WAITING = 16_384;
+/** What is still sent of a body after the answer is thrown away: for so long, and so many bytes. */
+const REST_OF_BODY_MS = 5_000;
+const REST_OF_BODY_BYTES = 2 * 1024 * 1024;
+/**
+ * A connection that ends while more is coming has been read to where it ended: to close it at once would have the kernel
+ * reset it (RFC 9112, section 9.6), and with that take the last answers from who has not read them yet.
+ */
+const LAST_WORDS_MS = 2_000;
+/** A connection of this age has had the time to show a key: many producers may come at the same moment. */
+const FIRST_MOMENT_MS = 5_000;
+/** How often slow readers are looked for. */
+const LOOK_EVERY_MS = 1_000;
+
+/** Why a connection was cut: a closed list, for counting. */
+export const CUT_REASONS = ['full', 'address_full', 'gave_way', 'queue_full', 'unread_answer', 'rest_of_body'] as const;
+export type CutReason = (typeof CUT_REASONS)[number];
+
+/** What a server holds at this moment, and how many connections it has cut since its start. */
+export type ConnectionCounts = {
+  connections: number;
+  requestsUnderWay: number;
+  requestsWaiting: number;
+  unreadBytes: number;
+  cut: Record<CutReason, number>;
+};
+
+type Pair = { req: IncomingMessage; res: ServerResponse };
+
+type Connection = {
+  socket: Socket;
+  /** Undefined: of a proxy that stands for many clients. */
+  address: string | undefined;
+  sinceMs: number;
+  /** It has carried a good API key. */
+  known: boolean;
+  underWay: Set<ServerResponse>;
+  waiting: Pair[];
+  /** The answer whose turn it is to be read, and since when. */
+  head?: { res: ServerResponse; sinceMs: number } | undefined;
+  /** Since when nothing more is read of it, and its last answer is on its way. */
+  endingSinceMs?: number;
+  /** A request that was answered before its body had come to its end. */
+  rest?: { req: IncomingMessage; sinceMs: number; bytesRead: number } | undefined;
+};
+
+const connectionOf = new WeakMap<Socket, Connection>();
+
+/** Notes that a connection has carried a good API key: it no longer has to give way to new ones. */
+export function vouchFor(socket: Socket): void {
+  const connection = connectionOf.get(socket);
+  if (connection) connection.known = true;
+}
+
+/**
+ * Keeps what clients hold of a server within bounds, whatever they send and however slowly they read. Node serves all
+ * requests that it finds in a connection at once, and keeps their answers until they are read.
+ *
+ * @param exempt of an address that stands for many clients: it is bounded by the connections in all
+ */
+export function boundConnections(
+  handler: RequestListener,
+  limits: ConnectionLimits,
+  exempt: (address: string) => boolean,
+) {
+  const connections = new Set<Connection>();
+  /** In the order in which they came. */
+  const byAddress = new Map<string, Set<Connection>>();
+  const cuts = Object.fromEntries(CUT_REASONS.map((reason) => [reason, 0])) as Record<CutReason, number>;
+  let waitingInAll = 0;
+  const timer = setInterval(cutSlowOnes, Math.min(LOOK_EVERY_MS, limits.drainMs));
+  timer.unref();
+
+  /** A new connection. */
+  function open(socket: Socket): void {
+    const remote = socket.remoteAddress ?? '';
+    const address = exempt(remote) ? undefined : remote;
+    const connection: Connection = {
+      socket,
+      address,
+      sinceMs: performance.now(),
+      known: false,
+      underWay: new Set(),
+      waiting: [],
+    };
+    if (!makeRoomFor(connection)) return;
+    connectionOf.set(socket, connection);
+    connections.add(connection);
+    if (address !== undefined) {
+      const others = byAddress.get(address) ?? new Set();
+      byAddress.set(address, others.add(connection));
+    }
+    socket.once('close', () => close(connection));
+    // Node goes on reading after each answer; while requests wait there is nothing to read for.
+    socket.on('resume', () => {
+      if (connection.waiting.length > 0 || connection.endingSinceMs !== undefined) socket.pause();
+    });
+    // What Node does after an answer that says that the connection ends.
+    const destroySoon = socket.destroySoon.bind(socket);
+    socket.destroySoon = () => {
+      const [answered] = connection.underWay;
+      if (connection.waiting.length === 0 && answered?.req.complete !== false) destroySoon();
+      else endGently(connection);
+    };
+  }
+
+  function makeRoomFor(connection: Connection): boolean {
+    const others = connection.address === undefined ? undefined : byAddress.get(connection.address);
+    if (others) {
+      const strangers = [...others].filter(({ known }) => !known);
+      const old = connection.sinceMs - FIRST_MOMENT_MS;
+      if (strangers.length >= limits.strangersPerAddress && strangers[0]!.sinceMs < old) cut(strangers[0]!, 'gave_way');
+      else if (others.size >= limits.perAddress) return giveWay(strangers[0], connection, 'address_full');
+    }
+    if (connections.size < limits.connections) return true;
+    return giveWay([...connections].find(isStranger), connection, 'full');
+  }
+
+  /** The oldest that has shown no key goes; where all have, the new one does. */
+  function giveWay(oldest: Connection | undefined, newest: Connection, reason: CutReason): boolean {
+    if (oldest) cut(oldest, 'gave_way');
+    else cut(newest, reason);
+    return oldest !== undefined;
+  }
+
+  function cut(connection: Connection, reason: CutReason): void {
+    cuts[reason]++;
+    connection.socket.destroy();
+    close(connection);
+  }
+
+  function endGently(connection: Connection): void {
+    waitingInAll -= connection.waiting.length;
+    connection.waiting = [];
+    connection.endingSinceMs = performance.now();
+    connection.socket.pause();
+    connection.socket.end();
+  }
+
+  /** At once where it is cut, else when its socket has closed. */
+  function close(connection: Connection): void {
+    if (!connections.delete(connection)) return;
+    waitingInAll -= connection.waiting.length;
+    connection.waiting = [];
+    // Node says it of the one answer that has the socket only; whoever waits for the end of another would wait for ever.
+    for (const res of connection.underWay) if (!res.socket && !res.writableFinished) res.emit('close');
+    const { address } = connection;
+    if (address === undefined) return;
+    const others = byAddress.get(address)!;
+    others.delete(connection);
+    if (others.size === 0) byAddress.delete(address);
+  }
+
+  /** A new request. */
+  function serve(req: IncomingMessage, res: ServerResponse): void {
+    const connection = connectionOf.get(req.socket);
+    // Already cut: what else was in the same read is nobody's any more.
+    if (!connection || !connections.has(connection) || connection.endingSinceMs !== undefined) return;
+    if (connection.waiting.length === 0 && hasRoom(connection)) {
+      begin(connection, { req, res });
+      return;
+    }
+    if (waitingInAll >= MAX_WAITING) {
+      cut(connection, 'queue_full');
+      return;
+    }
+    connection.waiting.push({ req, res });
+    waitingInAll++;
+    req.socket.pause();
+  }
+
+  function begin(connection: Connection, { req, res }: Pair): void {
+    connection.underWay.add(res);
+    res.once('finish', () => {
+      if (!req.complete) {
+        connection.rest = { req, sinceMs: performance.now(), bytesRead: req.socket.bytesRead };
+      }
+    });
+    res.once('close', () => {
+      connection.underWay.delete(res);
+      beginWaiting(connection);
+    });
+    handler(req, res);
+  }
+
+  function beginWaiting(connection: Connection): void {
+    if (connection.waiting.length === 0) return;
+    while (connection.waiting.length > 0 && hasRoom(connection)) {
+      waitingInAll--;
+      begin(connection, connection.waiting.shift()!);
+    }
+    if (connection.waiting.length === 0) connection.socket.resume();
+  }
+
+  const hasRoom = (connection: Connection) =>
+    connection.underWay.size < MAX_UNDER_WAY && unreadBytes(connection) < MAX_UNREAD_BYTES;
+
+  function cutSlowOnes(): void {
+    const nowMs = performance.now();
+    for (const connection of connections) {
+      const { rest, socket, endingSinceMs } = connection;
+      if (endingSinceMs !== undefined) {
+        if (nowMs - endingSinceMs > LAST_WORDS_MS) socket.destroy();
+        continue;
+      }
+      if (rest?.req.complete) connection.rest = undefined;
+      else if (
+        rest &&
+        (nowMs - rest.sinceMs > REST_OF_BODY_MS || socket.bytesRead - rest.bytesRead > REST_OF_BODY_BYTES)
+      ) {
+        cut(connection, 'rest_of_body');
+        continue;
+      }
+      // Answers are read in the order of their requests: only the first can be late.
+      const [first] = connection.underWay;
+      if (!first || !(first.writableEnded || first.writableLength > 0)) connection.head = undefined;
+      else if (connection.head?.res !== first) connection.head = { res: first, sinceMs: nowMs };
+      else if (nowMs - connection.head.sinceMs > limits.drainMs) cut(connection, 'unread_answer');
+    }
+  }
+
+  function counts(): ConnectionCounts {
+    const all = [...connections];
+    return {
+      connections: connections.size,
+      requestsUnderWay: all.reduce((sum, { underWay }) => sum + underWay.size, 0),
+      requestsWaiting: waitingInAll,
+      unreadBytes: all.reduce((sum, connection) => sum + unreadBytes(connection), 0),
+      cut: { ...cuts },
+    };
+  }
+
+  return { open, serve, counts, stop: () => clearInterval(timer) };
+}
+
+/** A proxy's connection is nobody's alone. */
+const isStranger = ({ known, address }: Connection) => !known && address !== undefined;
+
+/** What was answered and not yet taken by the kernel: only one answer at a time has the socket, the others keep their own. */
+function unreadBytes({ underWay }: Connection): number {
+  let bytes = 0;
+  for (const res of underWay) bytes += res.writableLength;
+  return bytes;
+}

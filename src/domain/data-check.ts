@@ -1,0 +1,434 @@
+import { FORMAT_CHECKS, FORMAT_UNITS } from './data-formats';
+import type { Format } from './data-schema';
+import type { Steps, WorkBudget } from './work-budget';
+
+/** What is wrong with one value: its path within the event, and the rule. The data's values are not repeated. */
+export type DataProblem = { field: string; rule: string };
+
+/**
+ * A data schema that ./data-schema.ts has passed, made ready. It is walked here and not compiled to code, because it
+ * runs in a process that publishes for everyone: a walk is counted step by step, lets others in between two steps, ends
+ * where the budget ends, and costs nothing to begin. Says what Ajv would, in Ajv's words (a test compares them).
+ */
+export type PreparedSchema = {
+  /** Keywords, names and values: what it costs to prepare, and to keep. */
+  parts: number;
+  root: Node;
+};
+
+export const MAX_PROBLEMS = 50;
+/** Characters of a list of allowed values. */
+const MAX_TOLD = 200;
+/** Characters of a path: names in the data may be as long as the data. */
+const MAX_FIELD = 512;
+/** Texts are looked through: so many characters cost a unit. */
+const CHARACTERS_PER_UNIT = 64;
+/** Every problem is a text. */
+const PROBLEM_UNITS = 5;
+
+type Run = {
+  budget: WorkBudget;
+  /** Where the walk is. */
+  path: (string | number)[];
+  problems: DataProblem[];
+  /** Ends with the first rule that is broken. */
+  firstOnly: boolean;
+  /** Within `not` and `if` nothing is told. */
+  silent: number;
+};
+/** A rule that has no schema below it. */
+type Rule = { units: number; holds: (value: unknown, run: Run) => boolean };
+type JsonObject = Record<string, unknown>;
+type Node = {
+  never: boolean;
+  rules: Rule[];
+  ref?: Node | undefined;
+  allOf?: Node[] | undefined;
+  anyOf?: Node[] | undefined;
+  oneOf?: Node[] | undefined;
+  not?: Node | undefined;
+  branch?: { condition: Node; yes?: Node | undefined; no?: Node | undefined } | undefined;
+  properties?: Map<string, Node> | undefined;
+  additional?: Node | 'none' | undefined;
+  prefix?: Node[] | undefined;
+  items?: Node | undefined;
+  /** Without a schema below it. */
+  isLeaf: boolean;
+};
+
+/** Makes a schema ready, in time linear in its text. */
+export function prepareSchema(schema: object): PreparedSchema {
+  const defs = objectOf((schema as JsonObject).$defs);
+  const known = new Map<string, Node>();
+  let parts = 0;
+  const root = toNode(schema);
+  return { parts, root };
+
+  function toNode(value: unknown): Node {
+    parts++;
+    if (!isObject(value)) return { never: value === false, rules: [], isLeaf: true };
+    const { properties, additionalProperties, prefixItems, items, if: condition } = value;
+    const rules = rulesOf(value);
+    parts += rules.length;
+    const below = {
+      ref: typeof value.$ref === 'string' ? refTo(value.$ref.slice('#/$defs/'.length)) : undefined,
+      allOf: nodesOf(value.allOf),
+      anyOf: nodesOf(value.anyOf),
+      oneOf: nodesOf(value.oneOf),
+      not: nodeOf(value.not),
+      branch:
+        condition === undefined
+          ? undefined
+          : { condition: toNode(condition), yes: nodeOf(value.then), no: nodeOf(value.else) },
+      properties: isObject(properties)
+        ? new Map(Object.entries(properties).map(([name, inner]) => [name, toNode(inner)]))
+        : undefined,
+      additional: additionalProperties === false ? ('none' as const) : nodeOf(anything(additionalProperties)),
+      prefix: nodesOf(prefixItems),
+      items: nodeOf(anything(items)),
+    };
+    return { never: false, rules, ...below, isLeaf: Object.values(below).every((one) => one === undefined) };
+  }
+
+  /** Shared by all that refer to it; references never go in a circle. */
+  function refTo(name: string): Node {
+    const node = known.get(name) ?? toNode(defs[name]);
+    known.set(name, node);
+    return node;
+  }
+
+  function nodeOf(value: unknown): Node | undefined {
+    return value === undefined ? undefined : toNode(value);
+  }
+
+  function nodesOf(value: unknown): Node[] | undefined {
+    return Array.isArray(value) ? value.map(toNode) : undefined;
+  }
+}
+
+/**
+ * Says what is wrong with data; an empty list where nothing is.
+ *
+ * @param told `first`: ends with the first rule that is broken; else at most {@link MAX_PROBLEMS} are told
+ * @throws TooCostlyError where the budget ends before the check does
+ */
+export function* checkData(
+  { root }: PreparedSchema,
+  data: unknown,
+  budget: WorkBudget,
+  told: 'first' | 'all',
+): Steps<DataProblem[]> {
+  const run: Run = { budget, path: ['data'], problems: [], firstOnly: told === 'first', silent: 0 };
+  yield* check(root, data, run);
+  const seen = new Set<string>();
+  return run.problems.filter(({ field, rule }) => {
+    const key = `${field} ${rule}`;
+    return !seen.has(key) && seen.add(key);
+  });
+}
+
+function* check(node: Node, value: unknown, run: Run): Steps<boolean> {
+  if (run.budget.isTimeToPause()) yield;
+  let valid = checkOwn(node, value, run);
+  if (node.isLeaf) return valid;
+  for (const part of PARTS) {
+    if (!valid && endsEarly(run)) return false;
+    if (!(yield* part(node, value, run))) valid = false;
+  }
+  return valid;
+}
+
+const endsEarly = ({ firstOnly, silent }: Run) => firstOnly || silent > 0;
+
+function checkOwn({ never, rules }: Node, value: unknown, run: Run): boolean {
+  run.budget.spend(1);
+  if (never) return tell(run, 'boolean schema is false');
+  let valid = true;
+  for (const { units, holds } of rules) {
+    run.budget.spend(units);
+    if (holds(value, run)) continue;
+    valid = false;
+    if (endsEarly(run)) return false;
+  }
+  return valid;
+}
+
+/** The schemas of a node for the same value, and for those within it. */
+const PARTS: ((node: Node, value: unknown, run: Run) => Steps<boolean>)[] = [
+  checkRef,
+  checkAllOf,
+  checkAnyOf,
+  checkOneOf,
+  checkNot,
+  checkBranch,
+  checkMembers,
+  checkItems,
+];
+
+function* checkRef({ ref }: Node, value: unknown, run: Run): Steps<boolean> {
+  return !ref || (yield* check(ref, value, run));
+}
+
+function* checkAllOf({ allOf = [] }: Node, value: unknown, run: Run): Steps<boolean> {
+  let valid = true;
+  for (const one of allOf) {
+    if (run.budget.isTimeToPause()) yield;
+    if (one.isLeaf ? checkOwn(one, value, run) : yield* check(one, value, run)) continue;
+    valid = false;
+    if (endsEarly(run)) break;
+  }
+  return valid;
+}
+
+/** Told only once it is known that no branch matches: in a list, most of what would be told is dropped again. */
+function* checkAnyOf({ anyOf }: Node, value: unknown, run: Run): Steps<boolean> {
+  if (!anyOf || (yield* countMatching(anyOf, value, run, 1, 'silent')) === 1) return true;
+  if (run.silent === 0) yield* countMatching(anyOf, value, run, 1, 'told');
+  return tell(run, 'must match a schema in anyOf');
+}
+
+function* checkOneOf({ oneOf }: Node, value: unknown, run: Run): Steps<boolean> {
+  if (!oneOf || (yield* countMatching(oneOf, value, run, 2, 'silent')) === 1) return true;
+  if (run.silent === 0) yield* countMatching(oneOf, value, run, 2, 'told');
+  return tell(run, 'must match exactly one schema in oneOf');
+}
+
+/** How many branches match; stops at so many. */
+function* countMatching(
+  branches: Node[],
+  value: unknown,
+  run: Run,
+  enough: number,
+  mode: 'silent' | 'told',
+): Steps<number> {
+  const silent = mode === 'silent' ? 1 : 0;
+  run.silent += silent;
+  let matching = 0;
+  for (const one of branches) {
+    if (run.budget.isTimeToPause()) yield;
+    const matches = one.isLeaf ? checkOwn(one, value, run) : yield* check(one, value, run);
+    if (matches && ++matching === enough) break;
+  }
+  run.silent -= silent;
+  return matching;
+}
+
+function* checkNot({ not }: Node, value: unknown, run: Run): Steps<boolean> {
+  if (!not || !(yield* checkSilently(not, value, run))) return true;
+  return tell(run, 'must NOT be valid');
+}
+
+function* checkBranch({ branch }: Node, value: unknown, run: Run): Steps<boolean> {
+  if (!branch) return true;
+  const yes = yield* checkSilently(branch.condition, value, run);
+  const next = yes ? branch.yes : branch.no;
+  if (!next || (yield* check(next, value, run))) return true;
+  return tell(run, `must match "${yes ? 'then' : 'else'}" schema`);
+}
+
+function* checkSilently(node: Node, value: unknown, run: Run): Steps<boolean> {
+  run.silent++;
+  const valid = yield* check(node, value, run);
+  run.silent--;
+  return valid;
+}
+
+function* checkMembers({ properties, additional }: Node, value: unknown, run: Run): Steps<boolean> {
+  if (!isObject(value) || !(properties || additional)) return true;
+  let valid = true;
+  if (additional) {
+    for (const name of Object.keys(value)) {
+      run.budget.spend(1);
+      if (properties?.has(name)) continue;
+      if (additional === 'none') tell(run, 'is not known here', name);
+      else if (yield* checkWithin(additional, value, name, run)) continue;
+      valid = false;
+      if (endsEarly(run)) return false;
+    }
+  }
+  for (const [name, node] of properties ?? []) {
+    run.budget.spend(1);
+    if (!Object.hasOwn(value, name) || (yield* checkWithin(node, value, name, run))) continue;
+    valid = false;
+    if (endsEarly(run)) return false;
+  }
+  return valid;
+}
+
+function* checkItems({ prefix, items }: Node, value: unknown, run: Run): Steps<boolean> {
+  if (!Array.isArray(value) || !(prefix || items)) return true;
+  let valid = true;
+  const first = prefix?.length ?? 0;
+  for (let i = 0; i < Math.min(first, value.length); i++) {
+    if (yield* checkWithin(prefix![i]!, value, i, run)) continue;
+    valid = false;
+    if (endsEarly(run)) return false;
+  }
+  if (!items || value.length <= first) return valid;
+  if (items.never && prefix) return tell(run, `must NOT have more than ${first} items`);
+  for (let i = first; i < value.length; i++) {
+    if (yield* checkWithin(items, value, i, run)) continue;
+    valid = false;
+    if (endsEarly(run)) return false;
+  }
+  return valid;
+}
+
+/** A value within another. */
+function* checkWithin(node: Node, outer: object, key: string | number, run: Run): Steps<boolean> {
+  if (run.budget.isTimeToPause()) yield;
+  run.path.push(key);
+  const inner = (outer as Record<string | number, unknown>)[key];
+  const valid = node.isLeaf ? checkOwn(node, inner, run) : yield* check(node, inner, run);
+  run.path.pop();
+  return valid;
+}
+
+/** False, for the caller to hand on. */
+function tell({ budget, problems, path, silent }: Run, rule: string, below?: string): false {
+  if (silent > 0 || problems.length >= MAX_PROBLEMS) return false;
+  budget.spend(PROBLEM_UNITS + path.length);
+  const names = below === undefined ? path : [...path, below];
+  const field = names.map((name) => String(name).slice(0, MAX_FIELD)).join('.');
+  problems.push({ field: field.length > MAX_FIELD ? `${field.slice(0, MAX_FIELD)}…` : field, rule });
+  return false;
+}
+
+function rulesOf(schema: JsonObject): Rule[] {
+  return Object.entries(schema).flatMap(([keyword, operand]) => RULES[keyword]?.(operand as never) ?? []);
+}
+
+/** The keywords that look at one value only, each by its operand. */
+const RULES: Record<string, (operand: never) => Rule> = {
+  type: (types: string | string[]) => {
+    const allowed = [types].flat();
+    const rule = `must be ${allowed.join(',')}`;
+    const tests = allowed.map((one) => TYPES[one]!);
+    return { units: 1, holds: (value, run) => tests.some((test) => test(value)) || tell(run, rule) };
+  },
+  enum: (values: unknown[]) => {
+    const allowed = new Set(values);
+    const list = JSON.stringify(values).slice(1, -1);
+    const rule = list.length <= MAX_TOLD ? `must be one of ${list}` : 'must be equal to one of the allowed values';
+    return { units: 1, holds: (value, run) => allowed.has(value) || tell(run, rule) };
+  },
+  const: (only: unknown) => ({
+    units: 1,
+    holds: (value, run) => value === only || tell(run, 'must be equal to constant'),
+  }),
+  format: (format: Format) => {
+    const matches = FORMAT_CHECKS[format];
+    return forTexts((text, run) => {
+      run.budget.spend(FORMAT_UNITS[format](text));
+      return matches(text) || tell(run, `must match format "${format}"`);
+    });
+  },
+  minLength: (min: number) =>
+    forTexts((text, run) => hasAtLeast(text, min, run) || tell(run, `must NOT have fewer than ${min} characters`)),
+  maxLength: (max: number) =>
+    forTexts((text, run) => !hasAtLeast(text, max + 1, run) || tell(run, `must NOT have more than ${max} characters`)),
+  minimum: (min: number) => forNumbers((n, run) => n >= min || tell(run, `must be >= ${min}`)),
+  maximum: (max: number) => forNumbers((n, run) => n <= max || tell(run, `must be <= ${max}`)),
+  exclusiveMinimum: (min: number) => forNumbers((n, run) => n > min || tell(run, `must be > ${min}`)),
+  exclusiveMaximum: (max: number) => forNumbers((n, run) => n < max || tell(run, `must be < ${max}`)),
+  multipleOf: (step: number) =>
+    forNumbers((n, run) => {
+      const times = n / step;
+      return (step !== 0 && times === Number.parseInt(String(times), 10)) || tell(run, `must be multiple of ${step}`);
+    }, 5),
+  required: (names: string[]) => ({
+    units: names.length,
+    holds: (value, run) => !isObject(value) || requireAll(value, names, run),
+  }),
+  dependentRequired: (byName: Record<string, string[]>) => ({
+    units: Object.values(byName).flat().length + Object.keys(byName).length,
+    holds(value, run) {
+      if (!isObject(value)) return true;
+      let valid = true;
+      for (const [name, names] of Object.entries(byName)) {
+        if (!Object.hasOwn(value, name) || requireAll(value, names, run)) continue;
+        valid = false;
+        if (endsEarly(run)) break;
+      }
+      return valid;
+    },
+  }),
+  minProperties: (min: number) =>
+    counting((count, run) => count >= min || tell(run, `must NOT have fewer than ${min} properties`)),
+  maxProperties: (max: number) =>
+    counting((count, run) => count <= max || tell(run, `must NOT have more than ${max} properties`)),
+  minItems: (min: number) => ({
+    units: 1,
+    holds: (value, run) =>
+      !Array.isArray(value) || value.length >= min || tell(run, `must NOT have fewer than ${min} items`),
+  }),
+  maxItems: (max: number) => ({
+    units: 1,
+    holds: (value, run) =>
+      !Array.isArray(value) || value.length <= max || tell(run, `must NOT have more than ${max} items`),
+  }),
+};
+
+const TYPES: Record<string, (value: unknown) => boolean> = {
+  object: isObject,
+  array: Array.isArray,
+  string: (value) => typeof value === 'string',
+  // JSON has no infinity, but 1e400 is read as it.
+  number: Number.isFinite,
+  integer: Number.isInteger,
+  boolean: (value) => typeof value === 'boolean',
+  null: (value) => value === null,
+};
+
+function forTexts(holds: (text: string, run: Run) => boolean): Rule {
+  return { units: 1, holds: (value, run) => typeof value !== 'string' || holds(value, run) };
+}
+
+function forNumbers(holds: (n: number, run: Run) => boolean, units = 1): Rule {
+  return { units, holds: (value, run) => !Number.isFinite(value) || holds(value as number, run) };
+}
+
+function counting(holds: (count: number, run: Run) => boolean): Rule {
+  return {
+    units: 1,
+    holds(value, run) {
+      if (!isObject(value)) return true;
+      const count = Object.keys(value).length;
+      run.budget.spend(count);
+      return holds(count, run);
+    },
+  };
+}
+
+function requireAll(value: object, names: string[], run: Run): boolean {
+  let valid = true;
+  for (const name of names) {
+    if (Object.hasOwn(value, name)) continue;
+    valid = tell(run, 'is required', name);
+    if (endsEarly(run)) break;
+  }
+  return valid;
+}
+
+/** Counts characters, not UTF-16 units, and only where it matters: one has at most two units. */
+function hasAtLeast(text: string, count: number, { budget }: Run): boolean {
+  if (text.length < count) return false;
+  if (text.length >= 2 * count) return true;
+  budget.spend(text.length / CHARACTERS_PER_UNIT);
+  let characters = text.length;
+  for (let i = 1; i < text.length; i++) {
+    if ((text.charCodeAt(i) & 0xfc00) !== 0xdc00 || (text.charCodeAt(i - 1) & 0xfc00) !== 0xd800) continue;
+    characters--;
+    i++;
+  }
+  return characters >= count;
+}
+
+function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** `true` asks for nothing of what it is for. */
+const anything = (value: unknown) => (value === true ? undefined : value);
+
+const objectOf = (value: unknown): JsonObject => (isObject(value) ? value : {});
