@@ -116,7 +116,7 @@ CREATE INDEX delivery_queue_cancel ON public.delivery_queue USING btree (deliver
 
 CREATE INDEX delivery_queue_due ON public.delivery_queue USING btree (next_attempt_at) WHERE timed;
 
-CREATE INDEX delivery_queue_lanes ON public.delivery_queue USING btree (lane, webhook_id, seq) WHERE (NOT timed);
+CREATE INDEX delivery_queue_tenants ON public.delivery_queue USING btree (lane, tenant_id, webhook_id, seq) WHERE (NOT timed);
 
 CREATE INDEX delivery_queue_timed ON public.delivery_queue USING btree (webhook_id, seq) WHERE timed;
 

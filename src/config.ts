@@ -127,6 +127,8 @@ const settings = z.object({
   POSTHORN_BOOTSTRAP_KEY: bootstrapKey.optional(),
   /** Keys that seal webhook secrets at rest: `<id>:<32 bytes in base64>`, comma separated, the first one seals. */
   POSTHORN_ENCRYPTION_KEYS: keyring.optional(),
+  /** Webhooks that one tenant may have: each costs a claim a look while it has work, and an event a delivery. */
+  POSTHORN_MAX_WEBHOOKS_PER_TENANT: count(10_000),
   /** Requests that one API key may make of one api process. */
   POSTHORN_API_RATE_LIMIT: rate('1000/1s'),
   /** Requests of one API key that one api process serves at once: a few hundred producers that wait for their answers. */
@@ -157,10 +159,11 @@ const settings = z.object({
   /** Limit for looking up an endpoint's name, from its turn on. */
   POSTHORN_DNS_TIMEOUT: duration('5s'),
   /**
-   * Connections to one host, per worker. Many webhooks may share a host, and a few that hang must not use up what the
-   * others need: above all attempts under way together. What bounds one webhook is its own cap.
+   * Connections to one host, per worker. Many webhooks, of several tenants, may share a host, and a few that hang must not
+   * use up what the others need: above all attempts that may be under way together, which are 2,170 with the reserves of
+   * the three pools below. What bounds one webhook is its own cap, and one tenant its share of the slots.
    */
-  POSTHORN_CONNECTIONS_PER_HOST: count(1_024),
+  POSTHORN_CONNECTIONS_PER_HOST: count(4_096),
   /** Who sends, as endpoints are told it when they are verified by OPTIONS: a host name of this installation. */
   POSTHORN_VERIFICATION_ORIGIN: z
     .string()
@@ -172,17 +175,20 @@ const settings = z.object({
 
   /** Lanes whose deliveries this worker takes from the queue, by priority: high, normal, low. */
   POSTHORN_LANES: lanes,
-  /** First attempts that one worker may have under way: 25 endpoints that never answer, each at its cap, still leave room. */
+  /**
+   * First attempts that one worker may have under way of one tenant while no other tenant wants any; a quarter more is for
+   * others (decision 33). 25 endpoints that never answer, each at its cap, still leave room.
+   */
   POSTHORN_MAX_IN_FLIGHT: count(512),
   /** Attempts of one webhook that one worker may have under way; a webhook may ask for less. */
   POSTHORN_MAX_IN_FLIGHT_PER_WEBHOOK: count(20),
   /** Who makes the attempts of webhooks that do not say it themselves: workflow, express or auto. */
   POSTHORN_FIRST_ATTEMPT: z.enum(FIRST_ATTEMPTS).default('workflow'),
-  /** Deliveries that the express lane of one worker may have in hand: 50 endpoints that never answer still leave room. */
+  /** The same for what the express lane has in hand: 50 endpoints that never answer still leave room. */
   POSTHORN_EXPRESS_IN_FLIGHT: count(1_024),
   /** In mode auto: for how long there must be more work than the engine takes until the express lane takes over. */
   POSTHORN_AUTO_LAG: duration('500ms'),
-  /** Later attempts that one worker may have under way; they have their own slots. */
+  /** The same for later attempts; they have their own slots. */
   POSTHORN_MAX_RETRIES_IN_FLIGHT: count(200),
   /** Workflows kept in memory: about 0.3 MB each; one that was evicted costs a replay at its next step. */
   POSTHORN_MAX_CACHED_WORKFLOWS: count(500, 0),

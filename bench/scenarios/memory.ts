@@ -129,6 +129,7 @@ async function timeClaims(rig: Rig): Promise<number[]> {
     const beganMs = nowMs();
     await claimDeliveries(pool, {
       ...{ lanes: LANE_NAMES, cursors: FIRST_CURSORS, scan: 200, limit: 100, perWebhook: 20, held: new Map() },
+      room: { free: 100, level: 100, held: new Map() },
       leaseMs: 1_000,
       holder: 0,
       taker: { lane: 'workflow', modes: ['workflow', 'express', 'auto'], installation: 'workflow' },

@@ -1,7 +1,9 @@
+import { ApplicationFailure, activityInfo } from '@temporalio/activity';
 import { cancelDelivery, type Ended, endCancelled, findEnd, setNextAttempt } from '../db/control';
 import type { Database } from '../db/database';
 import type { InFlight } from '../delivery/in-flight';
 import type { Attempts } from '../delivery/make-attempt';
+import { NoRoom, type RetryRoom } from '../delivery/retry-room';
 import { HeldElsewhere } from '../delivery/stale';
 import type { AttemptRequest, AttemptResult, UnrecordedAttempt } from '../delivery/types';
 import { OwnTroubleError } from '../domain/own-trouble';
@@ -17,6 +19,8 @@ export type ActivityDeps = {
   /** Makes one round of endpoint verification. */
   verify: (webhookId: string, round: number) => Promise<void>;
   inFlight: InFlight;
+  /** For attempts that nobody claimed for a slot here. */
+  retryRoom: RetryRoom;
   /** Longest time a POST may take, milliseconds. */
   maxPostMs: number;
   /** Tells a delivery's workflow how the attempt that it handed over came out. */
@@ -42,11 +46,27 @@ function postponed(number: number): AttemptResult {
   return { kind: 'retry', waitMs: POSTPONED_MS, kept: false, attempt: number - 1 };
 }
 
+/** What found no room comes back after so long; where it could not even wait for it, after twice as long each time. */
+const NO_ROOM_WAIT_MS = 1_000;
+const MAX_NO_ROOM_WAIT_MS = 60_000;
+
+/** The engine asks again: until then the delivery waits for its retry as before. Apart, so that they do not come at once. */
+function askAgainLater(error: NoRoom): ApplicationFailure {
+  const doublings = error.waited ? 0 : activityInfo().attempt - 1;
+  const waitMs = Math.min(NO_ROOM_WAIT_MS * 2 ** doublings, MAX_NO_ROOM_WAIT_MS);
+  return ApplicationFailure.create({
+    message: error.message,
+    type: error.name,
+    nextRetryDelay: Math.round(waitMs * (0.5 + Math.random())),
+    category: 'BENIGN',
+  });
+}
+
 export type Activities = ReturnType<typeof createActivities>;
 
 /** Everything that workflows may call. */
 export function createActivities(deps: ActivityDeps) {
-  const { db, pagesAtOnce, attempts, verify, inFlight, maxPostMs, signalDone, log } = deps;
+  const { db, pagesAtOnce, attempts, verify, inFlight, retryRoom, maxPostMs, signalDone, log } = deps;
   const run = (request: AttemptRequest, onPost?: (timeoutMs: number) => void) =>
     inFlight.run(request.deliveryId, request.number, () => attempts.attempt(request, onPost));
 
@@ -55,7 +75,7 @@ export function createActivities(deps: ActivityDeps) {
 
     /** A first attempt, as a local activity: its outcome, or `in_flight` once it takes longer than 2 s. */
     async attemptFirst(request: AttemptRequest, webhookId: string): Promise<AttemptResult> {
-      inFlight.reserve(request.deliveryId, webhookId);
+      inFlight.reserve({ deliveryId: request.deliveryId, webhookId });
       const { number } = request;
       let postMs = maxPostMs;
       const running = run(request, (timeoutMs) => {
@@ -87,7 +107,14 @@ export function createActivities(deps: ActivityDeps) {
     },
 
     /** Any later attempt, or a first one that was lost. Heartbeats, so that a dead worker is noticed within 10 s. */
-    attempt: (request: AttemptRequest): Promise<AttemptResult> => heartbeating(() => run(request)),
+    attempt: (request: AttemptRequest): Promise<AttemptResult> =>
+      heartbeating(async () => {
+        if (inFlight.has(request.deliveryId)) return run(request);
+        const leave = await retryRoom.enter(request.tenantId).catch((error: unknown) => {
+          throw error instanceof NoRoom ? askAgainLater(error) : error;
+        });
+        return run(request).finally(leave);
+      }),
 
     /** Writes down an attempt whose POST was made while Postgres was away. */
     recordMade: (made: UnrecordedAttempt): Promise<AttemptResult> => heartbeating(() => attempts.recordMade(made)),

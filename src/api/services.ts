@@ -36,6 +36,8 @@ export type Services = {
   log: Log;
   /** Tells the relays that there is work; returns at once. */
   notifyWork: () => void;
+  /** Webhooks that one tenant may have. */
+  maxWebhooks: number;
   /** http URLs may be registered. */
   allowHttp: boolean;
   /** The pace of a bulk replay that was asked for without one. */

@@ -100,6 +100,7 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
         extras.onWork?.();
         notify();
       },
+      maxWebhooks: config.POSTHORN_MAX_WEBHOOKS_PER_TENANT,
       allowHttp: config.POSTHORN_ALLOW_HTTP,
       replayRate: parseRateLimit(config.POSTHORN_REPLAY_RATE)!,
       minVerification: config.POSTHORN_MIN_ENDPOINT_VERIFICATION,

@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import type { Trigger } from '../domain/delivery';
 import type { Claim } from './claim';
 import { type LaneRow, progress } from './claim-cursors';
-import { CLAIM_LANES, CLAIM_ROWS, type ClaimRequest, claimValues } from './claim-rows';
+import { CLAIM_LANES, CLAIM_ROWS, type ClaimRequest, claimValues, NO_LANE } from './claim-rows';
 import { type AttemptFacts, bodyOf, remainingMs, sealedSecretsOf, type WebhookFacts } from './load-attempt';
 
 /** A claimed delivery with all that its attempt needs, as it stood when it was claimed. */
@@ -36,7 +36,7 @@ select c.delivery_id, c.tenant_id, c.webhook_id, c.event_id, c.event_type, c.seq
   c.cancel_asked, ${remainingMs('c')} remaining_ms,
   greatest(0, extract(epoch from now() - c.cycle_started_at) * 1000)::float8 elapsed_ms,
   d.minimal, e.key_fields, e.body, null::json webhook,
-  null::smallint lane, null::int scanned, null::uuid reached, null::uuid served, null::int taken, null::float8 wait_ms
+  ${NO_LANE}
 from claimed c join deliveries d on d.id = c.delivery_id join events e on e.id = c.event_id
 union all
 select null, null, w.id, null, null, null, null, null, null, null, null, null, null, null, null,
@@ -45,7 +45,7 @@ select null, null, w.id, null, null, null, null, null, null, null, null, null, n
     'cap', (select o.cap from open o where o.webhook_id = w.id limit 1),
     'paced', (select o.paced from open o where o.webhook_id = w.id limit 1),
     'sealedSecrets', coalesce(${sealedSecretsOf('w')}, '[]')),
-  null, null, null, null, null, null
+  null, null, null, null, null, null, null, null, null
 from webhooks w where w.id = any(array(select distinct webhook_id from picked)) and w.deleted_at is null
 union all
 select null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, ${CLAIM_LANES}`,

@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import type { Trigger } from '../domain/delivery';
 import { type LaneRow, type Progress, progress } from './claim-cursors';
-import { CLAIM_LANES, CLAIM_ROWS, type ClaimRequest, claimValues } from './claim-rows';
+import { CLAIM_LANES, CLAIM_ROWS, type ClaimRequest, claimValues, NO_LANE } from './claim-rows';
 
 /** What starting a delivery's workflow needs to know. */
 export type QueuedDelivery = {
@@ -31,7 +31,7 @@ const CLAIM = {
 select c.delivery_id, c.tenant_id, c.webhook_id, c.event_type, c.attempt, c.trigger, c.asked_by,
   (select w.host from webhooks w where w.id = c.webhook_id) host,
   (select o.cap from open o where o.webhook_id = c.webhook_id limit 1) cap,
-  null::smallint lane, null::int scanned, null::uuid reached, null::uuid served, null::int taken, null::float8 wait_ms
+  ${NO_LANE}
 from claimed c
 union all
 select null, null, null, null, null, null, null, null, null, ${CLAIM_LANES}`,

@@ -63,8 +63,8 @@ export async function takeTurn(db: Db, deliveryId: string, webhookId: string, le
       and (g.rate_per_second is null or ${arrivalTime} <= now() - interval '1 s' / g.rate_per_second)
       and (not g.ordered or g.slot_delivery_id = ${deliveryId} or (not ${sql.raw(SLOT_IS_TAKEN)} and not exists (
         select from delivery_queue own, delivery_queue q
-        where own.delivery_id = ${deliveryId} and q.webhook_id = ${webhookId} and q.seq < own.seq
-          and not q.timed and q.lane = any('{0,1,2}')) and not exists (
+        where own.delivery_id = ${deliveryId} and q.tenant_id = own.tenant_id and q.webhook_id = ${webhookId}
+          and q.seq < own.seq and not q.timed and q.lane = any('{0,1,2}')) and not exists (
         select from delivery_queue own, delivery_queue q
         where own.delivery_id = ${deliveryId} and q.webhook_id = ${webhookId} and q.seq < own.seq and q.timed)))`.execute(
     db,
@@ -284,7 +284,7 @@ export async function cancelOfDeletedWebhooks(db: Db, limit: number): Promise<{ 
     with dead as materialized (
       select q.delivery_id from webhooks w join lateral (
         (select delivery_id from delivery_queue q
-          where q.lane = any('{0,1,2}') and q.webhook_id = w.id and not q.timed limit ${limit}::int)
+          where q.lane = any('{0,1,2}') and q.tenant_id = w.tenant_id and q.webhook_id = w.id and not q.timed limit ${limit}::int)
         union all
         (select delivery_id from delivery_queue q where q.webhook_id = w.id and q.timed limit ${limit}::int)) q on true
       where w.deleted_at is not null and w.cleared_at is null limit ${limit}::int),

@@ -54,6 +54,8 @@ export type AttemptNext =
  * a worker that lives) changes nothing but the log. Recording the same attempt again is harmless: an attempt's key is its delivery and number.
  * Deliveries are looked up by a list of ids (`any`), in the partitions that the smallest and the largest of them name:
  * left to itself, the planner reads everything between those two for each attempt, however far apart they are.
+ * Of the attempt that someone asked for while another one ran, the wait of that one goes on (`next_attempt_at`); where that
+ * was the last of the schedule, the schedule begins anew (`anew`).
  * What the attempts say about their webhooks is in ./gate-health.ts.
  */
 const RECORD = {
@@ -72,7 +74,8 @@ due as materialized (
       when q.asked = 'manual' and w.trigger <> 'manual' and w.end_state = 'failed' then null else w.end_state end end_state,
     case when not q.cancel_asked then w.because end because, q.cancel_asked,
     q.event_type not like '${OPERATIONAL_PREFIX}%' as ordinary,
-    q.asked = 'manual' and w.trigger <> 'manual' as wanted
+    q.asked = 'manual' and w.trigger <> 'manual' as wanted,
+    q.asked = 'manual' and w.trigger <> 'manual' and w.end_state = 'failed' as anew
   from (select * from r order by delivery_id) w cross join lateral (
     select attempt, event_type, event_id, trigger asked, cancel_asked, holder, posting from delivery_queue
     where delivery_id = w.delivery_id for update) q
@@ -99,9 +102,10 @@ waiting as (
     posting = null,
     trigger = case when due.wanted then q.trigger else 'schedule' end,
     asked_by = case when due.wanted then q.asked_by end,
-    step = q.step + (due.wait_ms is not null)::int,
-    cycle_started_at = coalesce(q.cycle_started_at, now() - due.duration_ms * interval '1 ms'),
-    next_attempt_at = case when due.wanted then null when due.wait_ms is null then coalesce(q.next_attempt_at, now())
+    step = case when due.anew then 0 else q.step + (due.wait_ms is not null)::int end,
+    cycle_started_at = case when not due.anew then
+      coalesce(q.cycle_started_at, now() - due.duration_ms * interval '1 ms') end,
+    next_attempt_at = case when due.anew then null when due.wait_ms is null then coalesce(q.next_attempt_at, now())
       else now() + due.wait_ms * interval '1 ms' end
   from due where q.delivery_id = due.delivery_id and due.end_state is null),
 ${GATE_HEALTH},

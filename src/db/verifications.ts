@@ -101,6 +101,9 @@ export async function endVerification(
     from w where g.webhook_id = w.id and g.unverified and ${method}::text is not null`.execute(db);
 }
 
+/** A webhook whose endpoint is to be sent a challenge. */
+export type Challenged = { tenantId: string; webhook: ChallengedWebhook };
+
 export type ChallengedWebhook = Pick<WebhookFacts, 'id' | 'url' | 'sealedSecrets' | 'sealedHeaders'>;
 
 /** What a challenge needs: undefined where the round is over or another has begun. */
@@ -108,7 +111,7 @@ export async function loadVerification(
   db: Queryable,
   webhookId: string,
   round: number,
-): Promise<{ tenantId: string; webhook: ChallengedWebhook } | undefined> {
+): Promise<Challenged | undefined> {
   const row = await db
     .selectFrom('webhooks as w')
     .select(['w.tenant_id', 'w.id', 'w.url', 'w.sealed_headers'])

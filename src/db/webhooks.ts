@@ -4,6 +4,24 @@ import type { Queryable, Tx } from './database';
 import { clearSlotOfOtherRule, setGateStatus, toGateColumns } from './gates';
 import { selectWebhooks, toColumns, toWebhook, type Webhook, type WebhookSettings } from './webhook-row';
 
+/**
+ * Whether the tenant has fewer webhooks than `most`. Nobody else can add one of it until the end of the transaction; events
+ * are published meanwhile.
+ */
+export async function hasPlaceForWebhook(tx: Tx, tenantId: string, most: number): Promise<boolean> {
+  await tx.selectFrom('tenants').select('id').where('id', '=', tenantId).forNoKeyUpdate().executeTakeFirstOrThrow();
+  const last = await tx
+    .selectFrom('webhooks')
+    .select('id')
+    .where('tenant_id', '=', tenantId)
+    .where('deleted_at', 'is', null)
+    .orderBy('id')
+    .offset(most - 1)
+    .limit(1)
+    .executeTakeFirst();
+  return last === undefined;
+}
+
 /** Registers a webhook with its gate, secret and subscriptions. */
 export async function insertWebhook(
   tx: Tx,

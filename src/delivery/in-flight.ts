@@ -1,41 +1,47 @@
 import type { DeliveryLane } from '../domain/first-attempt';
+import { TenantSlots } from '../domain/tenant-slots';
 import type { AttemptResult } from './types';
 
-/** Who holds a slot: first attempts of workflows have a limit in all, later ones and the express lane have their own. */
+/**
+ * Who holds a slot. Those of first attempts are shared out by tenant here; later ones (see retry-room.ts) and the express lane
+ * see to it themselves.
+ */
 type SlotKind = 'first' | 'later' | 'express';
-type Reservation = { webhookId: string; expiresAt: number; kind: SlotKind; dueHere?: boolean };
+type Reservation = { webhookId: string; tenantId: string; expiresAt: number; kind: SlotKind; dueHere?: boolean };
+/** An attempt's delivery; one whose attempt has yet to be loaded may not know its tenant. */
+type Slot = { deliveryId: string; webhookId: string; tenantId?: string };
+
+/** Whose slot it is until its attempt has been loaded. */
+const NOBODY = '';
 
 /**
  * What this process has in hand. Reservations are slots, taken when the relay claims a delivery or a later attempt
- * begins, freed when its POST has ended and is recorded; they tell how much more may be taken, in all (first attempts)
- * and per webhook (both). Running attempts are kept by delivery and number, so that a repeated activity joins the POST that is
+ * begins, freed when its POST has ended and is recorded; they tell how much more may be taken, by tenant and by webhook. Running attempts are kept by delivery and number, so that a repeated activity joins the POST that is
  * already under way instead of making a second one.
  */
 export class InFlight {
   readonly #reserved = new Map<string, Reservation>();
   readonly #perWebhook = new Map<string, number>();
-  /** Slots held by first attempts of workflows. */
-  #first = 0;
+  /** First attempts of workflows, and what else was claimed for one. */
+  readonly first: TenantSlots;
   readonly #running = new Map<string, { number: number; result: Promise<AttemptResult> }>();
   readonly #handOvers = new Set<Promise<void>>();
   #onRoom: () => void = () => undefined;
 
   /**
-   * @param capacity first attempts that may be under way at once
+   * @param capacity first attempts of one tenant that may be under way at once while no other has any
    * @param leaseMs after this long a reservation is dropped: its row has become claimable again
    */
   constructor(
-    readonly capacity: number,
+    capacity: number,
     readonly leaseMs: number,
-  ) {}
+  ) {
+    this.first = new TenantSlots(capacity);
+  }
 
   /** Calls back whenever there may be room for more: a slot was freed, or an attempt began. */
   onRoom(callback: () => void): void {
     this.#onRoom = callback;
-  }
-
-  get free(): number {
-    return Math.max(0, this.capacity - this.#first);
   }
 
   /** Notes that this delivery's attempt was given to this process: its workflow task is queued here. */
@@ -51,6 +57,11 @@ export class InFlight {
     return count;
   }
 
+  /** It has a slot here: it was claimed for one, or its attempt is under way. */
+  has(deliveryId: string): boolean {
+    return this.#reserved.has(deliveryId);
+  }
+
   /** Slots held, by webhook. */
   get byWebhook(): ReadonlyMap<string, number> {
     return this.#perWebhook;
@@ -64,23 +75,32 @@ export class InFlight {
   }
 
   /** Takes a slot, or holds one for its full time that was taken before. */
-  reserve(deliveryId: string, webhookId: string, kind: SlotKind = 'first'): void {
+  reserve({ deliveryId, webhookId, tenantId = NOBODY }: Slot, kind: SlotKind = 'first'): void {
     const known = this.#reserved.get(deliveryId);
     const expiresAt = performance.now() + this.leaseMs;
     if (known) {
       known.expiresAt = expiresAt;
+      if (known.tenantId === NOBODY && tenantId !== NOBODY) {
+        this.#slots(known.kind)?.giveBack(NOBODY);
+        known.tenantId = tenantId;
+        this.#slots(known.kind)?.take(tenantId);
+      }
       return;
     }
-    if (kind === 'first') this.#first++;
-    this.#reserved.set(deliveryId, { webhookId, expiresAt, kind });
+    this.#slots(kind)?.take(tenantId);
+    this.#reserved.set(deliveryId, { webhookId, tenantId, expiresAt, kind });
     this.#perWebhook.set(webhookId, (this.#perWebhook.get(webhookId) ?? 0) + 1);
   }
 
   /** Takes a slot where its webhook has less than `cap` under way here, or holds the one it has. */
-  enter(deliveryId: string, webhookId: string, cap: number, kind: SlotKind): boolean {
-    if (!this.#reserved.has(deliveryId) && (this.#perWebhook.get(webhookId) ?? 0) >= cap) return false;
-    this.reserve(deliveryId, webhookId, kind);
+  enter(slot: Slot & { tenantId: string }, cap: number, kind: SlotKind): boolean {
+    if (!this.#reserved.has(slot.deliveryId) && (this.#perWebhook.get(slot.webhookId) ?? 0) >= cap) return false;
+    this.reserve(slot, kind);
     return true;
+  }
+
+  #slots(kind: SlotKind): TenantSlots | undefined {
+    return kind === 'first' ? this.first : undefined;
   }
 
   /** Holds a slot for less than its lease: the attempt may not run here. */
@@ -93,7 +113,7 @@ export class InFlight {
     const held = this.#reserved.get(deliveryId);
     if (!held) return;
     this.#reserved.delete(deliveryId);
-    if (held.kind === 'first') this.#first--;
+    this.#slots(held.kind)?.giveBack(held.tenantId);
     const left = (this.#perWebhook.get(held.webhookId) ?? 1) - 1;
     if (left > 0) this.#perWebhook.set(held.webhookId, left);
     else this.#perWebhook.delete(held.webhookId);

@@ -21,8 +21,8 @@ export type AttemptDeps = AttemptWriterDeps & {
   sender: Sender;
   holding: Holding;
   pauses: Pauses;
-  /** Makes room for an attempt of this webhook, which may have `cap` under way (null: the usual number). */
-  takeRoom: (deliveryId: string, webhookId: string, cap: number | null) => boolean;
+  /** Makes room for an attempt of its tenant and webhook, which may have `cap` under way (null: the usual number). */
+  takeRoom: (delivery: { deliveryId: string; webhookId: string; tenantId: string }, cap: number | null) => boolean;
 };
 
 /** Attempts that begin together are loaded by one query. */
@@ -154,10 +154,15 @@ export function createAttempts(deps: AttemptDeps): Attempts {
   }
 
   /** What the claim saw to already, an attempt by timer or by hand must find for itself: room, and its webhook's turn. */
-  async function mayGo({ webhook }: Live, { deliveryId, cause }: AttemptRequest, leaseMs: number): Promise<boolean> {
+  async function mayGo(
+    { tenantId, webhook }: Live,
+    { deliveryId, cause }: AttemptRequest,
+    leaseMs: number,
+  ): Promise<boolean> {
     const { gate } = webhook;
     const claimed = cause === 'claimed';
-    const room = deps.takeRoom(deliveryId, webhook.id, claimed ? Number.POSITIVE_INFINITY : gate.maxInFlight);
+    const cap = claimed ? Number.POSITIVE_INFINITY : gate.maxInFlight;
+    const room = deps.takeRoom({ deliveryId, webhookId: webhook.id, tenantId }, cap);
     if (claimed || !room || !gate.serial) return room;
     return takeTurn(db.kysely, deliveryId, webhook.id, leaseMs);
   }

@@ -16,6 +16,8 @@ import type { AttemptRequest, AttemptResult, UnrecordedAttempt } from './types';
 /** How long a made POST waits for Postgres to take its record before the workflow is asked to see to it. */
 const RECORD_PATIENCE_MS = 1_000;
 const RECORD_RETRY_MS = 200;
+/** After the last attempt of a schedule, for the one that was asked for while it ran: should nobody wake the run. */
+const WANTED_WAIT_MS = 5_000;
 
 /**
  * Writes made attempts down, whatever Postgres does. `again` answers for an attempt that turned out to count no more:
@@ -61,12 +63,11 @@ export function createRecorder(
     if (!moved) return again({ ...request, cause: 'claimed' });
     const last = toFact(record);
     if (cancelled) return { kind: 'cancelled', last };
-    // Whoever claims it makes the attempt that was asked for.
-    if (wanted) return { kind: 'requeued' };
-    if (verdict.kind !== 'retry') return { kind: verdict.kind, last };
+    // The relay is about to claim it for the attempt that was asked for, and to wake the run.
+    if (verdict.kind !== 'retry' && !wanted) return { kind: verdict.kind, last };
     return {
       kind: 'retry',
-      waitMs: verdict.waitMs,
+      waitMs: verdict.kind === 'retry' ? verdict.waitMs : WANTED_WAIT_MS,
       kept: record.next.kind === 'keep_waiting',
       attempt: record.number,
       last,

@@ -9,6 +9,8 @@ export type { AttemptCause } from '../domain/delivery';
 export type AttemptRequest = {
   /** uuid */
   deliveryId: string;
+  /** uuid; those of workflows that began before it was told have none. */
+  tenantId?: string;
   /** The number this attempt gets if it is made; with the delivery it is the attempt's key. */
   number: number;
   cause: AttemptCause;

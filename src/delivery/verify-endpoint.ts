@@ -1,13 +1,15 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Database } from '../db/database';
 import type { SecretBox } from '../db/secret-box';
-import { endVerification, loadVerification, type VerificationOutcome } from '../db/verifications';
+import { type Challenged, endVerification, loadVerification, type VerificationOutcome } from '../db/verifications';
 import { newUuid, toPublicId } from '../domain/ids';
+import { TenantSlots } from '../domain/tenant-slots';
 import { VERIFICATION_METHODS, type VerificationMethod } from '../domain/verification';
 import { buildChallengeHeaders } from '../egress/headers';
 import type { Sender, SendRequest, SendResult } from '../egress/send';
 import type { Log } from '../log';
 import { openWebhook } from './open-webhook';
+import { NoRoom } from './retry-room';
 
 export type VerifierDeps = {
   db: Database;
@@ -18,6 +20,8 @@ export type VerifierDeps = {
   origin: string;
 };
 
+/** Rounds of one tenant that a worker may have under way while no other tenant has any; each takes 12 s at most. */
+export const MAX_CHALLENGES = 50;
 /** For each way; all three stay below what a caller with `wait` waits for (15 s). */
 const TIMEOUT_MS = 4_000;
 /** 64 characters, 384 bits: nobody guesses it. */
@@ -28,10 +32,17 @@ export type VerificationError = 'unexpected_status' | 'wrong_challenge';
 
 /** Makes one round: tries the ways in order until one works, and writes down how it came out. @throws what is ours */
 export function createVerifier({ db, secretBox, sender, log, origin }: VerifierDeps) {
+  const slots = new TenantSlots(MAX_CHALLENGES);
   return async function verify(webhookId: string, round: number): Promise<void> {
     const facts = await loadVerification(db.kysely, webhookId, round);
     if (!facts) return;
-    const { tenantId, webhook } = facts;
+    // The engine asks again in a moment.
+    if (!slots.hasRoom(facts.tenantId)) throw new NoRoom(false);
+    slots.take(facts.tenantId);
+    await makeRound(facts, round).finally(() => slots.giveBack(facts.tenantId));
+  };
+
+  async function makeRound({ tenantId, webhook }: Challenged, round: number): Promise<void> {
     const { secrets, headers: custom } = openWebhook(secretBox, tenantId, webhook);
 
     const outcome = await tryWays(async (method) => {
@@ -39,14 +50,14 @@ export function createVerifier({ db, secretBox, sender, log, origin }: VerifierD
       const request = toRequest(method, { url: webhook.url, tenantId, challenge, origin, custom, secrets });
       return judge(method, await sender.send(request), { challenge, origin });
     });
-    await endVerification(db.kysely, webhookId, round, outcome);
+    await endVerification(db.kysely, webhook.id, round, outcome);
     log.info({
       event: 'verification',
-      webhook_id: toPublicId('webhook', webhookId),
+      webhook_id: toPublicId('webhook', webhook.id),
       tenant_id: toPublicId('tenant', tenantId),
       ...outcome,
     });
-  };
+  }
 }
 
 type Judgement = { ok: true } | { ok: false; error: string; final: boolean };

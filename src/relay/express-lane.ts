@@ -11,6 +11,7 @@ import { writeUntilTaken } from '../delivery/write-until-taken';
 import type { FirstAttempt } from '../domain/first-attempt';
 import { CLAIM_FRESH_MS } from '../domain/limits';
 import { OwnTroubleError } from '../domain/own-trouble';
+import { TenantSlots } from '../domain/tenant-slots';
 import { type Log, reasonOf } from '../log';
 import type { Claimed, RelayLane } from './relay';
 import type { WaitingDelivery } from './start-workflow';
@@ -23,7 +24,10 @@ export type ExpressLaneSettings = {
   holding: Holding;
   pauses: Pauses;
   log: Log;
-  /** Deliveries that this process may have in hand: waiting for their turn, under way or being written down. */
+  /**
+   * Deliveries that one tenant may have in hand here while no other wants to: waiting for their turn, under way or being
+   * written down. More are for others, see {@link TenantSlots}.
+   */
   capacity: number;
   modes: () => readonly FirstAttempt[];
   onClaim?: (taken: number) => void;
@@ -51,7 +55,8 @@ const ALL = 1_000_000;
  */
 export function createExpressLane(settings: ExpressLaneSettings): RelayLane<ExpressDelivery> {
   const { db, attempts, inFlight, holding, pauses, log, capacity } = settings;
-  const inHand = new Map<string, Claimed>();
+  const inHand = new Map<string, Claimed & { tenantId: string }>();
+  const slots = new TenantSlots(capacity);
   /** Claimed once more before this process was done with them. */
   const again = new Map<string, { delivery: ExpressDelivery; claimed: Claimed }>();
   const lines = new Map<string, WebhookLine>();
@@ -85,10 +90,15 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
   }
 
   function lineUp(delivery: ExpressDelivery, claimed: Claimed): void {
-    inHand.set(delivery.deliveryId, claimed);
+    take(delivery, claimed);
     const line = lineOf(delivery.webhookId);
     line.paced = delivery.webhook?.paced ?? false;
     line.waiting.push(delivery);
+  }
+
+  function take({ deliveryId, tenantId }: ExpressDelivery, claimed: Claimed): void {
+    inHand.set(deliveryId, { ...claimed, tenantId });
+    slots.take(tenantId);
   }
 
   /**
@@ -97,14 +107,16 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
    * under another id: it goes back.
    */
   function letGo(deliveryId: string, attempts: number): void {
-    inHand.get(deliveryId)?.hold.end();
+    const held = inHand.get(deliveryId);
+    if (held) slots.giveBack(held.tenantId);
+    held?.hold.end();
     inHand.delete(deliveryId);
     const next = again.get(deliveryId);
     again.delete(deliveryId);
     if (!next) return;
     const { delivery, claimed } = next;
     if (stopping || delivery.queue.attempt < attempts) {
-      inHand.set(deliveryId, claimed);
+      take(delivery, claimed);
       giveBack([delivery]);
     } else {
       lineUp(delivery, claimed);
@@ -133,7 +145,7 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
         giveBack(line.waiting.splice(0, 1));
         continue;
       }
-      if (!next || !inFlight.enter(next.deliveryId, webhookId, next.webhook?.cap ?? 1, 'express')) break;
+      if (!next || !inFlight.enter(next, next.webhook?.cap ?? 1, 'express')) break;
       line.waiting.shift();
       running++;
       void make(next, line);
@@ -259,10 +271,11 @@ export function createExpressLane(settings: ExpressLaneSettings): RelayLane<Expr
     modes: settings.modes,
     room() {
       tidy();
-      const room = Math.min(MAX_CLAIM, capacity - inHand.size);
-      wasFull = room < MAX_CLAIM;
-      return room;
+      // Slots that are left, but not for everyone, may not be enough either.
+      wasFull = slots.free < MAX_CLAIM;
+      return Math.min(MAX_CLAIM, slots.left);
     },
+    tenants: () => slots.room,
     held() {
       heldAtClaim = new Map(inFlight.byWebhook);
       for (const [webhookId, { waiting, ahead, backsOff }] of lines) {

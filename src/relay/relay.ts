@@ -1,10 +1,11 @@
 import type { Claim } from '../db/claim';
-import { FIRST_CURSOR, FIRST_CURSORS } from '../db/claim-cursors';
+import { FIRST_CURSORS } from '../db/claim-cursors';
 import type { ClaimRequest } from '../db/claim-rows';
 import { wasRefused } from '../db/statement-errors';
 import type { Hold, Holding } from '../delivery/holding';
 import type { DeliveryLane, FirstAttempt } from '../domain/first-attempt';
 import { type Lane, laneOrder } from '../domain/lanes';
+import type { TenantRoom } from '../domain/tenant-slots';
 import { type Log, reasonOf } from '../log';
 import { createWakeUp } from './wake-up';
 
@@ -30,12 +31,14 @@ export type RelayLane<Delivery> = {
   modes(): readonly FirstAttempt[];
   /** Deliveries that it can take now. */
   room(): number;
+  /** For whom they are. */
+  tenants(): TenantRoom;
   /** What it has in hand, by webhook; below zero where it may take more than the webhook's cap. */
   held(): ReadonlyMap<string, number>;
   claim(request: ClaimRequest): Promise<Claim<Delivery>>;
   /** Takes what was claimed. Must not throw. */
   begin(deliveries: Delivery[], claimed: Claimed): void;
-  /** The claim took as many as there was room for, or not. */
+  /** Whether there may be more work than room. */
   claimed?(full: boolean): void;
   /** Until then nothing is claimed, on the clock of `performance.now()`: what it depends on is away. */
   backOffUntil(): number;
@@ -61,7 +64,7 @@ export type Relay = {
 const POLL_MS = 250;
 /** The tokens of a rate-limited webhook may come faster than it is worth looking for them. */
 const MIN_WAIT_MS = 5;
-/** Webhooks with work that one claim looks at. */
+/** Webhooks with work that one claim looks at in each lane, shared out among their tenants; so many tenants at most. */
 const SCAN = 200;
 /** A claim that found so few came in a quiet time: the next one need not wait for more to come. */
 const FEW = 2;
@@ -71,9 +74,9 @@ const OTHER_LANE_MS = 10;
 const BACK_OFF_MS = 1_000;
 
 /**
- * The loop between the queue and a lane: claims what may be sent now, fairly per webhook, and hands it to the lane. Any
- * number of relays may run side by side; a claim takes its rows for one of them. If this process dies before a delivery has
- * moved on, another claim takes the row.
+ * The loop between the queue and a lane: claims what may be sent now, fairly by tenant, then by webhook, and hands it to
+ * the lane. Any number of relays may run side by side; a claim takes its rows for one of them. If this process dies before
+ * a delivery has moved on, another claim takes the row.
  */
 export function startRelay<Delivery>(settings: RelaySettings, lane: RelayLane<Delivery>): Relay {
   const { holding, log, leaseMs, perWebhook } = settings;
@@ -132,6 +135,7 @@ export function startRelay<Delivery>(settings: RelaySettings, lane: RelayLane<De
       limit,
       perWebhook,
       held: lane.held(),
+      room: lane.tenants(),
       leaseMs,
       holder: hold.id,
       taker,
@@ -144,14 +148,14 @@ export function startRelay<Delivery>(settings: RelaySettings, lane: RelayLane<De
     });
     lastClaim = { atMs: performance.now(), found: claim.deliveries.length };
     cursors = claim.nextCursors;
-    lane.claimed?.(claim.full);
+    lane.claimed?.(claim.full || claim.cut);
     settings.onClaimed?.(lane.name, claim.deliveries.length);
     // While there is more work than room, another lane goes first each time.
     if (claim.full) turn++;
     fullThisTurn ||= claim.full;
     lane.begin(claim.deliveries, { hold, askedMs });
     hold.end();
-    for (const one of lanes) if (cursors[one] === FIRST_CURSOR) ahead.delete(one);
+    for (const one of claim.through) ahead.delete(one);
     if (ahead.size > 0) return 'more';
     ahead = new Set(settings.lanes);
     const wasFull = fullThisTurn;

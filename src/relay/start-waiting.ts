@@ -1,19 +1,23 @@
+import { FairQueue } from '../domain/fair-queue';
 import { type Log, reasonOf } from '../log';
 import { type StartSettings, startWaiting, type WaitingDelivery } from './start-workflow';
 
 /** Starts at once, as in the workflow lane. */
 const CONCURRENCY = 16;
-/** What waits to be started is only known here; beyond this the reconciler finds it once its retry is overdue. */
+/**
+ * What waits to be started is only known here; beyond this the reconciler finds it once its retry is overdue. First that of
+ * the tenant that has most.
+ */
 const MAX_WAITING = 10_000;
 const BACK_OFF_MS = 1_000;
 
 /**
  * Gives deliveries whose express attempt did not succeed to the engine: a workflow each, which waits for the next
- * attempt. While Temporal is away they wait here; if this process dies first, the reconciler starts them.
+ * attempt, in turns by tenant. While Temporal is away they wait here; if this process dies first, the reconciler starts them.
  */
 export function createWaitingStarts(settings: StartSettings & { log: Log }) {
   const { log } = settings;
-  const waiting: WaitingDelivery[] = [];
+  const waiting = new FairQueue<WaitingDelivery>(MAX_WAITING);
   const running = new Set<Promise<void>>();
   let pausedUntil = 0;
   let timer: NodeJS.Timeout | undefined;
@@ -28,13 +32,13 @@ export function createWaitingStarts(settings: StartSettings & { log: Log }) {
       }, pauseMs);
       return;
     }
-    while (!stopping && running.size < CONCURRENCY && waiting.length > 0) {
+    while (!stopping && running.size < CONCURRENCY && waiting.size > 0) {
       const delivery = waiting.shift()!;
       const started: Promise<void> = startWaiting(settings, delivery)
         .catch((error: unknown) => {
           log.warn({ event: 'start_failed', err: reasonOf(error) });
           pausedUntil = performance.now() + BACK_OFF_MS;
-          waiting.unshift(delivery);
+          waiting.unshift(delivery.tenantId, delivery);
         })
         .finally(() => {
           running.delete(started);
@@ -46,8 +50,7 @@ export function createWaitingStarts(settings: StartSettings & { log: Log }) {
 
   return {
     add(delivery: WaitingDelivery): void {
-      if (waiting.length >= MAX_WAITING) return;
-      waiting.push(delivery);
+      waiting.push(delivery.tenantId, delivery);
       startNext();
     },
     /** Waits for starts under way, and makes those that wait as long as none fails. */

@@ -99,6 +99,7 @@ function options(
   const input: DeliverInput = {
     deliveryId: d.deliveryId,
     webhookId: d.webhookId,
+    tenantId: d.tenantId,
     attempt: d.attempt,
     cause,
     retriesQueue: queues.retries,

@@ -44,7 +44,7 @@ export function createWorkflowLane(settings: WorkflowLaneSettings): RelayLane<Cl
 
   function begin(claimed: ClaimedDelivery, hold: Hold): void {
     // A timer that fired while the claim was made may have taken the last place.
-    if (!inFlight.enter(claimed.deliveryId, claimed.webhookId, claimed.cap, 'first')) {
+    if (!inFlight.enter(claimed, claimed.cap, 'first')) {
       void releaseLease(db.kysely, claimed.deliveryId, hold.id).catch(() => undefined);
       return;
     }
@@ -85,8 +85,9 @@ export function createWorkflowLane(settings: WorkflowLaneSettings): RelayLane<Cl
     modes,
     room() {
       inFlight.expire();
-      return Math.min(inFlight.free, MAX_STARTING - starting.size - inFlight.queued);
+      return Math.min(inFlight.first.left, MAX_STARTING - starting.size - inFlight.queued);
     },
+    tenants: () => inFlight.first.room,
     held: () => inFlight.byWebhook,
     claim: (request) => claimDeliveries(db.pool, request),
     begin(deliveries, { hold }: Claimed) {

@@ -9,6 +9,7 @@ import { createSecretBox } from '../db/secret-box';
 import { startHolding } from '../delivery/holding';
 import { InFlight } from '../delivery/in-flight';
 import { createAttempts } from '../delivery/make-attempt';
+import { createRetryRoom } from '../delivery/retry-room';
 import { watchPauses } from '../delivery/stale';
 import { createVerifier } from '../delivery/verify-endpoint';
 import { LEASE_MS, MAX_TIMEOUT_MS } from '../domain/limits';
@@ -79,6 +80,7 @@ export async function startWorker(config: Config, log: Log, registry?: Registry)
   const pauses = watchPauses();
   const holding = await startHolding(databaseUrl, pauses, log);
   const inFlight = new InFlight(config.POSTHORN_MAX_IN_FLIGHT, LEASE_MS);
+  const retryRoom = createRetryRoom(config.POSTHORN_MAX_RETRIES_IN_FLIGHT);
   const metrics = registry && createWorkerMetrics(registry, () => inFlight.byLane);
   const perWebhook = config.POSTHORN_MAX_IN_FLIGHT_PER_WEBHOOK;
   const attempts = createAttempts({
@@ -88,8 +90,7 @@ export async function startWorker(config: Config, log: Log, registry?: Registry)
     holding,
     pauses,
     log,
-    takeRoom: (deliveryId, webhookId, cap) =>
-      inFlight.enter(deliveryId, webhookId, Math.min(perWebhook, cap ?? perWebhook), 'later'),
+    takeRoom: (delivery, cap) => inFlight.enter(delivery, Math.min(perWebhook, cap ?? perWebhook), 'later'),
     onRaised: () => operationalEvents.nudge(),
     onAttempt: metrics?.onAttempt,
   });
@@ -99,6 +100,7 @@ export async function startWorker(config: Config, log: Log, registry?: Registry)
     attempts,
     verify: createVerifier({ db, secretBox, sender, log, origin: config.POSTHORN_VERIFICATION_ORIGIN }),
     inFlight,
+    retryRoom,
     maxPostMs: MAX_TIMEOUT_MS,
     signalDone: async (deliveryId, number, result) => {
       await client.workflow.getHandle(workflowId(deliveryId)).signal('attemptDone', { number, result });
@@ -167,6 +169,7 @@ export async function startWorker(config: Config, log: Log, registry?: Registry)
     // Its own attempts get the same grace as those of workflows.
     const expressStopped = expressRelay.stop();
     await Promise.all([listener.stop(), workflowRelay.stop(), reconciler.stop()]);
+    retryRoom.close();
     workers.shutdown();
     // Attempts get their grace to come to an end. One that is cut off then was not answered and is not recorded:
     // another worker, or the next start, makes it again.

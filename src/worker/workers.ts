@@ -3,7 +3,10 @@ import path from 'node:path';
 import { type NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import type { Activities } from '../activities/activities';
 import type { Config } from '../config';
+import { MAX_WAITING } from '../delivery/retry-room';
+import { MAX_CHALLENGES } from '../delivery/verify-endpoint';
 import { taskQueues } from '../domain/names';
+import { withReserve } from '../domain/tenant-slots';
 import { LeanWorker } from './lean-worker';
 import { WORKFLOW_CODE } from './workflow-code';
 
@@ -32,6 +35,7 @@ export async function createWorkers(
   activities: Activities,
 ): Promise<Workers> {
   const queues = taskQueues(config.POSTHORN_TASK_QUEUE);
+  const first = withReserve(config.POSTHORN_MAX_IN_FLIGHT);
   const shared = {
     connection,
     namespace: config.TEMPORAL_NAMESPACE,
@@ -47,8 +51,8 @@ export async function createWorkers(
     taskQueue: queues.workflows,
     enableNonLocalActivities: false,
     // A first attempt holds its workflow-task slot until it ends or is handed over.
-    maxConcurrentWorkflowTaskExecutions: config.POSTHORN_MAX_IN_FLIGHT + POLLERS + SPARE_SLOTS,
-    maxConcurrentLocalActivityExecutions: config.POSTHORN_MAX_IN_FLIGHT + SPARE_SLOTS,
+    maxConcurrentWorkflowTaskExecutions: first + POLLERS + SPARE_SLOTS,
+    maxConcurrentLocalActivityExecutions: first + SPARE_SLOTS,
     maxConcurrentWorkflowTaskPolls: POLLERS,
     maxCachedWorkflows: config.POSTHORN_MAX_CACHED_WORKFLOWS,
     stickyQueueScheduleToStartTimeout: STICKY_TIMEOUT_MS,
@@ -56,7 +60,14 @@ export async function createWorkers(
   const retries = await Worker.create({
     ...shared,
     taskQueue: queues.retries,
-    maxConcurrentActivityTaskExecutions: config.POSTHORN_MAX_RETRIES_IN_FLIGHT,
+    // Whose turn it is, the attempts find out themselves: all that may be under way have a slot here, those that were
+    // claimed and those that were not, and all that may wait for room. So a tenant's tasks never stay where others' come in.
+    maxConcurrentActivityTaskExecutions:
+      withReserve(config.POSTHORN_MAX_RETRIES_IN_FLIGHT) +
+      first +
+      withReserve(MAX_WAITING) +
+      withReserve(MAX_CHALLENGES) +
+      SPARE_SLOTS,
     // Heartbeats are few; each one should reach the server when it is made.
     maxHeartbeatThrottleInterval: 2_000,
     defaultHeartbeatThrottleInterval: 2_000,

@@ -8,6 +8,8 @@ export type DeliverInput = {
   /** uuids */
   deliveryId: string;
   webhookId: string;
+  /** Absent from those before it was told. */
+  tenantId?: string;
   /** Attempts made before this run. */
   attempt: number;
   cause: Exclude<AttemptCause, 'manual'>;

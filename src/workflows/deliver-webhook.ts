@@ -48,7 +48,7 @@ const local = proxyLocalActivities<Pick<Activities, 'attemptFirst' | 'reschedule
 const NOT_MADE = { kind: 'requeued' } as const;
 
 export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult['kind']> {
-  const { deliveryId, webhookId, retriesQueue, attemptTimeoutMs } = input;
+  const { deliveryId, webhookId, tenantId, retriesQueue, attemptTimeoutMs } = input;
   const remote = proxyActivities<Pick<Activities, 'attempt' | 'recordMade' | 'cancel'>>({
     taskQueue: retriesQueue,
     startToCloseTimeout: attemptTimeoutMs,
@@ -155,6 +155,7 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
   async function attempt(number: number, why: AttemptCause, anew: boolean): Promise<AttemptResult> {
     const request: AttemptRequest = {
       ...{ deliveryId, number, cause: why },
+      ...(tenantId && { tenantId }),
       ...(anew && { anew }),
       ...(why === 'due' && moves > 0 && { moves }),
     };

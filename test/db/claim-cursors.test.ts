@@ -1,50 +1,128 @@
-import { type Cursors, FIRST_CURSOR, type LaneRow, progress, type Turn } from '../../src/db/claim-cursors';
+import {
+  type Cursor,
+  FIRST_CURSOR,
+  FIRST_CURSORS,
+  type LaneRow,
+  progress,
+  type Turn,
+} from '../../src/db/claim-cursors';
 import { LANES, type Lane } from '../../src/domain/lanes';
 
+const FIRST = FIRST_CURSORS.high;
+const cursor = (webhooks: Record<string, string> = {}, change: Partial<Cursor> = {}): Cursor => ({
+  ...{ tenant: FIRST_CURSOR, passed: new Set<string>() },
+  ...{ webhooks: new Map(Object.entries(webhooks)), ...change },
+});
 const turn: Turn = {
   lanes: ['high', 'normal', 'low'],
-  cursors: { high: 'h0', normal: 'n0', low: 'l0' },
+  cursors: { high: cursor({ a: 'h0' }), normal: cursor({ a: 'n0' }), low: cursor({ a: 'l0' }) },
   scan: 10,
   limit: 5,
 };
-const row = (lane: Lane, change: Partial<LaneRow>): LaneRow => ({
-  ...{ delivery_id: null, lane: LANES[lane], scanned: 10, reached: `${lane}-reached`, served: null },
-  ...{ taken: 0, wait_ms: null, ...change },
+const row = (lane: Lane, change: Partial<LaneRow> = {}): LaneRow => ({
+  ...{ delivery_id: null, lane: LANES[lane], of_tenant: null, scanned: 1, most: 10, reached: 'a', served: null },
+  ...{ cut: false, taken: 0, wait_ms: null, ...change },
+});
+/** What is said of the tenant `a`. */
+const own = (lane: Lane, change: Partial<LaneRow> = {}) =>
+  row(lane, { of_tenant: 'a', scanned: 10, reached: `${lane}-reached`, ...change });
+
+describe('webhooks of one tenant', () => {
+  test.each<[string, LaneRow[], Record<Lane, string | undefined>]>([
+    ['no work anywhere: it begins anew', [], { high: undefined, normal: undefined, low: undefined }],
+    [
+      'room was left: on after the last webhook that was looked at, or anew where that was the last one with work',
+      [row('high'), row('normal'), own('normal', { served: 'n1', taken: 4 })],
+      { high: undefined, normal: 'normal-reached', low: undefined },
+    ],
+    [
+      'no room was left: on after the last webhook that was served, and the lanes behind it stay where they are',
+      [
+        ...[row('high', { taken: 5 }), row('normal'), row('low')],
+        ...[own('high', { cut: true }), own('normal', { cut: true, served: 'n1' }), own('low', { cut: true })],
+      ],
+      { high: 'high-reached', normal: 'n1', low: 'l0' },
+    ],
+    [
+      'the first lane took all: the others stay where they are',
+      [
+        row('high', { taken: 5 }),
+        row('normal'),
+        own('high', { cut: true, served: 'h1' }),
+        own('normal', { cut: true }),
+      ],
+      { high: 'h1', normal: 'n0', low: undefined },
+    ],
+    [
+      'no room was left, and no webhook with work comes after the last one that was served: anew',
+      [row('high', { taken: 5 }), own('high', { scanned: 3, cut: true, reached: 'h3', served: 'h3' })],
+      { high: undefined, normal: undefined, low: undefined },
+    ],
+    [
+      'no room was left at the last webhook that was looked at: there may be more after it',
+      [row('high', { taken: 5 }), own('high', { scanned: 10, cut: true, reached: 'h9', served: 'h9' })],
+      { high: 'h9', normal: undefined, low: undefined },
+    ],
+  ])('%s', (_, rows, expected) => {
+    const { nextCursors } = progress(turn, rows);
+    const next = Object.fromEntries(turn.lanes.map((lane) => [lane, nextCursors[lane].webhooks.get('a')]));
+    expect(next).toEqual(expected);
+  });
 });
 
-test.each<[string, LaneRow[], Cursors]>([
-  ['no work anywhere: each lane begins anew', [], { high: FIRST_CURSOR, normal: FIRST_CURSOR, low: FIRST_CURSOR }],
-  [
-    'room was left: on after the last webhook that was looked at, or anew where that was the last one with work',
-    [row('high', { scanned: 3, taken: 4 }), row('normal', { served: 'n1', taken: 4 })],
-    { high: FIRST_CURSOR, normal: 'normal-reached', low: FIRST_CURSOR },
-  ],
-  [
-    'no room was left: on after the last webhook that was served, and the lanes behind it stay where they are',
-    [row('high', { taken: 5 }), row('normal', { served: 'n1', taken: 5 }), row('low', { taken: 5 })],
-    { high: 'high-reached', normal: 'n1', low: 'l0' },
-  ],
-  [
-    'the first lane took all: the others stay where they are',
-    [row('high', { served: 'h1', taken: 5 }), row('normal', { taken: 5 })],
-    { high: 'h1', normal: 'n0', low: 'l0' },
-  ],
-  [
-    'no room was left, and no webhook with work comes after the last one that was served: anew',
-    [row('high', { scanned: 3, reached: 'h3', served: 'h3', taken: 5 })],
-    { high: FIRST_CURSOR, normal: 'n0', low: 'l0' },
-  ],
-  [
-    'no room was left at the last webhook that was looked at: there may be more after it',
-    [row('high', { scanned: 10, reached: 'h9', served: 'h9', taken: 5 })],
-    { high: 'h9', normal: 'n0', low: 'l0' },
-  ],
-])('%s', (_, rows, nextCursors) => {
-  expect(progress(turn, rows).nextCursors).toEqual(nextCursors);
+describe('a turn through a lane', () => {
+  const from = (high: Cursor): Turn => ({ ...turn, lanes: ['high'], cursors: { ...FIRST_CURSORS, high } });
+
+  test('is over where nothing was left to look at, and then all begins anew', () => {
+    expect(progress(from(cursor()), [row('high', { scanned: 2, reached: 'b' })])).toMatchObject({
+      nextCursors: { high: FIRST },
+      through: ['high'],
+    });
+  });
+
+  test('goes on while a tenant has more webhooks, also one that others went through meanwhile', () => {
+    const rows = [row('high', { scanned: 2, reached: 'b' })];
+    const more = (tenant: string) => own('high', { of_tenant: tenant });
+    const first = progress(from(cursor()), [...rows, more('a'), more('b')]);
+    expect(first.through).toEqual([]);
+    const second = progress(from(first.nextCursors.high), [...rows, more('b')]);
+    expect(second.through).toEqual([]);
+    // `a` has begun once more.
+    const third = progress(from(second.nextCursors.high), [...rows, more('a'), more('b')]);
+    expect(third.through).toEqual([]);
+    const fourth = progress(from(third.nextCursors.high), [...rows, more('a')]);
+    expect(fourth).toMatchObject({ through: ['high'], nextCursors: { high: FIRST } });
+  });
+
+  test('does not wait for a tenant that gets no room, and goes on with it where it was', () => {
+    const rows = [row('high', { scanned: 2, reached: 'b', cut: true }), own('high', { cut: true })];
+    const { through, nextCursors } = progress(from(cursor({ a: 'h7' })), rows);
+    expect(through).toEqual(['high']);
+    expect(nextCursors.high.webhooks).toEqual(new Map([['a', 'h7']]));
+  });
+
+  test('over more tenants than one claim looks at goes round once', () => {
+    const rows = (reached: string) => [row('high', { scanned: 10, reached })];
+    let next = progress(from(cursor({ z: 'z1' })), rows('k'));
+    expect(next.through).toEqual([]);
+    // What is not in sight is not forgotten.
+    expect(next.nextCursors.high).toMatchObject({ tenant: 'k', webhooks: new Map([['z', 'z1']]) });
+    next = progress(from(next.nextCursors.high), rows('c'));
+    expect(next.through).toEqual(['high']);
+    expect(next.nextCursors.high.webhooks.size).toBe(0);
+  });
 });
 
-test('a claim is full where it took all it might; it tells when a rate limit lets more through', () => {
-  expect(progress(turn, [])).toMatchObject({ full: false, waitMs: undefined });
+test('where there was no room for all tenants, those after the last one served are first', () => {
+  const rows = [row('high', { scanned: 9, reached: 'i', served: 'd', taken: 5, cut: true })];
+  expect(progress(turn, rows).nextCursors.high.tenant).toBe('d');
+});
+
+test('a claim is full where it took all it might, or something for one that has more', () => {
+  expect(progress(turn, [])).toMatchObject({ full: false, cut: false, waitMs: undefined });
   expect(progress(turn, [row('low', { taken: 4, wait_ms: 12 })])).toMatchObject({ full: false, waitMs: 12 });
-  expect(progress(turn, [row('low', { taken: 5, served: 'l1' })])).toMatchObject({ full: true, waitMs: undefined });
+  expect(progress(turn, [row('low', { taken: 5 })])).toMatchObject({ full: true, cut: false, waitMs: undefined });
+  expect(progress(turn, [row('low', { taken: 4, cut: true })])).toMatchObject({ full: true, cut: true });
+  // Another claim at once would find the same.
+  expect(progress(turn, [row('low', { taken: 0, cut: true })])).toMatchObject({ full: false, cut: true });
 });

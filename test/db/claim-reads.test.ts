@@ -3,7 +3,7 @@ import { claimExpress } from '../../src/db/claim-express';
 import { type Database, openDatabase } from '../../src/db/database';
 import { LANE_NAMES } from '../../src/domain/lanes';
 import { describeOnEachPostgres } from '../support/debian-postgres';
-import { addRows, addWebhook, HOLDER, rowsRead, webhook } from './support';
+import { addRows, addWebhook, HOLDER, ROOM, rowsRead, webhook } from './support';
 
 const ROWS = 5_000;
 const LIMIT = 10;
@@ -24,6 +24,7 @@ describeOnEachPostgres((server) => {
   const claim = () =>
     claimExpress(db.pool, {
       ...{ lanes: LANE_NAMES, cursors: FIRST_CURSORS, scan: 200, limit: LIMIT, perWebhook: 100, held: new Map() },
+      room: ROOM,
       leaseMs: 60_000,
       holder: HOLDER,
       taker: { lane: 'express', modes: ['express'], installation: 'express' },

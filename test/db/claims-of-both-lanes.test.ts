@@ -10,7 +10,7 @@ import { newUuid } from '../../src/domain/ids';
 import { LANE_NAMES } from '../../src/domain/lanes';
 import { createTestDatabase } from '../support/database';
 import { seededRandom } from '../support/random';
-import { addHolder, addWebhook, attemptOf, DELIVERED, HOLDER, queueOf, webhook } from './support';
+import { addHolder, addWebhook, attemptOf, DELIVERED, HOLDER, queueOf, ROOM, webhook } from './support';
 
 /** Of each lane. */
 const CLAIMERS = 2;
@@ -92,7 +92,8 @@ test('claimers of both lanes, some of which die: no row is ever two’s at once,
       const holder = await addHolder(db.pool, ++holders);
       const sentAt = performance.now();
       const claim = await lanes[lane].claim(db.pool, {
-        ...{ lanes: LANE_NAMES, cursors, scan: 20, limit: 40, perWebhook: 10, held: new Map(), leaseMs, holder },
+        ...{ lanes: LANE_NAMES, cursors, scan: 20, limit: 40, perWebhook: 10, held: new Map() },
+        ...{ leaseMs, holder, room: ROOM },
         // Each worker decides about `auto` for itself, so both lanes may serve it.
         taker: { lane, modes: [lane, 'auto'], installation: 'auto' },
       });

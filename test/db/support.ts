@@ -15,6 +15,9 @@ import { LANE_NAMES, LANES, type Lane } from '../../src/domain/lanes';
 /** The nth webhook: ids sort as their numbers do, so that a test knows in which order a claim looks at them. */
 export const webhook = (n: number) => `00000000-0000-7000-8000-${String(n).padStart(12, '0')}`;
 
+/** The nth tenant, likewise. */
+export const tenant = (n: number) => `00000000-0000-7000-9000-${String(n).padStart(12, '0')}`;
+
 export type Gate = Partial<{
   status: 'active' | 'paused' | 'disabled';
   blockedForSeconds: number;
@@ -42,11 +45,17 @@ export async function addWebhook(pool: Pool, id: string, rows: number, gate: Gat
   await addRows(pool, id, rows);
 }
 
-export async function addRows(pool: Pool, webhookId: string, rows: number, lane: Lane = 'normal'): Promise<void> {
+export async function addRows(
+  pool: Pool,
+  webhookId: string,
+  rows: number,
+  lane: Lane = 'normal',
+  tenantId = tenant(1),
+): Promise<void> {
   await pool.query(
     `insert into delivery_queue (delivery_id, tenant_id, event_id, webhook_id, event_type, lane)
-     select id, $1, id, $1, 'order.created', $3 from unnest($2::uuid[]) id`,
-    [webhookId, Array.from({ length: rows }, () => newUuid()), LANES[lane]],
+     select id, $4, id, $1, 'order.created', $3 from unnest($2::uuid[]) id`,
+    [webhookId, Array.from({ length: rows }, () => newUuid()), LANES[lane], tenantId],
   );
 }
 
@@ -68,6 +77,9 @@ export async function addHolder(pool: Pool, id = HOLDER): Promise<number> {
   return id;
 }
 
+/** For every tenant. */
+export const ROOM = { free: 10_000, level: 10_000, held: new Map<string, number>() };
+
 const REQUEST: ClaimRequest = {
   lanes: LANE_NAMES,
   cursors: FIRST_CURSORS,
@@ -75,6 +87,7 @@ const REQUEST: ClaimRequest = {
   limit: 50,
   perWebhook: 1_000,
   held: new Map(),
+  room: ROOM,
   leaseMs: 60_000,
   holder: HOLDER,
   taker: { lane: 'workflow', modes: ['workflow'], installation: 'workflow' },
@@ -88,12 +101,14 @@ export const isFirst = (cursors: ClaimRequest['cursors']) => isDeepStrictEqual(c
 /** One turn: claims from the beginning until the last webhook was looked at, as the relay does. */
 export async function claimTurn(pool: Pool, request: Partial<ClaimRequest> = {}): Promise<ClaimedDelivery[]> {
   const taken: ClaimedDelivery[] = [];
-  let cursors = FIRST_CURSORS;
-  do {
-    const { deliveries, nextCursors } = await claim(pool, { ...request, cursors });
+  const lanes = request.lanes ?? REQUEST.lanes;
+  const ahead = new Set(lanes);
+  for (let cursors = FIRST_CURSORS; ahead.size > 0; ) {
+    const { deliveries, nextCursors, through } = await claim(pool, { ...request, lanes, cursors });
     taken.push(...deliveries);
     cursors = nextCursors;
-  } while (!isFirst(cursors));
+    for (const lane of through) ahead.delete(lane);
+  }
   return taken;
 }
 
@@ -165,12 +180,12 @@ export async function underWay(pool: Pool, webhookId: string, eventType = 'order
   const deliveryId = newUuid();
   await pool.query(
     `insert into delivery_queue (delivery_id, tenant_id, event_id, webhook_id, event_type, lease_until)
-     values ($1, $2, $1, $2, $3, now() + interval '4 minutes')`,
-    [deliveryId, webhookId, eventType],
+     values ($1, $4, $1, $2, $3, now() + interval '4 minutes')`,
+    [deliveryId, webhookId, eventType, tenant(1)],
   );
   const trigger = 'schedule' as const;
   const host = 'example.com';
-  return { deliveryId, tenantId: webhookId, webhookId, eventType, host, attempt: 0, trigger, askedBy: null, cap: 20 };
+  return { deliveryId, tenantId: tenant(1), webhookId, eventType, host, attempt: 0, trigger, askedBy: null, cap: 20 };
 }
 
 /** So many attempts of a webhook, one after the other, each the first of a new delivery. Returns what the last one moved. */

@@ -79,6 +79,7 @@ async function claimFor(lane: RelayLane<ExpressDelivery>): Promise<number> {
   const askedMs = performance.now();
   const { deliveries } = await lane.claim({
     ...{ lanes: LANE_NAMES, cursors: FIRST_CURSORS, scan: 200, limit: lane.room(), perWebhook: 20, held: lane.held() },
+    room: lane.tenants(),
     leaseMs: LEASE_MS,
     holder: hold.id,
     taker: { lane: 'express', modes: lane.modes(), installation: 'express' },

@@ -9,6 +9,7 @@ import { createSecretBox } from '../../src/db/secret-box';
 import { startHolding } from '../../src/delivery/holding';
 import { InFlight } from '../../src/delivery/in-flight';
 import { createAttempts } from '../../src/delivery/make-attempt';
+import { createRetryRoom } from '../../src/delivery/retry-room';
 import { watchPauses } from '../../src/delivery/stale';
 import { LEASE_MS, MAX_TIMEOUT_MS } from '../../src/domain/limits';
 import { workflowId } from '../../src/domain/names';
@@ -79,6 +80,7 @@ export async function startSkippingInstallation(): Promise<SkippingInstallation>
     }),
     verify: () => Promise.reject(new Error('no test of the engine verifies endpoints')),
     inFlight,
+    retryRoom: createRetryRoom(config.POSTHORN_MAX_RETRIES_IN_FLIGHT),
     maxPostMs: MAX_TIMEOUT_MS,
     signalDone: (deliveryId, number, result) =>
       client.workflow.getHandle(workflowId(deliveryId)).signal('attemptDone', { number, result }),

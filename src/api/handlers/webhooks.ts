@@ -5,7 +5,15 @@ import { sizeOfFilters } from '../../db/publish-rules';
 import { type Part, upTo } from '../../db/scan';
 import { beginForNewUrl, findMode } from '../../db/verifications';
 import type { WebhookSettings } from '../../db/webhook-row';
-import { deleteWebhook, findWebhook, insertWebhook, listWebhooks, lockWebhook, updateWebhook } from '../../db/webhooks';
+import {
+  deleteWebhook,
+  findWebhook,
+  hasPlaceForWebhook,
+  insertWebhook,
+  listWebhooks,
+  lockWebhook,
+  updateWebhook,
+} from '../../db/webhooks';
 import { type Filter, filterBytes } from '../../domain/filter';
 import { newUuid, toPublicId } from '../../domain/ids';
 import { generateSecret } from '../../egress/signatures';
@@ -15,6 +23,7 @@ import { readPage } from '../page';
 import { parsePrecondition, requireVersion } from '../precondition';
 import type { Answer, Context } from '../route';
 import type { createWebhookBody, listWebhooksQuery, patchWebhookBody } from '../schemas/webhooks';
+import type { Services } from '../services';
 import { toWebhookOut, webhookAnswer } from '../webhook-out';
 import { startRound } from './verification';
 
@@ -32,6 +41,7 @@ export async function create(context: Context<z.output<typeof createWebhookBody>
   const settings = toSettings(context, id, body) as WebhookSettings;
   const sealed = services.secretBox.seal(secret, { tenantId, webhookId: id });
   const round = await services.db.kysely.transaction().execute(async (tx) => {
+    await requirePlace(services, tx, tenantId);
     if (body.filter) await requireRoom(tx, tenantId, id, body.filter);
     const mode = await findMode(tx, tenantId, services.minVerification);
     await insertWebhook(tx, tenantId, id, settings, sealed);
@@ -117,6 +127,12 @@ async function requireTarget({ services, tenantId }: Owner, url: URL): Promise<v
   if (url.protocol !== 'https:' && !allowHttp) throw refuse('must begin with https://');
   const problem = await checkTarget(url, tenantId);
   if (problem) throw refuse(`${problem}: the host is not at an address that deliveries may reach`);
+}
+
+/** @throws ApiError state_conflict where the tenant has as many webhooks as it may have */
+async function requirePlace({ maxWebhooks }: Services, tx: Tx, tenantId: string): Promise<void> {
+  if (await hasPlaceForWebhook(tx, tenantId, maxWebhooks)) return;
+  throw new ApiError('state_conflict', `There are ${maxWebhooks} webhooks, which is the most there may be.`);
 }
 
 /** Every publish goes through the filters of its tenant. */

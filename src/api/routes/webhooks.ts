@@ -32,7 +32,12 @@ export const webhookRoutes: Route[] = [
     scope: 'manage',
     body: createWebhookBody,
     handler: webhooks.create,
-    doc: { tag: 'Webhooks', summary: 'Register a webhook', answers: { 201: newWebhookOut } },
+    doc: {
+      tag: 'Webhooks',
+      summary: 'Register a webhook',
+      answers: { 201: newWebhookOut },
+      problems: ['state_conflict'],
+    },
   }),
   route({
     method: 'post',
@@ -40,7 +45,12 @@ export const webhookRoutes: Route[] = [
     scope: 'manage',
     body: createWebhookBody,
     handler: webhooks.create,
-    doc: { tag: 'Webhooks', summary: 'Register a webhook', answers: { 201: newWebhookOut } },
+    doc: {
+      tag: 'Webhooks',
+      summary: 'Register a webhook',
+      answers: { 201: newWebhookOut },
+      problems: ['state_conflict'],
+    },
   }),
   route({
     method: 'get',
