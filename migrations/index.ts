@@ -19,7 +19,7 @@ import * as addLeaseHolders from './0018_add_lease_holders';
 import * as createPublishProbe from './0019_create_publish_probe';
 import * as setOperationalEventsAside from './0020_set_operational_events_aside';
 import * as indexFailedAndRunning from './0021_index_failed_and_running';
-import * as claimByTenant from './0036_claim_by_tenant';
+import * as claimByTenant from './0022_claim_by_tenant';
 
 /** Every migration in order. They only go forward; a new one is one more line. */
 export const migrations: Record<string, Migration> = {
@@ -43,5 +43,5 @@ export const migrations: Record<string, Migration> = {
   '0019_create_publish_probe': createPublishProbe,
   '0020_set_operational_events_aside': setOperationalEventsAside,
   '0021_index_failed_and_running': indexFailedAndRunning,
-  '0036_claim_by_tenant': claimByTenant,
+  '0022_claim_by_tenant': claimByTenant,
 };

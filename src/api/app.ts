@@ -100,7 +100,8 @@ export function createApp(services: Services, edge: Edge): Express {
         once: row.method === 'post' ? readOnce(req, sent?.bytes) : undefined,
       };
       const own = row.scope !== 'admin' && row.idempotency === 'own';
-      send(res, await (own ? handle(context) : answerOnce({ ...context, tenantId }, handle)));
+      const work = () => (own ? handle(context) : answerOnce({ ...context, tenantId }, handle));
+      send(res, await (row.method === 'get' ? services.reads.run(tenantId, work) : work()));
     } finally {
       leave();
     }

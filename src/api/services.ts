@@ -2,8 +2,8 @@ import type { Database } from '../db/database';
 import type { Publisher } from '../db/publish-shared';
 import type { SecretBox } from '../db/secret-box';
 import type { RateLimit } from '../domain/rate-limit';
-
 import type { Shares } from '../domain/shares';
+import type { Turns as ReadTurns } from '../domain/turns';
 import type { VerificationMode } from '../domain/verification';
 import type { Log } from '../log';
 import type { Engine } from './engine';
@@ -27,6 +27,8 @@ export type Services = {
   publishRules: PublishRules;
   /** Of requests with an `Idempotency-Key`. */
   settling: Settling;
+  /** Reads, so many at once: they leave connections for what is published, and to other tenants. */
+  reads: ReadTurns;
   /** Shares the event loop between tenants. */
   turns: Turns;
   verifications: VerificationEngine;

@@ -12,6 +12,7 @@ import { createSecretBox } from '../db/secret-box';
 import { parseRateLimit } from '../domain/rate-limit';
 
 import { createShares } from '../domain/shares';
+import { createTurns as createReadTurns } from '../domain/turns';
 
 import { createTargetCheck } from '../egress/check-target';
 import { addressPolicyOf } from '../egress/policy-of';
@@ -42,6 +43,9 @@ export type RunningApi = {
 const REGISTRATION_DNS_LIMIT_MS = 2_000;
 /** Over it, the record answers. */
 const MAX_QUESTIONS = { perKey: 20, total: 200 };
+/** Of an api's connections to Postgres, reads hold no more than so many, and those of one tenant no more than so many. */
+const READS_SHARE = 0.5;
+const READS_SHARE_OF_TENANT = 0.2;
 /** The tenant of the bootstrap key. */
 const BOOTSTRAP_TENANT = 'default';
 
@@ -95,6 +99,10 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
       verifications: createVerificationEngine(client, config.POSTHORN_TASK_QUEUE),
       verificationWaits: createVerificationWaits(db.kysely),
       questions: createShares(MAX_QUESTIONS),
+      reads: createReadTurns(
+        Math.ceil(config.POSTHORN_DB_POOL_SIZE * READS_SHARE),
+        Math.ceil(config.POSTHORN_DB_POOL_SIZE * READS_SHARE_OF_TENANT),
+      ),
       log,
       notifyWork: () => {
         extras.onWork?.();

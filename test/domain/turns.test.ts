@@ -30,6 +30,16 @@ describe('turns', () => {
     expect(begun).toHaveLength(4);
   });
 
+  test('so many of one key at once, and others go past those that wait', async () => {
+    const { begun, ask, end } = work(createTurns(4, 2));
+    await ask('a', 5);
+    expect(begun).toEqual(['a', 'a']);
+    await ask('b', 3);
+    expect(begun).toEqual(['a', 'a', 'b', 'b']);
+    await end();
+    expect(begun.slice(4)).toEqual(['a']);
+  });
+
   test('whoever asks for much has one turn between those of the others', async () => {
     const { begun, ask, end, waiting } = work(createTurns(1));
     await ask('a', 4);
