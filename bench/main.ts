@@ -8,6 +8,7 @@ import { type BenchOptions, LANES, type Scenario } from './scenario';
 import { isolation } from './scenarios/isolation';
 import { latency } from './scenarios/latency';
 import { memory } from './scenarios/memory';
+import { neighbours } from './scenarios/neighbours';
 import { publish } from './scenarios/publish';
 import { resume } from './scenarios/resume';
 import { retries } from './scenarios/retries';
@@ -17,14 +18,17 @@ import { throughput } from './scenarios/throughput';
 import { writeDocs } from './write-docs';
 
 const SCENARIOS: Record<string, Scenario> = {
-  ...{ latency, throughput, publish, isolation, resume, retries, memory, steps, scaling },
+  ...{ latency, throughput, publish, isolation, neighbours, resume, retries, memory, steps, scaling },
 };
 /** Beyond this a stopping process is left to the guards that end it when the harness is gone. */
 const STOP_LIMIT_MS = 60_000;
 
 const say = (line: string) => console.error(line);
 
-/** Measures one scenario and prints it. The exit code is 0 only where every event arrived once and was recorded. */
+/**
+ * Measures one scenario and prints it. The exit code is 0 only where every event arrived once and was recorded, and no
+ * bound was missed.
+ */
 async function bench(name: string, options: BenchOptions): Promise<void> {
   const measuredOn = machine();
   const scenario = SCENARIOS[name]!;
@@ -38,6 +42,7 @@ async function bench(name: string, options: BenchOptions): Promise<void> {
     postgres: options.postgres,
     cpuProf: options.cpuProf,
     profiled: scenario.profiled ?? 'worker',
+    environment: scenario.environment,
     say,
   });
   let ending: Promise<void> | undefined;
@@ -56,20 +61,20 @@ async function bench(name: string, options: BenchOptions): Promise<void> {
     void end(1);
   }, options.limitMinutes * 60_000).unref();
   try {
-    const { repeats, proof, settings } = await scenario.run(rig, options);
+    const { repeats, proof, settings, missed = [] } = await scenario.run(rig, options);
     const wrong = faults(proof, rig.signed);
     const report = {
       ...{ scenario: name, lane: options.adapter ? 'adapter' : options.lane, variant: scenario.variant?.(options) },
-      ...{ ...summarise(repeats), repeats: repeats.length, proof, faults: wrong },
+      ...{ ...summarise(repeats), repeats: repeats.length, proof, faults: wrong, missed },
       ...{ settings: { ...settings, ...rig.settings }, versions: rig.versions, machine: measuredOn },
     };
     console.log(options.json ? toJson(report) : toTable(report));
-    for (const fault of wrong) say(`bench: ${fault}`);
+    for (const line of [...wrong, ...missed]) say(`bench: ${line}`);
     if (options.write && wrong.length === 0) {
       writeDocs(report, `npm run bench -- ${process.argv.slice(2).join(' ')}`);
       say('written into docs/benchmarks.md');
     }
-    await end(wrong.length > 0 ? 1 : 0);
+    await end(wrong.length + missed.length > 0 ? 1 : 0);
   } catch (error) {
     if (!ending) say(`bench: ${(error as Error).message}`);
     await end(1);
@@ -77,14 +82,15 @@ async function bench(name: string, options: BenchOptions): Promise<void> {
 }
 
 const program = new Command('bench').description('Measures Posthorn in real processes on this machine.');
-for (const [name, { about, options, connections = 20, profiled = 'worker' }] of Object.entries(SCENARIOS)) {
+for (const [name, scenario] of Object.entries(SCENARIOS)) {
+  const { about, options, connections = 20, lane = 'workflow', profiled = 'worker' } = scenario;
   const command = program
     .command(name)
     .description(about)
     .option('--json', 'print one line of JSON', false)
     .option('--write', 'write the result into docs/benchmarks.md', false)
     .option('--adapter <file>', 'measure another sender: a module as in bench/adapters/')
-    .addOption(new Option('--lane <lane>', 'who makes the attempts').choices(LANES).default('workflow'));
+    .addOption(new Option('--lane <lane>', 'who makes the attempts').choices(LANES).default(lane));
   for (const option of options) command.addOption(option);
   command
     .addOption(numberOption('--connections <n>', 'publishing connections', { fallback: connections }))

@@ -12,6 +12,8 @@ export type Report = {
   proof: Proof | PublishProof;
   /** Why the figures mean nothing; empty where they do. */
   faults: string[];
+  /** What the figures should have been and are not. */
+  missed?: string[];
   settings: Record<string, unknown>;
   versions: Record<string, string>;
   machine: Record<string, string | number>;
@@ -44,6 +46,7 @@ export function toJson({
   repeats,
   proof,
   faults: wrong,
+  missed = [],
   settings,
   versions,
   machine,
@@ -55,6 +58,7 @@ export function toJson({
     ...figures,
     ...proof,
     ...(wrong.length > 0 && { faults: wrong }),
+    ...(missed.length > 0 && { missed }),
     repeats,
     spread,
     settings,
@@ -74,6 +78,7 @@ export function toTable(report: Report): string {
   return [
     `${scenario}, ${lane} lane: median of ${repeats} rounds, smallest … largest`,
     ...report.faults.map((fault) => `  these figures mean nothing: ${fault}`),
+    ...(report.missed ?? []).map((line) => `  missed: ${line}`),
     '',
     ...lines,
     '',

@@ -15,7 +15,7 @@ import { ownVersions } from './machine';
 import { type BenchProcess, startProcess, startRole } from './processes';
 import type { ReceiverMethods } from './receiver';
 import { type Remote, remote } from './remote';
-import type { Lane, Profiled } from './scenario';
+import type { Lane, Profiled, Scenario } from './scenario';
 import { createPosthornTarget, EVENT_TYPE, type Target, type WebhookSettings } from './target';
 
 /** A 202 means that the event is on disk: what an ephemeral Postgres leaves out is measured here. */
@@ -36,6 +36,7 @@ export type RigOptions = {
   /** Where `profiled` writes its CPU profile when it ends. */
   cpuProf?: string | undefined;
   profiled: Profiled;
+  environment?: Scenario['environment'];
   say: (line: string) => void;
 };
 
@@ -56,6 +57,10 @@ export type Rig = {
   /** Of Posthorn; {@link NO_DATABASE} where another sender is measured. */
   database: Database;
   databaseUrl: string;
+  /** Of Posthorn's api, without a path. */
+  apiUrl: string;
+  /** Of the tenant that the target publishes for. */
+  apiKey: string;
   temporalAddress: string;
   /** One more worker process. */
   addWorker(): Promise<void>;
@@ -101,7 +106,7 @@ export async function startRig(options: RigOptions): Promise<Rig> {
     await requireSameClock('the receiver', () => receiver('now'));
     const sender = options.adapter
       ? await startForeign(options.adapter, connections)
-      : await startPosthorn(options, { file, own, stops });
+      : await startPosthorn(options, { file, own, stops, start });
     const { target } = sender;
     stops.push(() => target.close());
     const receive = async (at: string, type: string, settings?: WebhookSettings) => {
@@ -147,7 +152,15 @@ export async function startRig(options: RigOptions): Promise<Rig> {
 /** What is under load, and what only it can tell. */
 type Sender = Pick<
   Rig,
-  'target' | 'database' | 'databaseUrl' | 'temporalAddress' | 'addWorker' | 'environment' | 'versions'
+  | 'target'
+  | 'database'
+  | 'databaseUrl'
+  | 'apiUrl'
+  | 'apiKey'
+  | 'temporalAddress'
+  | 'addWorker'
+  | 'environment'
+  | 'versions'
 > & {
   pids(): Record<string, number[]>;
   settings: Record<string, unknown>;
@@ -159,6 +172,8 @@ async function startForeign(adapterFile: string, connections: number): Promise<S
     target: createForeignTarget(adapter, connections, EVENT_TYPE),
     database: NO_DATABASE,
     databaseUrl: '',
+    apiUrl: '',
+    apiKey: '',
     temporalAddress: '',
     addWorker: async () => undefined,
     environment: {},
@@ -171,12 +186,13 @@ async function startForeign(adapterFile: string, connections: number): Promise<S
 type Place = {
   file: (name: string) => string;
   own: <P extends BenchProcess>(started: P) => P;
+  start: Rig['start'];
   stops: (() => Promise<unknown>)[];
 };
 
 async function startPosthorn(
-  { lane, workers, connections, postgres: programs, cpuProf, profiled, say }: RigOptions,
-  { file, own, stops }: Place,
+  { lane, workers, connections, postgres: programs, cpuProf, profiled, environment, say }: RigOptions,
+  { file, own, start, stops }: Place,
 ): Promise<Sender> {
   say('Starting Postgres and Temporal');
   const postgres = await startPostgres({
@@ -200,6 +216,7 @@ async function startPosthorn(
     POSTHORN_PORT: '0',
     POSTHORN_API_RATE_LIMIT: '1000000/1s', // one key makes all the load
     POSTHORN_FIRST_ATTEMPT: lane,
+    ...(await environment?.(start)),
     ...given,
     POSTHORN_BOOTSTRAP_KEY: apiKey,
     POSTHORN_ENCRYPTION_KEYS: `bench:${randomBytes(32).toString('base64')}`,
@@ -221,6 +238,8 @@ async function startPosthorn(
     target: createPosthornTarget(api.url!, apiKey, connections),
     database,
     databaseUrl: postgres.url,
+    apiUrl: api.url!,
+    apiKey,
     temporalAddress: temporal.address,
     addWorker,
     environment: given,

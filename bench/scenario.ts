@@ -30,7 +30,13 @@ export type Proof = { lost: number; duplicates: number; unfinished: number; veri
 export type PublishProof = Pick<Proof, 'lost' | 'duplicates'>;
 
 /** One entry per repeat, and the proof over all of them, warm-up included. */
-export type Outcome = { repeats: Figures[]; proof: Proof | PublishProof; settings: Record<string, unknown> };
+export type Outcome = {
+  repeats: Figures[];
+  proof: Proof | PublishProof;
+  settings: Record<string, unknown>;
+  /** What the figures should have been and are not. They may be believed all the same, and are written; the run fails. */
+  missed?: string[];
+};
 
 /** `options` are those that it takes besides; `run` gets them all. */
 export type Scenario = {
@@ -38,6 +44,10 @@ export type Scenario = {
   options: Option[];
   /** Publishing connections, unless told otherwise. */
   connections?: number;
+  /** Who makes the attempts, unless told otherwise: `workflow`. */
+  lane?: Lane;
+  /** Settings of the installation that it cannot do without; `start` starts one more process before it. */
+  environment?: (start: Rig['start']) => Promise<Record<string, string>>;
   /** What of the rig it needs that another sender does not have: its adapter is refused. */
   needs?: 'posthorn';
   /** Worker processes to begin with. */

@@ -96,7 +96,7 @@ describe('a webhook', () => {
     ['disabled', 'enable'],
   ])('that is %s forgets with %s what its gate has found out', async (from, action) => {
     const { id, setGate } = await webhookThatIs(from);
-    await setGate(`breaker_until = now() + interval '1 h', blocked_until = now() + interval '1 h', adaptive_cap = 2,
+    await setGate(`breaker_until = now() + interval '1 h', breaker_open_ms = 3600000, blocked_until = now() + interval '1 h', adaptive_cap = 2,
       failures = 12, failures_since = now(), failing_since = now(), failed_in_a_row = 4`);
     expect((await read(id)).health).toEqual({
       ...{ circuit: 'open', circuit_open_until: expect.any(String), throttled_until: expect.any(String) },

@@ -3,11 +3,22 @@ import { recordAttempts } from '../../src/db/record-attempts';
 import { OPERATIONAL_EVENTS } from '../../src/domain/event-types';
 import { toPublicId } from '../../src/domain/ids';
 import { createTestDatabase } from '../support/database';
-import { addWebhook, attemptOf, attempts, DELIVERED, FAILED, publishOutbox, underWay, WAIT, webhook } from './support';
+import {
+  addWebhook,
+  attemptOf,
+  attempts,
+  DELIVERED,
+  FAILED,
+  publishOutbox,
+  tenant,
+  underWay,
+  WAIT,
+  webhook,
+} from './support';
 
 const PUBLISHERS = 4;
 const THRESHOLD = 3;
-/** The webhook whose endpoint is in trouble, and the one that wants to know. Both are of the tenant of this id. */
+/** The webhook whose endpoint is in trouble, and the one that wants to know. Both are of one tenant. */
 const troubled = webhook(1);
 const listening = webhook(2);
 
@@ -29,7 +40,7 @@ afterAll(async () => {
   await database?.drop();
 });
 
-const subscribe = (pattern: string, tenantId = troubled) =>
+const subscribe = (pattern: string, tenantId = tenant(1)) =>
   db.pool.query('insert into subscriptions (tenant_id, pattern, webhook_id) values ($1, $2, $3)', [
     tenantId,
     pattern,

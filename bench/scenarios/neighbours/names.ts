@@ -1,0 +1,30 @@
+import type { Neighbour } from './neighbour';
+
+/** More than the name servers that were enough to stop everybody. */
+const WEBHOOKS = 96;
+const TYPE = 'names.event';
+/** Events a second, each for all webhooks: more lookups at once than a tenant may have. */
+const RATE = 1;
+
+/** B2: webhooks at names whose name servers never answer, asked for all the time. */
+export const names: Neighbour = {
+  name: 'B2',
+  about: `${WEBHOOKS} webhooks at names whose name servers never answer`,
+  async prepare({ rig, machine, tenant }) {
+    const webhooks = await tenant.webhooks(WEBHOOKS, (n) => ({
+      ...{ url: `http://hook.n${n}.dead.test:9/`, events: [TYPE] },
+      // Lookups are what is measured, and not the engine, which retries would keep busy.
+      retry_policy: { schedule: [] },
+    }));
+    const requests = [{ method: 'POST' as const, path: '/events', body: { type: TYPE, data: {} } }];
+    return async () => {
+      await tenant.each(webhooks, 'resume');
+      await machine('request', { url: rig.apiUrl, key: tenant.key, requests, connections: 4, perSecond: RATE });
+      return async () => {
+        await machine('end');
+        await tenant.each(webhooks, 'pause');
+        await tenant.untilQuiet();
+      };
+    };
+  },
+};
