@@ -1,5 +1,6 @@
 import { ApplicationFailure, activityInfo } from '@temporalio/activity';
-import { cancelDelivery, type Ended, endCancelled, findEnd, setNextAttempt } from '../db/control';
+import { cancelDelivery, endCancelled } from '../db/cancel';
+import { type Ended, findEnd, setNextAttempt } from '../db/control';
 import type { Database } from '../db/database';
 import type { InFlight } from '../delivery/in-flight';
 import type { Attempts } from '../delivery/make-attempt';

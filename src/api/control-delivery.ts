@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type AuditEntry, writeAudit } from '../db/audit-log';
-import { askForAttempt, type Cancelled, cancelDelivery, endCancelled, moveNextAttempt } from '../db/control';
+import { type Cancelled, cancelDelivery, endCancelled } from '../db/cancel';
+import { askForAttempt, moveNextAttempt } from '../db/control';
 import type { Tx } from '../db/database';
 import { type Delivery, findDelivery } from '../db/deliveries';
 import { reopenEnded } from '../db/reopen';

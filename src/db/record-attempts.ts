@@ -47,7 +47,7 @@ export type AttemptNext =
  *   in_progress ──▶ delivered | failed | cancelled   (queue row deleted, delivery ended)
  *   in_progress ──▶ retrying                         (queue row timed, with its next time)
  *   in_progress ──▶ cancelled                        (a cancel was asked for while it ran, and it did not succeed)
- *   in_progress ──▶ pending                          (someone asked for another attempt while this one ran, even if it was the last one)
+ *   in_progress ──▶ pending                          (another attempt was asked for while this one ran, the last one included)
  *
  * Queue rows are locked first and in id order, then gates in theirs, and the log is written in that order: concurrent
  * recorders cannot deadlock, and one that comes late (its row gone, its number already counted, or another one in flight at

@@ -1,5 +1,6 @@
 import { createBatcher } from '../db/batcher';
-import { endCancelled, requeueDelivery, takeTurn, unfence } from '../db/control';
+import { endCancelled } from '../db/cancel';
+import { requeueDelivery, takeTurn, unfence } from '../db/control';
 import { type AttemptFacts, type AttemptKey, loadAttempts, type WebhookFacts } from '../db/load-attempt';
 import { reopenEnded } from '../db/reopen';
 import type { SecretBox } from '../db/secret-box';

@@ -1,5 +1,6 @@
+import { endCancelled } from '../db/cancel';
 import { type ClaimedWebhook, claimExpress, type ExpressDelivery } from '../db/claim-express';
-import { endCancelled, findWait, releaseExpress } from '../db/control';
+import { findWait, releaseExpress } from '../db/control';
 import type { Database } from '../db/database';
 import { toFact } from '../delivery/attempt-record';
 import type { Holding } from '../delivery/holding';

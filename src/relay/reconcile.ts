@@ -1,5 +1,6 @@
 import type { Client } from '@temporalio/client';
-import { cancelOfDeletedWebhooks, sweepCancelled, takeOverdue } from '../db/control';
+import { cancelOfDeletedWebhooks, sweepCancelled } from '../db/cancel';
+import { takeOverdue } from '../db/control';
 import type { Database } from '../db/database';
 import { ensurePartitions } from '../db/partitions';
 import { workflowId } from '../domain/names';

@@ -53,7 +53,10 @@ test('a request is one line: which route, what came of it, and whose it was', as
 
 test('no key, secret, body, URL or id of a path gets into the log', async () => {
   const secret = generateSecret();
-  const { id } = await api.createWebhook({ url: 'http://marked-host.example.com' }, { secret, metadata: { a: 'marked-value' } });
+  const { id } = await api.createWebhook(
+    { url: 'http://marked-host.example.com' },
+    { secret, metadata: { a: 'marked-value' } },
+  );
   await api.call('POST', '/events', { type: 'marked.type', data: { card: 'marked-data' } });
   await api.call('GET', `/webhooks/${id}?marked=query`);
   await api.call('GET', '/marked-path');

@@ -1,4 +1,5 @@
-import { askForAttempt, cancelDelivery, releaseLease } from '../../src/db/control';
+import { cancelDelivery } from '../../src/db/cancel';
+import { askForAttempt, releaseLease } from '../../src/db/control';
 import { type Database, openDatabase } from '../../src/db/database';
 import { recordAttempts } from '../../src/db/record-attempts';
 import { newUuid } from '../../src/domain/ids';

@@ -1,5 +1,6 @@
+import { cancelDelivery } from '../../src/db/cancel';
 import { FIRST_CURSORS } from '../../src/db/claim-cursors';
-import { askForAttempt, cancelDelivery, releaseLease } from '../../src/db/control';
+import { askForAttempt, releaseLease } from '../../src/db/control';
 import { type Database, openDatabase } from '../../src/db/database';
 import { recordAttempts } from '../../src/db/record-attempts';
 import { newUuid } from '../../src/domain/ids';

@@ -1,13 +1,6 @@
+import { cancelDelivery, endCancelled, sweepCancelled } from '../../src/db/cancel';
 import type { ClaimedDelivery } from '../../src/db/claim';
-import {
-  askForAttempt,
-  cancelDelivery,
-  endCancelled,
-  moveNextAttempt,
-  releaseExpress,
-  sweepCancelled,
-  unfence,
-} from '../../src/db/control';
+import { askForAttempt, moveNextAttempt, releaseExpress, unfence } from '../../src/db/control';
 import { type Database, openDatabase } from '../../src/db/database';
 import { type Fence, loadAttempts } from '../../src/db/load-attempt';
 import { logLateAttempt } from '../../src/db/log-late-attempt';
