@@ -47,7 +47,7 @@ async function onServer(site: Site, name: ServerName, kind: FaultKind, forMs: nu
     return;
   }
   if (kind === 'kill9' || kind === 'wipe') signal(site.pidsOf(name), 'SIGKILL');
-  // Of Postgres the immediate stop: no checkpoint, and what was committed without waiting may be gone.
+  // Of Postgres the immediate stop: no checkpoint.
   else if (kind === 'immediate') signal([server.pid], 'SIGQUIT');
   await server.stop();
   if (kind === 'wipe') site.temporal.loseData();

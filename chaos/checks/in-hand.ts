@@ -3,17 +3,13 @@ import type { Case } from '../evidence';
 import type { Done } from '../faults';
 import { match } from './match';
 
-/** Why a POST may be made again: its sender died with it in hand, or seemed to, or its claim was lost with Postgres. */
-export type Why = 'process_died' | 'stopped_too_long' | 'stopped_and_cut_off' | 'postgres_died';
+/** Why a POST may be made again: its sender died with it in hand, or seemed to. */
+export type Why = 'process_died' | 'stopped_too_long' | 'stopped_and_cut_off';
 
 /** Around the moment of a death: clocks of one machine, read by processes that wait for a processor. */
 const SLACK_MS = 300;
 /** From an answer to its record, while nothing is wrong but a machine that is busy with other things as well. */
 const RECORD_MS = 5_000;
-/** What Postgres has committed without waiting is on the disk after this long (three times `wal_writer_delay`). */
-const ASYNC_COMMIT_MS = 1_000;
-/** A claim that is older than this is looked at again before it is sent. */
-const CLAIM_MS = 3_000;
 /** After Postgres was away: connections are made anew, and what waited is written down. */
 const CATCH_UP_MS = 6_000;
 /** A worker that does not beat is taken for dead after this long while its session stands, less a beat and a round. */
@@ -35,10 +31,6 @@ export function whyRepeated(c: Case, post: Arrival): Why | undefined {
     const cutOff = c.faults.some((fault) => endsSessions(fault, life!.role) && overlap(fault, from, until) > 0);
     if (until - from >= CUT_OFF_AFTER_MS && cutOff) return 'stopped_and_cut_off';
   }
-  // What was committed without waiting for the disk: the claim of the last moment.
-  const died = (fault: Done) => fault.target === 'postgres' && (fault.kind === 'kill9' || fault.kind === 'immediate');
-  const near = ({ from }: Done) => post.at >= from - ASYNC_COMMIT_MS && post.at <= from + CLAIM_MS;
-  if (c.faults.some((fault) => died(fault) && near(fault))) return 'postgres_died';
   return undefined;
 }
 

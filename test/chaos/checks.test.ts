@@ -302,11 +302,6 @@ const EXPLAINED: [name: string, why: string, change: (evidence: Clean) => void][
       lives[0]!.stops = [{ from: 1_103, until: 70_000 }];
     },
   ],
-  [
-    'Postgres was killed in the moment of its claim',
-    'postgres_died',
-    ({ faults }) => void faults.push({ kind: 'kill9', target: 'postgres', from: 1_300, until: 5_000 }),
-  ],
 ];
 
 test.each(EXPLAINED)('a number may come twice where %s', (_, why, change) => {
