@@ -17,7 +17,7 @@ type Options = {
 };
 
 /** Beyond the storm itself: start, settling, checks, end. */
-const BESIDES_MS = 15 * 60_000;
+const BESIDES_MS = 25 * 60_000;
 
 const say = (line: string) => console.error(line);
 

@@ -57,7 +57,7 @@ export type StormResult = {
 };
 
 /** Beyond the storm, for everything that waits to be over, on a machine that is busy with other things as well. */
-const SETTLE_LIMIT_MS = 480_000;
+const SETTLE_LIMIT_MS = 1_200_000;
 /** Nothing arrives and nothing ends for this long: longer than any lease, timer, reconciler or judgement here. */
 const STANDSTILL_MS = 120_000;
 /** For a request that is repeated until it has an answer. */
