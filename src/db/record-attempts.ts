@@ -50,8 +50,9 @@ export type AttemptNext =
  *   in_progress ──▶ pending                          (another attempt was asked for while this one ran, the last one included)
  *
  * Queue rows are locked first and in id order, then gates in theirs, and the log is written in that order: concurrent
- * recorders cannot deadlock, and one that comes late (its row gone, its number already counted, or another one in flight at
- * a worker that lives) changes nothing but the log. Recording the same attempt again is harmless: an attempt's key is its delivery and number.
+ * recorders cannot deadlock, and one that comes late (its row gone, or its number already counted) changes nothing but the
+ * log; where another one is in flight under its number, at a worker that lives, not even that: the number is that one's.
+ * Recording the same attempt again is harmless: an attempt's key is its delivery and number.
  * Deliveries are looked up by a list of ids (`any`), in the partitions that the smallest and the largest of them name:
  * left to itself, the planner reads everything between those two for each attempt, however far apart they are.
  * Of the attempt that someone asked for while another one ran, the wait of that one goes on (`next_attempt_at`); where that
@@ -88,7 +89,10 @@ logged as (
   select delivery_id, number, id, tenant_id, webhook_id, trigger, started_at, duration_ms, outcome, status_code,
     error_code, error_message, request_headers, response_headers, decode(response_body, 'base64'), response_cut,
     remote_address
-  from r order by delivery_id, number on conflict do nothing returning delivery_id),
+  from r
+  where delivery_id in (select delivery_id from due) or not exists (
+    select from delivery_queue q where q.delivery_id = r.delivery_id and q.attempt < r.number)
+  order by delivery_id, number on conflict do nothing returning delivery_id),
 ended as (
   update deliveries d set state = alike.end_state, attempt_count = alike.number, ended_at = now(),
     failed_because = alike.because, lane = alike.lane,

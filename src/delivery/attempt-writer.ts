@@ -30,6 +30,12 @@ export type Written = {
 /** Writes one attempt down, in a statement that it may share. @throws while the database does not take it */
 export type WriteAttempt = (record: AttemptRecord) => Promise<Written>;
 
+export type AttemptWriter = {
+  write: WriteAttempt;
+  /** Resolves when attempts that came late are written down as well. */
+  settled(): Promise<void>;
+};
+
 export type AttemptWriterDeps = {
   db: Database;
   log: Log;
@@ -43,19 +49,24 @@ export type AttemptWriterDeps = {
  * Attempts that end at the same time are written down together. Each has its line in the log once, however often its
  * record had to be repeated; and where Postgres refuses one, the others do not suffer for it.
  */
-export function createAttemptWriter({ db, log, onRaised, onAttempt }: AttemptWriterDeps): WriteAttempt {
-  return createBatcher<AttemptRecord, Written>(write, {
+export function createAttemptWriter({ db, log, onRaised, onAttempt }: AttemptWriterDeps): AttemptWriter {
+  const late = new Set<Promise<void>>();
+  const write = createBatcher<AttemptRecord, Written>(writeTogether, {
     maxItems: MAX_ATTEMPTS,
     maxRunning: MAX_STATEMENTS,
     gatherMs: () => GATHER_MS,
     keyOf: ({ deliveryId }) => deliveryId,
     aloneAfter: wasRefused,
   });
+  return { write, settled: async () => void (await Promise.all(late)) };
 
-  async function write(records: AttemptRecord[]): Promise<Written[]> {
+  async function writeTogether(records: AttemptRecord[]): Promise<Written[]> {
     const { moved, logged, wanted, cancelled, gates, raised } = await recordAttempts(db.pool, records);
     for (const record of records) {
-      if (!moved.has(record.deliveryId)) void writeLate(record, logged.has(record.deliveryId));
+      if (!moved.has(record.deliveryId)) {
+        const written = writeLate(record, logged.has(record.deliveryId)).finally(() => late.delete(written));
+        late.add(written);
+      }
       if (!logged.has(record.deliveryId)) continue;
       logAttempt(log, record);
       onAttempt?.(record);
@@ -75,9 +86,9 @@ export function createAttemptWriter({ db, log, onRaised, onAttempt }: AttemptWri
    */
   async function writeLate(record: AttemptRecord, logged: boolean): Promise<void> {
     for (let left = LATE_TRIES; left > 0; left--) {
-      const late = await logLateAttempt(db.kysely, record).catch(() => 'in_flight' as const);
-      if (typeof late === 'number') logAttempt(log, { ...record, number: late });
-      if (late !== 'in_flight') return;
+      const outcome = await logLateAttempt(db.kysely, record).catch(() => 'in_flight' as const);
+      if (typeof outcome === 'number') logAttempt(log, { ...record, number: outcome });
+      if (outcome !== 'in_flight') return;
       await sleep(LATE_RETRY_MS, undefined, { ref: false });
     }
     log.warn({ event: 'late_attempt_lost', delivery_id: toPublicId('delivery', record.deliveryId), logged });

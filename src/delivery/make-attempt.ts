@@ -54,6 +54,8 @@ export type Attempts = {
   post(facts: Sendable, request: AttemptRequest, how: Omit<How, 'lane'>): Promise<Made>;
   /** The writer of both lanes. */
   writeAttempt: WriteAttempt;
+  /** Resolves when what was made, and came after its delivery had moved on, is written down as well. */
+  settled(): Promise<void>;
 };
 
 /**
@@ -62,7 +64,7 @@ export type Attempts = {
  */
 export function createAttempts(deps: AttemptDeps): Attempts {
   const { db, secretBox, sender, log, holding, pauses } = deps;
-  const writeAttempt = createAttemptWriter(deps);
+  const { write: writeAttempt, settled } = createAttemptWriter(deps);
   const recorder = createRecorder({ db, log, writeAttempt, holding }, (request) => attempt(request));
   const load = createBatcher<AttemptKey, AttemptFacts | undefined>(
     (keys) => loadAttempts(db.pool, keys),
@@ -193,5 +195,5 @@ export function createAttempts(deps: AttemptDeps): Attempts {
     return postAttempt(sender, facts, request, open, { ...how, lane: 'express' });
   }
 
-  return { attempt, recordMade: recorder.recordMade, post, writeAttempt };
+  return { attempt, recordMade: recorder.recordMade, post, writeAttempt, settled };
 }

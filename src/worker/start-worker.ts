@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
 import type { Registry } from 'prom-client';
@@ -177,6 +178,8 @@ export async function startWorker(config: Config, log: Log, registry?: Registry)
     await ended.catch(() => undefined);
     await inFlight.drained(config.POSTHORN_SHUTDOWN_GRACE);
     await expressStopped;
+    // A late one waits for whoever sends under its number.
+    await Promise.race([attempts.settled(), sleep(config.POSTHORN_SHUTDOWN_GRACE, undefined, { ref: false })]);
     await starts.stop();
     await holding.stop();
     pauses.stop();

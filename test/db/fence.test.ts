@@ -40,6 +40,10 @@ const row = async () =>
   (await db.pool.query('select * from delivery_queue where delivery_id = $1', [one.deliveryId])).rows[0];
 const state = async () =>
   (await db.pool.query('select state, attempt_count from deliveries where id = $1', [one.deliveryId])).rows[0];
+const ids = async () =>
+  (await db.pool.query('select id from attempts where delivery_id = $1 order by number', [one.deliveryId])).rows.map(
+    (attempt) => attempt.id,
+  );
 const numbers = async () =>
   (await db.pool.query('select number from attempts where delivery_id = $1 order by 1', [one.deliveryId])).rows.map(
     (attempt) => attempt.number,
@@ -166,8 +170,30 @@ describe('a record', () => {
     await load(1, { holder: HOLDER, cause: 'claimed' });
     await set(`holder = ${OTHER}`);
     const { moved, logged } = await recordAttempts(db.pool, [attemptOf(one, 1, WAIT)]);
-    expect([moved.size, logged.size]).toEqual([0, 1]);
+    expect([moved.size, logged.size]).toEqual([0, 0]);
     expect(await row()).toMatchObject({ holder: OTHER, posting: 1, attempt: 0 });
+  });
+
+  test.each([
+    ['both were taken', DELIVERED, DELIVERED],
+    ['the first was taken', DELIVERED, WAIT],
+    ['the second was taken', WAIT, DELIVERED],
+    ['neither was taken', WAIT, WAIT],
+    ['neither was, the last of the schedule', FAILED, FAILED],
+  ])('of one who was taken for dead, and of who sent it again: both stand in the list where %s', async (_, a, b) => {
+    await load(1, { holder: HOLDER, cause: 'claimed' });
+    await set(`holder = ${OTHER}`);
+    const first = attemptOf(one, 1, a);
+    await recordAttempts(db.pool, [first]);
+    expect(await logLateAttempt(db.kysely, first)).toBe('in_flight');
+    const second = { ...attemptOf(one, 1, b), holder: OTHER };
+    const { moved, logged } = await recordAttempts(db.pool, [second]);
+    expect([moved.size, logged.size]).toEqual([1, 1]);
+    expect(await logLateAttempt(db.kysely, first)).toBe(2);
+    expect(await ids()).toEqual([second.attemptId, first.attemptId]);
+    const delivered = a === DELIVERED || b === DELIVERED;
+    expect(await row()).toEqual(delivered || a === FAILED ? undefined : expect.objectContaining({ attempt: 2 }));
+    if (delivered) expect(await state()).toEqual({ state: 'delivered', attempt_count: 2 });
   });
 
   test('of the last attempt leaves what was asked for meanwhile to be made', async () => {
