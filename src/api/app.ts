@@ -2,7 +2,7 @@ import express, { type Express, type Request, type Response, type Router } from 
 import { vouchFor } from '../connections';
 import type { ApiKey } from '../db/api-keys';
 import type { RateLimit } from '../domain/rate-limit';
-import { oneStep } from '../domain/work-budget';
+import { allAtOnce, type Steps } from '../domain/work-budget';
 import { createAuthenticator, requireAdmin, requireScope } from './auth';
 import { answerOnce, readOnce } from './idempotency';
 import { serveDocument } from './openapi/serve';
@@ -107,10 +107,10 @@ export function createApp(services: Services, edge: Edge): Express {
     }
 
     /** A large body waits until its tenant may have another one in hand, and then for its turn. */
-    async function parse(bytes: Buffer, parseNow: () => SentBody): Promise<SentBody> {
-      if (bytes.length < LARGE_BODY_BYTES) return parseNow();
+    async function parse(bytes: Buffer, steps: Steps<SentBody>): Promise<SentBody> {
+      if (bytes.length < LARGE_BODY_BYTES) return allAtOnce(steps);
       leave = await services.turns.admit(tenantId, bytes.length);
-      return services.turns.run(tenantId, oneStep(parseNow));
+      return services.turns.run(tenantId, steps);
     }
   }
 }

@@ -1,4 +1,6 @@
 import express, { type Request, type Response } from 'express';
+import { parseJsonInSteps } from '../domain/parse-json';
+import type { Steps } from '../domain/work-budget';
 import { ApiError, bodyTooLarge } from './errors';
 
 const MAX_BODY_BYTES = 1024 * 1024;
@@ -11,7 +13,7 @@ export type SentBody = { bytes: Buffer; text: string; value: unknown };
  * The text is kept, because what a producer writes is what receivers get. It must be UTF-8 (RFC 8259, section 8.1):
  * decoding anything else would change it.
  *
- * `parse` may have others go first once the bytes are there.
+ * `parse` may have others go first once the bytes are there, and between the steps.
  * @throws ApiError body_too_large, as soon as that is known; unsupported_media_type, malformed_json
  */
 export function createBodyReader() {
@@ -21,7 +23,7 @@ export function createBodyReader() {
   return async function readBody(
     req: Request,
     res: Response,
-    parse: (bytes: Buffer, parseNow: () => SentBody) => Promise<SentBody> = async (_bytes, parseNow) => parseNow(),
+    parse: (bytes: Buffer, steps: Steps<SentBody>) => Promise<SentBody>,
   ): Promise<SentBody | undefined> {
     await new Promise<void>((resolve, reject) => {
       refuseEarly(req, reject);
@@ -33,13 +35,13 @@ export function createBodyReader() {
     }
     if (!bytes || bytes.length === 0) return undefined;
     if (!isUtf8(req)) throw new ApiError('unsupported_media_type', 'The body must be JSON in UTF-8, not compressed.');
-    return parse(bytes, () => parseJson(bytes));
+    return parse(bytes, parseJson(bytes));
   };
 
-  function parseJson(bytes: Buffer): SentBody {
+  function* parseJson(bytes: Buffer): Steps<SentBody> {
     try {
       const text = utf8.decode(bytes);
-      return { bytes, text, value: JSON.parse(text) };
+      return { bytes, text, value: yield* parseJsonInSteps(text) };
     } catch {
       throw new ApiError('malformed_json', 'The body could not be parsed as JSON in UTF-8.');
     }

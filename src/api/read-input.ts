@@ -1,7 +1,7 @@
 import { type ZodError, z } from 'zod';
 import { eventTypeProblem } from '../domain/event-types';
 import { parsePublicId } from '../domain/ids';
-import { ApiError, type FieldProblem, noSuchEventType, notFound } from './errors';
+import { ApiError, type FieldProblem, MAX_ERRORS, noSuchEventType, notFound } from './errors';
 import type { ParamKind, Route } from './route';
 
 /** The ids of a path as uuids, and names where they can be some. One that cannot exist is answered like one that does not. */
@@ -29,8 +29,8 @@ export function parseInput(schema: Route['body'], value: unknown, where: 'body' 
     if (fields.length > 0) throw broken(where, fields);
     return undefined;
   }
-  const tooLarge = largeRecord(schema, value);
-  if (tooLarge) throw broken(where, [tooLarge]);
+  const tooMuch = tooManyMembers(schema, value, []);
+  if (tooMuch) throw broken(where, tooMuch);
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   throw broken(where, toFields(parsed.error, where));
@@ -51,21 +51,26 @@ function toFields(error: ZodError, where: string): FieldProblem[] {
 }
 
 /**
- * A member of a body that has more members itself than its schema's `maxProperties`: said before any of them is looked
- * at, because each that is wrong would cost an error of its own. (Lists that are too long zod refuses in the same way.)
+ * What is wrong with a body that has very many members nobody knows, or more than a schema's `maxProperties`: said before
+ * any of them is looked at, because each that is wrong would cost an error of its own. (Lists that are too long zod
+ * refuses in the same way.)
  */
-function largeRecord(schema: z.ZodType, value: unknown): FieldProblem | undefined {
-  if (typeof value !== 'object' || value === null) return undefined;
-  const shape = layers(schema).find((layer) => layer instanceof z.ZodObject)?.shape ?? {};
-  for (const [field, member] of Object.entries(shape)) {
-    const given = (value as Record<string, unknown>)[field];
-    if (typeof given !== 'object' || given === null || Array.isArray(given)) continue;
-    const max = layers(member as z.ZodType)
-      .find((layer) => layer.meta()?.maxProperties !== undefined)
-      ?.meta();
-    if (max && Object.keys(given).length > Number(max.maxProperties)) {
-      return { field, rule: `must have at most ${max.maxProperties} entries` };
-    }
+function tooManyMembers(schema: z.ZodType, value: unknown, path: string[]): FieldProblem[] | undefined {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+  const wrapped = layers(schema);
+  const names = Object.keys(value);
+  const max = wrapped.find((layer) => layer.meta()?.maxProperties !== undefined)?.meta()?.maxProperties;
+  if (max !== undefined && names.length > Number(max))
+    return [{ field: path.join('.'), rule: `must have at most ${max} entries` }];
+  const object = wrapped.find((layer) => layer instanceof z.ZodObject);
+  if (!(object?.def.catchall instanceof z.ZodNever)) return undefined;
+  const unknown = names.filter((name) => !Object.hasOwn(object.shape, name));
+  if (unknown.length > MAX_ERRORS) {
+    return unknown.map((name) => ({ field: [...path, name].join('.'), rule: UNKNOWN_FIELD }));
+  }
+  for (const [name, member] of Object.entries(object.shape)) {
+    const found = tooManyMembers(member as z.ZodType, (value as Record<string, unknown>)[name], [...path, name]);
+    if (found) return found;
   }
   return undefined;
 }

@@ -29,23 +29,22 @@ export function rawMember(json: string, name: string): string | undefined {
 }
 
 /**
- * The source texts of the items of a JSON array, exactly as they were written.
+ * The source texts of the items of a JSON array, exactly as they were written, one after the other.
  *
  * @param json text that JSON.parse has accepted and that holds an array
  */
-export function rawItems(json: string): string[] {
-  const items: string[] = [];
+export function* rawItems(json: string): Generator<string> {
   let at = skipSpace(json, skipSpace(json, 0) + 1);
   while (json[at] !== ']') {
     const end = endOfValue(json, at);
-    items.push(json.slice(at, end));
+    yield json.slice(at, end);
     at = skipSpace(json, end);
     if (json[at] === ',') at = skipSpace(json, at + 1);
   }
-  return items;
 }
 
-function skipSpace(json: string, at: number): number {
+/** Where what is no white space goes on. */
+export function skipSpace(json: string, at: number): number {
   let i = at;
   while (json[i] === ' ' || json[i] === '\n' || json[i] === '\r' || json[i] === '\t') i++;
   return i;
@@ -54,8 +53,8 @@ function skipSpace(json: string, at: number): number {
 function endOfString(json: string, start: number): number {
   // Most of a payload is inside strings: leap from quote to quote.
   let quote = json.indexOf('"', start + 1);
-  while (isEscaped(json, quote)) quote = json.indexOf('"', quote + 1);
-  return quote + 1;
+  while (quote >= 0 && isEscaped(json, quote)) quote = json.indexOf('"', quote + 1);
+  return quote < 0 ? json.length : quote + 1;
 }
 
 /** An odd number of backslashes stands before it; the string's own opening quote ends their row. */
@@ -65,9 +64,17 @@ function isEscaped(json: string, at: number): boolean {
   return backslashes % 2 === 1;
 }
 
-function endOfValue(json: string, start: number): number {
+/**
+ * Where a value ends. Of what is no JSON it is somewhere behind its start, so that parsing up to there fails.
+ *
+ * @param limit how far to look: undefined where a list or object does not end before it
+ */
+export function endOfValue(json: string, start: number): number;
+export function endOfValue(json: string, start: number, limit: number): number | undefined;
+export function endOfValue(json: string, start: number, limit = json.length): number | undefined {
   let depth = 0;
   for (let i = start; i < json.length; ) {
+    if (i >= limit && depth > 0) return undefined;
     const c = json.charCodeAt(i);
     if (c === QUOTE) {
       i = endOfString(json, i);

@@ -50,11 +50,12 @@ export async function publish(context: Body): Promise<Answer> {
 function* readAll({ body, bodyText }: Body, budget: WorkBudget, refuse: Refuse): Steps<(Read | Refused)[]> {
   const texts = rawItems(rawMember(bodyText, 'events')!);
   const read: (Read | Refused)[] = [];
-  for (const [place, value] of body.events.entries()) {
+  for (const value of body.events) {
     yield;
-    spendForReading(budget, texts[place]!);
+    const text = texts.next().value as string;
+    spendForReading(budget, text);
     try {
-      read.push({ event: parseInput(publishBody, value, 'body') as Read['event'], text: texts[place]! });
+      read.push({ event: parseInput(publishBody, value, 'body') as Read['event'], text });
     } catch (error) {
       read.push(refuse(error));
     }
