@@ -5,6 +5,7 @@ import type { RateLimit } from '../domain/rate-limit';
 import { allAtOnce, type Steps } from '../domain/work-budget';
 import { createAuthenticator, requireAdmin, requireScope } from './auth';
 import { answerOnce, readOnce } from './idempotency';
+import { toJson } from './json-text';
 import { serveDocument } from './openapi/serve';
 import { createRateLimiter } from './rate-limit';
 import { createBodyReader, type SentBody } from './read-body';
@@ -83,6 +84,7 @@ export function createApp(services: Services, edge: Edge): Express {
     const query = parseInput(row.query, req.query, 'query');
     // Keys of idempotency are a tenant's; those of an admin key, which has none, are its own.
     const tenantId = key.kind === 'tenant' ? key.tenantId : key.id;
+    services.recentTenants.saw(tenantId);
     let leave = () => {};
     try {
       // Bodies are read only once the key is known to be good.
@@ -97,6 +99,7 @@ export function createApp(services: Services, edge: Edge): Express {
         bodyText: sent?.text ?? '',
         requestId: (res.locals as Locals).requestId,
         gone: goneSignal(res),
+        inTurn: (steps) => services.turns.run(tenantId, steps),
         once: row.method === 'post' ? readOnce(req, sent?.bytes) : undefined,
       };
       const own = row.scope !== 'admin' && row.idempotency === 'own';
@@ -126,7 +129,10 @@ function send(res: Response, { status, headers = {}, html, body }: Answer): void
   res.status(status).set(headers);
   if (html !== undefined) res.type('html').send(html);
   else if (body === undefined) res.end();
-  else res.json(body);
+  else {
+    if (!headers['content-type']) res.type('json');
+    res.send(toJson(body));
+  }
 }
 
 /**

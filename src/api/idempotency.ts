@@ -3,6 +3,7 @@ import type { Request } from 'express';
 import { claimRequest, type Earlier, type Once, RENEW_EVERY_MS, renewRequest } from '../db/idempotent-requests';
 import { newUuid } from '../domain/ids';
 import { ApiError, toApiError } from './errors';
+import { JsonText, toJson } from './json-text';
 import type { Answer, Context } from './route';
 
 /** 1 to 255 printable characters of ASCII. */
@@ -49,7 +50,7 @@ export async function answerOnce<Body, Query>(
 
   const held = { tenantId, key, id: claim.id, claims: claim.claims };
   const keep = ({ status, body }: Answer) => {
-    const text = body === undefined ? undefined : JSON.stringify(body);
+    const text = toJson(body);
     const sealedAnswer = text === undefined ? null : services.secretBox.seal(text, owner(tenantId, claim.id));
     // What was done is done: the caller hears of it, and a repetition finds the answer a little later.
     return services.settling
@@ -118,7 +119,7 @@ export function answerAgain(
       const text = answer !== null && sealed ? services.secretBox.open(answer, owner(tenantId, id)) : answer;
       return {
         status,
-        ...(text !== null && { body: JSON.parse(text) as unknown }),
+        ...(text !== null && { body: new JsonText(text) }),
         headers: {
           'idempotency-replayed': 'true',
           'cache-control': 'no-store',

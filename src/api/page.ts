@@ -1,12 +1,13 @@
 import type { Found, Part } from '../db/scan';
 import { type IdKind, toPublicId } from '../domain/ids';
+import type { Steps } from '../domain/work-budget';
+import { JsonText } from './json-text';
+import type { AdminContext } from './route';
 
 /** Bytes of the items of one page: what is over it is on the next one. A single item is always shown. */
 export const MAX_PAGE_BYTES = 1024 * 1024;
 /** Rows that are read at once where each may be large; all that a page may have are read at once elsewhere. */
 export const FEW_AT_ONCE = 50;
-
-export type Page<Out> = { data: Out[]; next_cursor: string | null };
 
 type Reading<Row, Out> = {
   read: (part: Part) => Promise<Found<Row>>;
@@ -14,37 +15,54 @@ type Reading<Row, Out> = {
   atOnce?: number;
 };
 
+type InTurn = AdminContext<unknown, unknown>['inTurn'];
+
 /** One page of a list whose cursors are public ids. It may have fewer items than asked for, also none, and yet a next page. */
 export async function readPage<Row extends { id: string }, Out>(
   kind: IdKind,
   asked: { limit: number; cursor?: string | undefined },
   reading: Reading<Row, Out>,
-): Promise<Page<Out>> {
-  const { items, next } = await fill(asked, reading);
-  return { data: items, next_cursor: next === undefined ? null : toPublicId(kind, next) };
+  inTurn: InTurn,
+): Promise<JsonText> {
+  const { items, next } = await fill(asked, reading, inTurn);
+  return toPage(items, next === undefined ? null : toPublicId(kind, next));
 }
 
-/** The items of a page, and after which row the next one begins: where the limit is reached, or the bytes, or the list's end. */
+export const toPage = (items: readonly string[], nextCursor: string | null): JsonText =>
+  JsonText.object({ data: JsonText.list(items), next_cursor: nextCursor });
+
+/**
+ * The items of a page as JSON, and after which row the next one begins: where the limit is reached, or the bytes, or the
+ * list's end.
+ */
 export async function fill<Row extends { id: string }, Out>(
   { limit, cursor }: { limit: number; cursor?: string | undefined },
   { read, toOut, atOnce = limit }: Reading<Row, Out>,
-): Promise<{ items: Out[]; next: string | undefined }> {
-  const items: Out[] = [];
+  inTurn: InTurn,
+): Promise<{ items: string[]; next: string | undefined }> {
+  const items: string[] = [];
   let bytes = 0;
   let beforeId = cursor;
   for (;;) {
     const wanted = Math.min(atOnce, limit - items.length);
     const found = await read({ limit: wanted, beforeId });
-    for (const row of found.rows) {
-      const item = toOut(row);
-      bytes += Buffer.byteLength(JSON.stringify(item));
-      if (items.length > 0 && bytes > MAX_PAGE_BYTES) return { items, next: beforeId };
-      items.push(item);
-      beforeId = row.id;
-    }
+    if (await inTurn(add(found.rows))) return { items, next: beforeId };
     const { next } = found;
     // One look per answer where most of what is looked at is not wanted.
     if (next === undefined || found.rows.length < wanted || items.length === limit) return { items, next };
     beforeId = next;
+  }
+
+  /** Whether the page is full before the last of them. */
+  function* add(rows: readonly Row[]): Steps<boolean> {
+    for (const row of rows) {
+      const item = JSON.stringify(toOut(row));
+      bytes += Buffer.byteLength(item);
+      if (items.length > 0 && bytes > MAX_PAGE_BYTES) return true;
+      items.push(item);
+      beforeId = row.id;
+      yield;
+    }
+    return false;
   }
 }

@@ -2,10 +2,11 @@ import type { z } from 'zod';
 import type { Once } from '../db/idempotent-requests';
 import type { IdKind } from '../domain/ids';
 import type { TenantScope } from '../domain/scopes';
+import type { Steps } from '../domain/work-budget';
 import type { ProblemCode } from './errors';
 import type { Services } from './services';
 
-/** `html` instead of `body`: a page for people. */
+/** `body` is sent as JSON; `html` instead of it: a page for people. */
 export type Answer = { status: number; body?: unknown; html?: string; headers?: Record<string, string> };
 
 /** What a `:name` of a path may be: a public id, or the name of an event type. */
@@ -28,6 +29,8 @@ export type AdminContext<Body, Query> = {
   requestId: string;
   /** Aborts when the client has gone: nobody hears the answer. */
   gone: AbortSignal;
+  /** Does work on the event loop that may be long, in turns with that of other tenants. */
+  inTurn: <T>(steps: Steps<T>) => Promise<T>;
   /** Of a POST with an `Idempotency-Key`. */
   once?: Once | undefined;
   /** A uuid that names this use of the key: the same where the request was cut short and is served again. */

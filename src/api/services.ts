@@ -9,6 +9,7 @@ import type { Log } from '../log';
 import type { Engine } from './engine';
 import type { KnownKeys } from './known-keys';
 import type { PublishRules } from './publish-rules';
+import type { RecentTenants } from './recent-tenants';
 import type { ReplayEngine } from './replay-engine';
 import type { Settling } from './settle-requests';
 import type { Turns } from './turns';
@@ -27,6 +28,7 @@ export type Services = {
   publishRules: PublishRules;
   /** Of requests with an `Idempotency-Key`. */
   settling: Settling;
+  recentTenants: RecentTenants;
   /** Reads, so many at once: they leave connections for what is published, and to other tenants. */
   reads: ReadTurns;
   /** Shares the event loop between tenants. */

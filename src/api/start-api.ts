@@ -26,6 +26,7 @@ import { messageClasses } from './message-classes';
 import { createNotifier } from './notify';
 import { createPublishRules } from './publish-rules';
 import { createReadiness, type Readiness } from './readiness';
+import { createRecentTenants } from './recent-tenants';
 import { createReplayEngine } from './replay-engine';
 import { createSettling } from './settle-requests';
 import { createTurns } from './turns';
@@ -46,6 +47,12 @@ const MAX_QUESTIONS = { perKey: 20, total: 200 };
 /** Of an api's connections to Postgres, reads hold no more than so many, and those of one tenant no more than so many. */
 const READS_SHARE = 0.5;
 const READS_SHARE_OF_TENANT = 0.2;
+/**
+ * While other tenants ask for something, a read's place stays empty for so many times as long as the read took: then one
+ * tenant uses less than half of a core of Postgres, whatever its reads look through.
+ */
+const READ_REST_FACTOR = 9;
+const MAX_READ_REST_MS = 5_000;
 /** The tenant of the bootstrap key. */
 const BOOTSTRAP_TENANT = 'default';
 
@@ -83,7 +90,8 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
     await prepare(db, config);
     const client = new Client({ connection, namespace: config.TEMPORAL_NAMESPACE });
     const publisher = createPublisher(db.pool);
-    const turns = createTurns();
+    const recentTenants = createRecentTenants();
+    const turns = createTurns({ isAlone: (tenantId) => !recentTenants.anyBut(tenantId) });
     const notify = createNotifier(db, publisher);
     const engine = createEngine(client, config.TEMPORAL_NAMESPACE, config.TEMPORAL_UI_URL);
     const services = {
@@ -99,10 +107,14 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
       verifications: createVerificationEngine(client, config.POSTHORN_TASK_QUEUE),
       verificationWaits: createVerificationWaits(db.kysely),
       questions: createShares(MAX_QUESTIONS),
-      reads: createReadTurns(
-        Math.ceil(config.POSTHORN_DB_POOL_SIZE * READS_SHARE),
-        Math.ceil(config.POSTHORN_DB_POOL_SIZE * READS_SHARE_OF_TENANT),
-      ),
+      recentTenants,
+      reads: createReadTurns({
+        atOnce: Math.ceil(config.POSTHORN_DB_POOL_SIZE * READS_SHARE),
+        perKey: Math.ceil(config.POSTHORN_DB_POOL_SIZE * READS_SHARE_OF_TENANT),
+        restFactor: READ_REST_FACTOR,
+        maxRestMs: MAX_READ_REST_MS,
+        rests: recentTenants.anyBut,
+      }),
       log,
       notifyWork: () => {
         extras.onWork?.();

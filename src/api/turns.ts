@@ -5,7 +5,10 @@ import { ApiError } from './errors';
  * Work that takes longer than this at a time lets others in: a request of somebody else waits no longer than this for
  * each of its own steps, and far less than a statement takes.
  */
-const SLICE_MS = 2;
+const SLICE_MS = 1;
+/** After a slice the event loop belongs to everybody else for so many times as long; to whatever else this tenant does where nobody else is there. */
+const REST_FACTOR = 4;
+const REST_FACTOR_ALONE = 1;
 /** Large requests of one tenant that are read and served at once: each holds some twenty times its bytes. */
 const MAX_AT_ONCE = 4;
 /** Of one tenant's large requests that wait for one of those to end. */
@@ -28,8 +31,11 @@ export type Turns = {
 
 type Job = { steps: Steps<unknown>; resolve: (value: unknown) => void; reject: (error: unknown) => void };
 
-/** @param sliceMs for tests */
-export function createTurns({ sliceMs = SLICE_MS } = {}): Turns {
+/**
+ * @param isAlone whether nobody else than this tenant asks for anything
+ * @param sliceMs for tests
+ */
+export function createTurns({ sliceMs = SLICE_MS, isAlone = (_tenantId: string): boolean => true } = {}): Turns {
   /** Work that has not ended, of each tenant in order of arrival; the tenant whose turn is next stands first. */
   const waiting = new Map<string, Job[]>();
   /** What tenants have used of this turn of the event loop without having waited, milliseconds. */
@@ -83,9 +89,8 @@ export function createTurns({ sliceMs = SLICE_MS } = {}): Turns {
       job.reject(error);
     }
     if (jobs.length > 0) waiting.set(tenantId, jobs);
-    // As long again belongs to everybody else: long work has half of the event loop at most.
     const now = performance.now();
-    restUntil = now + (now - startedAt);
+    restUntil = now + (now - startedAt) * (isAlone(tenantId) ? REST_FACTOR_ALONE : REST_FACTOR);
     schedule();
   }
 

@@ -19,6 +19,8 @@ export type TurnLimits = {
    * of its places. Work of other keys goes on at once.
    */
   restFactor?: number;
+  /** Whether work of this key is followed by a rest, asked for each time; always where it is absent. */
+  rests?: (key: string) => boolean;
   /** No rest is longer, milliseconds. */
   maxRestMs?: number;
   /** Of one key; one more is refused. */
@@ -49,7 +51,14 @@ export function createTurns(first: TurnLimits | number, second?: Clock | number)
 }
 
 function createLimitedTurns(
-  { atOnce, perKey = atOnce, restFactor = 0, maxRestMs = Infinity, maxWaiting = Infinity }: TurnLimits,
+  {
+    atOnce,
+    perKey = atOnce,
+    restFactor = 0,
+    maxRestMs = Infinity,
+    rests = () => true,
+    maxWaiting = Infinity,
+  }: TurnLimits,
   clock: Clock,
 ): Turns {
   /** In the order of turns. */
@@ -101,7 +110,8 @@ function createLimitedTurns(
         return await work();
       } finally {
         running--;
-        const restMs = restAfter(clock.now() - beganMs, { factor: restFactor, maxMs: maxRestMs });
+        const rest = { factor: rests(key) ? restFactor : 0, maxMs: maxRestMs };
+        const restMs = restAfter(clock.now() - beganMs, rest);
         if (restMs > 0) {
           clock.after(restMs, () => giveBack(key));
           next();

@@ -27,11 +27,11 @@ export async function create({ services, actor, body }: AdminContext<Body, None>
   return { status: 201, headers: { 'cache-control': 'no-store' }, body: { ...toOut(record), key } };
 }
 
-export async function list({ services, query }: AdminContext<None, Query>): Promise<Answer> {
+export async function list({ services, query, inTurn }: AdminContext<None, Query>): Promise<Answer> {
   const { tenant_id: tenantId } = query;
   const read = async ({ limit, beforeId }: Part) =>
     upTo(limit, await listApiKeys(services.db.kysely, { tenantId, limit: limit + 1, beforeId }));
-  return { status: 200, body: await readPage('apiKey', query, { read, toOut }) };
+  return { status: 200, body: await readPage('apiKey', query, { read, toOut }, inTurn) };
 }
 
 export async function revoke({ services, actor, ids }: AdminContext<unknown, None>): Promise<Answer> {

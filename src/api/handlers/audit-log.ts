@@ -10,7 +10,7 @@ import { windowBounds } from '../schemas/common';
 type Query = z.output<typeof listAuditQuery>;
 
 /** The tenant's own lines, and what administrators did to the tenant. */
-export async function list({ services, tenantId, query }: Context<undefined, Query>): Promise<Answer> {
+export async function list({ services, tenantId, query, inTurn }: Context<undefined, Query>): Promise<Answer> {
   const { limit, cursor, since, until, ...filter } = query;
   const bounds = windowBounds({ ...(since && { since }), ...(until && { until }) });
   const body = await readPage(
@@ -28,6 +28,7 @@ export async function list({ services, tenantId, query }: Context<undefined, Que
       }),
       atOnce: FEW_AT_ONCE,
     },
+    inTurn,
   );
   return { status: 200, body };
 }

@@ -32,6 +32,7 @@ export async function list({
   services,
   tenantId,
   query,
+  inTurn,
 }: Context<None, z.output<typeof listDeadLettersQuery>>): Promise<Answer> {
   const filter = {
     ...deadLettersWindow(query),
@@ -39,7 +40,7 @@ export async function list({
     ...(query.event_type && { eventTypes: [query.event_type] }),
   };
   const read = (part: Part) => listDeadLetters(services.db.kysely, tenantId, { ...filter, ...part });
-  return { status: 200, body: await readPage('delivery', query, { read, toOut }) };
+  return { status: 200, body: await readPage('delivery', query, { read, toOut }, inTurn) };
 }
 
 /** A bulk replay of what the filter matches, whosever webhooks of the tenant these are. */

@@ -9,7 +9,8 @@ import { minimalBody } from '../../domain/minimal-payload';
 import { askEngine } from '../ask-engine';
 import { cancelNow, rescheduleTo, retryNow } from '../control-delivery';
 import { notFound } from '../errors';
-import { readPage } from '../page';
+import { JsonText } from '../json-text';
+import { fill, readPage } from '../page';
 import type { Answer, Context } from '../route';
 import { windowBounds } from '../schemas/common';
 import type { listAttemptsQuery, listDeliveriesQuery, rescheduleBody } from '../schemas/deliveries';
@@ -18,12 +19,12 @@ import type { Services } from '../services';
 /** A delivery has few attempts; one replayed by hand again and again shows its newest, and where to find the others. */
 const ATTEMPTS_SHOWN = 100;
 /** Each may have headers, and 16 KiB of what came back. */
-const ATTEMPTS_AT_ONCE = 25;
+const ATTEMPTS_AT_ONCE = 10;
 
 type None = undefined;
 type Query = Omit<z.output<typeof listDeliveriesQuery>, 'webhook_id'> & { webhook_id?: string | undefined };
 
-export async function list({ services, tenantId, ids, query }: Context<None, Query>): Promise<Answer> {
+export async function list({ services, tenantId, ids, query, inTurn }: Context<None, Query>): Promise<Answer> {
   const { kysely } = services.db;
   if (ids.webhook && !(await findWebhook(kysely, tenantId, ids.webhook))) throw notFound('webhook');
   if (ids.event && !(await findEvent(kysely, tenantId, ids.event))) throw notFound('event');
@@ -36,7 +37,7 @@ export async function list({ services, tenantId, ids, query }: Context<None, Que
     ...(webhookId && { webhookId }),
   };
   const read = (part: Part) => listDeliveries(kysely, tenantId, { ...filter, ...part });
-  return { status: 200, body: await readPage('delivery', query, { read, toOut }) };
+  return { status: 200, body: await readPage('delivery', query, { read, toOut }, inTurn) };
 }
 
 /** An event's deliveries share its time, so they are found however old it is. */
@@ -46,20 +47,28 @@ function windowOf(query: Query, eventId: string | undefined) {
   return { since: new Date(at), until: new Date(at + 1) };
 }
 
-export async function get({ services, tenantId, ids }: Context<None, None>): Promise<Answer> {
+export async function get(context: Context<None, None>): Promise<Answer> {
+  const { services, tenantId, ids, inTurn } = context;
   const delivery = await find(services, tenantId, ids);
-  const page = await attemptsOf(services, delivery, tenantId, { limit: ATTEMPTS_SHOWN });
+  const sent = await sentBody(services, tenantId, delivery);
+  let isNewest = true;
+  /** The newest comes first, and says what every attempt sends. */
+  const toOutWithBody = (attempt: Attempt) => {
+    const out = toAttemptOut(attempt, isNewest ? sent : undefined);
+    isNewest = false;
+    return out;
+  };
+  const reading = { ...readingOf(services, tenantId, delivery), toOut: toOutWithBody };
+  const { items, next } = await fill({ limit: ATTEMPTS_SHOWN }, reading, inTurn);
   const uiUrl = services.engine.uiUrl(delivery.id);
-  const [newest, ...older] = page.data;
-  const request = newest && { ...newest.request, body: await sentBody(services, tenantId, delivery) };
   return {
     status: 200,
-    body: {
+    body: JsonText.object({
       ...toOut(delivery),
-      attempts: newest ? [{ ...newest, request }, ...older].reverse() : [],
-      attempts_cursor: page.next_cursor,
+      attempts: JsonText.list(items.reverse()),
+      attempts_cursor: next === undefined ? null : toPublicId('attempt', next),
       workflow: { id: toPublicId('delivery', delivery.id), ...(uiUrl && { ui_url: uiUrl }) },
-    },
+    }),
   };
 }
 
@@ -72,20 +81,16 @@ async function sentBody({ db }: Services, tenantId: string, { eventId, minimal }
 
 /** `GET /deliveries/{delivery}/attempts`: all of them, newest first. */
 export async function attempts(context: Context<None, z.output<typeof listAttemptsQuery>>): Promise<Answer> {
-  const { services, tenantId, ids, query } = context;
+  const { services, tenantId, ids, query, inTurn } = context;
   const delivery = await find(services, tenantId, ids);
-  return { status: 200, body: await attemptsOf(services, delivery, tenantId, query) };
+  const reading = { ...readingOf(services, tenantId, delivery), toOut: (attempt: Attempt) => toAttemptOut(attempt) };
+  return { status: 200, body: await readPage('attempt', query, reading, inTurn) };
 }
 
-function attemptsOf(
-  { db }: Services,
-  { id }: Delivery,
-  tenantId: string,
-  asked: { limit: number; cursor?: string | undefined },
-) {
-  const read = (part: Part) => listAttempts(db.kysely, tenantId, id, part);
-  return readPage('attempt', asked, { read, toOut: toAttemptOut, atOnce: ATTEMPTS_AT_ONCE });
-}
+const readingOf = ({ db }: Services, tenantId: string, { id }: Delivery) => ({
+  read: (part: Part) => listAttempts(db.kysely, tenantId, id, part),
+  atOnce: ATTEMPTS_AT_ONCE,
+});
 
 /**
  * Asks the running workflow where there should be one; the record answers in every other case, and wherever the two do not
@@ -170,7 +175,8 @@ function toOut(delivery: Delivery) {
   };
 }
 
-function toAttemptOut(attempt: Attempt) {
+/** @param body what was sent, where that is to be shown */
+function toAttemptOut(attempt: Attempt, body?: string) {
   return {
     id: toPublicId('attempt', attempt.id),
     number: attempt.number,
@@ -180,7 +186,7 @@ function toAttemptOut(attempt: Attempt) {
     outcome: attempt.outcome,
     status_code: attempt.status_code,
     error: attempt.error_code ? { code: attempt.error_code, message: attempt.error_message } : null,
-    request: { headers: attempt.request_headers },
+    request: { headers: attempt.request_headers, ...(body !== undefined && { body }) },
     response: attempt.status_code
       ? {
           headers: attempt.response_headers ?? {},

@@ -23,7 +23,8 @@ import { BadSchemaError, createValidator, requireGoodSchema } from '../data-vali
 import { ApiError, noSuchEventType } from '../errors';
 import { eventTypePage } from '../event-type-page';
 import { HTML_PAGE_HEADERS } from '../html-page';
-import { FEW_AT_ONCE, fill } from '../page';
+import { JsonText } from '../json-text';
+import { FEW_AT_ONCE, fill, toPage } from '../page';
 import { MAX_PUBLISH_UNITS } from '../prepare-event';
 import type { Answer, Context } from '../route';
 import type {
@@ -82,6 +83,7 @@ export async function list({
   services,
   tenantId,
   query,
+  inTurn,
 }: Context<None, z.output<typeof listEventTypesQuery>>): Promise<Answer> {
   const read = async ({ limit, beforeId }: Part) => {
     const rows = await listEventTypes(services.db.kysely, tenantId, limit + 1, beforeId);
@@ -90,8 +92,8 @@ export async function list({
       rows.map((row) => ({ ...row, id: row.name })),
     );
   };
-  const { items, next = null } = await fill(query, { read, toOut, atOnce: FEW_AT_ONCE });
-  return { status: 200, body: { data: items, next_cursor: next } };
+  const { items, next = null } = await fill(query, { read, toOut, atOnce: FEW_AT_ONCE }, inTurn);
+  return { status: 200, body: toPage(items, next) };
 }
 
 export async function get(context: Context<None, None>): Promise<Answer> {
@@ -126,7 +128,7 @@ export async function remove(context: Context<None, None>): Promise<Answer> {
 export async function addVersion(context: Context<z.output<typeof addVersionBody>, None>): Promise<Answer> {
   const { services, tenantId, body } = context;
   const name = context.ids.name!;
-  await services.turns.run(tenantId, requireGood(body));
+  await context.inTurn(requireGood(body));
   await audited(
     context,
     'event_type.version.create',
@@ -187,19 +189,21 @@ const bytesOf = ({ schema, example }: z.output<typeof addVersionBody>) =>
 
 const tooMany = (what: string) => new ApiError('state_conflict', `There are ${what}, which is the most there may be.`);
 
-type Asked = Pick<Context<unknown, unknown>, 'services' | 'tenantId'>;
+type Asked = Pick<Context<unknown, unknown>, 'services' | 'tenantId' | 'inTurn'>;
 
-async function show({ services, tenantId }: Asked, name: string) {
+async function show({ services, tenantId, inTurn }: Asked, name: string): Promise<JsonText> {
   const { type, versions } = await find(services, tenantId, name);
-  return {
-    ...toOut(type),
-    versions: versions.map(({ version, schema, example, createdAt }) => ({
-      version,
-      schema,
-      example,
-      created_at: createdAt,
-    })),
-  };
+  return JsonText.object({ ...toOut(type), versions: JsonText.list(await inTurn(toTexts(versions))) });
+}
+
+/** Schema and example of each may have 64 KiB. */
+function* toTexts(versions: readonly EventTypeVersion[]): Steps<string[]> {
+  const texts: string[] = [];
+  for (const { version, schema, example, createdAt } of versions) {
+    yield;
+    texts.push(JSON.stringify({ version, schema, example, created_at: createdAt }));
+  }
+  return texts;
 }
 
 async function find(

@@ -30,7 +30,7 @@ export async function publish(context: Context<Body, None>): Promise<Answer> {
     const rules = await services.publishRules.of(tenantId);
     const types = new Map([[typeKey(body), await rules.ofType(body.type, body.version)]]);
     const preparing = startPreparing(rules, [body], types, budget);
-    return services.turns.run(tenantId, toNewEvent(preparing, tenantId, body, rawMember(context.bodyText, 'data')!));
+    return context.inTurn(toNewEvent(preparing, tenantId, body, rawMember(context.bodyText, 'data')!));
   });
   if (!once || event.producerId !== undefined) return answerOnce(context, () => publishNow(services, event));
   const head = answerHead(event);
@@ -109,13 +109,19 @@ export async function list({
   services,
   tenantId,
   query,
+  inTurn,
 }: Context<None, z.output<typeof listEventsQuery>>): Promise<Answer> {
   const filter = { ...windowBounds(query), type: query.type };
   return {
     status: 200,
-    body: await readPage('event', query, {
-      read: (part) => listEvents(services.db.kysely, tenantId, { ...filter, ...part }),
-      toOut: ({ id, type, createdAt }) => ({ id: toPublicId('event', id), type, timestamp: createdAt }),
-    }),
+    body: await readPage(
+      'event',
+      query,
+      {
+        read: (part) => listEvents(services.db.kysely, tenantId, { ...filter, ...part }),
+        toOut: ({ id, type, createdAt }) => ({ id: toPublicId('event', id), type, timestamp: createdAt }),
+      },
+      inTurn,
+    ),
   };
 }

@@ -27,15 +27,15 @@ export async function publish(context: Body): Promise<Answer> {
   const createdAt = new Date();
   const refuse = createRefuser();
   const read = await withinBudget('events', async (budget) => {
-    const { publishRules, turns } = services;
-    const events = await turns.run(tenantId, readAll(context, budget, refuse));
+    const { publishRules } = services;
+    const events = await context.inTurn(readAll(context, budget, refuse));
     const rules = await publishRules.of(tenantId);
     const readable = events.filter(isRead).map(({ event }) => event);
     const asked = [...new Map(readable.map((event) => [typeKey(event), event])).values()];
     const found = await rules.ofTypes(asked);
     const types = new Map(asked.map((event, i) => [typeKey(event), found[i]]));
     const preparing = startPreparing(rules, readable, types, budget);
-    return turns.run(tenantId, prepareAll(context, events, preparing, createdAt, refuse));
+    return context.inTurn(prepareAll(context, events, preparing, createdAt, refuse));
   });
   const good = read.filter((event) => 'body' in event);
   const published = await publishBatch(services.db.pool, good);

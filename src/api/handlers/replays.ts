@@ -77,10 +77,11 @@ export async function list({
   services,
   tenantId,
   query,
+  inTurn,
 }: Context<None, z.output<typeof listReplaysQuery>>): Promise<Answer> {
   const read = async ({ limit, beforeId }: Part) =>
     upTo(limit, await listReplays(services.db.kysely, tenantId, limit + 1, beforeId));
-  return { status: 200, body: await readPage('replay', query, { read, toOut, atOnce: FEW_AT_ONCE }) };
+  return { status: 200, body: await readPage('replay', query, { read, toOut, atOnce: FEW_AT_ONCE }, inTurn) };
 }
 
 /** The record is cancelled first: no page is made after that, with or without an engine that hears of it. */

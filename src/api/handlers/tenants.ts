@@ -19,10 +19,10 @@ export async function create({ services, actor, body }: AdminContext<Body, undef
   ]);
 }
 
-export async function list({ services, query }: AdminContext<undefined, Query>): Promise<Answer> {
+export async function list({ services, query, inTurn }: AdminContext<undefined, Query>): Promise<Answer> {
   const read = async ({ limit, beforeId }: Part) =>
     upTo(limit, await listTenants(services.db.kysely, limit + 1, beforeId));
-  return { status: 200, body: await readPage('tenant', query, { read, toOut }) };
+  return { status: 200, body: await readPage('tenant', query, { read, toOut }, inTurn) };
 }
 
 function toOut({ id, name, createdAt }: Tenant) {

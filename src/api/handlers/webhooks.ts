@@ -61,10 +61,14 @@ export async function list({
   services,
   tenantId,
   query,
+  inTurn,
 }: Context<None, z.output<typeof listWebhooksQuery>>): Promise<Answer> {
   const read = async ({ limit, beforeId }: Part) =>
     upTo(limit, await listWebhooks(services.db.kysely, tenantId, limit + 1, beforeId));
-  return { status: 200, body: await readPage('webhook', query, { read, toOut: toWebhookOut, atOnce: AT_ONCE }) };
+  return {
+    status: 200,
+    body: await readPage('webhook', query, { read, toOut: toWebhookOut, atOnce: AT_ONCE }, inTurn),
+  };
 }
 
 export async function get({ services, tenantId, ids }: Context<None, None>): Promise<Answer> {
