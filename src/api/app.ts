@@ -104,7 +104,8 @@ export function createApp(services: Services, edge: Edge): Express {
       };
       const own = row.scope !== 'admin' && row.idempotency === 'own';
       const work = () => (own ? handle(context) : answerOnce({ ...context, tenantId }, handle));
-      send(res, await (row.method === 'get' ? services.reads.run(tenantId, work) : work()));
+      const turns = row.method === 'get' ? services.reads : services.changes;
+      send(res, await (row.turn === 'own' ? work() : turns.run(tenantId, work)));
     } finally {
       leave();
     }

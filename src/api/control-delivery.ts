@@ -112,11 +112,13 @@ async function inRounds(
   let current: Delivery | undefined = delivery;
   for (let round = 0; round < ROUNDS && current; round++) {
     const seen: Delivery = current;
-    const changed = await kysely.transaction().execute(async (tx) => {
-      if (!(await change(tx, seen))) return false;
-      await writeAudit(tx, entry);
-      return true;
-    });
+    const changed = await services.changes.run(tenantId, () =>
+      kysely.transaction().execute(async (tx) => {
+        if (!(await change(tx, seen))) return false;
+        await writeAudit(tx, entry);
+        return true;
+      }),
+    );
     if (changed) {
       services.notifyWork();
       return;

@@ -51,6 +51,8 @@ export type RouteDoc = {
 export type Context<Body, Query> = AdminContext<Body, Query> & { tenantId: string };
 
 type Row<Body, Query> = {
+  /** `own`: its handler waits for what holds no connection, and takes its tenant's turn only for what does. */
+  turn?: 'own';
   method: 'get' | 'post' | 'patch' | 'delete';
   /** Express path below /api/v1; each `:name` is of the kind that `ids` gives. */
   path: string;

@@ -3,7 +3,7 @@ import type { Publisher } from '../db/publish-shared';
 import type { SecretBox } from '../db/secret-box';
 import type { RateLimit } from '../domain/rate-limit';
 import type { Shares } from '../domain/shares';
-import type { Turns as ReadTurns } from '../domain/turns';
+import type { Turns as DatabaseTurns } from '../domain/turns';
 import type { VerificationMode } from '../domain/verification';
 import type { Log } from '../log';
 import type { Engine } from './engine';
@@ -30,7 +30,9 @@ export type Services = {
   settling: Settling;
   recentTenants: RecentTenants;
   /** Reads, so many at once: they leave connections for what is published, and to other tenants. */
-  reads: ReadTurns;
+  reads: DatabaseTurns;
+  /** The same for what changes something, publishing single events aside: those share statements. */
+  changes: DatabaseTurns;
   /** Shares the event loop between tenants. */
   turns: Turns;
   verifications: VerificationEngine;

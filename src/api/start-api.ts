@@ -12,7 +12,7 @@ import { createSecretBox } from '../db/secret-box';
 import { parseRateLimit } from '../domain/rate-limit';
 
 import { createShares } from '../domain/shares';
-import { createTurns as createReadTurns } from '../domain/turns';
+import { createTurns as createDatabaseTurns } from '../domain/turns';
 
 import { createTargetCheck } from '../egress/check-target';
 import { addressPolicyOf } from '../egress/policy-of';
@@ -47,12 +47,16 @@ const MAX_QUESTIONS = { perKey: 20, total: 200 };
 /** Of an api's connections to Postgres, reads hold no more than so many, and those of one tenant no more than so many. */
 const READS_SHARE = 0.5;
 const READS_SHARE_OF_TENANT = 0.2;
+/** The same of changes: many of a tenant wait for each other in Postgres, each with its connection. */
+const CHANGES_SHARE = 0.5;
+const CHANGES_SHARE_OF_TENANT = 0.15;
 /**
- * While other tenants ask for something, a read's place stays empty for so many times as long as the read took: then one
- * tenant uses less than half of a core of Postgres, whatever its reads look through.
+ * While other tenants ask for something, the place of a read or change stays empty for so many times as long as it took:
+ * then one tenant uses less than half of a core of Postgres, whatever it reads through or changes.
  */
 const READ_REST_FACTOR = 9;
-const MAX_READ_REST_MS = 5_000;
+const CHANGE_REST_FACTOR = 4;
+const MAX_REST_MS = 5_000;
 /** The tenant of the bootstrap key. */
 const BOOTSTRAP_TENANT = 'default';
 
@@ -108,11 +112,18 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
       verificationWaits: createVerificationWaits(db.kysely),
       questions: createShares(MAX_QUESTIONS),
       recentTenants,
-      reads: createReadTurns({
+      reads: createDatabaseTurns({
         atOnce: Math.ceil(config.POSTHORN_DB_POOL_SIZE * READS_SHARE),
         perKey: Math.ceil(config.POSTHORN_DB_POOL_SIZE * READS_SHARE_OF_TENANT),
         restFactor: READ_REST_FACTOR,
-        maxRestMs: MAX_READ_REST_MS,
+        maxRestMs: MAX_REST_MS,
+        rests: recentTenants.anyBut,
+      }),
+      changes: createDatabaseTurns({
+        atOnce: Math.ceil(config.POSTHORN_DB_POOL_SIZE * CHANGES_SHARE),
+        perKey: Math.ceil(config.POSTHORN_DB_POOL_SIZE * CHANGES_SHARE_OF_TENANT),
+        restFactor: CHANGE_REST_FACTOR,
+        maxRestMs: MAX_REST_MS,
         rests: recentTenants.anyBut,
       }),
       log,

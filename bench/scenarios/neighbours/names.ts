@@ -1,10 +1,10 @@
-import type { Neighbour } from './neighbour';
+import { type Neighbour, times } from './neighbour';
 
 /** More than the name servers that were enough to stop everybody. */
 const WEBHOOKS = 96;
-const TYPE = 'names.event';
-/** Events a second, each for all webhooks: more lookups at once than a tenant may have. */
-const RATE = 1;
+/** Events a second, each for one of the webhooks in turn: more lookups at once than a tenant may have. */
+const RATE = 48;
+const type = (n: number) => `names.t${n}`;
 
 /** B2: webhooks at names whose name servers never answer, asked for all the time. */
 export const names: Neighbour = {
@@ -12,11 +12,14 @@ export const names: Neighbour = {
   about: `${WEBHOOKS} webhooks at names whose name servers never answer`,
   async prepare({ rig, machine, tenant }) {
     const webhooks = await tenant.webhooks(WEBHOOKS, (n) => ({
-      ...{ url: `http://hook.n${n}.dead.test:9/`, events: [TYPE] },
+      ...{ url: `http://hook.n${n}.dead.test:9/`, events: [type(n)] },
       // Lookups are what is measured, and not the engine, which retries would keep busy.
       retry_policy: { schedule: [] },
     }));
-    const requests = [{ method: 'POST' as const, path: '/events', body: { type: TYPE, data: {} } }];
+    const requests = times(WEBHOOKS, (n) => ({
+      ...{ method: 'POST' as const, path: '/events' },
+      body: { type: type(n), data: {} },
+    }));
     return async () => {
       await tenant.each(webhooks, 'resume');
       await machine('request', { url: rig.apiUrl, key: tenant.key, requests, connections: 4, perSecond: RATE });

@@ -38,7 +38,7 @@ export async function publish(context: Body): Promise<Answer> {
     return context.inTurn(prepareAll(context, events, preparing, createdAt, refuse));
   });
   const good = read.filter((event) => 'body' in event);
-  const published = await publishBatch(services.db.pool, good);
+  const published = await services.changes.run(tenantId, () => publishBatch(services.db.pool, good));
   if (published.some(({ duplicate }) => !duplicate)) services.notifyWork();
   const results = published.values();
   return {

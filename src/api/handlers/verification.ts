@@ -20,8 +20,8 @@ export async function verify(context: Context<unknown, z.output<typeof verifyQue
   // Before the round begins: who may not wait has asked for nothing.
   const place = query.wait ? services.verificationWaits.enter(tenantId) : undefined;
   try {
-    const round = await audited(context, 'webhook.verify', toPublicId('webhook', id), (tx) =>
-      beginVerification(tx, tenantId, id),
+    const round = await services.changes.run(tenantId, () =>
+      audited(context, 'webhook.verify', toPublicId('webhook', id), (tx) => beginVerification(tx, tenantId, id)),
     );
     if (round !== undefined && !(await startRound(services, tenantId, id, round))) {
       throw new ApiError('engine_unavailable', 'The workflow engine cannot be reached. Try again in a moment.');

@@ -40,7 +40,7 @@ export async function create(context: Context<z.output<typeof createWebhookBody>
   // Every field of a new webhook has its default, so that nothing is missing here.
   const settings = toSettings(context, id, body) as WebhookSettings;
   const sealed = services.secretBox.seal(secret, { tenantId, webhookId: id });
-  const round = await services.db.kysely.transaction().execute(async (tx) => {
+  const insert = async (tx: Tx) => {
     await requirePlace(services, tx, tenantId);
     if (body.filter) await requireRoom(tx, tenantId, id, body.filter);
     const mode = await findMode(tx, tenantId, services.minVerification);
@@ -48,7 +48,8 @@ export async function create(context: Context<z.output<typeof createWebhookBody>
     const begun = await beginForNewUrl(tx, tenantId, id, mode);
     await writeAudit(tx, { tenantId, actor, action: 'webhook.create', target: toPublicId('webhook', id) });
     return begun;
-  });
+  };
+  const round = await services.changes.run(tenantId, () => services.db.kysely.transaction().execute(insert));
   if (body.filter) services.publishRules.forget(tenantId);
   if (round !== undefined) await startRound(services, tenantId, id, round);
   const webhook = await findWebhook(services.db.kysely, tenantId, id);
@@ -84,22 +85,19 @@ export async function patch(context: Context<z.output<typeof patchWebhookBody>, 
   const change = toSettings(context, id, body);
   const { version, ...fields } = body;
   const expected = parsePrecondition(context.ifMatch, version);
-  const changed = await audited(
-    context,
-    'webhook.update',
-    toPublicId('webhook', id),
-    async (tx) => {
-      if (body.filter) await requireRoom(tx, tenantId, id, body.filter);
-      const mode = change.url === undefined ? undefined : await findMode(tx, tenantId, services.minVerification);
-      const before = await lockWebhook(tx, tenantId, id);
-      if (!before) return undefined;
-      // Thrown in here, a refusal takes everything back.
-      requireVersion(expected, before.version);
-      await updateWebhook(tx, tenantId, id, change);
-      const moved = mode !== undefined && change.url !== before.url;
-      return { round: moved ? await beginForNewUrl(tx, tenantId, id, mode) : undefined };
-    },
-    () => ({ fields: Object.keys(fields) }),
+  const update = async (tx: Tx) => {
+    if (body.filter) await requireRoom(tx, tenantId, id, body.filter);
+    const mode = change.url === undefined ? undefined : await findMode(tx, tenantId, services.minVerification);
+    const before = await lockWebhook(tx, tenantId, id);
+    if (!before) return undefined;
+    // Thrown in here, a refusal takes everything back.
+    requireVersion(expected, before.version);
+    await updateWebhook(tx, tenantId, id, change);
+    const moved = mode !== undefined && change.url !== before.url;
+    return { round: moved ? await beginForNewUrl(tx, tenantId, id, mode) : undefined };
+  };
+  const changed = await services.changes.run(tenantId, () =>
+    audited(context, 'webhook.update', toPublicId('webhook', id), update, () => ({ fields: Object.keys(fields) })),
   );
   if (!changed) throw notFound('webhook');
   if (changed.round !== undefined) await startRound(services, tenantId, id, changed.round);

@@ -17,6 +17,7 @@ export const eventRoutes: Route[] = [
     scope: 'publish',
     body: publishBody,
     idempotency: 'own',
+    turn: 'own',
     handler: events.publish,
     doc: {
       tag: 'Events',
@@ -29,6 +30,7 @@ export const eventRoutes: Route[] = [
     method: 'post',
     path: '/events/batch',
     scope: 'publish',
+    turn: 'own',
     body: publishBatchBody,
     handler: publishBatch.publish,
     doc: {

@@ -31,6 +31,7 @@ export const webhookRoutes: Route[] = [
     path: '/webhooks/subscribe',
     scope: 'manage',
     body: createWebhookBody,
+    turn: 'own',
     handler: webhooks.create,
     doc: {
       tag: 'Webhooks',
@@ -44,6 +45,7 @@ export const webhookRoutes: Route[] = [
     path: '/webhooks',
     scope: 'manage',
     body: createWebhookBody,
+    turn: 'own',
     handler: webhooks.create,
     doc: {
       tag: 'Webhooks',
@@ -74,6 +76,7 @@ export const webhookRoutes: Route[] = [
     scope: 'manage',
     ids: webhook,
     body: patchWebhookBody,
+    turn: 'own',
     handler: webhooks.patch,
     doc: {
       tag: 'Webhooks',
@@ -148,6 +151,7 @@ export const webhookRoutes: Route[] = [
   route({
     ...onWebhook,
     path: '/webhooks/:webhook/verify',
+    turn: 'own',
     query: verifyQuery,
     handler: verification.verify,
     doc: {
