@@ -1,9 +1,9 @@
 import type { Request, Response } from 'express';
+import { addressBlock } from '../address-block';
 import { type ApiKey, hashApiKey, noteKeyUse } from '../db/api-keys';
 import type { Database } from '../db/database';
 import { createLimiter, type Turn } from '../domain/limiter';
 import type { TenantScope } from '../domain/scopes';
-import { addressBlock } from './address-block';
 import { ApiError, rateLimited } from './errors';
 import type { Services } from './services';
 

@@ -1,6 +1,6 @@
 import type { Request, Response } from 'express';
+import { addressBlock } from '../address-block';
 import { createLimiter } from '../domain/limiter';
-import { addressBlock } from './address-block';
 import { rateLimited } from './errors';
 
 /** Requests from one address that no good key came with: ten a second, which is more than people and probes make. */
