@@ -1,5 +1,6 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { createHeldBack } from './held-back';
 
 /** What clients may hold of a server: by connection, by address and in all. */
 export type ConnectionLimits = {
@@ -25,8 +26,12 @@ export const CONNECTION_LIMITS: ConnectionLimits = {
   drainMs: 30_000,
 };
 
-/** Requests of one connection that are served side by side; pipelined ones beyond it wait their turn, unread bytes in the kernel. */
+/**
+ * Requests of one connection that are served side by side; pipelined ones beyond it wait their turn, unread bytes in the
+ * kernel. Whoever has shown no good key is served one after the other: no browser pipelines, and a key is soon looked up.
+ */
 const MAX_UNDER_WAY = 8;
+const MAX_UNDER_WAY_OF_STRANGER = 1;
 /** The next request of a connection is begun only while less than this of earlier answers is unread. */
 const MAX_UNREAD_BYTES = 256 * 1024;
 /**
@@ -34,6 +39,12 @@ const MAX_UNREAD_BYTES = 256 * 1024;
  * of the smallest requests fit; where there is no room for one more, its connection is cut.
  */
 const MAX_WAITING = 16_384;
+/** Of a connection that has carried no good API key, at 10 µs each. One more, and it is cut. */
+const MAX_WAITING_OF_STRANGER = 32;
+/** The same, where its address has lately been over its limit of requests without a good key, or is held back. */
+const MAX_WAITING_OF_SUSPECT = 4;
+/** While its first key is being looked up, of such as have one too: a read holds some 600 of a producer's. And of a proxy. */
+const MAX_WAITING_FOR_KEY = 1_024;
 /** What is still sent of a body after the answer is thrown away: for so long, and so many bytes. */
 const REST_OF_BODY_MS = 5_000;
 const REST_OF_BODY_BYTES = 2 * 1024 * 1024;
@@ -48,7 +59,18 @@ const FIRST_MOMENT_MS = 5_000;
 const LOOK_EVERY_MS = 1_000;
 
 /** Why a connection was cut: a closed list, for counting. */
-export const CUT_REASONS = ['full', 'address_full', 'gave_way', 'queue_full', 'unread_answer', 'rest_of_body'] as const;
+export const CUT_REASONS = [
+  'full',
+  'address_full',
+  'gave_way',
+  'queue_full',
+  // Too many requests waited of a connection that had carried no good key.
+  'pipelined',
+  // Refused before anything was read: connections of its address were cut for that.
+  'held_back',
+  'unread_answer',
+  'rest_of_body',
+] as const;
 export type CutReason = (typeof CUT_REASONS)[number];
 
 /** What a server holds at this moment, and how many connections it has cut since its start. */
@@ -69,6 +91,11 @@ type Connection = {
   sinceMs: number;
   /** It has carried a good API key. */
   known: boolean;
+  /** A request with a key was answered, which did not show it to be good. */
+  judged: boolean;
+  /** What follows from its first good key. */
+  onKnown: () => void;
+  onOverLimit: () => void;
   underWay: Set<ServerResponse>;
   waiting: Pair[];
   /** The answer whose turn it is to be read, and since when. */
@@ -84,7 +111,14 @@ const connectionOf = new WeakMap<Socket, Connection>();
 /** Notes that a connection has carried a good API key: it no longer has to give way to new ones. */
 export function vouchFor(socket: Socket): void {
   const connection = connectionOf.get(socket);
-  if (connection) connection.known = true;
+  if (!connection || connection.known) return;
+  connection.known = true;
+  connection.onKnown();
+}
+
+/** Notes that the address of a connection made more requests without a good API key than it may. */
+export function noteOverLimit(socket: Socket): void {
+  connectionOf.get(socket)?.onOverLimit();
 }
 
 /**
@@ -102,6 +136,7 @@ export function boundConnections(
   /** In the order in which they came. */
   const byAddress = new Map<string, Set<Connection>>();
   const cuts = Object.fromEntries(CUT_REASONS.map((reason) => [reason, 0])) as Record<CutReason, number>;
+  const addresses = createHeldBack();
   let waitingInAll = 0;
   const timer = setInterval(cutSlowOnes, Math.min(LOOK_EVERY_MS, limits.drainMs));
   timer.unref();
@@ -110,11 +145,25 @@ export function boundConnections(
   function open(socket: Socket): void {
     const remote = socket.remoteAddress ?? '';
     const address = exempt(remote) ? undefined : remote;
+    const heldBack = address !== undefined && addresses.is('held_back', address);
+    if (heldBack && !addresses.admit(address)) {
+      cuts.held_back++;
+      socket.destroy();
+      return;
+    }
     const connection: Connection = {
       socket,
       address,
       sinceMs: performance.now(),
       known: false,
+      judged: false,
+      onKnown() {
+        if (heldBack) addresses.giveBack(address);
+        beginWaiting(connection);
+      },
+      onOverLimit() {
+        if (address !== undefined) addresses.note('over_limit', address);
+      },
       underWay: new Set(),
       waiting: [],
     };
@@ -189,19 +238,46 @@ export function boundConnections(
   /** A new request. */
   function serve(req: IncomingMessage, res: ServerResponse): void {
     const connection = connectionOf.get(req.socket);
-    // Already cut: what else was in the same read is nobody's any more.
-    if (!connection || !connections.has(connection) || connection.endingSinceMs !== undefined) return;
+    if (!connection) return;
+    // What else was in the same read is nobody's any more.
+    if (!connections.has(connection) || connection.endingSinceMs !== undefined) {
+      stopParsing(req.socket);
+      return;
+    }
     if (connection.waiting.length === 0 && hasRoom(connection)) {
       begin(connection, { req, res });
       return;
     }
     if (waitingInAll >= MAX_WAITING) {
       cut(connection, 'queue_full');
+      stopParsing(req.socket);
+      return;
+    }
+    if (connection.waiting.length >= mayWait(connection, req)) {
+      cutForPipelining(connection);
+      stopParsing(req.socket);
       return;
     }
     connection.waiting.push({ req, res });
     waitingInAll++;
     req.socket.pause();
+  }
+
+  /** Behind how many others a request of this connection may wait. */
+  function mayWait({ known, judged, address, underWay }: Connection, req: IncomingMessage): number {
+    if (known) return MAX_WAITING;
+    if (address === undefined) return MAX_WAITING_FOR_KEY;
+    const heldBack = addresses.is('held_back', address);
+    const [first] = underWay;
+    // A producer may send hundreds before its first key has been looked up.
+    const lookedUp = judged || !first || first.writableEnded || !hasKey(first.req);
+    if (hasKey(req) && !lookedUp) return heldBack ? MAX_WAITING_OF_STRANGER : MAX_WAITING_FOR_KEY;
+    return heldBack || addresses.is('over_limit', address) ? MAX_WAITING_OF_SUSPECT : MAX_WAITING_OF_STRANGER;
+  }
+
+  function cutForPipelining(connection: Connection): void {
+    if (connection.address !== undefined) addresses.note('held_back', connection.address);
+    cut(connection, 'pipelined');
   }
 
   function begin(connection: Connection, { req, res }: Pair): void {
@@ -213,6 +289,11 @@ export function boundConnections(
     });
     res.once('close', () => {
       connection.underWay.delete(res);
+      // A 5xx says nothing of the key.
+      if (isStranger(connection) && hasKey(req) && res.statusCode < 500) {
+        connection.judged = true;
+        if (connection.waiting.length > MAX_WAITING_OF_STRANGER) cutForPipelining(connection);
+      }
       beginWaiting(connection);
     });
     handler(req, res);
@@ -228,7 +309,8 @@ export function boundConnections(
   }
 
   const hasRoom = (connection: Connection) =>
-    connection.underWay.size < MAX_UNDER_WAY && unreadBytes(connection) < MAX_UNREAD_BYTES;
+    connection.underWay.size < (isStranger(connection) ? MAX_UNDER_WAY_OF_STRANGER : MAX_UNDER_WAY) &&
+    unreadBytes(connection) < MAX_UNREAD_BYTES;
 
   function cutSlowOnes(): void {
     const nowMs = performance.now();
@@ -270,6 +352,23 @@ export function boundConnections(
 
 /** A proxy's connection is nobody's alone. */
 const isStranger = ({ known, address }: Connection) => !known && address !== undefined;
+
+const hasKey = (req: IncomingMessage) => req.headers.authorization !== undefined;
+
+/**
+ * Has Node leave the rest of what it has read of a socket, from within a request of it. It goes through all of a read
+ * otherwise, also where the socket was destroyed: 2,600 requests, 10 ms and more. Its parser stops where its callback
+ * says that the connection becomes something else, by a 2. The callback is not documented: where a version of Node has
+ * none of this name, the rest is made into requests that nobody serves.
+ */
+function stopParsing(socket: Socket): void {
+  const { parser } = socket as { parser?: { onIncoming?: (req: IncomingMessage) => number } | null };
+  if (!parser?.onIncoming) return;
+  parser.onIncoming = (req) => {
+    (req as { upgrade?: boolean }).upgrade = false;
+    return 2;
+  };
+}
 
 /** What was answered and not yet taken by the kernel: only one answer at a time has the socket, the others keep their own. */
 function unreadBytes({ underWay }: Connection): number {

@@ -1,9 +1,10 @@
 import type { Request, Response } from 'express';
+import { addressBlock } from '../address-block';
+import { noteOverLimit } from '../connections';
 import { type ApiKey, hashApiKey, noteKeyUse } from '../db/api-keys';
 import type { Database } from '../db/database';
 import { createLimiter, type Turn } from '../domain/limiter';
 import type { TenantScope } from '../domain/scopes';
-import { addressBlock } from './address-block';
 import { ApiError, rateLimited } from './errors';
 import type { Services } from './services';
 
@@ -48,6 +49,7 @@ export function createAuthenticator(
       const turn = guesses.take(addressBlock(req.ip));
       if (turn.allowed) throw new ApiError('unauthorized', 'This API key is not known, was revoked or has expired.');
       res.set('connection', 'close');
+      noteOverLimit(req.socket);
       throw tooManyUnknown(turn);
     }
     noteUse(key.id);

@@ -1,6 +1,7 @@
 import type { Request, Response } from 'express';
+import { addressBlock } from '../address-block';
+import { noteOverLimit } from '../connections';
 import { createLimiter } from '../domain/limiter';
-import { addressBlock } from './address-block';
 import { rateLimited } from './errors';
 
 /** Requests from one address that no good key came with: ten a second, which is more than people and probes make. */
@@ -18,6 +19,7 @@ export function createStrangerLimit() {
     const turn = limiter.take(addressBlock(req.ip));
     if (turn.allowed) return;
     res.set('connection', 'close');
+    noteOverLimit(req.socket);
     const { count, perMs } = REQUESTS;
     const rule = `more than ${count} at once, or ${count / (perMs / 1_000)} a second`;
     throw rateLimited(`Too many requests without a good API key came from this address: ${rule}.`, turn);

@@ -1,4 +1,4 @@
-import { addressBlock } from '../../src/api/address-block';
+import { addressBlock } from '../src/address-block';
 
 test.each([
   ['192.0.2.7', '192.0.2.7'],
