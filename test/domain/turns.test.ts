@@ -1,5 +1,5 @@
 import { createShares } from '../../src/domain/shares';
-import { createTurns } from '../../src/domain/turns';
+import { createTurns, NoTurn, type TurnLimits } from '../../src/domain/turns';
 
 describe('turns', () => {
   /** Work that is begun in the order that is returned, and ends when `end` is called, the oldest first. */
@@ -53,6 +53,121 @@ describe('turns', () => {
     const turns = createTurns(1);
     await expect(turns.run('a', () => Promise.reject(new Error('no')))).rejects.toThrow('no');
     expect(await turns.run('a', async () => 'yes')).toBe('yes');
+  });
+
+  test('so many of one key may wait; one more is refused, and others are not', async () => {
+    const turns = createTurns({ atOnce: 1, maxWaiting: 1 });
+    const { begun, ask, end } = work(turns);
+    await ask('a', 2);
+    await expect(turns.run('a', async () => undefined)).rejects.toThrow(NoTurn);
+    await ask('b', 1);
+    await end();
+    await end();
+    expect(begun).toEqual(['a', 'a', 'b']);
+    await end();
+    expect(await turns.run('a', async () => 'again')).toBe('again');
+  });
+
+  test('nobody waits any more where they are closed; what has begun goes on', async () => {
+    const turns = createTurns({ atOnce: 1 });
+    const { begun, ask, waiting } = work(turns);
+    await ask('a', 1);
+    const late = ['a', 'b'].map((key) => turns.run(key, async () => undefined));
+    turns.close();
+    const ends = await Promise.allSettled(late);
+    expect(ends.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+    await expect(turns.run('b', async () => undefined)).rejects.toThrow(NoTurn);
+    expect(begun).toEqual(['a']);
+    expect(waiting()).toBe(1);
+  });
+
+  describe('with a rest', () => {
+    /** Time passes when a test says so. */
+    function resting(limits: TurnLimits) {
+      let now = 0;
+      let sleeping: { untilMs: number; wake: () => void }[] = [];
+      const clock = {
+        now: () => now,
+        after: (ms: number, wake: () => void) => void sleeping.push({ untilMs: now + ms, wake }),
+      };
+      const pass = async (ms: number) => {
+        now += ms;
+        const due = sleeping.filter(({ untilMs }) => untilMs <= now);
+        sleeping = sleeping.filter(({ untilMs }) => untilMs > now);
+        for (const { wake } of due) wake();
+        await new Promise(setImmediate);
+      };
+      return { ...work(createTurns(limits, clock)), pass, asleep: () => sleeping.length };
+    }
+
+    test('work of a key is followed by a rest so many times as long', async () => {
+      const { begun, ask, end, pass, asleep } = resting({ atOnce: 2, perKey: 1, restFactor: 4 });
+      await ask('a', 3);
+      await pass(10);
+      await end();
+      await pass(39);
+      expect(begun).toEqual(['a']);
+      await pass(1);
+      expect(begun).toEqual(['a', 'a']);
+      // Each rest is after its own work.
+      await pass(5);
+      await end();
+      await pass(20);
+      expect(begun).toEqual(['a', 'a', 'a']);
+      await pass(1);
+      await end();
+      await pass(4);
+      expect(asleep()).toBe(0);
+    });
+
+    test('but at most so long', async () => {
+      const { begun, ask, end, pass } = resting({ atOnce: 1, restFactor: 4, maxRestMs: 100 });
+      await ask('a', 2);
+      await pass(1_000);
+      await end();
+      await pass(99);
+      expect(begun).toHaveLength(1);
+      await pass(1);
+      expect(begun).toHaveLength(2);
+    });
+
+    test('others go on at once', async () => {
+      const { begun, ask, end, pass } = resting({ atOnce: 1, restFactor: 4 });
+      await ask('a', 3);
+      await ask('b', 1);
+      await pass(10);
+      await end();
+      expect(begun).toEqual(['a', 'b']);
+      await end();
+      await ask('c', 1);
+      expect(begun).toEqual(['a', 'b', 'c']);
+    });
+
+    test("a key's other places have no rest", async () => {
+      const { begun, ask, end, pass } = resting({ atOnce: 4, perKey: 2, restFactor: 4 });
+      await ask('a', 4);
+      await pass(10);
+      await end();
+      expect(begun).toHaveLength(2);
+      await pass(30);
+      await end();
+      await pass(10);
+      expect(begun).toHaveLength(3);
+      await pass(149);
+      expect(begun).toHaveLength(3);
+      await pass(1);
+      expect(begun).toHaveLength(4);
+    });
+
+    test('what comes after a rest begins at once', async () => {
+      const { begun, ask, end, pass } = resting({ atOnce: 1, restFactor: 4 });
+      await ask('a', 1);
+      await pass(10);
+      await end();
+      await pass(40);
+      await ask('a', 1);
+      expect(begun).toEqual(['a', 'a']);
+    });
   });
 });
 
