@@ -7,7 +7,7 @@ import { createTurns, NoTurn } from '../domain/turns';
  */
 const IN_HAND = { pages: 4, counts: 2 };
 /** A tenant's replays leave their place empty for so many times as long as they have used it. */
-const REST_FACTOR = 4;
+const REST_FACTOR = 9;
 /** Long enough for a page that took seconds, and far below the 30 minutes that the activity of one may take. */
 const MAX_REST_MS = 10_000;
 
@@ -24,7 +24,7 @@ export type InTurn = <T>(part: () => Promise<T>) => Promise<T>;
 
 /**
  * Shares the bulk replays' part of a worker out by tenant: so many pages or steps of counting at once, one of each tenant.
- * However many replays a tenant has, together they use a fifth of one connection.
+ * However many replays a tenant has, together they use a tenth of one connection.
  */
 export function createReplayRoom(pagesAtOnce: number): ReplayRoom {
   const turns = createTurns({ atOnce: pagesAtOnce, perKey: 1, restFactor: REST_FACTOR, maxRestMs: MAX_REST_MS });

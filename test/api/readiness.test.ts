@@ -165,7 +165,10 @@ test('a pool whose connections are all in use is not a database that is away', a
     await lock.query('begin');
     await lock.query('lock table webhooks in access exclusive mode');
     // One that reads and one that writes: reads hold half of the connections at most.
-    const waiting = [api.ok('GET', '/webhooks'), api.ok('POST', '/webhooks', { url: 'https://hooks.example.com/', events: ['*'] })];
+    const waiting = [
+      api.ok('GET', '/webhooks'),
+      api.ok('POST', '/webhooks', { url: 'https://hooks.example.com/', events: ['*'] }),
+    ];
     await until('both connections to be in use', async () => {
       const [{ count }] = await queryOnce(
         database.url,
