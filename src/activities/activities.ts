@@ -11,11 +11,12 @@ import { OwnTroubleError } from '../domain/own-trouble';
 import { type Log, reasonOf } from '../log';
 import { heartbeating } from './heartbeating';
 import { createReplayActivities } from './replay-activities';
+import type { ReplayRoom } from './replay-room';
 
 export type ActivityDeps = {
   db: Database;
-  /** Pages of bulk replays that are made at once: each holds a connection. */
-  pagesAtOnce: number;
+  /** For the pages of bulk replays. */
+  replayRoom: ReplayRoom;
   attempts: Attempts;
   /** Makes one round of endpoint verification. */
   verify: (webhookId: string, round: number) => Promise<void>;
@@ -67,12 +68,12 @@ export type Activities = ReturnType<typeof createActivities>;
 
 /** Everything that workflows may call. */
 export function createActivities(deps: ActivityDeps) {
-  const { db, pagesAtOnce, attempts, verify, inFlight, retryRoom, maxPostMs, signalDone, log } = deps;
+  const { db, replayRoom, attempts, verify, inFlight, retryRoom, maxPostMs, signalDone, log } = deps;
   const run = (request: AttemptRequest, onPost?: (timeoutMs: number) => void) =>
     inFlight.run(request.deliveryId, request.number, () => attempts.attempt(request, onPost));
 
   return {
-    ...createReplayActivities(db, pagesAtOnce),
+    ...createReplayActivities(db, replayRoom),
 
     /** A first attempt, as a local activity: its outcome, or `in_flight` once it takes longer than 2 s. */
     async attemptFirst(request: AttemptRequest, webhookId: string): Promise<AttemptResult> {

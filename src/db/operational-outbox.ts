@@ -18,6 +18,11 @@ const ROWS_PER_TURN = 20;
  * would otherwise be told to thousands.
  */
 export const MAX_FAN_OUT = 100;
+/**
+ * Deliveries that one turn makes, but for those of a single row: with many webhooks it is of fewer rows. Some hundredths
+ * of a second.
+ */
+export const MAX_DELIVERIES_PER_TURN = 200;
 /** Ours are some hundred bytes. */
 const MAX_DETAILS_BYTES = 64 * 1024;
 /** Far above what a turn takes; whoever needs longer gives the place to others. */
@@ -74,16 +79,22 @@ select t.tenant_id as "tenantId", r.id, r.type, r.webhook_id as "webhookId", r.d
   case when octet_length(r.details) <= ${MAX_DETAILS_BYTES} then r.details end as details, r.created_at as "createdAt"
 from t left join lateral (
   select id, type, webhook_id, delivery_id, details::text as details, next_try_at, created_at from operational_outbox o
-  where o.tenant_id = t.tenant_id and o.set_aside_at is null and o.next_try_at <= now()
+  where t.tenant_id <> all($4::uuid[])
+    and o.tenant_id = t.tenant_id and o.set_aside_at is null and o.next_try_at <= now()
   order by next_try_at, created_at limit $3) r on true
 where t.tenant_id is not null order by t.tenant_id, r.next_try_at, r.created_at`,
 };
 
-/** The next rows of up to `tenants` tenants after this one. */
-export async function nextTurns(pool: Pool, after: string, tenants: number): Promise<Turns> {
+/** The next rows of up to `tenants` tenants after this one; none of those that rest. */
+export async function nextTurns(
+  pool: Pool,
+  after: string,
+  tenants: number,
+  resting: readonly string[] = [],
+): Promise<Turns> {
   const { rows } = await pool.query<OutboxRow & { id: string | null }>({
     ...TURNS,
-    values: [after, tenants, ROWS_PER_TURN],
+    values: [after, tenants, ROWS_PER_TURN, resting],
   });
   const turns = new Map<string, OutboxRow[]>();
   for (const row of rows) {
@@ -99,6 +110,8 @@ export type Failure = { row: OutboxRow; errorCode: string; tries: number; setAsi
 
 export type TurnResult = {
   published: number;
+  /** What these events put into the queue. */
+  deliveries: number;
   failures: Failure[];
   /** More webhooks asked for one of the events than {@link MAX_FAN_OUT}. */
   cut: boolean;
@@ -108,11 +121,12 @@ export type TurnResult = {
 
 /**
  * Publishes a tenant's rows, each exactly once: what leaves the outbox and what enters the queue is one statement. Where
- * that is refused, each row is published for itself, and one that fails waits for its next try.
+ * that is refused, each row is published for itself, and one that fails waits for its next try. Rows beyond
+ * {@link MAX_DELIVERIES_PER_TURN} are left for the next turn.
  * @throws where the database is away; that uses up no tries
  */
 export async function takeTurn(pool: Pool, { tenantId, rows }: TenantTurn): Promise<TurnResult> {
-  const result: TurnResult = { published: 0, failures: [], cut: false, slow: false };
+  const result: TurnResult = { published: 0, deliveries: 0, failures: [], cut: false, slow: false };
   const events: OutboxEvent[] = [];
   for (const row of rows) {
     const event = toEvent(row);
@@ -121,6 +135,7 @@ export async function takeTurn(pool: Pool, { tenantId, rows }: TenantTurn): Prom
   }
   if (events.length > 1 && (await publish(events))) return result;
   for (const event of events) {
+    if (result.deliveries >= MAX_DELIVERIES_PER_TURN) break;
     if (await publish([event])) continue;
     // Whatever comes after it would take as long.
     if (result.slow) break;
@@ -130,8 +145,10 @@ export async function takeTurn(pool: Pool, { tenantId, rows }: TenantTurn): Prom
   /** False where Postgres refuses it. A single one is then counted. */
   async function publish(some: OutboxEvent[]): Promise<boolean> {
     try {
-      const { published, cut } = await withPartition(pool, some[0]!.createdAt, () => insert(pool, tenantId, some));
+      const inserted = await withPartition(pool, some[0]!.createdAt, () => insert(pool, tenantId, some));
+      const { published, deliveries, cut } = inserted;
       result.published += published;
+      result.deliveries += deliveries;
       result.cut ||= cut;
       return true;
     } catch (error) {
@@ -178,24 +195,29 @@ function readDetails(text: string): Record<string, unknown> & { event_id?: strin
   return details;
 }
 
-/** As a publish of a producer's event, but that it takes from the outbox, and for the bound on its deliveries. */
+/** As a publish of a producer's event, but that it takes from the outbox, and for the bounds on its deliveries. */
 const INSERT = {
   name: 'publish_operational',
   text: `
-with i as materialized (
-  select * from unnest($2::uuid[], $3::uuid[], $4::text[], $5::bytea[], $6::timestamptz[])
-  with ordinality as i (outbox_id, id, type, body, created_at, place)),
-o as materialized (
-  delete from operational_outbox where id = any(array(
-    select id from operational_outbox where id = any($2::uuid[]) and set_aside_at is null for update skip locked))
-  returning id),
-n as materialized (select i.* from i where outbox_id in (select id from o)),
-s as materialized (
+with s as materialized (
   select t.type, w.webhook_id, row_number() over (partition by t.type order by w.webhook_id) as nth
-  from (select distinct type from i) t cross join lateral (
+  from (select distinct type from unnest($4::text[]) t (type)) t cross join lateral (
     select distinct s.webhook_id from unnest($7::text[], $8::text[]) p (type, pattern)
     join subscriptions s on s.tenant_id = $1 and s.pattern = p.pattern where p.type = t.type
     order by s.webhook_id limit ${MAX_FAN_OUT} + 1) w),
+c as materialized (select type, count(*) as deliveries from s where nth <= ${MAX_FAN_OUT} group by type),
+i as materialized (
+  select * from (
+    select given.*, sum(coalesce(c.deliveries, 0)) over (order by place) as deliveries
+    from unnest($2::uuid[], $3::uuid[], $4::text[], $5::bytea[], $6::timestamptz[])
+    with ordinality as given (outbox_id, id, type, body, created_at, place) left join c using (type)) given
+  where place = 1 or deliveries <= ${MAX_DELIVERIES_PER_TURN}),
+o as materialized (
+  delete from operational_outbox where id = any(array(
+    select id from operational_outbox where id = any(array(select outbox_id from i)) and set_aside_at is null
+    for update skip locked))
+  returning id),
+n as materialized (select i.* from i where outbox_id in (select id from o)),
 e as (
   insert into events (id, tenant_id, type, body, created_at)
   select id, $1, type, body, created_at from n order by place),
@@ -209,14 +231,13 @@ x as (
 q as (
   insert into delivery_queue (delivery_id, tenant_id, event_id, webhook_id, event_type, lane)
   select delivery_id, $1, event_id, webhook_id, type, ${LANES.normal} from d order by place, webhook_id)
-select (select count(*)::int from n) as published, exists (select from s where nth > ${MAX_FAN_OUT}) as cut`,
+select (select count(*)::int from n) as published, (select count(*)::int from d) as deliveries,
+  exists (select from s where nth > ${MAX_FAN_OUT}) as cut`,
 };
 
-async function insert(
-  pool: Pool,
-  tenantId: string,
-  events: OutboxEvent[],
-): Promise<{ published: number; cut: boolean }> {
+type Inserted = Pick<TurnResult, 'published' | 'deliveries' | 'cut'>;
+
+async function insert(pool: Pool, tenantId: string, events: OutboxEvent[]): Promise<Inserted> {
   const column = <K extends keyof OutboxEvent>(name: K) => events.map((event) => event[name]);
   const types = [...new Set(column('type'))];
   const pairs = types.flatMap((type) => matchingPatterns(type).map((pattern) => ({ type, pattern })));
@@ -228,7 +249,7 @@ async function insert(
     pairs.map(({ pattern }) => pattern),
   ];
   return withLimit(pool, async (client) => {
-    const { rows } = await client.query<{ published: number; cut: boolean }>({ ...INSERT, values });
+    const { rows } = await client.query<Inserted>({ ...INSERT, values });
     return rows[0]!;
   });
 }

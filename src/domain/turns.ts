@@ -1,4 +1,4 @@
-import { type Clock, processClock, restAfter } from './rest';
+import { processClock, restAfter } from './rest';
 
 /** Too many of the same key wait already, or nobody may wait any more. Nothing was done. */
 export class NoTurn extends Error {
@@ -43,24 +43,9 @@ type Waiter = { begin(): void; refuse(error: NoTurn): void };
  * So much work at once, in all and of one key, by turns between those whose it is (tenants): who asks for much waits for
  * himself only.
  */
-export function createTurns(limits: TurnLimits, clock?: Clock): Turns;
-export function createTurns(atOnce: number, perKey?: number): Turns;
-export function createTurns(first: TurnLimits | number, second?: Clock | number): Turns {
-  const limits = typeof first === 'number' ? { atOnce: first, perKey: second as number | undefined } : first;
-  return createLimitedTurns(limits, typeof second === 'object' ? second : processClock);
-}
-
-function createLimitedTurns(
-  {
-    atOnce,
-    perKey = atOnce,
-    restFactor = 0,
-    maxRestMs = Infinity,
-    rests = () => true,
-    maxWaiting = Infinity,
-  }: TurnLimits,
-  clock: Clock,
-): Turns {
+export function createTurns(limits: TurnLimits, clock = processClock): Turns {
+  const { atOnce, perKey = atOnce, restFactor = 0, maxRestMs = Infinity, maxWaiting = Infinity } = limits;
+  const { rests = () => true } = limits;
   /** In the order of turns. */
   const waiting = new Map<string, Waiter[]>();
   let running = 0;

@@ -9,6 +9,7 @@ import {
   takeTurn,
 } from '../db/operational-outbox';
 import { toPublicId } from '../domain/ids';
+import { createRests, restAfter } from '../domain/rest';
 import { type Log, reasonOf } from '../log';
 import { createWakeUp } from './wake-up';
 
@@ -18,10 +19,19 @@ const POLL_MS = 1_000;
 const TENANTS = 50;
 /** Turns at once: one that takes long leaves the other connection to the rest. */
 const AT_ONCE = 2;
+/** Between two rounds of looks: whoever raises very many events nudges as often. */
+const LOOK_EVERY_MS = 25;
 /** After a failure (database away). */
 const BACK_OFF_MS = 1_000;
+/** A tenant is passed over after each of its turns: it uses a tenth of one connection, however much there is of it. */
+const REST = { factor: 9, minMs: 50, maxMs: 5_000 };
+/**
+ * What the operational events of one tenant put into the queue in the long run, from each worker: each delivery costs
+ * far more later than it does here.
+ */
+export const MAX_DELIVERIES_PER_SECOND = 500;
 /** For so long a tenant is passed over whose statement ran out of time; twice as long each time. */
-const REST = { firstMs: 10_000, maxMs: 600_000 };
+const SLOW_REST = { firstMs: 10_000, maxMs: 600_000 };
 /** Tenants that may be passed over at once; the first is forgotten for another. */
 const MAX_RESTING = 10_000;
 /** So often at most the log says that a tenant's events go to some of its webhooks only. */
@@ -31,26 +41,32 @@ export type OperationalEvents = { nudge(): void; stop(): Promise<void> };
 
 /**
  * Turns the outbox into events of type `posthorn.*`, which are then delivered like any other: tenants in turns, each a
- * few rows at a time.
+ * few rows at a time, with a rest after it.
  */
 export function startOperationalEvents(db: Database, log: Log, onPublished: () => void): OperationalEvents {
   const wakeUp = createWakeUp();
-  const resting = new Map<string, { untilMs: number; ms: number }>();
+  const rests = createRests(MAX_RESTING);
+  /** The last rest of those that are slow, milliseconds. */
+  const slowRests = new Map<string, number>();
   let saidCutAtMs = Number.NEGATIVE_INFINITY;
   let cursor = FIRST_TENANT;
   let stopping = false;
 
   async function loop(): Promise<void> {
+    let beganMs = performance.now();
     let published = false;
     while (!stopping) {
       try {
-        const next = await nextTurns(db.pool, cursor, TENANTS);
+        const next = await nextTurns(db.pool, cursor, TENANTS, rests.keys());
         cursor = next.cursor ?? FIRST_TENANT;
         published = (await takeTurns(next.turns)) || published;
         if (next.cursor !== undefined) continue;
-        // Every tenant has had its turn.
-        if (!published) await wakeUp.wait(POLL_MS);
+        // Every tenant has had its turn, or rests.
+        if (!published) await wakeUp.wait(Math.min(POLL_MS, rests.firstEndsInMs()));
         published = false;
+        const leftMs = beganMs + LOOK_EVERY_MS - performance.now();
+        if (leftMs > 0 && !stopping) await wakeUp.pause(leftMs);
+        beganMs = performance.now();
       } catch (error) {
         log.warn({ event: 'operational_events_failed', err: reasonOf(error) });
         await wakeUp.pause(BACK_OFF_MS);
@@ -60,13 +76,15 @@ export function startOperationalEvents(db: Database, log: Log, onPublished: () =
 
   /** Whether anything was published. Ends all turns before it throws. */
   async function takeTurns(turns: TenantTurn[]): Promise<boolean> {
-    const ready = turns.filter(({ tenantId, rows }) => rows.length > 0 && !rests(tenantId)).values();
+    const ready = turns.filter(({ rows }) => rows.length > 0).values();
     let published = false;
     const ends = await Promise.allSettled(
       Array.from({ length: AT_ONCE }, async () => {
         for (const turn of ready) {
           if (stopping) return;
+          const beganMs = performance.now();
           const result = await takeTurn(db.pool, turn);
+          rest(turn.tenantId, result, performance.now() - beganMs);
           tell(turn.tenantId, result);
           if (result.published === 0) continue;
           published = true;
@@ -79,18 +97,20 @@ export function startOperationalEvents(db: Database, log: Log, onPublished: () =
     return published;
   }
 
-  function rests(tenantId: string): boolean {
-    return performance.now() < (resting.get(tenantId)?.untilMs ?? 0);
+  function rest(tenantId: string, { deliveries, slow }: TurnResult, tookMs: number): void {
+    const slowBeforeMs = slowRests.get(tenantId);
+    slowRests.delete(tenantId);
+    if (!slow) {
+      rests.begin(tenantId, Math.max(restAfter(tookMs, REST), (deliveries * 1_000) / MAX_DELIVERIES_PER_SECOND));
+      return;
+    }
+    const ms = slowBeforeMs ? Math.min(SLOW_REST.maxMs, 2 * slowBeforeMs) : SLOW_REST.firstMs;
+    if (slowRests.size >= MAX_RESTING) slowRests.delete(slowRests.keys().next().value!);
+    slowRests.set(tenantId, ms);
+    rests.begin(tenantId, ms);
   }
 
-  function tell(tenantId: string, { failures, cut, slow }: TurnResult): void {
-    const before = resting.get(tenantId);
-    resting.delete(tenantId);
-    if (slow) {
-      const ms = Math.min(REST.maxMs, before ? 2 * before.ms : REST.firstMs);
-      if (resting.size >= MAX_RESTING) resting.delete(resting.keys().next().value!);
-      resting.set(tenantId, { untilMs: performance.now() + ms, ms });
-    }
+  function tell(tenantId: string, { failures, cut }: TurnResult): void {
     for (const failure of failures) tellFailure(failure);
     if (cut && performance.now() - saidCutAtMs >= SAY_CUT_EVERY_MS) {
       saidCutAtMs = performance.now();

@@ -3,6 +3,7 @@ import { Client } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
 import type { Registry } from 'prom-client';
 import { createActivities } from '../activities/activities';
+import { createReplayRoom } from '../activities/replay-room';
 import { type Config, requireSetting } from '../config';
 import { openDatabase } from '../db/database';
 import { assertMigrated } from '../db/migrate';
@@ -82,6 +83,7 @@ export async function startWorker(config: Config, log: Log, registry?: Registry)
   const holding = await startHolding(databaseUrl, pauses, log);
   const inFlight = new InFlight(config.POSTHORN_MAX_IN_FLIGHT, LEASE_MS);
   const retryRoom = createRetryRoom(config.POSTHORN_MAX_RETRIES_IN_FLIGHT);
+  const replayRoom = createReplayRoom(Math.max(1, Math.floor(config.POSTHORN_DB_POOL_SIZE / CONNECTIONS_PER_PAGE)));
   const metrics = registry && createWorkerMetrics(registry, () => inFlight.byLane);
   const perWebhook = config.POSTHORN_MAX_IN_FLIGHT_PER_WEBHOOK;
   const attempts = createAttempts({
@@ -97,7 +99,7 @@ export async function startWorker(config: Config, log: Log, registry?: Registry)
   });
   const activities = createActivities({
     db,
-    pagesAtOnce: Math.max(1, Math.floor(config.POSTHORN_DB_POOL_SIZE / CONNECTIONS_PER_PAGE)),
+    replayRoom,
     attempts,
     verify: createVerifier({ db, secretBox, sender, log, origin: config.POSTHORN_VERIFICATION_ORIGIN }),
     inFlight,
@@ -171,6 +173,7 @@ export async function startWorker(config: Config, log: Log, registry?: Registry)
     const expressStopped = expressRelay.stop();
     await Promise.all([listener.stop(), workflowRelay.stop(), reconciler.stop()]);
     retryRoom.close();
+    replayRoom.close();
     workers.shutdown();
     // Attempts get their grace to come to an end. One that is cut off then was not answered and is not recorded:
     // another worker, or the next start, makes it again.

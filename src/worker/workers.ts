@@ -22,8 +22,8 @@ const STICKY_TIMEOUT_MS = 2_000;
 export type Workers = { run(): Promise<void>; shutdown(): void };
 
 /**
- * Pages of bulk replays that a worker has in hand, most of them waiting for their turn: above what a few tenants may have
- * running, so that the turns are between them.
+ * Pages of bulk replays that a worker has in hand, most of them waiting for their turn: above what thirty tenants may have
+ * in hand (src/activities/replay-room.ts), so that the turns are between them.
  */
 const REPLAY_SLOTS = 200;
 const REPLAY_POLLERS = 2;

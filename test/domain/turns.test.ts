@@ -23,7 +23,7 @@ describe('turns', () => {
   }
 
   test('so many at once', async () => {
-    const { begun, ask, end } = work(createTurns(3));
+    const { begun, ask, end } = work(createTurns({ atOnce: 3 }));
     await ask('a', 5);
     expect(begun).toHaveLength(3);
     await end();
@@ -31,7 +31,7 @@ describe('turns', () => {
   });
 
   test('so many of one key at once, and others go past those that wait', async () => {
-    const { begun, ask, end } = work(createTurns(4, 2));
+    const { begun, ask, end } = work(createTurns({ atOnce: 4, perKey: 2 }));
     await ask('a', 5);
     expect(begun).toEqual(['a', 'a']);
     await ask('b', 3);
@@ -41,7 +41,7 @@ describe('turns', () => {
   });
 
   test('whoever asks for much has one turn between those of the others', async () => {
-    const { begun, ask, end, waiting } = work(createTurns(1));
+    const { begun, ask, end, waiting } = work(createTurns({ atOnce: 1 }));
     await ask('a', 4);
     await ask('b', 2);
     await ask('c', 1);
@@ -50,7 +50,7 @@ describe('turns', () => {
   });
 
   test('a turn is given back by work that fails', async () => {
-    const turns = createTurns(1);
+    const turns = createTurns({ atOnce: 1 });
     await expect(turns.run('a', () => Promise.reject(new Error('no')))).rejects.toThrow('no');
     expect(await turns.run('a', async () => 'yes')).toBe('yes');
   });
@@ -118,6 +118,19 @@ describe('turns', () => {
       await end();
       await pass(4);
       expect(asleep()).toBe(0);
+    });
+
+    test('only where this key has to', async () => {
+      const rests = (key: string) => key === 'a';
+      const { begun, ask, end, pass } = resting({ atOnce: 2, perKey: 1, restFactor: 4, rests });
+      await ask('a', 2);
+      await ask('b', 2);
+      await pass(10);
+      await end();
+      await end();
+      expect(begun).toEqual(['a', 'b', 'b']);
+      await pass(40);
+      expect(begun).toEqual(['a', 'b', 'b', 'a']);
     });
 
     test('but at most so long', async () => {

@@ -2,6 +2,7 @@ import { Client } from '@temporalio/client';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { DefaultLogger, Runtime } from '@temporalio/worker';
 import { createActivities } from '../../src/activities/activities';
+import { createReplayRoom } from '../../src/activities/replay-room';
 import { startApi } from '../../src/api/start-api';
 import { readConfig } from '../../src/config';
 import { openDatabase } from '../../src/db/database';
@@ -67,7 +68,7 @@ export async function startSkippingInstallation(): Promise<SkippingInstallation>
   const inFlight = new InFlight(config.POSTHORN_MAX_IN_FLIGHT, LEASE_MS);
   const activities = createActivities({
     db,
-    pagesAtOnce: 4,
+    replayRoom: createReplayRoom(4),
     attempts: createAttempts({
       db,
       secretBox: createSecretBox(config.POSTHORN_ENCRYPTION_KEYS!),

@@ -1,0 +1,144 @@
+import type { Pool } from 'pg';
+import { type Database, openDatabase } from '../../src/db/database';
+import { FIRST_TENANT, MAX_DELIVERIES_PER_TURN, MAX_FAN_OUT, nextTurns } from '../../src/db/operational-outbox';
+import { createLog } from '../../src/log';
+import {
+  MAX_DELIVERIES_PER_SECOND,
+  type OperationalEvents,
+  startOperationalEvents,
+} from '../../src/relay/operational-events';
+import { createTestDatabase } from '../support/database';
+import { until } from '../support/until';
+import { publishOutbox, webhook } from './support';
+
+/** What a tenant with very many operational events may do at once; its id is before those of the others. */
+const EAGER = webhook(1);
+const MODEST = [webhook(2), webhook(3)];
+/** At the bound they take ten minutes. */
+const ROWS = 3_000;
+const TYPE = 'posthorn.webhook.failing';
+
+let database: Awaited<ReturnType<typeof createTestDatabase>>;
+let db: Database;
+let pool: Pool;
+let running: OperationalEvents | undefined;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  db = openDatabase({ url: database.url, poolSize: 4, applicationName: 'test', planner: 'queue' });
+  pool = db.pool;
+});
+beforeEach(async () => {
+  await pool.query('truncate delivery_queue, deliveries, subscriptions, operational_outbox, events');
+  await subscribe(EAGER, TYPE, MAX_FAN_OUT);
+  for (const tenant of MODEST) await subscribe(tenant, TYPE, 1);
+});
+afterEach(async () => {
+  await running?.stop();
+  running = undefined;
+  await pool.query('drop trigger if exists poison on events; drop function if exists poison');
+});
+afterAll(async () => {
+  await db?.close();
+  await database?.drop();
+});
+
+const subscribe = (tenant: string, pattern: string, webhooks: number) =>
+  pool.query(
+    `insert into subscriptions (tenant_id, pattern, webhook_id)
+     select $1, $2, ('00000000-0000-7000-9000-' || lpad(n::text, 12, '0'))::uuid from generate_series(1, $3) n`,
+    [tenant, pattern, webhooks],
+  );
+const raise = (tenant: string, rows: number, type = TYPE) =>
+  pool.query(
+    `insert into operational_outbox (tenant_id, type, webhook_id, details)
+     select $1, $2, $1, '{}' from generate_series(1, $3)`,
+    [tenant, type, rows],
+  );
+const count = async (table: string, tenant: string) =>
+  (await pool.query(`select count(*)::int as n from ${table} where tenant_id = $1`, [tenant])).rows[0].n as number;
+const start = () => {
+  running = startOperationalEvents(db, createLog('silent'), () => undefined);
+};
+
+/** Deliveries that each transaction made, oldest first. */
+const perTransaction = async (tenant: string): Promise<number[]> => {
+  const { rows } = await pool.query(
+    `select count(*)::int as n from delivery_queue where tenant_id = $1 group by xmin::text order by min(seq)`,
+    [tenant],
+  );
+  return rows.map(({ n }) => n);
+};
+
+describe('a turn makes so many deliveries', () => {
+  test('however many webhooks its events go to, and at least those of one event', async () => {
+    await raise(EAGER, 50);
+    const [result] = await publishOutbox(pool);
+    const published = MAX_DELIVERIES_PER_TURN / MAX_FAN_OUT;
+    expect(result).toMatchObject({ published, deliveries: MAX_DELIVERIES_PER_TURN });
+    expect(await count('events', EAGER)).toBe(published);
+    expect(await count('operational_outbox', EAGER)).toBe(50 - published);
+    await pool.query('truncate subscriptions');
+    await subscribe(EAGER, TYPE, 1);
+    await publishOutbox(pool);
+    expect(await count('operational_outbox', EAGER)).toBeLessThan(50 - 5 * published);
+  });
+
+  test('which are counted by type, and in the order of the rows', async () => {
+    await subscribe(EAGER, 'posthorn.webhook.recovered', 10);
+    await raise(EAGER, 1);
+    await raise(EAGER, 3, 'posthorn.webhook.recovered');
+    await raise(EAGER, 1, 'posthorn.webhook.disabled'); // nobody asks for it
+    await raise(EAGER, 3);
+    const [result] = await publishOutbox(pool);
+    expect(result).toMatchObject({ published: 5, deliveries: MAX_FAN_OUT + 30 });
+    const { rows } = await pool.query('select type, count(*)::int as n from operational_outbox group by type');
+    expect(rows).toEqual([{ type: TYPE, n: 3 }]);
+  });
+
+  test('also where its rows are tried one by one', async () => {
+    await raise(EAGER, 1, 'posthorn.webhook.recovered');
+    await raise(EAGER, 19);
+    await pool.query(`
+      create function poison() returns trigger language plpgsql as $$ begin
+        if new.type = 'posthorn.webhook.recovered' then raise exception 'no'; end if; return new; end $$;
+      create trigger poison before insert on events for each row execute function poison()`);
+    const [result] = await publishOutbox(pool);
+    expect(result).toMatchObject({ deliveries: MAX_DELIVERIES_PER_TURN, failures: [{ errorCode: 'P0001' }] });
+  });
+});
+
+test('who rests is passed over, and others have their rows', async () => {
+  await raise(EAGER, 5);
+  for (const tenant of MODEST) await raise(tenant, 1);
+  const { turns } = await nextTurns(pool, FIRST_TENANT, 50, [EAGER, MODEST[1]!]);
+  expect(turns.map(({ rows }) => rows.length)).toEqual([0, 1, 0]);
+});
+
+test('a tenant with very many rows for many webhooks is in nobody’s way', async () => {
+  await raise(EAGER, ROWS);
+  start();
+  await until('the first of very many', async () => (await count('events', EAGER)) > 0);
+  for (const tenant of MODEST) {
+    await raise(tenant, 1);
+    running!.nudge();
+    await until('the only one', async () => (await count('delivery_queue', tenant)) === 1);
+  }
+  expect(await count('operational_outbox', EAGER)).toBeGreaterThan(ROWS / 2);
+}, 120_000);
+
+test('nor does it fill the queue faster than it may', async () => {
+  await raise(EAGER, ROWS);
+  start();
+  await until('some turns', async () => (await perTransaction(EAGER)).length >= 5);
+  await running!.stop();
+  const made = await perTransaction(EAGER);
+  expect(new Set(made)).toEqual(new Set([MAX_DELIVERIES_PER_TURN]));
+  const { rows } = await pool.query(
+    'select extract(epoch from max(created_at) - min(created_at))::float8 as s from events where tenant_id = $1',
+    [EAGER],
+  );
+  // What came after the first turn had to wait for its time: on a slow machine it is later still.
+  const later = (made.length - 1) * MAX_DELIVERIES_PER_TURN;
+  expect(later).toBeLessThanOrEqual(1.02 * MAX_DELIVERIES_PER_SECOND * rows[0].s);
+}, 120_000);
