@@ -5,6 +5,7 @@ import { wasRefused } from '../db/statement-errors';
 import type { Hold, Holding } from '../delivery/holding';
 import type { DeliveryLane, FirstAttempt } from '../domain/first-attempt';
 import { type Lane, laneOrder } from '../domain/lanes';
+import { restAfter } from '../domain/rest';
 import type { TenantRoom } from '../domain/tenant-slots';
 import { type Log, reasonOf } from '../log';
 import { createWakeUp } from './wake-up';
@@ -64,8 +65,16 @@ export type Relay = {
 const POLL_MS = 250;
 /** The tokens of a rate-limited webhook may come faster than it is worth looking for them. */
 const MIN_WAIT_MS = 5;
-/** Webhooks with work that one claim looks at in each lane, shared out among their tenants; so many tenants at most. */
-const SCAN = 200;
+/**
+ * Webhooks with work that one claim looks at in each lane, shared out among their tenants; so many tenants at most. Each
+ * costs some 20 µs, also where nothing of it may be sent: whoever has just published waits for a claim or two.
+ */
+const SCAN = 64;
+/**
+ * After a claim that found nothing although there was more to look at, the next one waits for a nudge, or for so many times
+ * as long as this one took: very much that may not be sent uses a fifth of a core.
+ */
+const EMPTY_REST = { factor: 4, maxMs: 100 };
 /** A claim that found so few came in a quiet time: the next one need not wait for more to come. */
 const FEW = 2;
 /** So much later a lane looks that few webhooks go by, unless it has just found work: it would look for nothing. */
@@ -156,7 +165,10 @@ export function startRelay<Delivery>(settings: RelaySettings, lane: RelayLane<De
     lane.begin(claim.deliveries, { hold, askedMs });
     hold.end();
     for (const one of claim.through) ahead.delete(one);
-    if (ahead.size > 0) return 'more';
+    if (ahead.size > 0) {
+      if (lastClaim.found > 0) return 'more';
+      return { waitMs: restAfter(lastClaim.atMs - askedMs, EMPTY_REST) };
+    }
     ahead = new Set(settings.lanes);
     const wasFull = fullThisTurn;
     fullThisTurn = false;
