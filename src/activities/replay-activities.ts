@@ -8,7 +8,7 @@ import { heartbeating } from './heartbeating';
 import type { ReplayRoom } from './replay-room';
 
 /** What could not wait for its turn comes back after so long, and after twice as long each further time. */
-const COME_BACK = { firstMs: 5_000, maxMs: 60_000 };
+const COME_BACK = { firstMs: 15_000, maxMs: 60_000 };
 
 /**
  * What a bulk replay's workflow may call. Each may be called again: the replay's row says how far it has come. Pages, and

@@ -122,7 +122,8 @@ export function createApp(services: Services, edge: Edge): Express {
 /** Ends with the answer, or with the connection of a caller who goes away before it. */
 function goneSignal(res: Response): AbortSignal {
   const gone = new AbortController();
-  res.once('close', () => gone.abort());
+  // With a reason of its own: Node would make an error, with a stack, for each answer.
+  res.once('close', () => gone.abort('closed'));
   return gone.signal;
 }
 

@@ -36,15 +36,17 @@ export const MAX_ERRORS = 50;
 const MAX_FIELD_CHARACTERS = 256;
 const MAX_RULE_CHARACTERS = 512;
 
-/** The first `limit` of the errors, none longer than it may be, and how many were left out. */
+/** The first `limit` of the errors, none longer than it may be, and how many were left out, with those that are left out already. */
 export function shortErrors(
   fields: readonly FieldProblem[],
   limit = MAX_ERRORS,
+  omitted = 0,
 ): { errors: FieldProblem[]; errors_omitted?: number } {
   const errors = fields
     .slice(0, limit)
     .map(({ field, rule }) => ({ field: short(field, MAX_FIELD_CHARACTERS), rule: short(rule, MAX_RULE_CHARACTERS) }));
-  return { errors, ...(fields.length > limit && { errors_omitted: fields.length - limit }) };
+  const left = Math.max(0, fields.length - limit) + omitted;
+  return { errors, ...(left > 0 && { errors_omitted: left }) };
 }
 
 const short = (text: string, limit: number) => (text.length <= limit ? text : `${text.slice(0, limit - 1)}…`);
@@ -59,6 +61,8 @@ export class ApiError extends Error {
     readonly fields: FieldProblem[] = [],
     /** Seconds after which another try is worth it, where that is known. */
     readonly retryAfterSeconds?: number,
+    /** Fields that break a rule and are not among these. */
+    readonly fieldsOmitted = 0,
   ) {
     super(detail);
   }
@@ -75,7 +79,7 @@ export class ApiError extends Error {
       status: this.status,
       code: this.code,
       detail: this.message,
-      ...(this.fields.length > 0 && shortErrors(this.fields)),
+      ...(this.fields.length > 0 && shortErrors(this.fields, MAX_ERRORS, this.fieldsOmitted)),
       request_id: requestId,
     };
   }

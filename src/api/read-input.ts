@@ -30,14 +30,14 @@ export function parseInput(schema: Route['body'], value: unknown, where: 'body' 
     return undefined;
   }
   const tooMuch = tooManyMembers(schema, value, []);
-  if (tooMuch) throw broken(where, tooMuch);
+  if (tooMuch) throw broken(where, tooMuch.fields, tooMuch.omitted);
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   throw broken(where, toFields(parsed.error, where));
 }
 
-const broken = (where: string, fields: FieldProblem[]) =>
-  new ApiError('validation_failed', `The ${where} breaks a rule.`, fields);
+const broken = (where: string, fields: FieldProblem[], omitted = 0) =>
+  new ApiError('validation_failed', `The ${where} breaks a rule.`, fields, undefined, omitted);
 
 const UNKNOWN_FIELD = 'is not known here';
 
@@ -55,21 +55,33 @@ function toFields(error: ZodError, where: string): FieldProblem[] {
  * any of them is looked at, because each that is wrong would cost an error of its own. (Lists that are too long zod
  * refuses in the same way.)
  */
-function tooManyMembers(schema: z.ZodType, value: unknown, path: string[]): FieldProblem[] | undefined {
+function tooManyMembers(
+  schema: z.ZodType,
+  value: unknown,
+  path: string[],
+): { fields: FieldProblem[]; omitted: number } | undefined {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
   const wrapped = layers(schema);
   const names = Object.keys(value);
   const max = wrapped.find((layer) => layer.meta()?.maxProperties !== undefined)?.meta()?.maxProperties;
-  if (max !== undefined && names.length > Number(max))
-    return [{ field: path.join('.'), rule: `must have at most ${max} entries` }];
+  if (max !== undefined && names.length > Number(max)) {
+    return { fields: [{ field: path.join('.'), rule: `must have at most ${max} entries` }], omitted: 0 };
+  }
   const object = wrapped.find((layer) => layer instanceof z.ZodObject);
   if (!(object?.def.catchall instanceof z.ZodNever)) return undefined;
-  const unknown = names.filter((name) => !Object.hasOwn(object.shape, name));
-  if (unknown.length > MAX_ERRORS) {
-    return unknown.map((name) => ({ field: [...path, name].join('.'), rule: UNKNOWN_FIELD }));
+  const known = Object.keys(object.shape);
+  const unknown = names.length - known.filter((name) => Object.hasOwn(value, name)).length;
+  if (unknown > MAX_ERRORS) {
+    const fields: FieldProblem[] = [];
+    for (const name of names) {
+      if (Object.hasOwn(object.shape, name)) continue;
+      if (fields.push({ field: [...path, name].join('.'), rule: UNKNOWN_FIELD }) === MAX_ERRORS) break;
+    }
+    return { fields, omitted: unknown - MAX_ERRORS };
   }
-  for (const [name, member] of Object.entries(object.shape)) {
-    const found = tooManyMembers(member as z.ZodType, (value as Record<string, unknown>)[name], [...path, name]);
+  for (const name of known) {
+    const member = (value as Record<string, unknown>)[name];
+    const found = tooManyMembers(object.shape[name] as z.ZodType, member, [...path, name]);
     if (found) return found;
   }
   return undefined;

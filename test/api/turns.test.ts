@@ -82,6 +82,23 @@ test('work that throws in the middle ends for itself only', async () => {
   expect([good, other]).toEqual(Array(2).fill({ status: 'fulfilled', value: 'done' }));
 });
 
+test('beside others a tenant leaves the next slices to them, also to who comes while it rests', async () => {
+  const log: string[] = [];
+  const shared = createTurns({ sliceMs: 0, isAlone: () => false });
+  function* slow(name: string, steps: number): Steps<void> {
+    for (let step = 1; step <= steps; step++) {
+      log.push(`${name} ${step}`);
+      for (const until = performance.now() + 5; performance.now() < until; );
+      yield;
+    }
+  }
+  const heavy = shared.run('heavy', slow('heavy', 3));
+  while (log.length === 0) await setImmediate();
+  const other = shared.run('other', slow('other', 1));
+  await Promise.all([heavy, other]);
+  expect(log).toEqual(['heavy 1', 'other 1', 'heavy 2', 'heavy 3']);
+});
+
 describe('large requests of one tenant', () => {
   const MIB = 1024 * 1024;
 
