@@ -77,6 +77,7 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
   const db = openDatabase({
     url: requireSetting(config, 'DATABASE_URL'),
     poolSize: config.POSTHORN_DB_POOL_SIZE,
+    keptOpen: Math.floor(config.POSTHORN_DB_POOL_SIZE / 2),
     applicationName: 'posthorn-api',
     planner: 'default',
     onError: (error) => log.warn({ event: 'database_connection_lost', err: error.message }),

@@ -61,6 +61,7 @@ export async function startWorker(config: Config, log: Log, registry?: Registry)
   const db = openDatabase({
     url: databaseUrl,
     poolSize: config.POSTHORN_DB_POOL_SIZE,
+    keptOpen: Math.floor(config.POSTHORN_DB_POOL_SIZE / 2),
     applicationName: 'posthorn-worker',
     planner: 'queue',
     onError: (error) => log.warn({ event: 'database_connection_lost', err: error.message }),
