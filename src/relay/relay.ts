@@ -77,8 +77,12 @@ const SCAN = 64;
 const EMPTY_REST = { factor: 4, maxMs: 100 };
 /** A claim that found so few came in a quiet time: the next one need not wait for more to come. */
 const FEW = 2;
-/** So much later a lane looks that few webhooks go by, unless it has just found work: it would look for nothing. */
+/**
+ * So much later a lane looks that few webhooks go by, unless it has just found work: it would look for nothing. And later
+ * by so many times as long as looking took, where there is much to look through.
+ */
 const OTHER_LANE_MS = 10;
+const OTHER_LANE_FACTOR = 9;
 /** After a failed claim or start (database or Temporal away), milliseconds. */
 const BACK_OFF_MS = 1_000;
 
@@ -96,11 +100,11 @@ export function startRelay<Delivery>(settings: RelaySettings, lane: RelayLane<De
   let turn = 0;
   let fullThisTurn = false;
   let stopping = false;
-  let lastClaim = { atMs: Number.NEGATIVE_INFINITY, found: 0 };
+  let lastClaim = { atMs: Number.NEGATIVE_INFINITY, tookMs: 0, found: 0 };
   const mainLane: DeliveryLane = settings.firstAttempt === 'express' ? 'express' : 'workflow';
   const nudge = () => {
     if (lane.name === mainLane || lastClaim.found > 0) wakeUp.wake();
-    else wakeUp.wakeWithin(OTHER_LANE_MS);
+    else wakeUp.wakeWithin(Math.max(OTHER_LANE_MS, OTHER_LANE_FACTOR * lastClaim.tookMs));
   };
   // Freed slots come one by one; a claim for each would cost more than it brings.
   lane.onRoom(() => wakeUp.wakeWithin(lane.gatherMs));
@@ -155,7 +159,8 @@ export function startRelay<Delivery>(settings: RelaySettings, lane: RelayLane<De
       hold.end();
       throw error;
     });
-    lastClaim = { atMs: performance.now(), found: claim.deliveries.length };
+    const now = performance.now();
+    lastClaim = { atMs: now, tookMs: now - askedMs, found: claim.deliveries.length };
     cursors = claim.nextCursors;
     lane.claimed?.(claim.full || claim.cut);
     settings.onClaimed?.(lane.name, claim.deliveries.length);
@@ -167,7 +172,7 @@ export function startRelay<Delivery>(settings: RelaySettings, lane: RelayLane<De
     for (const one of claim.through) ahead.delete(one);
     if (ahead.size > 0) {
       if (lastClaim.found > 0) return 'more';
-      return { waitMs: restAfter(lastClaim.atMs - askedMs, EMPTY_REST) };
+      return { waitMs: restAfter(lastClaim.tookMs, EMPTY_REST) };
     }
     ahead = new Set(settings.lanes);
     const wasFull = fullThisTurn;
