@@ -101,6 +101,13 @@ export async function openAll(operating: Operating): Promise<void> {
   }
 }
 
+/** Endpoints that say 410 now and then go on doing so: an operator opens their webhooks again. */
+export async function enableGone(operating: Operating): Promise<void> {
+  for (const hook of operating.ledger.hooks) {
+    if (hook.kind === 'gone' && !hook.parked && !hook.deleted) await gate(operating, hook, 'enable');
+  }
+}
+
 function draw({ random }: Operating): Deed {
   let left = random() * DEEDS.reduce((sum, [weight]) => sum + weight, 0);
   for (const [weight, deed] of DEEDS) {

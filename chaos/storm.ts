@@ -14,7 +14,7 @@ import { TENANTS } from './hooks';
 import { createLedger, type Ledger } from './ledger';
 import { checkLists } from './lists';
 import { openWorkflows } from './open-workflows';
-import { openAll, operate, registerHooks } from './operators';
+import { enableGone, openAll, operate, registerHooks } from './operators';
 import { produce } from './producer';
 import { countWaiting, readRecord } from './record';
 import { drawSchedule, type FaultKind } from './schedule';
@@ -60,6 +60,8 @@ export type StormResult = {
 const SETTLE_LIMIT_MS = 1_200_000;
 /** Nothing arrives and nothing ends for this long: longer than any lease, timer, reconciler or judgement here. */
 const STANDSTILL_MS = 120_000;
+/** What an answer may shut again meanwhile is opened this often. */
+const REOPEN_EVERY_MS = 10_000;
 /** For a request that is repeated until it has an answer. */
 const PATIENCE_MS = 180_000;
 /** Nothing waits for this long at a stretch: what a worker still had in hand has come. */
@@ -130,7 +132,16 @@ export async function storm(options: StormOptions): Promise<StormResult> {
     }, PATIENCE_MS);
     await openAll(operating);
     await producing;
-    const { at: settledAt, open, quiet } = await settle(site, tell, () => endpoints.arrivals.length);
+    const {
+      at: settledAt,
+      open,
+      quiet,
+    } = await settle(
+      site,
+      tell,
+      () => endpoints.arrivals.length,
+      () => enableGone(operating),
+    );
     clearTimeout(patience);
     clearInterval(ticker);
 
@@ -181,11 +192,21 @@ export async function storm(options: StormOptions): Promise<StormResult> {
 type Settled = { quiet: boolean; at: number; open: readonly string[] };
 
 /** Until nothing waits for a while; or until nothing moves any more although something waits. */
-async function settle(site: Site, tell: (line: string) => void, posts: () => number): Promise<Settled> {
+async function settle(
+  site: Site,
+  tell: (line: string) => void,
+  posts: () => number,
+  reopen: () => Promise<void>,
+): Promise<Settled> {
   const limitAt = Date.now() + SETTLE_LIMIT_MS;
   let quietSince: number | undefined;
   let moved = { at: Date.now(), state: '' };
+  let reopenedAt = Date.now();
   for (;;) {
+    if (Date.now() - reopenedAt >= REOPEN_EVERY_MS) {
+      await reopen();
+      reopenedAt = Date.now();
+    }
     const waiting = await countWaiting(site.postgres.url);
     const open = (await openWorkflows(site.temporal.address)) ?? ['of a Temporal that does not answer'];
     const state = `${waiting} deliveries wait, ${open.length} workflows run, ${posts()} POSTs`;
