@@ -20,12 +20,13 @@ test('a webhook whose secret cannot be opened, with a backlog, holds up no other
     await api.publish('readable');
     await receiver.waitFor(n, 30_000);
   }
-  // What was tried is leased until it is tried again. With a pause of the lane for each try, all of it were by now.
+  // What was tried is leased until it is tried again: 20 in each second. With a pause of the lane for each try, the others
+  // would take a second each, and all of it were tried by now; on a slow machine it comes near.
   const [row] = await queryOnce(
     databaseUrl,
     `select count(*)::int as tried from delivery_queue where webhook_id = '${uuid}' and lease_until > now()`,
   );
   expect(row.tried).toBeGreaterThan(0);
-  expect(row.tried).toBeLessThan(BACKLOG / 2);
+  expect(row.tried).toBeLessThan(BACKLOG * 0.9);
   expect(new Set(receiver.requests.map(({ headers }) => headers['x-webhook-event']))).toEqual(new Set(['readable']));
 });
