@@ -6,8 +6,8 @@ import { match } from './match';
 /** Why a POST may be made again: its sender died with it in hand, or seemed to. */
 export type Why = 'process_died' | 'stopped_too_long' | 'stopped_and_cut_off';
 
-/** Around the moment of a death: clocks of one machine, read by processes that wait for a processor. */
-const SLACK_MS = 300;
+/** Around the moment of a death: what was sent before it may be read by the endpoint later, which waits for a processor. */
+const SLACK_MS = 1_000;
 /** From an answer to its record, while nothing is wrong but a machine that is busy with other things as well. */
 const RECORD_MS = 5_000;
 /** After Postgres was away: connections are made anew, and what waited is written down. */
