@@ -80,6 +80,16 @@ describe('a request in which very much is wrong', () => {
   }
 });
 
+test('an event of a batch says how many of its errors were left out', async () => {
+  const unknown = (count: number) => ({ type: 'a', data: {}, ...record(count, (n) => `u${n}`, 1) });
+  const answer = await posthorn.api.call('POST', '/events/batch', { events: [unknown(60), unknown(50)] });
+  const errors = answer.body.data.map(({ error }: any) => [error.errors.length, error.errors_omitted]);
+  expect(errors).toEqual([
+    [MAX_ERRORS, 60 - MAX_ERRORS],
+    [50, undefined],
+  ]);
+});
+
 describe('a batch in which very much is wrong', () => {
   test.each<[string, unknown[]]>([
     ['events of nothing', many(1_000, () => 1)],

@@ -98,7 +98,7 @@ function createRefuser(): Refuse {
   let named = 0;
   return (error) => {
     if (!(error instanceof ApiError)) throw error;
-    const shown = shortErrors(error.fields, named < MAX_BATCH_ERRORS ? MAX_ERRORS : 1);
+    const shown = shortErrors(error.fields, named < MAX_BATCH_ERRORS ? MAX_ERRORS : 1, error.fieldsOmitted);
     named += shown.errors.length;
     return { status: 422, error: { code: 'validation_failed', ...shown } };
   };
