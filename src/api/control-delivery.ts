@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type AuditEntry, writeAudit } from '../db/audit-log';
 import { type Cancelled, cancelDelivery, endCancelled } from '../db/cancel';
 import { askForAttempt, moveNextAttempt } from '../db/control';
 import type { Tx } from '../db/database';
 import { type Delivery, findDelivery } from '../db/deliveries';
 import { reopenEnded } from '../db/reopen';
 import { toPublicId } from '../domain/ids';
+import { audited } from './audited';
 import { ApiError } from './errors';
 import type { Services } from './services';
 
@@ -107,23 +107,25 @@ async function inRounds(
   details: Record<string, unknown>,
   change: (tx: Tx, delivery: Delivery) => Promise<boolean>,
 ): Promise<void> {
-  const { kysely } = services.db;
-  const entry: AuditEntry = { tenantId, actor, action, target: toPublicId('delivery', delivery.id), details };
+  const asker = { services, tenantId, actor };
+  const target = toPublicId('delivery', delivery.id);
   let current: Delivery | undefined = delivery;
   for (let round = 0; round < ROUNDS && current; round++) {
     const seen: Delivery = current;
     const changed = await services.changes.run(tenantId, () =>
-      kysely.transaction().execute(async (tx) => {
-        if (!(await change(tx, seen))) return false;
-        await writeAudit(tx, entry);
-        return true;
-      }),
+      audited(
+        asker,
+        action,
+        target,
+        (tx) => change(tx, seen),
+        () => details,
+      ),
     );
     if (changed) {
       services.notifyWork();
       return;
     }
-    current = await findDelivery(kysely, tenantId, delivery.id);
+    current = await findDelivery(services.db.kysely, tenantId, delivery.id);
   }
   throw new ApiError('state_conflict', 'The delivery keeps changing its state; try again.');
 }

@@ -10,10 +10,8 @@ import { createPublishProbe } from '../db/publish-probe';
 import { createPublisher } from '../db/publish-shared';
 import { createSecretBox } from '../db/secret-box';
 import { parseRateLimit } from '../domain/rate-limit';
-
 import { createShares } from '../domain/shares';
 import { createTurns as createDatabaseTurns } from '../domain/turns';
-
 import { createTargetCheck } from '../egress/check-target';
 import { addressPolicyOf } from '../egress/policy-of';
 import { type ClientLimits, listen } from '../http-server';
@@ -44,18 +42,14 @@ export type RunningApi = {
 const REGISTRATION_DNS_LIMIT_MS = 2_000;
 /** Over it, the record answers. */
 const MAX_QUESTIONS = { perKey: 20, total: 200 };
-/** Of an api's connections to Postgres, reads hold no more than so many, and those of one tenant no more than so many. */
-const READS_SHARE = 0.5;
-const READS_SHARE_OF_TENANT = 0.2;
-/** The same of changes: many of a tenant wait for each other in Postgres, each with its connection. */
-const CHANGES_SHARE = 0.5;
-const CHANGES_SHARE_OF_TENANT = 0.15;
 /**
- * While other tenants ask for something, the place of a read or change stays empty for so many times as long as it took:
- * then one tenant uses less than half of a core of Postgres, whatever it reads through or changes.
+ * Of an api's connections to Postgres, reads hold no more than so many, and those of one tenant no more than so many.
+ * While other tenants ask for something, a place that was used stays empty for so many times as long (`restFactor`): then
+ * one tenant uses less than half of a core of Postgres, whatever it reads through.
  */
-const READ_REST_FACTOR = 9;
-const CHANGE_REST_FACTOR = 4;
+const READS = { share: 0.5, shareOfTenant: 0.2, restFactor: 9 };
+/** The same of changes: many of a tenant wait for each other in Postgres, each with its connection. */
+const CHANGES = { share: 0.5, shareOfTenant: 0.15, restFactor: 4 };
 const MAX_REST_MS = 5_000;
 /** The tenant of the bootstrap key. */
 const BOOTSTRAP_TENANT = 'default';
@@ -99,6 +93,14 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
     const turns = createTurns({ isAlone: (tenantId) => !recentTenants.anyBut(tenantId) });
     const notify = createNotifier(db, publisher);
     const engine = createEngine(client, config.TEMPORAL_NAMESPACE, config.TEMPORAL_UI_URL);
+    const databaseTurns = ({ share, shareOfTenant, restFactor }: typeof READS) =>
+      createDatabaseTurns({
+        atOnce: Math.ceil(config.POSTHORN_DB_POOL_SIZE * share),
+        perKey: Math.ceil(config.POSTHORN_DB_POOL_SIZE * shareOfTenant),
+        restFactor,
+        maxRestMs: MAX_REST_MS,
+        rests: recentTenants.anyBut,
+      });
     const services = {
       db,
       secretBox,
@@ -113,20 +115,8 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
       verificationWaits: createVerificationWaits(db.kysely),
       questions: createShares(MAX_QUESTIONS),
       recentTenants,
-      reads: createDatabaseTurns({
-        atOnce: Math.ceil(config.POSTHORN_DB_POOL_SIZE * READS_SHARE),
-        perKey: Math.ceil(config.POSTHORN_DB_POOL_SIZE * READS_SHARE_OF_TENANT),
-        restFactor: READ_REST_FACTOR,
-        maxRestMs: MAX_REST_MS,
-        rests: recentTenants.anyBut,
-      }),
-      changes: createDatabaseTurns({
-        atOnce: Math.ceil(config.POSTHORN_DB_POOL_SIZE * CHANGES_SHARE),
-        perKey: Math.ceil(config.POSTHORN_DB_POOL_SIZE * CHANGES_SHARE_OF_TENANT),
-        restFactor: CHANGE_REST_FACTOR,
-        maxRestMs: MAX_REST_MS,
-        rests: recentTenants.anyBut,
-      }),
+      reads: databaseTurns(READS),
+      changes: databaseTurns(CHANGES),
       log,
       notifyWork: () => {
         extras.onWork?.();
