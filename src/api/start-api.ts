@@ -111,7 +111,7 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
       publishRules: createPublishRules(db, turns),
       turns,
       settling: createSettling(db),
-      verifications: createVerificationEngine(client, config.POSTHORN_TASK_QUEUE),
+      verifications: createVerificationEngine(client, config.POSTHORN_TASK_QUEUE, recentTenants.anyBut),
       verificationWaits: createVerificationWaits(db.kysely),
       questions: createShares(MAX_QUESTIONS),
       recentTenants,

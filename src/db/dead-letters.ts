@@ -28,7 +28,7 @@ export async function listDeadLetters(
 export type DeadLetter = Awaited<ReturnType<ReturnType<typeof selectDead>['execute']>>[number];
 
 /** Looks of {@link SCAN} dead letters each that one call takes at most. */
-const MAX_SCANS = 50;
+const MAX_SCANS = 200;
 
 /** Discards at most `limit` dead letters, oldest first; they stay failed. `more`: others may match the filter. */
 export async function discardDeadLetters(

@@ -13,7 +13,7 @@ import type { Tables } from './tables';
 type Db = Kysely<Tables>;
 
 /** Deliveries that one statement looks at: its time stays bounded where only a few of very many match. */
-const SCAN = 20_000;
+const SCAN = 5_000;
 
 /** `createdAt` as text, because a Date has lost its microseconds. */
 type ReplayRow = Selectable<Tables['replays']> & { created_at_text: string };

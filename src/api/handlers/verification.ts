@@ -26,11 +26,12 @@ export async function verify(context: Context<unknown, z.output<typeof verifyQue
     if (round !== undefined && !(await startRound(services, tenantId, id, round))) {
       throw new ApiError('engine_unavailable', 'The workflow engine cannot be reached. Try again in a moment.');
     }
-    const { kysely } = services.db;
-    let webhook = await findWebhook(kysely, tenantId, id);
+    // In turns: rounds that end together would all be read at once.
+    const read = () => services.reads.run(tenantId, () => findWebhook(services.db.kysely, tenantId, id));
+    let webhook = await read();
     if (place && webhook?.verification.pending) {
       await place.untilEnded(id, context.gone);
-      webhook = await findWebhook(kysely, tenantId, id);
+      webhook = await read();
     }
     if (!webhook) throw notFound('webhook');
     return webhookAnswer(webhook.verification.pending ? 202 : 200, webhook);
