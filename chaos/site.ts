@@ -3,7 +3,7 @@ import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:f
 import path from 'node:path';
 import { processTree } from '../bench/cpu';
 import { openDatabase } from '../src/db/database';
-import { createApiKey, createTenant } from '../src/db/manage-keys';
+import { createApiKey, createTenant } from '../src/db/store/administration';
 import type { FirstAttempt } from '../src/domain/first-attempt';
 import { toPublicId } from '../src/domain/ids';
 import { temporaryDataDir } from '../src/embedded/folders';

@@ -1,16 +1,16 @@
 import { Resolver } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { z } from 'zod';
-import { CONNECTION_LIMITS } from './connections';
-import { parseEncryptionKeys } from './db/secret-box';
+import { parseEncryptionKeys } from './crypto/secret-box';
+import { keyWeakness } from './crypto/weak-key';
 import { parseDurationMs } from './domain/durations';
 import { FIRST_ATTEMPTS } from './domain/first-attempt';
 import { LANE_NAMES } from './domain/lanes';
 import { parseUrl } from './domain/parse-url';
 import { parseRateLimit, RATE_LIMIT_RULE } from './domain/rate-limit';
 import { VERIFICATION_MODES } from './domain/verification';
-import { keyWeakness } from './domain/weak-key';
 import { createAddressPolicy } from './egress/address-policy';
+import { CONNECTION_LIMITS } from './http/connections';
 
 const duration = (fallback: string) =>
   z

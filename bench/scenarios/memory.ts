@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { claimDeliveries } from '../../src/db/claim';
-import { FIRST_CURSORS } from '../../src/db/claim-cursors';
 import { openPool } from '../../src/db/guarded-pool';
+import { FIRST_CURSORS } from '../../src/db/queue/claim-cursors';
+import { claimDeliveries } from '../../src/db/queue/claim-workflow';
 import { LANE_NAMES } from '../../src/domain/lanes';
 import { nowMs } from '../clock';
 import { type Figures, percentile } from '../figures';

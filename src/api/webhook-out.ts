@@ -1,4 +1,4 @@
-import type { Webhook } from '../db/webhook-row';
+import type { Webhook } from '../db/store/webhook-row';
 import { formatDuration } from '../domain/durations';
 import { toPublicId } from '../domain/ids';
 import type { StoredRetryPolicy, StoredRetryWaits } from '../domain/retry-schedule';

@@ -1,5 +1,5 @@
-import type { AttemptFacts } from '../db/load-attempt';
-import type { AttemptNext, AttemptRecord, GateChange } from '../db/record-attempts';
+import type { AttemptFacts } from '../db/queue/load-attempt';
+import type { AttemptNext, AttemptRecord, GateChange } from '../db/queue/record-attempts';
 import { type PostResult, readSign } from '../domain/classify';
 import type { Trigger } from '../domain/delivery';
 import type { DeliveryLane } from '../domain/first-attempt';

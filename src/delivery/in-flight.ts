@@ -1,5 +1,5 @@
+import { TenantSlots } from '../concurrency/tenant-slots';
 import type { DeliveryLane } from '../domain/first-attempt';
-import { TenantSlots } from '../domain/tenant-slots';
 import type { AttemptResult } from './types';
 
 /**

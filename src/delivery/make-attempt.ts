@@ -1,9 +1,9 @@
-import { createBatcher } from '../db/batcher';
-import { endCancelled } from '../db/cancel';
-import { requeueDelivery, takeTurn, unfence } from '../db/control';
-import { type AttemptFacts, type AttemptKey, loadAttempts, type WebhookFacts } from '../db/load-attempt';
-import { reopenEnded } from '../db/reopen';
-import type { SecretBox } from '../db/secret-box';
+import { createBatcher } from '../concurrency/batcher';
+import type { SecretBox } from '../crypto/secret-box';
+import { endCancelled } from '../db/queue/cancel';
+import { requeueDelivery, takeTurn, unfence } from '../db/queue/control';
+import { type AttemptFacts, type AttemptKey, loadAttempts, type WebhookFacts } from '../db/queue/load-attempt';
+import { reopenEnded } from '../db/queue/reopen';
 import { wasRefused } from '../db/statement-errors';
 import { CLAIM_FRESH_MS } from '../domain/limits';
 import type { Sender } from '../egress/send';

@@ -1,5 +1,5 @@
-import type { AttemptFacts, WebhookFacts } from '../db/load-attempt';
-import type { AttemptRecord } from '../db/record-attempts';
+import type { AttemptFacts, WebhookFacts } from '../db/queue/load-attempt';
+import type { AttemptRecord } from '../db/queue/record-attempts';
 import { classify, type Verdict } from '../domain/classify';
 import type { DeliveryLane } from '../domain/first-attempt';
 import { toPublicId } from '../domain/ids';

@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import type { AttemptRecord } from '../db/record-attempts';
+import type { AttemptRecord } from '../db/queue/record-attempts';
 import { END_STATES } from '../domain/delivery';
 import { DELIVERY_LANES, type DeliveryLane } from '../domain/first-attempt';
 

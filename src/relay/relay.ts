@@ -1,12 +1,12 @@
-import type { Claim } from '../db/claim';
-import { FIRST_CURSORS } from '../db/claim-cursors';
-import type { ClaimRequest } from '../db/claim-rows';
+import { restAfter } from '../concurrency/rest';
+import type { TenantRoom } from '../concurrency/tenant-slots';
+import { FIRST_CURSORS } from '../db/queue/claim-cursors';
+import type { ClaimRequest } from '../db/queue/claim-statement';
+import type { Claim } from '../db/queue/claim-workflow';
 import { wasRefused } from '../db/statement-errors';
 import type { Hold, Holding } from '../delivery/holding';
 import type { DeliveryLane, FirstAttempt } from '../domain/first-attempt';
 import { type Lane, laneOrder } from '../domain/lanes';
-import { restAfter } from '../domain/rest';
-import type { TenantRoom } from '../domain/tenant-slots';
 import { type Log, reasonOf } from '../log';
 import { createWakeUp } from './wake-up';
 

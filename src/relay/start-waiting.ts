@@ -1,6 +1,6 @@
-import { FairQueue } from '../domain/fair-queue';
+import { FairQueue } from '../concurrency/fair-queue';
 import { type Log, reasonOf } from '../log';
-import { type StartSettings, startWaiting, type WaitingDelivery } from './start-workflow';
+import { type StartSettings, startWaiting, type WaitingDelivery } from '../temporal/start-delivery';
 
 /** Starts at once, as in the workflow lane. */
 const CONCURRENCY = 16;

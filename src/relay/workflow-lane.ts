@@ -1,12 +1,12 @@
-import { type ClaimedDelivery, claimDeliveries } from '../db/claim';
-import { releaseLease } from '../db/control';
 import type { Database } from '../db/database';
+import { type ClaimedDelivery, claimDeliveries } from '../db/queue/claim-workflow';
+import { releaseLease } from '../db/queue/control';
 import type { Hold } from '../delivery/holding';
 import type { InFlight } from '../delivery/in-flight';
 import type { FirstAttempt } from '../domain/first-attempt';
 import { type Log, reasonOf } from '../log';
+import { type StartSettings, startClaimed } from '../temporal/start-delivery';
 import type { Claimed, RelayLane } from './relay';
-import { type StartSettings, startClaimed } from './start-workflow';
 
 export type WorkflowLaneSettings = StartSettings & {
   db: Database;

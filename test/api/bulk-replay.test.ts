@@ -1,10 +1,10 @@
 import { readConfig } from '../../src/config';
 import { type Database, openDatabase } from '../../src/db/database';
-import { findReplay, insertReplay } from '../../src/db/replays';
+import { findReplay, insertReplay } from '../../src/db/store/replays';
 import { newUuid, parsePublicId, toPublicId } from '../../src/domain/ids';
-import { REPLAY_WORKFLOW_TYPE, taskQueues } from '../../src/domain/names';
 import { createLog } from '../../src/log';
 import { restartReplays } from '../../src/relay/restart-replays';
+import { REPLAY_WORKFLOW_TYPE, taskQueues } from '../../src/temporal/names';
 import { type RunningWorker, startWorker } from '../../src/worker/start-worker';
 import type { ReplayInput } from '../../src/workflows/contract';
 import type { TestApi } from '../support/api';

@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type Stack, startStack } from '../../src/cli/stack';
-import { generateApiKey } from '../../src/db/api-keys';
+import { generateApiKey } from '../../src/db/store/api-keys';
 import { postgresUser } from '../../src/embedded/postgres-user';
 import { TestApi } from '../support/api';
 import { type Receiver, startReceiver } from '../support/receiver';

@@ -5,7 +5,7 @@ import {
   type LaneRow,
   progress,
   type Turn,
-} from '../../src/db/claim-cursors';
+} from '../../src/db/queue/claim-cursors';
 import { LANES, type Lane } from '../../src/domain/lanes';
 
 const FIRST = FIRST_CURSORS.high;

@@ -1,6 +1,6 @@
-import { FIRST_CURSORS } from '../../src/db/claim-cursors';
-import { claimExpress } from '../../src/db/claim-express';
 import { type Database, openDatabase } from '../../src/db/database';
+import { FIRST_CURSORS } from '../../src/db/queue/claim-cursors';
+import { claimExpress } from '../../src/db/queue/claim-express';
 import { LANE_NAMES } from '../../src/domain/lanes';
 import { describeOnEachPostgres } from '../support/debian-postgres';
 import { addRows, addWebhook, HOLDER, ROOM, rowsRead, webhook } from './support';

@@ -1,5 +1,5 @@
-import { FIRST_CURSORS } from '../../src/db/claim-cursors';
 import { type Database, openDatabase } from '../../src/db/database';
+import { FIRST_CURSORS } from '../../src/db/queue/claim-cursors';
 import { LANE_NAMES, type Lane, laneOrder } from '../../src/domain/lanes';
 import { createTestDatabase } from '../support/database';
 import {

@@ -1,10 +1,10 @@
-import { type ClaimedDelivery, claimDeliveries } from '../../src/db/claim';
-import { FIRST_CURSORS } from '../../src/db/claim-cursors';
-import { claimExpress } from '../../src/db/claim-express';
-import { releaseExpress, releaseLease } from '../../src/db/control';
 import { type Database, openDatabase } from '../../src/db/database';
-import { loadAttempts } from '../../src/db/load-attempt';
-import { recordAttempts } from '../../src/db/record-attempts';
+import { FIRST_CURSORS } from '../../src/db/queue/claim-cursors';
+import { claimExpress } from '../../src/db/queue/claim-express';
+import { type ClaimedDelivery, claimDeliveries } from '../../src/db/queue/claim-workflow';
+import { releaseExpress, releaseLease } from '../../src/db/queue/control';
+import { loadAttempts } from '../../src/db/queue/load-attempt';
+import { recordAttempts } from '../../src/db/queue/record-attempts';
 import { DELIVERY_LANES, type DeliveryLane, FIRST_ATTEMPTS } from '../../src/domain/first-attempt';
 import { newUuid } from '../../src/domain/ids';
 import { LANE_NAMES } from '../../src/domain/lanes';

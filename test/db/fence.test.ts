@@ -1,10 +1,10 @@
-import { cancelDelivery, endCancelled, sweepCancelled } from '../../src/db/cancel';
-import type { ClaimedDelivery } from '../../src/db/claim';
-import { askForAttempt, moveNextAttempt, releaseExpress, unfence } from '../../src/db/control';
 import { type Database, openDatabase } from '../../src/db/database';
-import { type Fence, loadAttempts } from '../../src/db/load-attempt';
-import { logLateAttempt } from '../../src/db/log-late-attempt';
-import { recordAttempts } from '../../src/db/record-attempts';
+import { cancelDelivery, endCancelled, sweepCancelled } from '../../src/db/queue/cancel';
+import type { ClaimedDelivery } from '../../src/db/queue/claim-workflow';
+import { askForAttempt, moveNextAttempt, releaseExpress, unfence } from '../../src/db/queue/control';
+import { type Fence, loadAttempts } from '../../src/db/queue/load-attempt';
+import { logLateAttempt } from '../../src/db/queue/log-late-attempt';
+import { recordAttempts } from '../../src/db/queue/record-attempts';
 import { newUuid } from '../../src/domain/ids';
 import { createTestDatabase } from '../support/database';
 import { addHolder, attemptOf, DELIVERED, FAILED, HOLDER, publishMany, WAIT } from './support';

@@ -1,6 +1,6 @@
-import { FIRST_CURSORS } from '../../src/db/claim-cursors';
 import { type Database, openDatabase } from '../../src/db/database';
-import { recordAttempts } from '../../src/db/record-attempts';
+import { FIRST_CURSORS } from '../../src/db/queue/claim-cursors';
+import { recordAttempts } from '../../src/db/queue/record-attempts';
 import { LANE_NAMES, type Lane, laneOrder } from '../../src/domain/lanes';
 import { createTestDatabase } from '../support/database';
 import {

@@ -1,5 +1,5 @@
-import { takeOverdue } from '../../src/db/control';
 import { type Database, openDatabase } from '../../src/db/database';
+import { takeOverdue } from '../../src/db/queue/control';
 import { newUuid } from '../../src/domain/ids';
 import { createTestDatabase } from '../support/database';
 import { addHolder, HOLDER } from './support';

@@ -1,6 +1,6 @@
 import { type Database, openDatabase } from '../../src/db/database';
-import { countReplay, replayPage } from '../../src/db/replay-pages';
-import { cancelReplay, insertReplay, type NewReplay, takeStaleReplays } from '../../src/db/replays';
+import { countReplay, replayPage } from '../../src/db/store/replay-pages';
+import { cancelReplay, insertReplay, type NewReplay, takeStaleReplays } from '../../src/db/store/replays';
 import type { EndState } from '../../src/domain/delivery';
 import { newUuid } from '../../src/domain/ids';
 import type { ReplayFilter } from '../../src/domain/replay';

@@ -1,14 +1,19 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Pool } from 'pg';
-import { type ClaimedDelivery, claimDeliveries } from '../../src/db/claim';
-import { FIRST_CURSORS } from '../../src/db/claim-cursors';
-import type { ClaimRequest } from '../../src/db/claim-rows';
-import { requeueDelivery } from '../../src/db/control';
 import type { Database } from '../../src/db/database';
-import { loadAttempts } from '../../src/db/load-attempt';
-import { FIRST_TENANT, nextTurns, type TurnResult, takeTurn } from '../../src/db/operational-outbox';
-import { publishEvent } from '../../src/db/publish';
-import { type AttemptNext, type AttemptRecord, type Recorded, recordAttempts } from '../../src/db/record-attempts';
+import { FIRST_TENANT, nextTurns, type TurnResult, takeTurn } from '../../src/db/publish/operational-outbox';
+import { publishEvent } from '../../src/db/publish/publish-one';
+import { FIRST_CURSORS } from '../../src/db/queue/claim-cursors';
+import type { ClaimRequest } from '../../src/db/queue/claim-statement';
+import { type ClaimedDelivery, claimDeliveries } from '../../src/db/queue/claim-workflow';
+import { requeueDelivery } from '../../src/db/queue/control';
+import { loadAttempts } from '../../src/db/queue/load-attempt';
+import {
+  type AttemptNext,
+  type AttemptRecord,
+  type Recorded,
+  recordAttempts,
+} from '../../src/db/queue/record-attempts';
 import { newUuid } from '../../src/domain/ids';
 import { LANE_NAMES, LANES, type Lane } from '../../src/domain/lanes';
 

@@ -1,6 +1,6 @@
-import { takeTurn } from '../../src/db/control';
 import { type Database, openDatabase } from '../../src/db/database';
-import { recordAttempts } from '../../src/db/record-attempts';
+import { takeTurn } from '../../src/db/queue/control';
+import { recordAttempts } from '../../src/db/queue/record-attempts';
 import { LANE_NAMES } from '../../src/domain/lanes';
 import { createTestDatabase } from '../support/database';
 import { addRows, addWebhook, attemptOf, claimAll, DELIVERED, queueOf, webhook } from './support';

@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils';
 import { parsePublicId } from '../../src/domain/ids';
-import { verificationWorkflowId } from '../../src/domain/names';
+import { verificationWorkflowId } from '../../src/temporal/names';
 import { makeFailed } from '../support/failed';
 import { HISTORIES, leaks, PLANTED, PLANTED_SECRET } from '../support/histories';
 import { type Installation, startInstallation } from '../support/installation';
