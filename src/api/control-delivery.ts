@@ -45,7 +45,7 @@ export function retryNow(services: Services, delivery: Delivery, who: Who): Prom
         case 'cancelled': {
           if (webhookDeleted) throw new ApiError('state_conflict', 'The webhook of this delivery was deleted.');
           // Someone waits for it: ahead of what was published meanwhile.
-          const how = { tenantId, trigger: 'manual', askedBy: actor, lane: 'high' } as const;
+          const how = { tenantId, trigger: 'manual', askedBy: actor, priority: 'high' } as const;
           return (await reopenEnded(tx, [id], how)).length > 0;
         }
       }

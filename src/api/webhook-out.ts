@@ -30,7 +30,7 @@ export function toWebhookOut(webhook: Webhook) {
     timeout: formatDuration(webhook.timeoutMs),
     rate_limit: webhook.rateLimit,
     max_in_flight: webhook.maxInFlight,
-    first_attempt: webhook.firstAttempt,
+    mode: webhook.mode,
     ordered: webhook.ordered,
     circuit_breaker: breaker && {
       failures: breaker.failures,

@@ -51,7 +51,7 @@ test('everything in one process: closed folder, said settings, no key for the em
 
   const api = new TestApi(stack.api.url, stack.apiKey);
   receiver = await startReceiver();
-  await api.createWebhook(receiver, { events: ['a.b'], first_attempt: 'workflow' });
+  await api.createWebhook(receiver, { events: ['a.b'], mode: 'workflow' });
   const [first] = await api.publishDeliveries('a.b', 1);
   await api.untilStatus(first!, 'delivered', LIMIT_MS);
 

@@ -66,8 +66,8 @@ test.each<[string, string, number, Fence['cause']]>([
   ['counted already', 'attempt = 1', 1, 'claimed'],
   ['not the next one', 'attempt = 0', 2, 'due'],
   ['to be cancelled', 'cancel_asked = true', 1, 'due'],
-  ['of the express lane', `holder = ${OTHER}, posting = 1, express = true`, 1, 'claimed'],
-  ['of the express lane of this very process', `holder = ${HOLDER}, posting = 1, express = true`, 1, 'claimed'],
+  ['of the express path', `holder = ${OTHER}, posting = 1, express = true`, 1, 'claimed'],
+  ['of the express path of this very process', `holder = ${HOLDER}, posting = 1, express = true`, 1, 'claimed'],
   ['waiting for its timer', `timed = true, next_attempt_at = now() + interval '1 hour'`, 1, 'claimed'],
   ['moved to another time meanwhile', `timed = true, moves = 1, next_attempt_at = now() + interval '1 hour'`, 1, 'due'],
 ])('nobody gets one that is %s', async (_, change, number, cause) => {

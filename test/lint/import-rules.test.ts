@@ -96,7 +96,7 @@ const ALLOWED: [folder: string, code: string][] = [
   ['api', `import Ajv2020 from 'ajv/dist/2020';`],
   ['api/handlers', `import '../errors'; import '../../db/store/events'; import '../schemas/events';`],
   ['api', `import type { WorkflowStatus } from '../workflows/contract';`],
-  ['metrics', `import { Registry } from 'prom-client'; import '../domain/lanes'; import '../http/server';`],
+  ['metrics', `import { Registry } from 'prom-client'; import '../domain/priorities'; import '../http/server';`],
   ['worker', `import '../relay/relay';`],
   ['cli', 'console.log(process.env.PATH);'],
   ['embedded', 'console.log(process.env.PATH);'],

@@ -19,7 +19,7 @@ import { createSender } from '../../src/egress/send';
 import { timeSkippingServerPath } from '../../src/embedded/time-skipping-server';
 import { createLog } from '../../src/log';
 import { startRelay } from '../../src/relay/relay';
-import { createWorkflowLane } from '../../src/relay/workflow-lane';
+import { createWorkflowPath } from '../../src/relay/workflow-path';
 import { workflowId } from '../../src/temporal/names';
 import { registerSearchAttributes } from '../../src/temporal/search-attributes';
 import { createWorkers } from '../../src/worker/workers';
@@ -93,10 +93,10 @@ export async function startSkippingInstallation(): Promise<SkippingInstallation>
     {
       ...{ holding, log, leaseMs: LEASE_MS },
       perWebhook: config.POSTHORN_MAX_IN_FLIGHT_PER_WEBHOOK,
-      lanes: config.POSTHORN_LANES,
-      firstAttempt: 'workflow',
+      priorities: config.POSTHORN_PRIORITIES,
+      mode: 'workflow',
     },
-    createWorkflowLane({
+    createWorkflowPath({
       ...{ db, client, inFlight, log },
       taskQueuePrefix: config.POSTHORN_TASK_QUEUE,
       attemptTimeoutMs: LEASE_MS,

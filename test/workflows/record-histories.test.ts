@@ -174,7 +174,7 @@ test('nor in that of a delivery whose first attempt was made without a workflow'
     url: `${receiver.url}/${PLANTED}?token=${PLANTED}`,
     events: ['kept.express'],
     secret: PLANTED_SECRET,
-    first_attempt: 'express',
+    mode: 'express',
     retry_policy: { schedule: ['1s'], jitter: 0 },
   });
   const id = await posthorn.api.onlyDelivery((await posthorn.api.publish('kept.express', { [PLANTED]: PLANTED })).id);

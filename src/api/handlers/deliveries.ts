@@ -165,7 +165,7 @@ function toOut(delivery: Delivery) {
     ...(delivery.heldBecause && { held_because: delivery.heldBecause }),
     ...(delivery.failedBecause && { failed_because: delivery.failedBecause }),
     attempt_count: delivery.attemptCount,
-    lane: delivery.lane,
+    path: delivery.path,
     next_attempt_at: delivery.nextAttemptAt,
     last_status_code: delivery.lastStatus,
     last_error_code: delivery.lastError,

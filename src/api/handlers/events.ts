@@ -87,7 +87,7 @@ export function* toNewEvent(
     createdAt,
     ...(body.id !== undefined && { producerId: body.id }),
     patterns: matchingPatterns(body.type),
-    lane: body.priority,
+    priority: body.priority,
     version: body.version,
     excluded,
     ...(keyFields.length > 0 && { keyFields }),

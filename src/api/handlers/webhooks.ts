@@ -172,7 +172,7 @@ function toSettings({ services, tenantId }: Owner, webhookId: string, body: z.ou
     ...(body.signature_styles && { signatureStyles: body.signature_styles }),
     ...(body.rate_limit !== undefined && { rateLimit: body.rate_limit }),
     ...(body.max_in_flight !== undefined && { maxInFlight: body.max_in_flight }),
-    ...(body.first_attempt !== undefined && { firstAttempt: body.first_attempt }),
+    ...(body.mode !== undefined && { mode: body.mode }),
     ...(body.ordered !== undefined && { ordered: body.ordered }),
     ...(body.circuit_breaker !== undefined && { breaker: body.circuit_breaker }),
     ...(body.disable_after !== undefined && { disableAfter: body.disable_after ?? NEVER_DISABLE }),

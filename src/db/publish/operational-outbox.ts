@@ -2,7 +2,7 @@ import { DatabaseError, type Pool, type PoolClient } from 'pg';
 import { envelope } from '../../domain/envelope';
 import { matchingPatterns } from '../../domain/event-types';
 import { newUuid, toPublicId, uuidTimeMs } from '../../domain/ids';
-import { LANES } from '../../domain/lanes';
+import { PRIORITIES } from '../../domain/priorities';
 import { inTransaction, withConnection } from '../transaction';
 import { withPartition } from './publish-one';
 
@@ -229,8 +229,8 @@ x as (
   insert into deliveries (id, tenant_id, event_id, webhook_id, event_type)
   select delivery_id, $1, event_id, webhook_id, type from d),
 q as (
-  insert into delivery_queue (delivery_id, tenant_id, event_id, webhook_id, event_type, lane)
-  select delivery_id, $1, event_id, webhook_id, type, ${LANES.normal} from d order by place, webhook_id)
+  insert into delivery_queue (delivery_id, tenant_id, event_id, webhook_id, event_type, priority)
+  select delivery_id, $1, event_id, webhook_id, type, ${PRIORITIES.normal} from d order by place, webhook_id)
 select (select count(*)::int from n) as published, (select count(*)::int from d) as deliveries,
   exists (select from s where nth > ${MAX_FAN_OUT}) as cut`,
 };

@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import { uuidFloor, uuidTimeMs } from '../../domain/ids';
-import { LANES } from '../../domain/lanes';
+import { PRIORITIES } from '../../domain/priorities';
 import { type Once, UNLESS_TAKEN } from './idempotent-requests';
 import { type NewEvent, withPartition } from './publish-one';
 
@@ -26,11 +26,11 @@ const PUBLISH_BATCH = {
   name: 'publish_batch',
   text: `
 with i as materialized (
-  select id, tenant_id, type, body, kind, key, lane, version, excluded::uuid[] as excluded,
+  select id, tenant_id, type, body, kind, key, priority, version, excluded::uuid[] as excluded,
     key_fields::text[] as key_fields, created_at, request_key, request_hash, answer_head, place
   from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::text[], $6::text[], $7::smallint[], $8::text[],
     $9::text[], $10::text[], $11::timestamptz[], $12::text[], $13::bytea[], $14::text[])
-  with ordinality as i (id, tenant_id, type, body, kind, key, lane, version, excluded, key_fields, created_at,
+  with ordinality as i (id, tenant_id, type, body, kind, key, priority, version, excluded, key_fields, created_at,
     request_key, request_hash, answer_head, place)),
 s as materialized (
   select distinct p.tenant_id, p.type, s.webhook_id, s.minimal, s.payload_version
@@ -60,14 +60,14 @@ e as (
   select id, tenant_id, type, body, created_at, key_fields from n order by place),
 d as materialized (
   select (substr(n.id::text, 1, 14) || '7' || substr(gen_random_uuid()::text, 16))::uuid as delivery_id,
-    n.tenant_id, n.id as event_id, m.webhook_id, m.minimal, n.type, n.lane, n.place
+    n.tenant_id, n.id as event_id, m.webhook_id, m.minimal, n.type, n.priority, n.place
   from n join m on m.place = n.place),
 w as (
   insert into deliveries (id, tenant_id, event_id, webhook_id, event_type, minimal)
   select delivery_id, tenant_id, event_id, webhook_id, type, minimal from d order by place),
 q as (
-  insert into delivery_queue (delivery_id, tenant_id, event_id, webhook_id, event_type, lane)
-  select delivery_id, tenant_id, event_id, webhook_id, type, lane from d order by place)
+  insert into delivery_queue (delivery_id, tenant_id, event_id, webhook_id, event_type, priority)
+  select delivery_id, tenant_id, event_id, webhook_id, type, priority from d order by place)
 select n.id, coalesce(c.deliveries, 0) as deliveries from n left join c on c.place = n.place`,
 };
 
@@ -138,7 +138,7 @@ export async function publishChunk(pool: Pool, events: readonly BatchEvent[]): P
       events.map(({ body }) => body),
       events.map(({ once }) => once?.kind ?? null),
       events.map(({ once }) => once?.key ?? null),
-      events.map(({ lane = 'normal' }) => LANES[lane]),
+      events.map(({ priority = 'normal' }) => PRIORITIES[priority]),
       events.map(({ version }) => version ?? null),
       // Arrays of arrays must be rectangular: each goes as the text of one.
       events.map(({ excluded = [] }) => `{${excluded.join(',')}}`),

@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import { LANES, type Lane } from '../../domain/lanes';
+import { PRIORITIES, type Priority } from '../../domain/priorities';
 import { ensurePartitions } from '../partitions';
 import { type Earlier, findRequest, UNLESS_TAKEN } from './idempotent-requests';
 import type { KeyedRequest } from './publish-batch';
@@ -15,7 +15,7 @@ export type NewEvent = {
   producerId?: string;
   /** Every subscription pattern that matches the type. */
   patterns: string[];
-  lane?: Lane;
+  priority?: Priority;
   /** Webhooks that want one version get only that. Without it (our own events), all get the event, and all of it. */
   version?: string;
   /** Webhooks whose filter the event does not pass. */
@@ -51,7 +51,7 @@ d as (
       and ($9::text is null or payload_version is null or payload_version = $9) and webhook_id <> all($10::uuid[])) s
   returning id, tenant_id, event_id, webhook_id, event_type),
 q as (
-  insert into delivery_queue (delivery_id, tenant_id, event_id, webhook_id, event_type, lane)
+  insert into delivery_queue (delivery_id, tenant_id, event_id, webhook_id, event_type, priority)
   select id, tenant_id, event_id, webhook_id, event_type, $8::smallint from d returning 1)
 select (select id from e) as event_id, (select count(*) from q)::int as deliveries`,
 };
@@ -83,7 +83,7 @@ d as (
   from e cross join s
   returning id, tenant_id, event_id, webhook_id, event_type),
 q as (
-  insert into delivery_queue (delivery_id, tenant_id, event_id, webhook_id, event_type, lane)
+  insert into delivery_queue (delivery_id, tenant_id, event_id, webhook_id, event_type, priority)
   select id, tenant_id, event_id, webhook_id, event_type, $8::smallint from d returning 1)
 select (select id from e) as event_id, (select count(*) from q)::int as deliveries`,
 };
@@ -116,9 +116,9 @@ export async function publishOnce(
   event: Omit<NewEvent, 'producerId'>,
   { answerHead, ...once }: KeyedRequest,
 ): Promise<PublishedOnce> {
-  const { id, tenantId, type, body, createdAt, patterns, lane = 'normal' } = event;
+  const { id, tenantId, type, body, createdAt, patterns, priority = 'normal' } = event;
   const values = [
-    ...[id, tenantId, type, body, createdAt, once.key, patterns, LANES[lane], once.requestHash, answerHead],
+    ...[id, tenantId, type, body, createdAt, once.key, patterns, PRIORITIES[priority], once.requestHash, answerHead],
     ...[event.version ?? null, event.excluded ?? [], event.keyFields ?? null],
   ];
   for (let round = 0; round < ROUNDS; round++) {
@@ -145,7 +145,7 @@ export async function insertEvent(pool: Pick<Pool, 'query'>, event: NewEvent): P
       event.createdAt,
       event.producerId ?? null,
       event.patterns,
-      LANES[event.lane ?? 'normal'],
+      PRIORITIES[event.priority ?? 'normal'],
       event.version ?? null,
       event.excluded ?? [],
       event.keyFields ?? null,

@@ -98,7 +98,7 @@ export async function cancelOfDeletedWebhooks(db: Db, limit: number): Promise<{ 
     with dead as materialized (
       select q.delivery_id from webhooks w join lateral (
         (select delivery_id from delivery_queue q
-          where q.lane = any('{0,1,2}') and q.tenant_id = w.tenant_id and q.webhook_id = w.id and not q.timed limit ${limit}::int)
+          where q.priority = any('{0,1,2}') and q.tenant_id = w.tenant_id and q.webhook_id = w.id and not q.timed limit ${limit}::int)
         union all
         (select delivery_id from delivery_queue q where q.webhook_id = w.id and q.timed limit ${limit}::int)) q on true
       where w.deleted_at is not null and w.cleared_at is null limit ${limit}::int),

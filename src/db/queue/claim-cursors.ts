@@ -1,6 +1,6 @@
-import { LANE_NAMES, type Lane } from '../../domain/lanes';
+import { PRIORITY_NAMES, type Priority } from '../../domain/priorities';
 
-/** How far a turn has come in one lane. */
+/** How far a turn has come in one priority. */
 export type Cursor = {
   /** Tenants after this id come first. */
   tenant: string;
@@ -9,7 +9,7 @@ export type Cursor = {
   /** Those of them that it has gone through once: they are looked at again while it goes on with others. */
   passed: ReadonlySet<string>;
 };
-export type Cursors = Readonly<Record<Lane, Cursor>>;
+export type Cursors = Readonly<Record<Priority, Cursor>>;
 
 export const FIRST_CURSOR = '00000000-0000-0000-0000-000000000000';
 const FIRST: Cursor = { tenant: FIRST_CURSOR, webhooks: new Map(), passed: new Set() };
@@ -17,10 +17,10 @@ export const FIRST_CURSORS: Cursors = { high: FIRST, normal: FIRST, low: FIRST }
 
 /** Where a claim looks for work, and how far. */
 export type Turn = {
-  /** The lanes to serve, the one that goes first at the front, and how far each has come. */
-  lanes: readonly Lane[];
+  /** The priorities to serve, the one that goes first at the front, and how far each has come. */
+  priorities: readonly Priority[];
   cursors: Cursors;
-  /** How many webhooks with work to look at, per lane; shared out among the tenants, which are no more than that either. */
+  /** How many webhooks with work to look at, per priority; shared out among the tenants, which are no more than that either. */
   scan: number;
   /** Rows to take at most, in all. */
   limit: number;
@@ -29,8 +29,8 @@ export type Turn = {
 /** What a claim tells besides its deliveries. */
 export type Progress = {
   nextCursors: Cursors;
-  /** Lanes whose last tenant and webhook with work was looked at: there, the next claim begins anew. */
-  through: readonly Lane[];
+  /** Priorities whose last tenant and webhook with work was looked at: there, the next claim begins anew. */
+  through: readonly Priority[];
   /** There was more work than room, and another claim may take some of it. */
   full: boolean;
   /** Some tenant may have more work than there is room for it. */
@@ -40,12 +40,12 @@ export type Progress = {
 };
 
 /**
- * How far the claim came in a lane (`of_tenant` null): its last tenant, and the last one it took rows of as a tenant whose
- * work in this lane is its first. Or with a tenant in a lane: its last webhook, and the last one it took rows of.
+ * How far the claim came in a priority (`of_tenant` null): its last tenant, and the last one it took rows of as a tenant whose
+ * work in this priority is its first. Or with a tenant in a priority: its last webhook, and the last one it took rows of.
  */
-export type LaneRow = {
+export type PriorityRow = {
   delivery_id: null;
-  lane: number;
+  priority: number;
   of_tenant: string | null;
   scanned: number;
   /** As many as it would have looked at. */
@@ -58,20 +58,20 @@ export type LaneRow = {
   wait_ms: number | null;
 };
 
-/** How far a claim came, from what it says of each lane that had any work. */
-export function progress(turn: Turn, rows: LaneRow[]): Progress {
+/** How far a claim came, from what it says of each priority that had any work. */
+export function progress(turn: Turn, rows: PriorityRow[]): Progress {
   const [any] = rows;
   const taken = any?.taken ?? 0;
   const cut = rows.some((row) => row.cut);
   const full = taken === turn.limit || (cut && taken > 0);
   const webhooks = webhookCursors(turn, rows);
-  const next = turn.lanes.map((lane) => {
-    const row = rows.find((one) => one.of_tenant === null && LANE_NAMES[one.lane] === lane);
-    return [lane, nextCursor(turn.cursors[lane], row, full, webhooks.get(lane) ?? new Map())] as const;
+  const next = turn.priorities.map((priority) => {
+    const row = rows.find((one) => one.of_tenant === null && PRIORITY_NAMES[one.priority] === priority);
+    return [priority, nextCursor(turn.cursors[priority], row, full, webhooks.get(priority) ?? new Map())] as const;
   });
   return {
-    nextCursors: { ...FIRST_CURSORS, ...Object.fromEntries(next.map(([lane, { cursor }]) => [lane, cursor])) },
-    through: next.filter(([, { isThrough }]) => isThrough).map(([lane]) => lane),
+    nextCursors: { ...FIRST_CURSORS, ...Object.fromEntries(next.map(([priority, { cursor }]) => [priority, cursor])) },
+    through: next.filter(([, { isThrough }]) => isThrough).map(([priority]) => priority),
     full,
     cut,
     waitMs: any?.wait_ms ?? undefined,
@@ -81,38 +81,38 @@ export function progress(turn: Turn, rows: LaneRow[]): Progress {
 type TenantCursor = { webhook: string; cut: boolean };
 
 /**
- * Where to go on with the tenants that the claim was not done with, by lane. One whose room came to an end is served next
- * after its last webhook that was served, and lanes behind that one stay where they are. In every other lane it goes on
+ * Where to go on with the tenants that the claim was not done with, by priority. One whose room came to an end is served next
+ * after its last webhook that was served, and priorities behind that one stay where they are. In every other priority it goes on
  * after the last webhook that was looked at; where no webhook with work comes after it, the tenant begins anew.
  */
-function webhookCursors({ lanes, cursors }: Turn, rows: LaneRow[]): Map<Lane, Map<string, TenantCursor>> {
-  const byTenant = new Map<string, Map<Lane, LaneRow>>();
+function webhookCursors({ priorities, cursors }: Turn, rows: PriorityRow[]): Map<Priority, Map<string, TenantCursor>> {
+  const byTenant = new Map<string, Map<Priority, PriorityRow>>();
   for (const row of rows) {
     if (row.of_tenant === null) continue;
-    const own = byTenant.get(row.of_tenant) ?? new Map<Lane, LaneRow>();
-    byTenant.set(row.of_tenant, own.set(LANE_NAMES[row.lane]!, row));
+    const own = byTenant.get(row.of_tenant) ?? new Map<Priority, PriorityRow>();
+    byTenant.set(row.of_tenant, own.set(PRIORITY_NAMES[row.priority]!, row));
   }
-  const next = new Map(lanes.map((lane) => [lane, new Map<string, TenantCursor>()]));
+  const next = new Map(priorities.map((priority) => [priority, new Map<string, TenantCursor>()]));
   for (const [tenant, own] of byTenant) {
     const cut = [...own.values()].some((row) => row.cut);
-    const last = cut ? lanes.findLastIndex((lane) => own.get(lane)?.served) : lanes.length;
-    for (const [i, lane] of lanes.entries()) {
-      const row = own.get(lane);
-      const before = cursors[lane].webhooks.get(tenant);
+    const last = cut ? priorities.findLastIndex((priority) => own.get(priority)?.served) : priorities.length;
+    for (const [i, priority] of priorities.entries()) {
+      const row = own.get(priority);
+      const before = cursors[priority].webhooks.get(tenant);
       const from = i > last ? before : i === last ? row!.served! : row?.reached;
       if (from === undefined) continue;
       // Behind the last webhook with work a claim would find nothing: round again.
       if (i <= last && row && row.scanned < row.most && from === row.reached) continue;
-      next.get(lane)!.set(tenant, { webhook: from, cut });
+      next.get(priority)!.set(tenant, { webhook: from, cut });
     }
   }
   return next;
 }
 
-/** `row`: what the claim says of the lane, if it had any work. `begun`: the tenants that it was not done with. */
+/** `row`: what the claim says of the priority, if it had any work. `begun`: the tenants that it was not done with. */
 function nextCursor(
   before: Cursor,
-  row: LaneRow | undefined,
+  row: PriorityRow | undefined,
   full: boolean,
   begun: ReadonlyMap<string, TenantCursor>,
 ): { cursor: Cursor; isThrough: boolean } {

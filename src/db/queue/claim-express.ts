@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import type { Trigger } from '../../domain/delivery';
-import { type LaneRow, progress } from './claim-cursors';
-import { CLAIM_LANES, CLAIM_ROWS, type ClaimRequest, claimValues, NO_LANE } from './claim-statement';
+import { type PriorityRow, progress } from './claim-cursors';
+import { CLAIM_PRIORITIES, CLAIM_ROWS, type ClaimRequest, claimValues, NO_PRIORITY } from './claim-statement';
 import type { Claim } from './claim-workflow';
 import { type AttemptFacts, bodyOf, remainingMs, sealedSecretsOf, type WebhookFacts } from './load-attempt';
 
@@ -26,7 +26,7 @@ export type ClaimedWebhook = WebhookFacts & {
 };
 
 /**
- * Takes rows like the claim of the workflow lane and loads what their attempts need in the same trip. What a webhook
+ * Takes rows like the claim of the workflow path and loads what their attempts need in the same trip. What a webhook
  * says comes once, in a row of its own, however many of its deliveries were taken.
  */
 const CLAIM_EXPRESS = {
@@ -36,7 +36,7 @@ select c.delivery_id, c.tenant_id, c.webhook_id, c.event_id, c.event_type, c.seq
   c.cancel_asked, ${remainingMs('c')} remaining_ms,
   greatest(0, extract(epoch from now() - c.cycle_started_at) * 1000)::float8 elapsed_ms,
   d.minimal, e.key_fields, e.body, null::json webhook,
-  ${NO_LANE}
+  ${NO_PRIORITY}
 from claimed c join deliveries d on d.id = c.delivery_id join events e on e.id = c.event_id
 union all
 select null, null, w.id, null, null, null, null, null, null, null, null, null, null, null, null,
@@ -48,7 +48,7 @@ select null, null, w.id, null, null, null, null, null, null, null, null, null, n
   null, null, null, null, null, null, null, null, null
 from webhooks w where w.id = any(array(select distinct webhook_id from picked)) and w.deleted_at is null
 union all
-select null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, ${CLAIM_LANES}`,
+select null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, ${CLAIM_PRIORITIES}`,
 };
 
 type DeliveryRow = {
@@ -69,24 +69,24 @@ type DeliveryRow = {
   body: Buffer;
 };
 type WebhookRow = { delivery_id: null; webhook: ClaimedWebhook };
-type Row = DeliveryRow | WebhookRow | (LaneRow & { webhook: null });
+type Row = DeliveryRow | WebhookRow | (PriorityRow & { webhook: null });
 
 /** Leases up to `limit` deliveries for attempts that this process makes itself; in publish order per webhook. */
 export async function claimExpress(pool: Pool, request: ClaimRequest): Promise<Claim<ExpressDelivery>> {
   const { rows } = await pool.query<Row>({ ...CLAIM_EXPRESS, values: claimValues(request) });
   const deliveries: DeliveryRow[] = [];
-  const lanes: LaneRow[] = [];
+  const priorities: PriorityRow[] = [];
   const webhooks = new Map<string, ClaimedWebhook>();
   for (const row of rows) {
     if (row.delivery_id !== null) deliveries.push(row);
     else if (row.webhook) webhooks.set(row.webhook.id, row.webhook);
-    else lanes.push(row);
+    else priorities.push(row);
   }
   return {
     deliveries: deliveries
       .sort((a, b) => a.seq - b.seq)
       .map((row) => toDelivery(row, webhooks.get(row.webhook_id), request.holder)),
-    ...progress(request, lanes),
+    ...progress(request, priorities),
   };
 }
 

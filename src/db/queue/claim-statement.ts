@@ -1,6 +1,6 @@
 import type { TenantRoom } from '../../concurrency/tenant-slots';
-import type { DeliveryLane, FirstAttempt } from '../../domain/first-attempt';
-import { LANES } from '../../domain/lanes';
+import type { DeliveryMode, DeliveryPath } from '../../domain/delivery-mode';
+import { PRIORITIES } from '../../domain/priorities';
 import { FIRST_CURSOR, type Turn } from './claim-cursors';
 import { ARRIVAL_TIME, BREAKER_IS_OPEN, LONGEST_LEASE, SLOT_IS_TAKEN } from './gate-conditions';
 import { isDead, LIVE_HOLDERS } from './lease-holders';
@@ -15,24 +15,24 @@ export type ClaimRequest = Turn & {
   leaseMs: number;
   /** Under which id this process holds what it takes. */
   holder: number;
-  /** The lane that takes the rows, and whose webhooks: those of these modes. */
+  /** The priority that takes the rows, and whose webhooks: those of these modes. */
   taker: Taker;
 };
 
 export type Taker = {
-  lane: DeliveryLane;
-  modes: readonly FirstAttempt[];
+  path: DeliveryPath;
+  modes: readonly DeliveryMode[];
   /** The mode of webhooks that have none of their own. */
-  installation: FirstAttempt;
+  installation: DeliveryMode;
 };
 
 /** What may be taken of the tenant `t`: its webhooks one after the other, of each up to k rows. */
 const ROWS_OF_TENANT = `
-    select r.delivery_id, r.seq, o.webhook_id, o.lane, o.rank, o.k
-    from unnest(t.webhooks, t.lanes, t.ranks, t.ordered, t.heads, t.ks) o(webhook_id, lane, rank, ordered, head, k)
+    select r.delivery_id, r.seq, o.webhook_id, o.priority, o.rank, o.k
+    from unnest(t.webhooks, t.priorities, t.ranks, t.ordered, t.heads, t.ks) o(webhook_id, priority, rank, ordered, head, k)
     cross join lateral (
       select delivery_id, seq from delivery_queue
-      where not timed and lane = o.lane and tenant_id = t.tenant_id and webhook_id = o.webhook_id
+      where not timed and priority = o.priority and tenant_id = t.tenant_id and webhook_id = o.webhook_id
         and case when posting is null
           then lease_until < now() or lease_until > now() + interval '${LONGEST_LEASE}'
           else ${isDead('holder')} end
@@ -40,9 +40,9 @@ const ROWS_OF_TENANT = `
     where not o.ordered or r.seq = o.head`;
 
 /**
- * Takes work in one statement. It skip-scans the tenants of each lane that have any, then so many webhooks of each tenant,
+ * Takes work in one statement. It skip-scans the tenants of each priority that have any, then so many webhooks of each tenant,
  * drops those whose gate is shut, and takes up to k rows of each in publish order and leases them. Fair by tenant first,
- * then by webhook, by construction; and a shut gate costs one index probe. A webhook may be in several lanes: `picked`
+ * then by webhook, by construction; and a shut gate costs one index probe. A webhook may be in several priorities: `picked`
  * keeps to its k over all of them.
  *
  * Slots are shared out as decision 33 says: `first` gives each tenant an equal part, as far as it holds less than `level`;
@@ -50,14 +50,14 @@ const ROWS_OF_TENANT = `
  *
  * Webhooks that are ordered, rate-limited or half-open (`serial`) take their slot or tokens from the gate row, so that
  * it holds across processes. Tokens: GCRA, where `tat` is the theoretical arrival time. An ordered webhook gets its
- * oldest row in any lane or none; a half-open breaker lets one probe through. Lanes go in the order they are given, for
+ * oldest row in any priority or none; a half-open breaker lets one probe through. Priorities go in the order they are given, for
  * each tenant and between them; webhooks of a tenant in id order, because its next cursor is the last one served: out of
  * order, those it jumps over would starve behind full claims.
  *
  * Only webhooks whose attempts the taker makes are looked at.
  *
  * A row is free where no attempt of it is under way at a worker that lives, whatever the clock says; one whose workflow
- * was started and has not begun its attempt is left alone for the time of its lease. The express lane may send what it
+ * was started and has not begun its attempt is left alone for the time of its lease. The express path may send what it
  * takes at any moment, so its claim says which attempt (`posting`); a workflow's attempt says so when it begins.
  *
  * It waits for the disk: a claim that a crash of the server took with it would let another worker send what this one has
@@ -65,38 +65,38 @@ const ROWS_OF_TENANT = `
  */
 export const CLAIM_ROWS = `
 with recursive ${LIVE_HOLDERS},
-tenants(lane, start, tenant_id, webhook_id, n, wrapped) as (
-  select s.lane, s.start, s.start, null::uuid, 0, s.start = '${FIRST_CURSOR}'
-  from unnest($1::smallint[], $2::uuid[]) s(lane, start)
+tenants(priority, start, tenant_id, webhook_id, n, wrapped) as (
+  select s.priority, s.start, s.start, null::uuid, 0, s.start = '${FIRST_CURSOR}'
+  from unnest($1::smallint[], $2::uuid[]) s(priority, start)
   union all
-  select t.lane, t.start, o.tenant_id, o.webhook_id, t.n + 1, o.wrapped
+  select t.priority, t.start, o.tenant_id, o.webhook_id, t.n + 1, o.wrapped
   from tenants t cross join lateral (
     (select q.tenant_id, q.webhook_id, t.wrapped from delivery_queue q
-      where not q.timed and q.lane = t.lane and q.tenant_id > t.tenant_id
+      where not q.timed and q.priority = t.priority and q.tenant_id > t.tenant_id
       order by q.tenant_id, q.webhook_id limit 1)
     union all
     (select q.tenant_id, q.webhook_id, true from delivery_queue q
-      where not t.wrapped and not q.timed and q.lane = t.lane
+      where not t.wrapped and not q.timed and q.priority = t.priority
       order by q.tenant_id, q.webhook_id limit 1)
     limit 1) o
   where t.n < $3::int and (not o.wrapped or t.start = '${FIRST_CURSOR}' or o.tenant_id <= t.start)),
 looks as materialized (
-  select lane, greatest(1, $3::int / max(n)) most from tenants where n > 0 group by lane),
-ready(lane, tenant_id, webhook_id, n, most) as (
-  select t.lane, t.tenant_id, case when c.webhook_id is null then t.webhook_id else (
+  select priority, greatest(1, $3::int / max(n)) most from tenants where n > 0 group by priority),
+ready(priority, tenant_id, webhook_id, n, most) as (
+  select t.priority, t.tenant_id, case when c.webhook_id is null then t.webhook_id else (
     select q.webhook_id from delivery_queue q
-    where not q.timed and q.lane = t.lane and q.tenant_id = t.tenant_id and q.webhook_id > c.webhook_id
+    where not q.timed and q.priority = t.priority and q.tenant_id = t.tenant_id and q.webhook_id > c.webhook_id
     order by q.webhook_id limit 1) end, 1, l.most
-  from tenants t join looks l using (lane)
-  left join unnest($13::smallint[], $14::uuid[], $15::uuid[]) c(lane, tenant_id, webhook_id) using (lane, tenant_id)
+  from tenants t join looks l using (priority)
+  left join unnest($13::smallint[], $14::uuid[], $15::uuid[]) c(priority, tenant_id, webhook_id) using (priority, tenant_id)
   where t.n > 0
   union all
-  select r.lane, r.tenant_id, (select q.webhook_id from delivery_queue q
-    where not q.timed and q.lane = r.lane and q.tenant_id = r.tenant_id and q.webhook_id > r.webhook_id
+  select r.priority, r.tenant_id, (select q.webhook_id from delivery_queue q
+    where not q.timed and q.priority = r.priority and q.tenant_id = r.tenant_id and q.webhook_id > r.webhook_id
     order by q.webhook_id limit 1), r.n + 1, r.most
   from ready r where r.webhook_id is not null and r.n < r.most),
 open as materialized (
-  select r.webhook_id, r.tenant_id, r.lane, array_position($1::smallint[], r.lane) rank, g.ordered,
+  select r.webhook_id, r.tenant_id, r.priority, array_position($1::smallint[], r.priority) rank, g.ordered,
     g.serial or g.breaker_until is not null serial, g.rate_per_second is not null paced,
     least($6::int, g.max_in_flight, g.adaptive_cap) cap,
     greatest(0, least($6::int, g.max_in_flight, g.adaptive_cap) - coalesce(m.held, 0)) k
@@ -104,28 +104,28 @@ open as materialized (
   -- By its key, however few gates there were when this was planned.
   cross join lateral (select * from webhook_gates where webhook_id = r.webhook_id limit 1) g
   left join unnest($4::uuid[], $5::int[]) m(webhook_id, held) on m.webhook_id = r.webhook_id
-  where coalesce(g.first_attempt, $9::text) = any($10::text[])
+  where coalesce(g.mode, $9::text) = any($10::text[])
     and g.status = 'active' and not g.unverified and g.blocked_until <= now() and not ${BREAKER_IS_OPEN}),
 serial as materialized (
   select g.webhook_id, least(o.k,
     case when g.ordered or g.breaker_until is not null then 1 end,
     case when g.rate_per_second is not null then least(g.burst,
       floor(extract(epoch from now() - ${ARRIVAL_TIME}) * g.rate_per_second)) end)::int k,
-    case when g.ordered then least(${oldest('not timed and lane = 0')}, ${oldest('not timed and lane = 1')},
-      ${oldest('not timed and lane = 2')}, ${oldest('timed')}) end head
+    case when g.ordered then least(${oldest('not timed and priority = 0')}, ${oldest('not timed and priority = 1')},
+      ${oldest('not timed and priority = 2')}, ${oldest('timed')}) end head
   from (select distinct tenant_id, webhook_id, k from open where serial) o join webhook_gates g using (webhook_id)
   where not (${SLOT_IS_TAKEN} and (g.ordered or g.breaker_until is not null))
     and not ${BREAKER_IS_OPEN}
     and (g.rate_per_second is null or ${ARRIVAL_TIME} <= now() - interval '1 s' / g.rate_per_second)
   for update of g skip locked),
 shares as materialized (
-  select s.tenant_id, s.held, s.webhooks, s.lanes, s.ranks, s.ordered, s.heads, s.ks, s.rank,
+  select s.tenant_id, s.held, s.webhooks, s.priorities, s.ranks, s.ordered, s.heads, s.ks, s.rank,
     s.tenant_id <= ($2::uuid[])[s.rank] behind,
     least(ceil($7::float8 / count(*) over ()), greatest(0, $17::int - s.held))::int quota
   from (
     select o.tenant_id, min(o.rank) rank, coalesce(max(h.held), 0) held,
       array_agg(o.webhook_id order by o.rank, o.webhook_id) webhooks,
-      array_agg(o.lane order by o.rank, o.webhook_id) lanes,
+      array_agg(o.priority order by o.rank, o.webhook_id) priorities,
       array_agg(o.rank order by o.rank, o.webhook_id) ranks,
       array_agg(o.ordered order by o.rank, o.webhook_id) ordered,
       array_agg(s.head order by o.rank, o.webhook_id) heads,
@@ -174,31 +174,31 @@ claimed as (
   where q.delivery_id = any(array(select delivery_id from picked))
   returning q.*)`;
 
-/** How far the claim came, as the last columns of its result: in each lane, and there with tenants that it was not done with. */
-export const CLAIM_LANES = `
-  l.lane, l.of_tenant, l.scanned, l.most, l.reached, l.served, l.cut, (select count(*) from taken)::int taken,
+/** How far the claim came, as the last columns of its result: in each priority, and there with tenants that it was not done with. */
+export const CLAIM_PRIORITIES = `
+  l.priority, l.of_tenant, l.scanned, l.most, l.reached, l.served, l.cut, (select count(*) from taken)::int taken,
   (select min(extract(epoch from due_at - now()) * 1000) from (
     select coalesce(t.tat, ${ARRIVAL_TIME}) + interval '1 s' / g.rate_per_second as due_at
     from open o join webhook_gates g using (webhook_id) left join gate t using (webhook_id)
     where g.rate_per_second is not null) due where due_at > now())::float8 wait_ms
 from (
-  select t.lane, null::uuid of_tenant, t.n scanned, $3::int most, t.tenant_id reached,
+  select t.priority, null::uuid of_tenant, t.n scanned, $3::int most, t.tenant_id reached,
     (select s.tenant_id from shares s
-      where ($1::smallint[])[s.rank] = t.lane and s.tenant_id = any(array(select f.tenant_id from first f))
+      where ($1::smallint[])[s.rank] = t.priority and s.tenant_id = any(array(select f.tenant_id from first f))
       order by s.behind desc, s.tenant_id desc limit 1) served,
     exists (select from cut) cut
-  from (select distinct on (lane) * from tenants where n > 0 order by lane, n desc) t
+  from (select distinct on (priority) * from tenants where n > 0 order by priority, n desc) t
   union all
-  select r.lane, r.tenant_id, r.n, r.most, r.webhook_id,
-    (select t.webhook_id from taken t where t.lane = r.lane and t.tenant_id = r.tenant_id
+  select r.priority, r.tenant_id, r.n, r.most, r.webhook_id,
+    (select t.webhook_id from taken t where t.priority = r.priority and t.tenant_id = r.tenant_id
       order by t.webhook_id desc limit 1),
     r.tenant_id = any(array(select c.tenant_id from cut c))
-  from (select distinct on (lane, tenant_id) * from ready where webhook_id is not null
-    order by lane, tenant_id, n desc) r
+  from (select distinct on (priority, tenant_id) * from ready where webhook_id is not null
+    order by priority, tenant_id, n desc) r
   where r.n = r.most or r.tenant_id = any(array(select c.tenant_id from cut c))) l`;
 
-/** A row without {@link CLAIM_LANES}. */
-export const NO_LANE = `null::smallint lane, null::uuid of_tenant, null::int scanned, null::int most, null::uuid reached,
+/** A row without {@link CLAIM_PRIORITIES}. */
+export const NO_PRIORITY = `null::smallint priority, null::uuid of_tenant, null::int scanned, null::int most, null::uuid reached,
   null::uuid served, null::boolean cut, null::int taken, null::float8 wait_ms`;
 
 /** The oldest row of an ordered webhook among those that the condition names. */
@@ -209,12 +209,12 @@ function oldest(condition: string): string {
 
 /** The parameters of {@link CLAIM_ROWS}. */
 export function claimValues({ taker, ...request }: ClaimRequest): unknown[] {
-  const cursors = request.lanes.flatMap((lane) =>
-    [...request.cursors[lane].webhooks].map(([tenant, webhook]) => ({ lane, tenant, webhook })),
+  const cursors = request.priorities.flatMap((priority) =>
+    [...request.cursors[priority].webhooks].map(([tenant, webhook]) => ({ priority, tenant, webhook })),
   );
   return [
-    request.lanes.map((lane) => LANES[lane]),
-    request.lanes.map((lane) => request.cursors[lane].tenant),
+    request.priorities.map((priority) => PRIORITIES[priority]),
+    request.priorities.map((priority) => request.cursors[priority].tenant),
     request.scan,
     [...request.held.keys()],
     [...request.held.values()],
@@ -223,9 +223,9 @@ export function claimValues({ taker, ...request }: ClaimRequest): unknown[] {
     request.leaseMs,
     taker.installation,
     taker.modes,
-    taker.lane === 'express',
+    taker.path === 'express',
     request.holder,
-    cursors.map(({ lane }) => LANES[lane]),
+    cursors.map(({ priority }) => PRIORITIES[priority]),
     cursors.map(({ tenant }) => tenant),
     cursors.map(({ webhook }) => webhook),
     request.room.free,

@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import type { Trigger } from '../../domain/delivery';
-import { type LaneRow, type Progress, progress } from './claim-cursors';
-import { CLAIM_LANES, CLAIM_ROWS, type ClaimRequest, claimValues, NO_LANE } from './claim-statement';
+import { type PriorityRow, type Progress, progress } from './claim-cursors';
+import { CLAIM_PRIORITIES, CLAIM_ROWS, type ClaimRequest, claimValues, NO_PRIORITY } from './claim-statement';
 
 /** What starting a delivery's workflow needs to know. */
 export type QueuedDelivery = {
@@ -31,10 +31,10 @@ const CLAIM = {
 select c.delivery_id, c.tenant_id, c.webhook_id, c.event_type, c.attempt, c.trigger, c.asked_by,
   (select w.host from webhooks w where w.id = c.webhook_id) host,
   (select o.cap from open o where o.webhook_id = c.webhook_id limit 1) cap,
-  ${NO_LANE}
+  ${NO_PRIORITY}
 from claimed c
 union all
-select null, null, null, null, null, null, null, null, null, ${CLAIM_LANES}`,
+select null, null, null, null, null, null, null, null, null, ${CLAIM_PRIORITIES}`,
 };
 
 type ClaimedRow = {
@@ -51,9 +51,12 @@ type ClaimedRow = {
 
 /** Leases up to `limit` deliveries. `nextCursors` is where the next claim of this turn goes on. */
 export async function claimDeliveries(pool: Pool, request: ClaimRequest): Promise<Claim> {
-  const { rows } = await pool.query<ClaimedRow | LaneRow>({ ...CLAIM, values: claimValues(request) });
-  const lanes = rows.filter((row) => row.delivery_id === null);
-  return { deliveries: rows.filter((row) => row.delivery_id !== null).map(toClaimed), ...progress(request, lanes) };
+  const { rows } = await pool.query<ClaimedRow | PriorityRow>({ ...CLAIM, values: claimValues(request) });
+  const priorities = rows.filter((row) => row.delivery_id === null);
+  return {
+    deliveries: rows.filter((row) => row.delivery_id !== null).map(toClaimed),
+    ...progress(request, priorities),
+  };
 }
 
 function toClaimed(row: ClaimedRow): ClaimedDelivery {

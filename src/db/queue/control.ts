@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely';
 import type { EndState, Trigger } from '../../domain/delivery';
-import { LANES } from '../../domain/lanes';
+import { PRIORITIES } from '../../domain/priorities';
 import type { Tables } from '../tables';
 import type { QueuedDelivery } from './claim-workflow';
 import { ARRIVAL_TIME, SLOT_IS_TAKEN } from './gate-conditions';
@@ -60,7 +60,7 @@ export async function takeTurn(db: Db, deliveryId: string, webhookId: string, le
       and (not g.ordered or g.slot_delivery_id = ${deliveryId} or (not ${sql.raw(SLOT_IS_TAKEN)} and not exists (
         select from delivery_queue own, delivery_queue q
         where own.delivery_id = ${deliveryId} and q.tenant_id = own.tenant_id and q.webhook_id = ${webhookId}
-          and q.seq < own.seq and not q.timed and q.lane = any('{0,1,2}')) and not exists (
+          and q.seq < own.seq and not q.timed and q.priority = any('{0,1,2}')) and not exists (
         select from delivery_queue own, delivery_queue q
         where own.delivery_id = ${deliveryId} and q.webhook_id = ${webhookId} and q.seq < own.seq and q.timed)))`.execute(
     db,
@@ -87,7 +87,7 @@ export async function releaseLease(db: Db, deliveryId: string, holder: number): 
 }
 
 /**
- * Gives rows back that the express lane has claimed under this id and not begun with; nobody takes them for `waitMs`.
+ * Gives rows back that the express path has claimed under this id and not begun with; nobody takes them for `waitMs`.
  */
 export async function releaseExpress(db: Db, held: readonly Held[], holder: number, waitMs = 0): Promise<void> {
   const ids = held.map(({ deliveryId }) => deliveryId);
@@ -140,7 +140,7 @@ export async function askForAttempt(db: Db, deliveryId: string, askedBy: string)
       update webhook_gates g set slot_until = 'epoch'
       from q where g.webhook_id = q.webhook_id and g.slot_delivery_id = q.delivery_id and not q.in_flight)
     update delivery_queue d
-    set timed = false, trigger = 'manual', asked_by = ${askedBy}::uuid, lane = ${LANES.high}::smallint
+    set timed = false, trigger = 'manual', asked_by = ${askedBy}::uuid, priority = ${PRIORITIES.high}::smallint
     from q where d.delivery_id = q.delivery_id
     returning d.delivery_id`.execute(db);
   return rows.length > 0;
@@ -165,12 +165,12 @@ export async function setNextAttempt(db: Db, deliveryId: string, at: Date): Prom
     where delivery_id = ${deliveryId} and timed and not ${sql.raw(IN_FLIGHT)}`.execute(db);
 }
 
-/** A retry this late that the express lane left to the engine, and that no workflow has taken up yet. */
+/** A retry this late that the express path left to the engine, and that no workflow has taken up yet. */
 const LEFT_BY_EXPRESS_MS = 10_000;
 
 /**
  * Deliveries whose retry is `overdueMs` late, oldest first: their workflow may be lost. One that still bears the mark of
- * the express lane may never have had any, and is found sooner. They count as due from now, so that the next round takes
+ * the express path may never have had any, and is found sooner. They count as due from now, so that the next round takes
  * others.
  */
 export async function takeOverdue(db: Db, overdueMs: number, limit: number) {

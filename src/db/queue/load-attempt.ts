@@ -27,7 +27,7 @@ export type AttemptFacts = {
     elapsedMs: number;
     trigger: Trigger;
     /**
-     * Who may be sending the next attempt: nobody, the express lane of a live worker, or an attempt of a workflow at
+     * Who may be sending the next attempt: nobody, the express path of a live worker, or an attempt of a workflow at
      * another live one.
      */
     heldBy: 'nobody' | 'express' | 'other';

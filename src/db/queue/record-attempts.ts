@@ -1,8 +1,8 @@
 import type { Pool } from 'pg';
 import type { EndpointSign } from '../../domain/classify';
 import type { DisabledBecause, EndState, Trigger } from '../../domain/delivery';
+import type { DeliveryPath } from '../../domain/delivery-mode';
 import { OPERATIONAL_PREFIX } from '../../domain/event-types';
-import type { DeliveryLane } from '../../domain/first-attempt';
 import { GATE_HEALTH } from './gate-health';
 
 /** One attempt as it is written down. Bytes travel as base64 inside the one JSON parameter. */
@@ -13,8 +13,8 @@ export type AttemptRecord = {
   attemptId: string;
   number: number;
   trigger: Trigger;
-  /** The lane that made it. */
-  lane: DeliveryLane;
+  /** The path that made it. */
+  path: DeliveryPath;
   startedAt: Date;
   durationMs: number;
   statusCode: number | null;
@@ -65,11 +65,11 @@ const RECORD = {
 with r as materialized (
   select * from jsonb_to_recordset($1::jsonb) as x(
     delivery_id uuid, tenant_id uuid, webhook_id uuid, id uuid, number int, trigger text, started_at timestamptz,
-    duration_ms int, lane text, outcome text, status_code int, error_code text, error_message text, request_headers jsonb,
+    duration_ms int, path text, outcome text, status_code int, error_code text, error_message text, request_headers jsonb,
     response_headers jsonb, response_body text, response_cut text, remote_address text, end_state text, because text,
     wait_ms float8, holder int, health text, timed_out boolean, slow_down boolean, retry_after_ms float8, gone boolean)),
 due as materialized (
-  select w.delivery_id, w.tenant_id, w.webhook_id, w.number, w.trigger, w.lane, w.started_at, w.duration_ms, w.status_code,
+  select w.delivery_id, w.tenant_id, w.webhook_id, w.number, w.trigger, w.path, w.started_at, w.duration_ms, w.status_code,
     w.error_code, w.wait_ms, w.health, w.timed_out, w.slow_down, w.retry_after_ms, w.gone, q.event_type, q.event_id,
     case when q.cancel_asked and w.end_state is distinct from 'delivered' then 'cancelled'
       when q.asked = 'manual' and w.trigger <> 'manual' and w.end_state = 'failed' then null else w.end_state end end_state,
@@ -95,11 +95,11 @@ logged as (
   order by delivery_id, number on conflict do nothing returning delivery_id),
 ended as (
   update deliveries d set state = alike.end_state, attempt_count = alike.number, ended_at = now(),
-    failed_because = alike.because, lane = alike.lane,
+    failed_because = alike.because, path = alike.path,
     failed_at = case when alike.end_state = 'failed' then now() end
   from (
-    select end_state, number, because, lane, array_agg(delivery_id) ids from due where end_state is not null
-    group by end_state, number, because, lane) alike
+    select end_state, number, because, path, array_agg(delivery_id) ids from due where end_state is not null
+    group by end_state, number, because, path) alike
   where d.id = any(alike.ids) and d.id between $2::uuid and $3::uuid and d.id = any(array(select delivery_id from due))),
 waiting as (
   update delivery_queue q set timed = not due.wanted, attempt = due.number, lease_until = 'epoch', holder = null,
@@ -185,7 +185,7 @@ function toRow(record: AttemptRecord) {
     id: record.attemptId,
     number: record.number,
     trigger: record.trigger,
-    lane: record.lane,
+    path: record.path,
     started_at: record.startedAt,
     duration_ms: record.durationMs,
     outcome: next.kind === 'end' ? next.state : 'retry',

@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely';
 import type { Trigger } from '../../domain/delivery';
-import { LANES, type Lane } from '../../domain/lanes';
+import { PRIORITIES, type Priority } from '../../domain/priorities';
 import type { Tables } from '../tables';
 
 export type Reopen = {
@@ -8,7 +8,7 @@ export type Reopen = {
   trigger: Trigger;
   /** The API key that asked. */
   askedBy: string | null;
-  lane: Lane;
+  priority: Priority;
   /** The caller holds the row for so long, and makes the attempt itself. */
   leaseMs?: number;
   /** Text of a timestamp: a delivery that ended then or later is left alone. */
@@ -38,10 +38,10 @@ export async function reopenEnded(db: Kysely<Tables>, ids: readonly string[], ho
         and exists (select from webhooks w where w.id = d.webhook_id and w.deleted_at is null)
       returning d.*)
     insert into delivery_queue
-      (delivery_id, tenant_id, event_id, webhook_id, event_type, attempt, trigger, asked_by, lane, lease_until)
+      (delivery_id, tenant_id, event_id, webhook_id, event_type, attempt, trigger, asked_by, priority, lease_until)
     select d.id, d.tenant_id, d.event_id, d.webhook_id, d.event_type,
       greatest(d.attempt_count, (select coalesce(max(a.number), 0) from attempts a where a.delivery_id = d.id)),
-      ${how.trigger}, ${how.askedBy}::uuid, ${LANES[how.lane]}::smallint, ${leaseUntil}
+      ${how.trigger}, ${how.askedBy}::uuid, ${PRIORITIES[how.priority]}::smallint, ${leaseUntil}
     from reopened d order by d.id on conflict do nothing returning delivery_id`.execute(db);
   return rows.map((row) => row.delivery_id);
 }

@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely';
 import { type DeliveryState, END_STATES, type EndState, type HeldBecause, visibleState } from '../../domain/delivery';
-import type { DeliveryLane } from '../../domain/first-attempt';
+import type { DeliveryPath } from '../../domain/delivery-mode';
 import { sameTimeBounds, uuidFloor } from '../../domain/ids';
 import { ARRIVAL_TIME, BREAKER_IS_OPEN, SLOT_IS_TAKEN } from '../queue/gate-conditions';
 import { IN_FLIGHT } from '../queue/lease-holders';
@@ -25,7 +25,7 @@ export type Delivery = {
   /** Its webhook gets the key fields of the data only. */
   minimal: boolean;
   /** Null: not claimed yet. */
-  lane: DeliveryLane | null;
+  path: DeliveryPath | null;
   webhookDeleted: boolean;
   /** It ends with the attempt that is in flight, if that does not succeed. */
   cancelAsked: boolean;
@@ -167,9 +167,9 @@ export async function findHead(db: Db, tenantId: string, webhookId: string): Pro
       (select delivery_id, seq from delivery_queue where timed and webhook_id = ${webhookId} and tenant_id = ${tenantId}
        order by seq limit 1)
       union all
-      (select q.delivery_id, q.seq from unnest('{0,1,2}'::smallint[]) l(lane) cross join lateral (
+      (select q.delivery_id, q.seq from unnest('{0,1,2}'::smallint[]) l(priority) cross join lateral (
         select delivery_id, seq from delivery_queue
-        where not timed and lane = l.lane and webhook_id = ${webhookId} and tenant_id = ${tenantId}
+        where not timed and priority = l.priority and webhook_id = ${webhookId} and tenant_id = ${tenantId}
         order by seq limit 1) q)) q
     order by seq limit 1`.execute(db);
   return rows[0]?.id;
@@ -201,7 +201,7 @@ function selectDeliveries(db: Db, tenantId: string) {
       'd.ended_at',
       'd.failed_because',
       'd.minimal',
-      'd.lane',
+      'd.path',
       'q.express',
       'a.status_code',
       'a.error_code',
@@ -216,9 +216,9 @@ function selectDeliveries(db: Db, tenantId: string) {
     .where('d.tenant_id', '=', tenantId);
 }
 
-/** While it lives, its queue row says it; one that was reopened keeps the lane of its last end until it is claimed. */
-function laneOf({ lane, express, in_flight, attempt }: DeliveryRow): DeliveryLane | null {
-  if (!in_flight && !attempt) return lane;
+/** While it lives, its queue row says it; one that was reopened keeps the path of its last end until it is claimed. */
+function pathOf({ path, express, in_flight, attempt }: DeliveryRow): DeliveryPath | null {
+  if (!in_flight && !attempt) return path;
   return express ? 'express' : 'workflow';
 }
 
@@ -242,7 +242,7 @@ function toDelivery(row: DeliveryRow): Delivery {
     lastError: row.error_code,
     failedBecause: row.failed_because,
     minimal: row.minimal,
-    lane: laneOf(row),
+    path: pathOf(row),
     webhookDeleted: row.webhook_deleted,
     cancelAsked: row.cancel_asked === true,
   };

@@ -77,7 +77,7 @@ export async function replayEvent(tx: Db, { tenantId, event, webhookIds, askedBy
     .where('webhook_id', 'in', webhookIds)
     .execute();
   const byWebhook = new Map(existing.map((row) => [row.webhook_id, row.id]));
-  const how = { tenantId, trigger: 'replay', askedBy, lane: 'normal' } as const;
+  const how = { tenantId, trigger: 'replay', askedBy, priority: 'normal' } as const;
   const reopened = new Set(await reopenEnded(tx, [...byWebhook.values()], how));
   const missing = webhookIds.filter((id) => !byWebhook.has(id));
   const created = new Map(await createDeliveries(tx, { tenantId, event, webhookIds: missing, askedBy }));

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { DisabledBecause } from '../../domain/delivery';
-import type { FirstAttempt } from '../../domain/first-attempt';
+import type { DeliveryMode } from '../../domain/delivery-mode';
 import { parseRateLimit, toTokenBucket } from '../../domain/rate-limit';
 import type { Queryable, Tx } from '../database';
 
@@ -13,7 +13,7 @@ export type GateSettings = {
   rateLimit: string | null;
   maxInFlight: number | null;
   /** Null: what the installation says. */
-  firstAttempt: FirstAttempt | null;
+  mode: DeliveryMode | null;
   ordered: boolean;
   /** Null: never opens. */
   breaker: { failures: number; windowMs: number; openMs: number } | null;
@@ -33,11 +33,11 @@ export type GateHealth = {
 
 /** The columns of `webhook_gates` that settings stand in. */
 export function toGateColumns(settings: Partial<GateSettings>) {
-  const { rateLimit, maxInFlight, firstAttempt, ordered, breaker, disableAfter } = settings;
+  const { rateLimit, maxInFlight, mode, ordered, breaker, disableAfter } = settings;
   return {
     ...(rateLimit !== undefined && toRateColumns(rateLimit)),
     ...(maxInFlight !== undefined && { max_in_flight: maxInFlight, adaptive_cap: null }),
-    ...(firstAttempt !== undefined && { first_attempt: firstAttempt }),
+    ...(mode !== undefined && { mode: mode }),
     ...(ordered !== undefined && { ordered }),
     ...(breaker === null && { breaker_threshold: null, breaker_until: null }),
     ...(breaker && {

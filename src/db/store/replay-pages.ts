@@ -68,7 +68,7 @@ export async function replayPage(db: Db, id: string, limit: number): Promise<Rep
         tenantId: replay.tenant_id,
         trigger: 'replay',
         askedBy: replay.asked_by,
-        lane: 'low',
+        priority: 'low',
         endedBefore: replay.created_at_text,
       });
       await move(tx, replay, { sent: sent.length, skipped: ids.length - sent.length, next });

@@ -63,7 +63,7 @@ export function selectWebhooks(db: Queryable, tenantId: string) {
       'g.status_reason',
       'g.status_since',
       'g.max_in_flight',
-      'g.first_attempt',
+      'g.mode',
       'g.adaptive_cap',
       'g.ordered',
       'g.breaker_threshold',
@@ -107,7 +107,7 @@ export function toWebhook(row: WebhookRow): Webhook {
     payloadVersion: row.payload_version,
     filter: row.filter,
     maxInFlight: row.max_in_flight,
-    firstAttempt: row.first_attempt,
+    mode: row.mode,
     ordered: row.ordered,
     breaker:
       row.breaker_threshold === null

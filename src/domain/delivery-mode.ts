@@ -4,9 +4,9 @@
  * - `express`: the relay itself; what does not succeed becomes a workflow, which waits for the next attempt
  * - `auto`: a workflow, but for the time in which more is published than workflows can be started for
  */
-export const FIRST_ATTEMPTS = ['workflow', 'express', 'auto'] as const;
-export type FirstAttempt = (typeof FIRST_ATTEMPTS)[number];
+export const DELIVERY_MODES = ['workflow', 'express', 'auto'] as const;
+export type DeliveryMode = (typeof DELIVERY_MODES)[number];
 
-/** The lane that a delivery's last claim put it on, as people see it. */
-export const DELIVERY_LANES = ['workflow', 'express'] as const;
-export type DeliveryLane = (typeof DELIVERY_LANES)[number];
+/** The path that a delivery's last claim put it on, as people see it. */
+export const DELIVERY_PATHS = ['workflow', 'express'] as const;
+export type DeliveryPath = (typeof DELIVERY_PATHS)[number];

@@ -6,14 +6,14 @@ import { type Holding, startHolding } from '../../src/delivery/holding';
 import { InFlight } from '../../src/delivery/in-flight';
 import { createAttempts } from '../../src/delivery/make-attempt';
 import { type Pauses, watchPauses } from '../../src/delivery/stale';
-import { LANE_NAMES } from '../../src/domain/lanes';
 import { LEASE_MS } from '../../src/domain/limits';
+import { PRIORITY_NAMES } from '../../src/domain/priorities';
 import { createAddressPolicy } from '../../src/egress/address-policy';
 import { createEgressAgent } from '../../src/egress/agent';
 import { createSender } from '../../src/egress/send';
 import { createLog } from '../../src/log';
-import { createExpressLane } from '../../src/relay/express/express-lane';
-import type { RelayLane } from '../../src/relay/relay';
+import { createExpressPath } from '../../src/relay/express/express-path';
+import type { RelayPath } from '../../src/relay/relay';
 import { type Installation, startInstallation } from '../support/installation';
 import { type Receiver, startReceiver } from '../support/receiver';
 
@@ -24,7 +24,7 @@ let agent: ReturnType<typeof createEgressAgent>;
 let holding: Holding;
 let pauses: Pauses;
 beforeAll(async () => {
-  posthorn = await startInstallation({ POSTHORN_FIRST_ATTEMPT: 'express' }, { worker: false });
+  posthorn = await startInstallation({ POSTHORN_DELIVERY_MODE: 'express' }, { worker: false });
   db = openDatabase({ url: posthorn.databaseUrl, poolSize: 4, applicationName: 'test', planner: 'queue' });
   agent = createEgressAgent({
     policy: createAddressPolicy({ allowedCidrs: ['127.0.0.0/8'] }),
@@ -45,8 +45,8 @@ afterAll(async () => {
   await receiver?.close();
 });
 
-/** The lane without a relay: the test claims for it. `onRecorded` is called between a record and the lane's hearing of it. */
-function startLane(onRecorded: () => Promise<void>): RelayLane<ExpressDelivery> {
+/** The path without a relay: the test claims for it. `onRecorded` is called between a record and the path's hearing of it. */
+function startPath(onRecorded: () => Promise<void>): RelayPath<ExpressDelivery> {
   const log = createLog('silent');
   const attempts = createAttempts({
     db,
@@ -56,7 +56,7 @@ function startLane(onRecorded: () => Promise<void>): RelayLane<ExpressDelivery> 
     takeRoom: () => true,
     onRaised: () => undefined,
   });
-  return createExpressLane({
+  return createExpressPath({
     db,
     attempts: {
       post: attempts.post,
@@ -74,22 +74,29 @@ function startLane(onRecorded: () => Promise<void>): RelayLane<ExpressDelivery> 
   });
 }
 
-async function claimFor(lane: RelayLane<ExpressDelivery>): Promise<number> {
+async function claimFor(path: RelayPath<ExpressDelivery>): Promise<number> {
   const hold = await holding.begin();
   const askedMs = performance.now();
-  const { deliveries } = await lane.claim({
-    ...{ lanes: LANE_NAMES, cursors: FIRST_CURSORS, scan: 200, limit: lane.room(), perWebhook: 20, held: lane.held() },
-    room: lane.tenants(),
+  const { deliveries } = await path.claim({
+    ...{
+      priorities: PRIORITY_NAMES,
+      cursors: FIRST_CURSORS,
+      scan: 200,
+      limit: path.room(),
+      perWebhook: 20,
+      held: path.held(),
+    },
+    room: path.tenants(),
     leaseMs: LEASE_MS,
     holder: hold.id,
-    taker: { lane: 'express', modes: lane.modes(), installation: 'express' },
+    taker: { path: 'express', modes: path.modes(), installation: 'express' },
   });
-  lane.begin(deliveries, { hold, askedMs });
+  path.begin(deliveries, { hold, askedMs });
   hold.end();
   return deliveries.length;
 }
 
-test('a retry that is claimed before the lane has heard of the record before it is made, and made once', async () => {
+test('a retry that is claimed before the path has heard of the record before it is made, and made once', async () => {
   const { api } = posthorn;
   await api.createWebhook(receiver, { events: ['again'] });
   const [id] = await api.publishDeliveries('again', 1);
@@ -99,8 +106,8 @@ test('a retry that is claimed before the lane has heard of the record before it 
     return { status: 500 };
   });
   const claimed: number[] = [];
-  const lane = startLane(async () => void claimed.push(await claimFor(lane)));
-  claimed.push(await claimFor(lane));
+  const path = startPath(async () => void claimed.push(await claimFor(path)));
+  claimed.push(await claimFor(path));
   await receiver.waitFor(2);
   const delivered = await api.untilStatus(id!, 'delivered');
   expect(claimed.slice(0, 2)).toEqual([1, 1]);
@@ -108,7 +115,7 @@ test('a retry that is claimed before the lane has heard of the record before it 
     { number: 1, trigger: 'schedule', status_code: 500 },
     { number: 2, trigger: 'manual', status_code: 204 },
   ]);
-  await lane.stop();
+  await path.stop();
   expect(receiver.requests).toHaveLength(2);
 });
 
@@ -118,12 +125,12 @@ test('of a webhook with a rate limit nothing waits here: claimed in time and sen
   await api.createWebhook(quick, { events: ['paced'], rate_limit: '1000/1s', max_in_flight: 2 });
   await Promise.all(Array.from({ length: 40 }, (_, n) => api.publish('paced', { n })));
   const claimed: number[] = [];
-  const lane = startLane(async () => {
+  const path = startPath(async () => {
     if (quick.requests.length >= 20) quick.setHandler(() => 'hang');
-    claimed.push(await claimFor(lane));
+    claimed.push(await claimFor(path));
   });
-  claimed.push(await claimFor(lane));
+  claimed.push(await claimFor(path));
   await quick.waitFor(20).finally(() => quick.close());
-  await lane.stop();
+  await path.stop();
   expect(Math.max(...claimed)).toBe(2);
 });

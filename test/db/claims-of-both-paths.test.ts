@@ -5,14 +5,14 @@ import { type ClaimedDelivery, claimDeliveries } from '../../src/db/queue/claim-
 import { releaseExpress, releaseLease } from '../../src/db/queue/control';
 import { loadAttempts } from '../../src/db/queue/load-attempt';
 import { recordAttempts } from '../../src/db/queue/record-attempts';
-import { DELIVERY_LANES, type DeliveryLane, FIRST_ATTEMPTS } from '../../src/domain/first-attempt';
+import { DELIVERY_MODES, DELIVERY_PATHS, type DeliveryPath } from '../../src/domain/delivery-mode';
 import { newUuid } from '../../src/domain/ids';
-import { LANE_NAMES } from '../../src/domain/lanes';
+import { PRIORITY_NAMES } from '../../src/domain/priorities';
 import { createTestDatabase } from '../support/database';
 import { seededRandom } from '../support/random';
 import { addHolder, addWebhook, attemptOf, DELIVERED, HOLDER, queueOf, ROOM, webhook } from './support';
 
-/** Of each lane. */
+/** Of each path. */
 const CLAIMERS = 2;
 const WEBHOOKS = 50;
 const ROWS_EACH = 100;
@@ -20,7 +20,7 @@ const ROWS = WEBHOOKS * ROWS_EACH;
 const LEASE_MS = 60_000;
 /** Of a claimer that is about to die, so that the test need not wait for long. */
 const LAST_LEASE_MS = 500;
-/** Leases of the express lane are over when their holder is dead, whatever the clock says. */
+/** Leases of the express path are over when their holder is dead, whatever the clock says. */
 const NO_LEASE_MS = 0;
 const isOrdered = (n: number) => n % 25 === 0;
 
@@ -49,8 +49,8 @@ async function addDeliveries(webhookId: string, count: number): Promise<void> {
 
 type Taken = Pick<ClaimedDelivery, 'deliveryId' | 'webhookId' | 'tenantId'>;
 
-/** What both lanes have to do with a claim's rows. */
-const lanes = {
+/** What both paths have to do with a claim's rows. */
+const paths = {
   workflow: {
     claim: claimDeliveries,
     giveBack: async (ids: string[], holder: number) =>
@@ -67,7 +67,7 @@ const lanes = {
   },
 };
 
-test('claimers of both lanes, some of which die: no row is ever two’s at once, each ends once, ordered ones in order', async () => {
+test('claimers of both paths, some of which die: no row is ever two’s at once, each ends once, ordered ones in order', async () => {
   for (let n = 1; n <= WEBHOOKS; n++) {
     await addWebhook(db.pool, webhook(n), 0, { ordered: isOrdered(n) });
     await addDeliveries(webhook(n), ROWS_EACH);
@@ -80,22 +80,22 @@ test('claimers of both lanes, some of which die: no row is ever two’s at once,
   /** Until when a row is somebody's, on this process's clock: never later than in the database. */
   const heldUntil = new Map<string, number>();
   let holders = HOLDER;
-  const ended: { id: string; webhookId: string; lane: DeliveryLane }[] = [];
+  const ended: { id: string; webhookId: string; path: DeliveryPath }[] = [];
   const wrong: string[] = [];
   const did = { died: 0, gaveBack: 0, recorded: 0 };
 
-  async function claimer(lane: DeliveryLane): Promise<void> {
+  async function claimer(path: DeliveryPath): Promise<void> {
     let cursors = FIRST_CURSORS;
     while (ended.length < ROWS && wrong.length === 0) {
       const fate = random() < 0.05 ? 'died' : random() < 0.1 ? 'gaveBack' : 'recorded';
-      const leaseMs = lane === 'express' ? NO_LEASE_MS : fate === 'died' ? LAST_LEASE_MS : LEASE_MS;
+      const leaseMs = path === 'express' ? NO_LEASE_MS : fate === 'died' ? LAST_LEASE_MS : LEASE_MS;
       const holder = await addHolder(db.pool, ++holders);
       const sentAt = performance.now();
-      const claim = await lanes[lane].claim(db.pool, {
-        ...{ lanes: LANE_NAMES, cursors, scan: 20, limit: 40, perWebhook: 10, held: new Map() },
+      const claim = await paths[path].claim(db.pool, {
+        ...{ priorities: PRIORITY_NAMES, cursors, scan: 20, limit: 40, perWebhook: 10, held: new Map() },
         ...{ leaseMs, holder, room: ROOM },
-        // Each worker decides about `auto` for itself, so both lanes may serve it.
-        taker: { lane, modes: [lane, 'auto'], installation: 'auto' },
+        // Each worker decides about `auto` for itself, so both paths may serve it.
+        taker: { path, modes: [path, 'auto'], installation: 'auto' },
       });
       const gotAt = performance.now();
       cursors = claim.nextCursors;
@@ -103,30 +103,30 @@ test('claimers of both lanes, some of which die: no row is ever two’s at once,
       const ids = taken.map(({ deliveryId }) => deliveryId);
       for (const id of ids) {
         if ((heldUntil.get(id) ?? 0) > gotAt) wrong.push(`${id} is somebody else's`);
-        heldUntil.set(id, lane === 'express' ? Number.POSITIVE_INFINITY : sentAt + leaseMs);
+        heldUntil.set(id, path === 'express' ? Number.POSITIVE_INFINITY : sentAt + leaseMs);
       }
       if (ids.length > 0) did[fate]++;
-      // What the express lane has in hand is no workflow's.
-      if (lane === 'express' && ids[0]) {
+      // What the express path has in hand is no workflow's.
+      if (path === 'express' && ids[0]) {
         const fence = { holder: HOLDER, cause: 'claimed' } as const;
         const [facts] = await loadAttempts(db.pool, [{ deliveryId: ids[0], number: 1, fence }]);
         if (facts?.fenced || facts?.queue?.heldBy !== 'express') wrong.push(`${ids[0]} was given to a workflow`);
       }
-      if (fate === 'died' && lane === 'express') {
+      if (fate === 'died' && path === 'express') {
         for (const id of ids) heldUntil.delete(id);
         await db.pool.query('delete from lease_holders where id = $1', [holder]);
       } else if (fate === 'gaveBack') {
         for (const id of ids) heldUntil.delete(id);
-        await lanes[lane].giveBack(ids, holder);
+        await paths[path].giveBack(ids, holder);
       } else if (fate === 'recorded' && ids.length > 0) {
-        ended.push(...taken.map(({ deliveryId: id, webhookId }) => ({ id, webhookId, lane })));
+        ended.push(...taken.map(({ deliveryId: id, webhookId }) => ({ id, webhookId, path })));
         const trigger = 'schedule' as const;
         const records = taken.map((one) =>
           attemptOf({ ...one, eventType: 'a.b', host: '', attempt: 0, trigger, askedBy: null, cap: 1 }, 1, DELIVERED),
         );
         const { moved } = await recordAttempts(
           db.pool,
-          records.map((record) => ({ ...record, lane, holder })),
+          records.map((record) => ({ ...record, path, holder })),
         );
         if (moved.size !== ids.length) wrong.push(`${ids.length - moved.size} had moved on`);
       }
@@ -136,14 +136,14 @@ test('claimers of both lanes, some of which die: no row is ever two’s at once,
 
   /** Webhooks change hands while they have a backlog. */
   async function changeAMode(): Promise<void> {
-    const modes = [...FIRST_ATTEMPTS, null];
-    await db.pool.query('update webhook_gates set first_attempt = $2 where webhook_id = $1', [
+    const modes = [...DELIVERY_MODES, null];
+    await db.pool.query('update webhook_gates set mode = $2 where webhook_id = $1', [
       webhook(1 + Math.floor(random() * WEBHOOKS)),
       modes[Math.floor(random() * modes.length)],
     ]);
   }
 
-  await Promise.all(DELIVERY_LANES.flatMap((lane) => Array.from({ length: CLAIMERS }, () => claimer(lane))));
+  await Promise.all(DELIVERY_PATHS.flatMap((path) => Array.from({ length: CLAIMERS }, () => claimer(path))));
 
   expect(wrong).toEqual([]);
   expect(new Set(ended.map(({ id }) => id)).size).toBe(ROWS);
@@ -156,6 +156,6 @@ test('claimers of both lanes, some of which die: no row is ever two’s at once,
       (select count(*)::int from deliveries where state = 'delivered' and attempt_count = 1) delivered`);
   expect(rows).toEqual([{ queued: 0, attempts: ROWS, delivered: ROWS }]);
   // The test is about all of this.
-  for (const lane of DELIVERY_LANES) expect(ended.some((one) => one.lane === lane)).toBe(true);
+  for (const path of DELIVERY_PATHS) expect(ended.some((one) => one.path === path)).toBe(true);
   expect(Math.min(...Object.values(did))).toBeGreaterThan(0);
 });

@@ -12,7 +12,7 @@ afterEach(() => receiver.close());
 
 async function publish({ api }: Installation, priority: string, count: number): Promise<void> {
   for (let n = 0; n < count; n++) {
-    await api.ok('POST', '/events', { type: `lane.${priority}`, data: { n }, priority });
+    await api.ok('POST', '/events', { type: `priority.${priority}`, data: { n }, priority });
   }
 }
 
@@ -21,9 +21,9 @@ test('while there is more work than room, high goes first and low still goes', a
   try {
     const { api } = posthorn;
     const webhooks: string[] = [];
-    // A webhook for each, so that it is the lanes that decide and not the queue of one of them.
+    // A webhook for each, so that it is the priorities that decide and not the queue of one of them.
     for (const priority of ['high', 'low']) {
-      const { id } = await api.createWebhook(receiver, { events: [`lane.${priority}`] });
+      const { id } = await api.createWebhook(receiver, { events: [`priority.${priority}`] });
       await api.ok('POST', `/webhooks/${id}/pause`);
       webhooks.push(id);
       await publish(posthorn, priority, EACH);
@@ -31,8 +31,8 @@ test('while there is more work than room, high goes first and low still goes', a
     for (const id of webhooks.reverse()) await api.ok('POST', `/webhooks/${id}/resume`);
     await receiver.waitFor(2 * EACH, 60_000);
     const order = receiver.requests.map(({ headers }) => headers['x-webhook-event']);
-    const until80PercentOfHigh = order.slice(0, placeOf(order, 'lane.high', Math.round(EACH * 0.8)));
-    const low = until80PercentOfHigh.filter((type) => type === 'lane.low').length;
+    const until80PercentOfHigh = order.slice(0, placeOf(order, 'priority.high', Math.round(EACH * 0.8)));
+    const low = until80PercentOfHigh.filter((type) => type === 'priority.low').length;
     expect(low).toBeGreaterThan(0);
     expect(low).toBeLessThan(EACH * 0.8);
   } finally {
@@ -40,11 +40,11 @@ test('while there is more work than room, high goes first and low still goes', a
   }
 }, 120_000);
 
-test('a worker that is told its lanes takes nothing of the others', async () => {
-  const posthorn = await startInstallation({ POSTHORN_LANES: 'high,normal' });
+test('a worker that is told its priorities takes nothing of the others', async () => {
+  const posthorn = await startInstallation({ POSTHORN_PRIORITIES: 'high,normal' });
   try {
     const { api } = posthorn;
-    await api.createWebhook(receiver, { events: ['lane.*'] });
+    await api.createWebhook(receiver, { events: ['priority.*'] });
     await publish(posthorn, 'low', 3);
     await publish(posthorn, 'normal', 3);
     await publish(posthorn, 'high', 3);
@@ -53,7 +53,7 @@ test('a worker that is told its lanes takes nothing of the others', async () => 
       const list = await api.ok<{ data: { event_type: string; status: string }[] }>('GET', '/deliveries');
       return list.data.filter(({ status }) => status === 'delivered').length === 6 && list;
     });
-    expect(data.filter(({ event_type }) => event_type === 'lane.low')).toEqual(
+    expect(data.filter(({ event_type }) => event_type === 'priority.low')).toEqual(
       Array(3).fill(expect.objectContaining({ status: 'pending' })),
     );
   } finally {

@@ -3,17 +3,17 @@ import { type ClaimedDelivery, claimDeliveries } from '../db/queue/claim-workflo
 import { releaseLease } from '../db/queue/control';
 import type { Hold } from '../delivery/holding';
 import type { InFlight } from '../delivery/in-flight';
-import type { FirstAttempt } from '../domain/first-attempt';
+import type { DeliveryMode } from '../domain/delivery-mode';
 import { type Log, reasonOf } from '../log';
 import { type StartSettings, startClaimed } from '../temporal/start-delivery';
-import type { Claimed, RelayLane } from './relay';
+import type { Claimed, RelayPath } from './relay';
 
-export type WorkflowLaneSettings = StartSettings & {
+export type WorkflowPathSettings = StartSettings & {
   db: Database;
   inFlight: InFlight;
   log: Log;
   /** Whose webhooks it serves now. */
-  modes: () => readonly FirstAttempt[];
+  modes: () => readonly DeliveryMode[];
   /** Hears after each claim whether there was more work than room, and why starts fail or hang. */
   onClaim?: (full: boolean, started: number, trouble?: string) => void;
 };
@@ -33,7 +33,7 @@ const BACK_OFF_MS = 1_000;
 const HANGING_MS = 2_000;
 
 /** Starts a workflow for each delivery. If this process dies between claim and start, the lease runs out. */
-export function createWorkflowLane(settings: WorkflowLaneSettings): RelayLane<ClaimedDelivery> {
+export function createWorkflowPath(settings: WorkflowPathSettings): RelayPath<ClaimedDelivery> {
   const { db, inFlight, log, modes, onClaim } = settings;
   /** With the time at which each began, the oldest first. */
   const starting = new Map<Promise<void>, number>();

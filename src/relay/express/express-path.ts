@@ -10,15 +10,15 @@ import type { Attempts } from '../../delivery/make-attempt';
 import type { Made, Sendable } from '../../delivery/post-attempt';
 import { type Pauses, StaleAttempt } from '../../delivery/stale';
 import { writeUntilTaken } from '../../delivery/write-until-taken';
-import type { FirstAttempt } from '../../domain/first-attempt';
+import type { DeliveryMode } from '../../domain/delivery-mode';
 import { CLAIM_FRESH_MS } from '../../domain/limits';
 import { OwnTroubleError } from '../../domain/own-trouble';
 import { type Log, reasonOf } from '../../log';
 import type { WaitingDelivery } from '../../temporal/start-delivery';
-import type { Claimed, RelayLane } from '../relay';
+import type { Claimed, RelayPath } from '../relay';
 import { WebhookLine } from './webhook-line';
 
-export type ExpressLaneSettings = {
+export type ExpressPathSettings = {
   db: Database;
   attempts: Pick<Attempts, 'post' | 'writeAttempt'>;
   inFlight: InFlight;
@@ -30,7 +30,7 @@ export type ExpressLaneSettings = {
    * written down. More are for others, see {@link TenantSlots}.
    */
   capacity: number;
-  modes: () => readonly FirstAttempt[];
+  modes: () => readonly DeliveryMode[];
   onClaim?: (taken: number) => void;
   /** Gives a delivery to the engine, for its next attempt. */
   startWaiting: (delivery: WaitingDelivery) => void;
@@ -54,7 +54,7 @@ const ALL = 1_000_000;
  * gates. What does not succeed goes on as a workflow that waits for the next attempt. What is in hand is held by this
  * process: if it dies, another claim takes it, and what was sent but not written down is sent again.
  */
-export function createExpressLane(settings: ExpressLaneSettings): RelayLane<ExpressDelivery> {
+export function createExpressPath(settings: ExpressPathSettings): RelayPath<ExpressDelivery> {
   const { db, attempts, inFlight, holding, pauses, log, capacity } = settings;
   const inHand = new Map<string, Claimed & { tenantId: string }>();
   const slots = new TenantSlots(capacity);
