@@ -1,6 +1,6 @@
 import type { AttemptFacts } from '../db/queue/load-attempt';
 import type { AttemptNext, AttemptRecord, GateChange } from '../db/queue/record-attempts';
-import { type PostResult, readSign } from '../domain/classify';
+import { healthSignalOf, type PostResult } from '../domain/classify';
 import type { Trigger } from '../domain/delivery';
 import type { DeliveryPath } from '../domain/delivery-mode';
 import { newUuid, toPublicId } from '../domain/ids';
@@ -50,7 +50,7 @@ export function toRecord(
     responseBody: response?.body ?? null,
     responseCut: response?.bodyCut ?? null,
     remoteAddress: result.remoteAddress,
-    sign: readSign(toPostResult(result)),
+    healthSignal: healthSignalOf(toPostResult(result)),
     holder,
     next,
   };
@@ -82,7 +82,9 @@ export function toUnrecorded(record: AttemptRecord, request: AttemptRequest): Un
     ...(record.statusCode !== null && { statusCode: record.statusCode }),
     ...(record.errorCode !== null && { errorCode: record.errorCode }),
     ...(record.next.kind === 'end' && record.next.because === 'blocked' && { blocked: true }),
-    ...(record.sign.slowDown?.retryAfterMs !== undefined && { retryAfterMs: record.sign.slowDown.retryAfterMs }),
+    ...(record.healthSignal.slowDown?.retryAfterMs !== undefined && {
+      retryAfterMs: record.healthSignal.slowDown.retryAfterMs,
+    }),
   };
 }
 
@@ -108,7 +110,7 @@ export function fromUnrecorded(
     responseBody: null,
     responseCut: null,
     remoteAddress: null,
-    sign: readSign(madeResult(made)),
+    healthSignal: healthSignalOf(madeResult(made)),
     holder: made.holder ?? null,
   };
 }

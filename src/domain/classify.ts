@@ -64,7 +64,7 @@ const OUR_OWN = new Set(['no_free_connection']);
 const THROTTLING = new Set([429, 502, 504]);
 
 /** What an attempt says about its endpoint, as far as the gate of the webhook goes by it. */
-export type EndpointSign = {
+export type HealthSignal = {
   /**
    * `busy`: it asked for a pause, which it gets; that alone does not open its breaker.
    * `none`: nothing was sent.
@@ -77,7 +77,7 @@ export type EndpointSign = {
 };
 
 /** Reads an attempt as a sign of its endpoint's health. */
-export function readSign(result: PostResult): EndpointSign {
+export function healthSignalOf(result: PostResult): HealthSignal {
   if ('errorCode' in result) {
     const { errorCode, blocked } = result;
     return {

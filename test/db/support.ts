@@ -168,7 +168,11 @@ export function attemptOf(claimed: ClaimedDelivery, number: number, next: Attemp
     responseHeaders: {},
     responseBody: Buffer.from('ok'),
     responseCut: null,
-    sign: { health: next.kind === 'end' && next.state === 'delivered' ? 'good' : 'bad', timedOut: false, gone: false },
+    healthSignal: {
+      health: next.kind === 'end' && next.state === 'delivered' ? 'good' : 'bad',
+      timedOut: false,
+      gone: false,
+    },
     remoteAddress: '127.0.0.1',
     holder: HOLDER,
     next,
@@ -199,12 +203,12 @@ export async function attempts(
   webhookId: string,
   count: number,
   next: AttemptNext,
-  { eventType, ...sign }: Partial<AttemptRecord['sign']> & { eventType?: string } = {},
+  { eventType, ...healthSignal }: Partial<AttemptRecord['healthSignal']> & { eventType?: string } = {},
 ): Promise<Recorded> {
   let recorded: Recorded | undefined;
   for (let i = 0; i < count; i++) {
     const attempt = attemptOf(await underWay(pool, webhookId, eventType), 1, next);
-    recorded = await recordAttempts(pool, [{ ...attempt, sign: { ...attempt.sign, ...sign } }]);
+    recorded = await recordAttempts(pool, [{ ...attempt, healthSignal: { ...attempt.healthSignal, ...healthSignal } }]);
   }
   return recorded!;
 }

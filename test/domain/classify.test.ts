@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { type AttemptPlace, classify, isSuccess, type PostResult, readSign } from '../../src/domain/classify';
+import { type AttemptPlace, classify, healthSignalOf, isSuccess, type PostResult } from '../../src/domain/classify';
 import type { RetryPolicy } from '../../src/domain/retry-schedule';
 
 const policy: RetryPolicy = { waitsMs: [1_000, 2_000], jitter: 0, clientErrors: 'retry' };
@@ -107,5 +107,5 @@ test.each<[string, PostResult, object]>([
   ],
   ['a blocked address', blocked, { health: 'none', timedOut: false, gone: false }],
 ])('%s as a sign of the endpoint’s health', (_what, result, sign) => {
-  expect(readSign(result)).toEqual(sign);
+  expect(healthSignalOf(result)).toEqual(sign);
 });
