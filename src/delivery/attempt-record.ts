@@ -1,4 +1,4 @@
-import type { AttemptFacts } from '../db/queue/load-attempt';
+import type { AttemptContext } from '../db/queue/load-attempt';
 import type { AttemptNext, AttemptRecord, GateChange } from '../db/queue/record-attempts';
 import { healthSignalOf, type PostResult } from '../domain/classify';
 import type { Trigger } from '../domain/delivery';
@@ -9,12 +9,12 @@ import { redactHeaders } from '../egress/headers';
 import type { SendResult } from '../egress/send';
 import type { Log } from '../log';
 import type { Sendable } from './post-attempt';
-import type { AttemptFact, AttemptRequest, UnrecordedAttempt } from './types';
+import type { AttemptRequest, AttemptSummary, UnrecordedAttempt } from './types';
 
 /** An attempt in its forms: what is written down, what the workflow keeps, what the log says. */
 
 /** Why this attempt is made: an operator's wish in the run, or what the row says. */
-export function triggerOf(facts: Pick<AttemptFacts, 'queue'>, { cause }: AttemptRequest): Trigger {
+export function triggerOf(facts: Pick<AttemptContext, 'queue'>, { cause }: AttemptRequest): Trigger {
   return cause === 'manual' ? 'manual' : (facts.queue?.trigger ?? 'schedule');
 }
 
@@ -90,7 +90,7 @@ export function toUnrecorded(record: AttemptRecord, request: AttemptRequest): Un
 
 export function fromUnrecorded(
   made: UnrecordedAttempt,
-  facts: Pick<AttemptFacts, 'tenantId' | 'webhookId'>,
+  facts: Pick<AttemptContext, 'tenantId' | 'webhookId'>,
 ): Omit<AttemptRecord, 'next'> {
   return {
     deliveryId: made.deliveryId,
@@ -115,7 +115,7 @@ export function fromUnrecorded(
   };
 }
 
-export function toFact(record: AttemptRecord): AttemptFact {
+export function toSummary(record: AttemptRecord): AttemptSummary {
   return {
     number: record.number,
     ...(record.statusCode !== null && { statusCode: record.statusCode }),

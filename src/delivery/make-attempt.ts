@@ -2,7 +2,7 @@ import { createBatcher } from '../concurrency/batcher';
 import type { SecretBox } from '../crypto/secret-box';
 import { endCancelled } from '../db/queue/cancel';
 import { requeueDelivery, takeTurn, unfence } from '../db/queue/control';
-import { type AttemptFacts, type AttemptKey, loadAttempts, type WebhookFacts } from '../db/queue/load-attempt';
+import { type AttemptContext, type AttemptKey, loadAttempts, type WebhookFacts } from '../db/queue/load-attempt';
 import { reopenEnded } from '../db/queue/reopen';
 import { wasRefused } from '../db/statement-errors';
 import { CLAIM_FRESH_MS } from '../domain/limits';
@@ -66,7 +66,7 @@ export function createAttempts(deps: AttemptDeps): Attempts {
   const { db, secretBox, sender, log, holding, pauses } = deps;
   const { write: writeAttempt, settled } = createAttemptWriter(deps);
   const recorder = createRecorder({ db, log, writeAttempt, holding }, (request) => attempt(request));
-  const load = createBatcher<AttemptKey, AttemptFacts | undefined>(
+  const load = createBatcher<AttemptKey, AttemptContext | undefined>(
     (keys) => loadAttempts(db.pool, keys),
     LOAD_TOGETHER,
   );

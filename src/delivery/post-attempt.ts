@@ -1,4 +1,4 @@
-import type { AttemptFacts, WebhookFacts } from '../db/queue/load-attempt';
+import type { AttemptContext, WebhookFacts } from '../db/queue/load-attempt';
 import type { AttemptRecord } from '../db/queue/record-attempts';
 import { classify, type Verdict } from '../domain/classify';
 import type { DeliveryPath } from '../domain/delivery-mode';
@@ -14,8 +14,8 @@ import { StaleAttempt } from './stale';
 import type { AttemptRequest } from './types';
 
 /** What an attempt is made from: a delivery that may be sent now. */
-export type Sendable = Pick<AttemptFacts, 'tenantId' | 'eventId' | 'eventType' | 'body'> &
-  Required<Pick<AttemptFacts, 'queue'>> & { webhook: WebhookFacts };
+export type Sendable = Pick<AttemptContext, 'tenantId' | 'eventId' | 'eventType' | 'body'> &
+  Required<Pick<AttemptContext, 'queue'>> & { webhook: WebhookFacts };
 
 /** In which path it is made, and under which id it is held. `mayGo` is asked right before it is written to its connection. */
 export type How = { path: DeliveryPath; holder: number; mayGo: () => boolean };

@@ -5,7 +5,7 @@ import type { AttemptNext, AttemptRecord } from '../db/queue/record-attempts';
 import { classify, isSuccess, type Verdict } from '../domain/classify';
 import { toRetryPolicy } from '../domain/retry-schedule';
 import { type Log, reasonOf } from '../log';
-import { fromUnrecorded, madeResult, toFact, toUnrecorded } from './attempt-record';
+import { fromUnrecorded, madeResult, toSummary, toUnrecorded } from './attempt-record';
 import type { WriteAttempt } from './attempt-writer';
 import { decide } from './decide';
 import type { Hold, Holding } from './holding';
@@ -61,7 +61,7 @@ export function createRecorder(
   async function write({ record, verdict }: Made, request: AttemptRequest): Promise<AttemptResult> {
     const { moved, cancelled, wanted } = await writeAttempt(record);
     if (!moved) return again({ ...request, cause: 'claimed' });
-    const last = toFact(record);
+    const last = toSummary(record);
     if (cancelled) return { kind: 'cancelled', last };
     // The relay is about to claim it for the attempt that was asked for, and to wake the run.
     if (verdict.kind !== 'retry' && !wanted) return { kind: verdict.kind, last };

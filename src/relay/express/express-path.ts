@@ -3,7 +3,7 @@ import type { Database } from '../../db/database';
 import { endCancelled } from '../../db/queue/cancel';
 import { type ClaimedWebhook, claimExpress, type ExpressDelivery } from '../../db/queue/claim-express';
 import { findWait, releaseExpress } from '../../db/queue/control';
-import { toFact } from '../../delivery/attempt-record';
+import { toSummary } from '../../delivery/attempt-record';
 import type { Holding } from '../../delivery/holding';
 import type { InFlight } from '../../delivery/in-flight';
 import type { Attempts } from '../../delivery/make-attempt';
@@ -224,7 +224,7 @@ export function createExpressPath(settings: ExpressPathSettings): RelayPath<Expr
       ...{ deliveryId, tenantId, webhookId, eventType, host },
       attempt: record.number,
       dueAtMs: performance.now() + waitMs,
-      last: toFact(record),
+      last: toSummary(record),
     });
   }
 
