@@ -1,12 +1,12 @@
 import type { AttemptContext, GateFacts } from '../db/queue/load-attempt';
 import type { AttemptCause, AttemptRequest, AttemptResult, AttemptSummary } from './types';
 
-/** A delivery that may be sent now. */
-export type Live = AttemptContext & Required<Pick<AttemptContext, 'queue' | 'webhook'>>;
+/** A delivery that is not ended and whose webhook exists, with its gate. */
+export type LiveDelivery = AttemptContext & Required<Pick<AttemptContext, 'queue' | 'webhook'>>;
 
 /** What to do about an attempt that was asked for, once its facts are loaded. */
 export type Decision =
-  | { do: 'send'; facts: Live }
+  | { do: 'send'; facts: LiveDelivery }
   | { do: 'answer'; result: AttemptResult }
   /** The gate is shut: give the delivery back to the queue. */
   | { do: 'requeue' }

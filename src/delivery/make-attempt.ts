@@ -9,7 +9,7 @@ import { CLAIM_FRESH_MS } from '../domain/limits';
 import type { Sender } from '../egress/send';
 import { triggerOf } from './attempt-record';
 import { type AttemptWriterDeps, createAttemptWriter, type WriteAttempt } from './attempt-writer';
-import { decide, type Live } from './decide';
+import { decide, type LiveDelivery } from './decide';
 import type { Hold, Holding } from './holding';
 import { type OpenedWebhook, openWebhook } from './open-webhook';
 import { type How, type Made, postAttempt, type Sendable } from './post-attempt';
@@ -158,7 +158,7 @@ export function createAttempts(deps: AttemptDeps): Attempts {
 
   /** What the claim saw to already, an attempt by timer or by hand must find for itself: room, and its webhook's turn. */
   async function mayGo(
-    { tenantId, webhook }: Live,
+    { tenantId, webhook }: LiveDelivery,
     { deliveryId, cause }: AttemptRequest,
     leaseMs: number,
   ): Promise<boolean> {
@@ -171,7 +171,7 @@ export function createAttempts(deps: AttemptDeps): Attempts {
   }
 
   async function send(
-    facts: Live,
+    facts: LiveDelivery,
     request: AttemptRequest,
     { askedMs, holder }: { askedMs: number; holder: number },
     onPost?: OnPost,

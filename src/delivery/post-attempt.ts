@@ -8,7 +8,7 @@ import { NotSentError } from '../egress/exchange';
 import { buildHeaders } from '../egress/headers';
 import type { Sender } from '../egress/send';
 import { toPostResult, toRecord } from './attempt-record';
-import { placeOf, toNext } from './next-step';
+import { positionOf, toNext } from './next-step';
 import type { OpenedWebhook } from './open-webhook';
 import { StaleAttempt } from './stale';
 import type { AttemptRequest } from './types';
@@ -41,7 +41,7 @@ export async function postAttempt(
     deliveryId: toPublicId('delivery', request.deliveryId),
     eventType: facts.eventType,
     attemptNumber: request.number,
-    retryable: classify({ statusCode: 500 }, policy, placeOf(facts, request, 0)).kind === 'retry',
+    retryable: classify({ statusCode: 500 }, policy, positionOf(facts, request, 0)).kind === 'retry',
     timestampSeconds: Math.floor(Date.now() / 1000),
     body,
     secrets,
@@ -52,7 +52,10 @@ export async function postAttempt(
   const result = await sender.send(toSend).catch((error: unknown) => {
     throw error instanceof NotSentError ? new StaleAttempt() : error;
   });
-  const place = placeOf(facts, request, result.durationMs);
-  const verdict = classify(toPostResult(result), policy, place);
-  return { record: toRecord(facts, { request, headers, result, next: toNext(verdict, place), path, holder }), verdict };
+  const position = positionOf(facts, request, result.durationMs);
+  const verdict = classify(toPostResult(result), policy, position);
+  return {
+    record: toRecord(facts, { request, headers, result, next: toNext(verdict, position), path, holder }),
+    verdict,
+  };
 }

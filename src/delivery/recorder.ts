@@ -9,7 +9,7 @@ import { fromUnrecorded, madeResult, toSummary, toUnrecorded } from './attempt-r
 import type { WriteAttempt } from './attempt-writer';
 import { decide } from './decide';
 import type { Hold, Holding } from './holding';
-import { placeOf, toNext } from './next-step';
+import { positionOf, toNext } from './next-step';
 import type { Made } from './post-attempt';
 import type { AttemptRequest, AttemptResult, UnrecordedAttempt } from './types';
 
@@ -86,9 +86,9 @@ export function createRecorder(
     }
     const known = unrecorded.get(keyOf(made)) ?? fromUnrecorded(made, facts);
     if (queue && webhook) {
-      const place = placeOf({ queue }, request, made.durationMs);
-      const verdict = classify(madeResult(made), toRetryPolicy(webhook.retryPolicy), place);
-      return write({ record: { ...known, next: toNext(verdict, place) }, verdict }, request);
+      const position = positionOf({ queue }, request, made.durationMs);
+      const verdict = classify(madeResult(made), toRetryPolicy(webhook.retryPolicy), position);
+      return write({ record: { ...known, next: toNext(verdict, position) }, verdict }, request);
     }
     // It has ended meanwhile, or its webhook is gone: it was made all the same, and is written down.
     const state = isSuccess(madeResult(made)) ? 'delivered' : 'cancelled';

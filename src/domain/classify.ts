@@ -19,7 +19,7 @@ export type Verdict =
   | { kind: 'retry'; waitMs: number };
 
 /** A scheduled attempt uses up one step of the schedule; one made by hand keeps the wait that was running. */
-export type AttemptPlace =
+export type SchedulePosition =
   | {
       kind: 'scheduled';
       attemptsMade: number;
@@ -38,14 +38,14 @@ export function isSuccess(result: PostResult): boolean {
  * Decides what follows from an attempt.
  * 410 Gone ends the delivery (the receiver asks for no more); a blocked address will be blocked next time as well.
  */
-export function classify(result: PostResult, policy: RetryPolicy, place: AttemptPlace): Verdict {
+export function classify(result: PostResult, policy: RetryPolicy, position: SchedulePosition): Verdict {
   if (isSuccess(result)) return { kind: 'delivered' };
   if ('statusCode' in result && result.statusCode === 410) return { kind: 'failed', reason: 'gone' };
   if ('errorCode' in result && result.blocked) return { kind: 'failed', reason: 'blocked' };
   if (policy.clientErrors === 'fail' && isClientError(result)) return { kind: 'failed', reason: 'client_error' };
-  if (place.kind === 'manual') return { kind: 'retry', waitMs: place.remainingWaitMs };
+  if (position.kind === 'manual') return { kind: 'retry', waitMs: position.remainingWaitMs };
   const retryAfterMs = 'statusCode' in result ? result.retryAfterMs : undefined;
-  const waitMs = nextWaitMs(policy, { ...place, retryAfterMs });
+  const waitMs = nextWaitMs(policy, { ...position, retryAfterMs });
   return waitMs === undefined ? { kind: 'failed', reason: 'exhausted' } : { kind: 'retry', waitMs };
 }
 
