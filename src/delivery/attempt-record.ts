@@ -64,7 +64,7 @@ export function toPostResult(result: SendResult): PostResult {
 }
 
 /** The same of an attempt that is yet to be written down. */
-export function madeResult({ statusCode, errorCode, blocked, retryAfterMs }: UnrecordedAttempt): PostResult {
+export function completedResult({ statusCode, errorCode, blocked, retryAfterMs }: UnrecordedAttempt): PostResult {
   if (statusCode !== undefined) return { statusCode, retryAfterMs };
   return { errorCode: errorCode ?? 'unknown', blocked: blocked === true };
 }
@@ -110,7 +110,7 @@ export function fromUnrecorded(
     responseBody: null,
     responseCut: null,
     remoteAddress: null,
-    healthSignal: healthSignalOf(madeResult(made)),
+    healthSignal: healthSignalOf(completedResult(made)),
     holder: made.holder ?? null,
   };
 }

@@ -12,7 +12,7 @@ import { type AttemptWriterDeps, createAttemptWriter, type WriteAttempt } from '
 import { decide, type LiveDelivery } from './decide';
 import type { Hold, Holding } from './holding';
 import { type OpenedWebhook, openWebhook } from './open-webhook';
-import { type How, type Made, postAttempt, type Sendable } from './post-attempt';
+import { type CompletedPost, type How, postAttempt, type Sendable } from './post-attempt';
 import { createRecorder } from './recorder';
 import { HeldElsewhere, type Pauses, StaleAttempt } from './stale';
 import type { AttemptRequest, AttemptResult, UnrecordedAttempt } from './types';
@@ -46,12 +46,12 @@ export type Attempts = {
    */
   attempt(request: AttemptRequest, onPost?: OnPost): Promise<AttemptResult>;
   /** Writes down an attempt whose POST was made. @throws while the database does not take it */
-  recordMade(made: UnrecordedAttempt): Promise<AttemptResult>;
+  recordCompleted(made: UnrecordedAttempt): Promise<AttemptResult>;
   /**
    * The attempt of a delivery that the express path has claimed and loaded: without gate and record.
    * @throws StaleAttempt where `mayGo` said no: nothing was sent
    */
-  post(facts: Sendable, request: AttemptRequest, how: Omit<How, 'path'>): Promise<Made>;
+  post(facts: Sendable, request: AttemptRequest, how: Omit<How, 'path'>): Promise<CompletedPost>;
   /** The writer of both paths. */
   writeAttempt: WriteAttempt;
   /** Resolves when what was made, and came after its delivery had moved on, is written down as well. */
@@ -134,7 +134,7 @@ export function createAttempts(deps: AttemptDeps): Attempts {
         }
         case 'send': {
           const { webhook } = decision.facts;
-          let made: Made;
+          let post: CompletedPost;
           try {
             if (!(await mayGo(decision.facts, request, webhook.timeoutMs + SLOT_MARGIN_MS))) {
               await requeueDelivery(db.kysely, request, triggerOf(decision.facts, request), hold.id);
@@ -142,13 +142,13 @@ export function createAttempts(deps: AttemptDeps): Attempts {
             }
             // Whoever asked for a cancel meanwhile waits for no longer than this.
             if (performance.now() - askedMs > CLAIM_FRESH_MS) continue;
-            made = await send(decision.facts, request, { askedMs, holder: hold.id }, onPost);
+            post = await send(decision.facts, request, { askedMs, holder: hold.id }, onPost);
           } catch (error) {
             if (error instanceof StaleAttempt) continue;
             await letGo(unfence(db.kysely, request, hold.id)).catch(() => undefined);
             throw error;
           }
-          return recorder.recordPatiently(made, request, hold);
+          return recorder.recordPatiently(post, request, hold);
         }
       }
     }
@@ -175,7 +175,7 @@ export function createAttempts(deps: AttemptDeps): Attempts {
     request: AttemptRequest,
     { askedMs, holder }: { askedMs: number; holder: number },
     onPost?: OnPost,
-  ): Promise<Made> {
+  ): Promise<CompletedPost> {
     const opened = openWebhook(secretBox, facts.tenantId, facts.webhook);
     onPost?.(facts.webhook.timeoutMs);
     // What was loaded still counts, as far as this process can tell without asking.
@@ -185,7 +185,7 @@ export function createAttempts(deps: AttemptDeps): Attempts {
 
   /** Deliveries of one claim share what it found of their webhook, and so what was opened of it. */
   const opened = new WeakMap<WebhookFacts, OpenedWebhook>();
-  function post(facts: Sendable, request: AttemptRequest, how: Omit<How, 'path'>): Promise<Made> {
+  function post(facts: Sendable, request: AttemptRequest, how: Omit<How, 'path'>): Promise<CompletedPost> {
     const { tenantId, webhook } = facts;
     let open = opened.get(webhook);
     if (!open) {
@@ -195,5 +195,5 @@ export function createAttempts(deps: AttemptDeps): Attempts {
     return postAttempt(sender, facts, request, open, { ...how, path: 'express' });
   }
 
-  return { attempt, recordMade: recorder.recordMade, post, writeAttempt, settled };
+  return { attempt, recordCompleted: recorder.recordCompleted, post, writeAttempt, settled };
 }

@@ -21,7 +21,7 @@ export type Sendable = Pick<AttemptContext, 'tenantId' | 'eventId' | 'eventType'
 export type How = { path: DeliveryPath; holder: number; mayGo: () => boolean };
 
 /** An attempt that was made and is yet to be written down. */
-export type Made = { record: AttemptRecord; verdict: Verdict };
+export type CompletedPost = { record: AttemptRecord; verdict: Verdict };
 
 /**
  * Signs, POSTs and classifies; both paths make their attempts here. What the receiver did is data in the result.
@@ -33,7 +33,7 @@ export async function postAttempt(
   request: AttemptRequest,
   { secrets, headers: custom }: OpenedWebhook,
   { path, holder, mayGo }: How,
-): Promise<Made> {
+): Promise<CompletedPost> {
   const { webhook, body } = facts;
   const policy = toRetryPolicy(webhook.retryPolicy);
   const headers = buildHeaders({
