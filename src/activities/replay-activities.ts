@@ -1,5 +1,5 @@
 import { ApplicationFailure, activityInfo } from '@temporalio/activity';
-import { NoTurn } from '../concurrency/fair-turns';
+import { NotAdmitted } from '../concurrency/fair-semaphore';
 import type { Database } from '../db/database';
 import { type Counted, countReplay, replayPage } from '../db/store/replay-pages';
 import { cancelReplay, ownerOf } from '../db/store/replays';
@@ -54,7 +54,7 @@ async function orLater<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    if (!(error instanceof NoTurn)) throw error;
+    if (!(error instanceof NotAdmitted)) throw error;
     const waitMs = Math.min(COME_BACK.firstMs * 2 ** (activityInfo().attempt - 1), COME_BACK.maxMs);
     throw ApplicationFailure.create({
       message: error.message,

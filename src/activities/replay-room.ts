@@ -1,4 +1,4 @@
-import { createTurns, NoTurn } from '../concurrency/fair-turns';
+import { createFairSemaphore, NotAdmitted } from '../concurrency/fair-semaphore';
 import { createShares } from '../concurrency/shares';
 
 /**
@@ -14,7 +14,7 @@ const MAX_REST_MS = 10_000;
 export type ReplayRoom = {
   /**
    * Has the work in hand, which takes a turn for each of its parts.
-   * @throws NoTurn where the tenant has enough in hand, or the worker stops
+   * @throws NotAdmitted where the tenant has enough in hand, or the worker stops
    */
   enter<T>(kind: keyof typeof IN_HAND, tenantId: string, work: (inTurn: InTurn) => Promise<T>): Promise<T>;
   /** Nobody waits from now on. */
@@ -27,7 +27,12 @@ export type InTurn = <T>(part: () => Promise<T>) => Promise<T>;
  * However many replays a tenant has, together they use a tenth of one connection.
  */
 export function createReplayRoom(pagesAtOnce: number): ReplayRoom {
-  const turns = createTurns({ atOnce: pagesAtOnce, perKey: 1, restFactor: REST_FACTOR, maxRestMs: MAX_REST_MS });
+  const semaphore = createFairSemaphore({
+    atOnce: pagesAtOnce,
+    perKey: 1,
+    restFactor: REST_FACTOR,
+    maxRestMs: MAX_REST_MS,
+  });
   const inHand = {
     pages: createShares({ perKey: IN_HAND.pages, total: Number.POSITIVE_INFINITY }),
     counts: createShares({ perKey: IN_HAND.counts, total: Number.POSITIVE_INFINITY }),
@@ -35,13 +40,13 @@ export function createReplayRoom(pagesAtOnce: number): ReplayRoom {
   return {
     async enter(kind, tenantId, work) {
       const leave = inHand[kind].take(tenantId);
-      if (!leave) throw new NoTurn();
+      if (!leave) throw new NotAdmitted();
       try {
-        return await work((part) => turns.run(tenantId, part));
+        return await work((part) => semaphore.run(tenantId, part));
       } finally {
         leave();
       }
     },
-    close: turns.close,
+    close: semaphore.close,
   };
 }

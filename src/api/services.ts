@@ -1,4 +1,4 @@
-import type { Turns as DatabaseTurns } from '../concurrency/fair-turns';
+import type { FairSemaphore } from '../concurrency/fair-semaphore';
 import type { Shares } from '../concurrency/shares';
 import type { SecretBox } from '../crypto/secret-box';
 import type { Database } from '../db/database';
@@ -30,9 +30,9 @@ export type Services = {
   settling: Settling;
   recentTenants: RecentTenants;
   /** Reads, so many at once: they leave connections for what is published, and to other tenants. */
-  reads: DatabaseTurns;
+  reads: FairSemaphore;
   /** The same for what changes something, publishing single events aside: those share statements. */
-  changes: DatabaseTurns;
+  changes: FairSemaphore;
   /** Shares the event loop between tenants. */
   turns: Turns;
   verifications: VerificationEngine;

@@ -1,5 +1,5 @@
 import { createReplayRoom, type ReplayRoom } from '../../src/activities/replay-room';
-import { NoTurn } from '../../src/concurrency/fair-turns';
+import { NotAdmitted } from '../../src/concurrency/fair-semaphore';
 
 /** Work that ends with the test. */
 const endless = () => new Promise<void>(() => undefined);
@@ -26,7 +26,7 @@ test('one of a tenant works, some wait for their turn, and the others come back 
   const room = createReplayRoom(3);
   const begun: string[] = [];
   const ends = await settled(Array.from({ length: 6 }, () => page(room, 'a', begun)));
-  expect(ends).toEqual([...Array(4).fill('waits'), 'NoTurn', 'NoTurn']);
+  expect(ends).toEqual([...Array(4).fill('waits'), 'NotAdmitted', 'NotAdmitted']);
   expect(begun).toEqual(['a']);
   void page(room, 'b', begun);
   await new Promise(setImmediate);
@@ -38,7 +38,7 @@ test('counting is in hand beside the pages, and has its turn between them', asyn
   const begun: string[] = [];
   for (let n = 0; n < 4; n++) void page(room, 'a', begun);
   const counts = Array.from({ length: 3 }, () => room.enter('counts', 'a', (inTurn) => inTurn(endless)));
-  expect(await settled(counts)).toEqual(['waits', 'waits', 'NoTurn']);
+  expect(await settled(counts)).toEqual(['waits', 'waits', 'NotAdmitted']);
 });
 
 test('a place is given back by what ends and by what fails', async () => {
@@ -54,7 +54,7 @@ test('nobody waits where it is closed', async () => {
   const begun: string[] = [];
   const pages = Array.from({ length: 3 }, () => page(room, 'a', begun));
   room.close();
-  expect(await settled(pages)).toEqual(['waits', 'NoTurn', 'NoTurn']);
+  expect(await settled(pages)).toEqual(['waits', 'NotAdmitted', 'NotAdmitted']);
   // What comes later is of no use either: its turn would come after the rest.
-  await expect(page(room, 'a', begun)).rejects.toThrow(NoTurn);
+  await expect(page(room, 'a', begun)).rejects.toThrow(NotAdmitted);
 });
