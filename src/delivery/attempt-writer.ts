@@ -40,7 +40,7 @@ export type AttemptWriterDeps = {
   db: Database;
   log: Log;
   /** An operational event waits to be published. */
-  onRaised: () => void;
+  onOutboxRow: () => void;
   /** Hears of each attempt that was written down, once, as the log does. Must not throw. */
   onAttempt?: ((record: AttemptRecord) => void) | undefined;
 };
@@ -49,7 +49,7 @@ export type AttemptWriterDeps = {
  * Attempts that end at the same time are written down together. Each has its line in the log once, however often its
  * record had to be repeated; and where Postgres refuses one, the others do not suffer for it.
  */
-export function createAttemptWriter({ db, log, onRaised, onAttempt }: AttemptWriterDeps): AttemptWriter {
+export function createAttemptWriter({ db, log, onOutboxRow, onAttempt }: AttemptWriterDeps): AttemptWriter {
   const late = new Set<Promise<void>>();
   const write = createBatcher<AttemptRecord, Written>(writeTogether, {
     maxItems: MAX_ATTEMPTS,
@@ -72,7 +72,7 @@ export function createAttemptWriter({ db, log, onRaised, onAttempt }: AttemptWri
       onAttempt?.(record);
     }
     for (const change of gates) logGate(log, change);
-    if (raised) onRaised();
+    if (raised) onOutboxRow();
     return records.map(({ deliveryId }) => ({
       moved: moved.has(deliveryId),
       wanted: wanted.has(deliveryId),

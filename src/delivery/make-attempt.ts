@@ -23,7 +23,7 @@ export type AttemptDeps = AttemptWriterDeps & {
   holding: Holding;
   pauses: Pauses;
   /** Makes room for an attempt of its tenant and webhook, which may have `cap` under way (null: the usual number). */
-  takeRoom: (delivery: { deliveryId: string; webhookId: string; tenantId: string }, cap: number | null) => boolean;
+  acquireSlot: (delivery: { deliveryId: string; webhookId: string; tenantId: string }, cap: number | null) => boolean;
 };
 
 /** Attempts that begin together are loaded by one query. */
@@ -165,8 +165,8 @@ export function createAttempts(deps: AttemptDeps): Attempts {
     const { gate } = webhook;
     const claimed = cause === 'claimed';
     const cap = claimed ? Number.POSITIVE_INFINITY : gate.maxInFlight;
-    const room = deps.takeRoom({ deliveryId, webhookId: webhook.id, tenantId }, cap);
-    if (claimed || !room || !gate.serial) return room;
+    const acquired = deps.acquireSlot({ deliveryId, webhookId: webhook.id, tenantId }, cap);
+    if (claimed || !acquired || !gate.serial) return acquired;
     return takeTurn(db.kysely, deliveryId, webhook.id, leaseMs);
   }
 

@@ -14,7 +14,7 @@ import { buildChallengeHeaders } from '../egress/headers';
 import type { Sender, SendRequest, SendResult } from '../egress/send';
 import type { Log } from '../log';
 import { openWebhook } from './open-webhook';
-import { NoRoom } from './retry-room';
+import { NoCapacity } from './retry-capacity';
 
 export type VerifierDeps = {
   db: Database;
@@ -41,10 +41,10 @@ export function createVerifier({ db, secretBox, sender, log, origin }: VerifierD
   return async function verify(webhookId: string, round: number): Promise<void> {
     const facts = await loadVerification(db.kysely, webhookId, round);
     if (!facts) return;
-    // The engine asks again in a moment.
-    if (!slots.hasRoom(facts.tenantId)) throw new NoRoom(false);
+    // Temporal retries the activity in a moment.
+    if (!slots.mayTake(facts.tenantId)) throw new NoCapacity(false);
     slots.take(facts.tenantId);
-    await makeRound(facts, round).finally(() => slots.giveBack(facts.tenantId));
+    await makeRound(facts, round).finally(() => slots.release(facts.tenantId));
   };
 
   async function makeRound({ tenantId, webhook }: Challenged, round: number): Promise<void> {

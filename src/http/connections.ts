@@ -158,7 +158,7 @@ export function boundConnections(
       known: false,
       judged: false,
       onKnown() {
-        if (heldBack) addresses.giveBack(address);
+        if (heldBack) addresses.refund(address);
         beginWaiting(connection);
       },
       onOverLimit() {
@@ -167,7 +167,7 @@ export function boundConnections(
       underWay: new Set(),
       waiting: [],
     };
-    if (!makeRoomFor(connection)) return;
+    if (!admit(connection)) return;
     connectionOf.set(socket, connection);
     connections.add(connection);
     if (address !== undefined) {
@@ -188,7 +188,7 @@ export function boundConnections(
     };
   }
 
-  function makeRoomFor(connection: Connection): boolean {
+  function admit(connection: Connection): boolean {
     const others = connection.address === undefined ? undefined : byAddress.get(connection.address);
     if (others) {
       const strangers = [...others].filter(({ known }) => !known);
@@ -244,7 +244,7 @@ export function boundConnections(
       stopParsing(req.socket);
       return;
     }
-    if (connection.waiting.length === 0 && hasRoom(connection)) {
+    if (connection.waiting.length === 0 && mayBegin(connection)) {
       begin(connection, { req, res });
       return;
     }
@@ -301,14 +301,14 @@ export function boundConnections(
 
   function beginWaiting(connection: Connection): void {
     if (connection.waiting.length === 0) return;
-    while (connection.waiting.length > 0 && hasRoom(connection)) {
+    while (connection.waiting.length > 0 && mayBegin(connection)) {
       waitingInAll--;
       begin(connection, connection.waiting.shift()!);
     }
     if (connection.waiting.length === 0) connection.socket.resume();
   }
 
-  const hasRoom = (connection: Connection) =>
+  const mayBegin = (connection: Connection) =>
     connection.underWay.size < (isStranger(connection) ? MAX_UNDER_WAY_OF_STRANGER : MAX_UNDER_WAY) &&
     unreadBytes(connection) < MAX_UNREAD_BYTES;
 

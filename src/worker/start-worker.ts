@@ -3,7 +3,7 @@ import { Client } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
 import type { Registry } from 'prom-client';
 import { createActivities } from '../activities/activities';
-import { createReplayRoom } from '../activities/replay-room';
+import { createReplayCapacity } from '../activities/replay-capacity';
 import { type Config, requireSetting } from '../config';
 import { createSecretBox } from '../crypto/secret-box';
 import { openDatabase } from '../db/database';
@@ -11,7 +11,7 @@ import { assertMigrated } from '../db/migrate';
 import { startHolding } from '../delivery/holding';
 import { InFlight } from '../delivery/in-flight';
 import { createAttempts } from '../delivery/make-attempt';
-import { createRetryRoom } from '../delivery/retry-room';
+import { createRetryCapacity } from '../delivery/retry-capacity';
 import { watchPauses } from '../delivery/stale';
 import { createVerifier } from '../delivery/verify-endpoint';
 import { LEASE_MS, MAX_TIMEOUT_MS } from '../domain/limits';
@@ -30,7 +30,7 @@ import { createWaitingStarts } from '../relay/start-waiting';
 import { createWorkflowPath } from '../relay/workflow-path';
 import { nativeConnectionOptions } from '../temporal/connection';
 import { workflowId } from '../temporal/names';
-import { askEngine } from '../temporal/probe';
+import { probeTemporal } from '../temporal/probe';
 import { registerSearchAttributes } from '../temporal/search-attributes';
 import { createWorkers } from './workers';
 
@@ -83,8 +83,10 @@ export async function startWorker(config: Config, log: Log, registry?: Registry)
   const pauses = watchPauses();
   const holding = await startHolding(databaseUrl, pauses, log);
   const inFlight = new InFlight(config.POSTHORN_MAX_IN_FLIGHT, LEASE_MS);
-  const retryRoom = createRetryRoom(config.POSTHORN_MAX_RETRIES_IN_FLIGHT);
-  const replayRoom = createReplayRoom(Math.max(1, Math.floor(config.POSTHORN_DB_POOL_SIZE / CONNECTIONS_PER_PAGE)));
+  const retryCapacity = createRetryCapacity(config.POSTHORN_MAX_RETRIES_IN_FLIGHT);
+  const replayCapacity = createReplayCapacity(
+    Math.max(1, Math.floor(config.POSTHORN_DB_POOL_SIZE / CONNECTIONS_PER_PAGE)),
+  );
   const metrics = registry && createWorkerMetrics(registry, () => inFlight.byPath);
   const perWebhook = config.POSTHORN_MAX_IN_FLIGHT_PER_WEBHOOK;
   const attempts = createAttempts({
@@ -94,17 +96,17 @@ export async function startWorker(config: Config, log: Log, registry?: Registry)
     holding,
     pauses,
     log,
-    takeRoom: (delivery, cap) => inFlight.enter(delivery, Math.min(perWebhook, cap ?? perWebhook), 'later'),
-    onRaised: () => operationalEvents.nudge(),
+    acquireSlot: (delivery, cap) => inFlight.enter(delivery, Math.min(perWebhook, cap ?? perWebhook), 'later'),
+    onOutboxRow: () => operationalEvents.nudge(),
     onAttempt: metrics?.onAttempt,
   });
   const activities = createActivities({
     db,
-    replayRoom,
+    replayCapacity,
     attempts,
     verify: createVerifier({ db, secretBox, sender, log, origin: config.POSTHORN_VERIFICATION_ORIGIN }),
     inFlight,
-    retryRoom,
+    retryCapacity,
     maxPostMs: MAX_TIMEOUT_MS,
     signalDone: async (deliveryId, number, result) => {
       await client.workflow.getHandle(workflowId(deliveryId)).signal('attemptDone', { number, result });
@@ -130,8 +132,8 @@ export async function startWorker(config: Config, log: Log, registry?: Registry)
   const autoMode = createAutoMode({
     lagMs: config.POSTHORN_AUTO_LAG,
     log,
-    ask: () => askEngine(client),
-    onTurn: metrics?.onAutoTurn,
+    ask: () => probeTemporal(client),
+    onTurn: metrics?.onAutoSwitch,
   });
   const starts = createWaitingStarts({ ...start, log });
   const workflowRelay = startRelay(
@@ -173,8 +175,8 @@ export async function startWorker(config: Config, log: Log, registry?: Registry)
     // Its own attempts get the same grace as those of workflows.
     const expressStopped = expressRelay.stop();
     await Promise.all([listener.stop(), workflowRelay.stop(), reconciler.stop()]);
-    retryRoom.close();
-    replayRoom.close();
+    retryCapacity.close();
+    replayCapacity.close();
     workers.shutdown();
     // Attempts get their grace to come to an end. One that is cut off then was not answered and is not recorded:
     // another worker, or the next start, makes it again.

@@ -4,7 +4,7 @@ import { type NativeConnection, Worker, type WorkerOptions } from '@temporalio/w
 import type { Activities } from '../activities/activities';
 import { withReserve } from '../concurrency/tenant-slots';
 import type { Config } from '../config';
-import { MAX_WAITING } from '../delivery/retry-room';
+import { MAX_WAITING } from '../delivery/retry-capacity';
 import { MAX_CHALLENGES } from '../delivery/verify-endpoint';
 import { taskQueues } from '../temporal/names';
 import { LeanWorker } from './lean-worker';
@@ -23,7 +23,7 @@ export type Workers = { run(): Promise<void>; shutdown(): void };
 
 /**
  * Pages of bulk replays that a worker has in hand, most of them waiting for their turn: above what thirty tenants may have
- * in hand (src/activities/replay-room.ts), so that the turns are between them.
+ * in hand (src/activities/replay-capacity.ts), so that the turns are between them.
  */
 const REPLAY_SLOTS = 200;
 const REPLAY_POLLERS = 2;

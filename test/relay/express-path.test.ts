@@ -53,8 +53,8 @@ function startPath(onRecorded: () => Promise<void>): RelayPath<ExpressDelivery> 
     secretBox: createSecretBox(parseEncryptionKeys(posthorn.env.POSTHORN_ENCRYPTION_KEYS!)),
     sender: createSender({ agent, allowHttp: true }),
     ...{ holding, pauses, log },
-    takeRoom: () => true,
-    onRaised: () => undefined,
+    acquireSlot: () => true,
+    onOutboxRow: () => undefined,
   });
   return createExpressPath({
     db,

@@ -2,7 +2,7 @@ import { Client } from '@temporalio/client';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { DefaultLogger, Runtime } from '@temporalio/worker';
 import { createActivities } from '../../src/activities/activities';
-import { createReplayRoom } from '../../src/activities/replay-room';
+import { createReplayCapacity } from '../../src/activities/replay-capacity';
 import { startApi } from '../../src/api/start-api';
 import { readConfig } from '../../src/config';
 import { createSecretBox } from '../../src/crypto/secret-box';
@@ -10,7 +10,7 @@ import { openDatabase } from '../../src/db/database';
 import { startHolding } from '../../src/delivery/holding';
 import { InFlight } from '../../src/delivery/in-flight';
 import { createAttempts } from '../../src/delivery/make-attempt';
-import { createRetryRoom } from '../../src/delivery/retry-room';
+import { createRetryCapacity } from '../../src/delivery/retry-capacity';
 import { watchPauses } from '../../src/delivery/stale';
 import { LEASE_MS, MAX_TIMEOUT_MS } from '../../src/domain/limits';
 import { createEgressAgent } from '../../src/egress/agent';
@@ -68,7 +68,7 @@ export async function startSkippingInstallation(): Promise<SkippingInstallation>
   const inFlight = new InFlight(config.POSTHORN_MAX_IN_FLIGHT, LEASE_MS);
   const activities = createActivities({
     db,
-    replayRoom: createReplayRoom(4),
+    replayCapacity: createReplayCapacity(4),
     attempts: createAttempts({
       db,
       secretBox: createSecretBox(config.POSTHORN_ENCRYPTION_KEYS!),
@@ -76,12 +76,12 @@ export async function startSkippingInstallation(): Promise<SkippingInstallation>
       holding,
       pauses,
       log,
-      takeRoom: () => true,
-      onRaised: () => undefined,
+      acquireSlot: () => true,
+      onOutboxRow: () => undefined,
     }),
     verify: () => Promise.reject(new Error('no test of the engine verifies endpoints')),
     inFlight,
-    retryRoom: createRetryRoom(config.POSTHORN_MAX_RETRIES_IN_FLIGHT),
+    retryCapacity: createRetryCapacity(config.POSTHORN_MAX_RETRIES_IN_FLIGHT),
     maxPostMs: MAX_TIMEOUT_MS,
     signalDone: (deliveryId, number, result) =>
       client.workflow.getHandle(workflowId(deliveryId)).signal('attemptDone', { number, result }),

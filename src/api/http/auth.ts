@@ -1,5 +1,5 @@
 import type { Request, Response } from 'express';
-import { createLimiter, type Turn } from '../../concurrency/rate-limiter';
+import { createLimiter, type Permit } from '../../concurrency/rate-limiter';
 import type { Database } from '../../db/database';
 import { type ApiKey, hashApiKey, noteKeyUse } from '../../db/store/api-keys';
 import type { TenantScope } from '../../domain/scopes';
@@ -67,12 +67,12 @@ export function createAuthenticator(
       return key;
     } finally {
       // Also where the database is away: nobody guessed wrong then.
-      if (!wrong) lookups.giveBack(block);
+      if (!wrong) lookups.refund(block);
     }
   }
 }
 
-const tooManyUnknown = (turn: Turn) => rateLimited('Too many unknown API keys came from this address.', turn);
+const tooManyUnknown = (permit: Permit) => rateLimited('Too many unknown API keys came from this address.', permit);
 
 /** Returns a function that notes the use of a key: returns at once, and writes at most once a minute per key. */
 function createUseNotes({ kysely }: Database) {

@@ -24,7 +24,7 @@ export type Counted = { total: number; after: string };
 export type Counting = {
   from?: Counted | undefined;
   /** Does one step when its turn has come. */
-  inTurn?: <T>(step: () => Promise<T>) => Promise<T>;
+  withPermit?: <T>(step: () => Promise<T>) => Promise<T>;
   onStep?: (counted: Counted) => void;
 };
 
@@ -32,7 +32,7 @@ export type Counting = {
 export async function countReplay(
   db: Db,
   id: string,
-  { from, inTurn = (step) => step(), onStep }: Counting = {},
+  { from, withPermit = (step) => step(), onStep }: Counting = {},
 ): Promise<ReplayProgress> {
   let total = from?.total ?? 0;
   let after = from?.after;
@@ -40,7 +40,7 @@ export async function countReplay(
     const replay = await selectReplay(db, id).executeTakeFirstOrThrow();
     if (replay.total !== null || replay.state !== 'running') break;
     const start = after ?? firstOf(replay);
-    const { count, next } = await inTurn(() => scan(db, replay, start, 0));
+    const { count, next } = await withPermit(() => scan(db, replay, start, 0));
     total += count;
     if (next === undefined) {
       await sql`update replays set total = ${total}::int, updated_at = now()

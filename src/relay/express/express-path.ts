@@ -109,7 +109,7 @@ export function createExpressPath(settings: ExpressPathSettings): RelayPath<Expr
    */
   function letGo(deliveryId: string, attempts: number): void {
     const held = inHand.get(deliveryId);
-    if (held) slots.giveBack(held.tenantId);
+    if (held) slots.release(held.tenantId);
     held?.hold.end();
     inHand.delete(deliveryId);
     const next = again.get(deliveryId);
@@ -280,7 +280,7 @@ export function createExpressPath(settings: ExpressPathSettings): RelayPath<Expr
       wasFull = slots.free < MAX_CLAIM;
       return Math.min(MAX_CLAIM, slots.left);
     },
-    tenants: () => slots.room,
+    tenants: () => slots.allowance,
     held() {
       heldAtClaim = new Map(inFlight.byWebhook);
       for (const [webhookId, { waiting, ahead, backsOff }] of lines) {
