@@ -34,7 +34,7 @@ import { probeTemporal } from '../temporal/probe';
 import { registerSearchAttributes } from '../temporal/search-attributes';
 import { createWorkers } from './workers';
 
-/** Beyond the POST's own limit: load and record of a later attempt. */
+/** Beyond the POST's own limit: loading and recording a later attempt. */
 const ATTEMPT_MARGIN_MS = 10_000;
 
 /** One connection in so many is for bulk replays; what they put into the queue needs the others. */
@@ -45,14 +45,14 @@ export type RunningWorker = {
   nudge(): void;
   /** Stops claiming, lets attempts under way finish, then closes. */
   stop(): Promise<void>;
-  /** Ends when the worker does; rejects where it failed. */
+  /** Resolves when the worker ends; rejects if it failed. */
   ended: Promise<void>;
 };
 
 /**
  * A worker process: relay, workflows and activities over one connection. Any number may run side by side.
- * @param registry where it registers its metrics; without it, it counts nothing
- * @throws where the database or Temporal cannot be reached, or the database is not migrated
+ * @param registry for its metrics; without it, nothing is counted
+ * @throws if the database or Temporal cannot be reached, or the database is not migrated
  */
 export async function startWorker(config: Config, log: Log, registry?: Registry): Promise<RunningWorker> {
   const databaseUrl = requireSetting(config, 'DATABASE_URL');
@@ -115,7 +115,7 @@ export async function startWorker(config: Config, log: Log, registry?: Registry)
   });
   const workers = await createWorkers(config, connection, activities);
   const ended = workers.run();
-  // Seen by whoever awaits `ended`; this keeps an early failure from ending the process before anyone does.
+  // Whoever awaits `ended` sees the failure; this keeps an early one from ending the process before that.
   ended.catch(() => undefined);
 
   const start = {
@@ -172,19 +172,19 @@ export async function startWorker(config: Config, log: Log, registry?: Registry)
 
   let stopping: Promise<void> | undefined;
   async function stop(): Promise<void> {
-    // Its own attempts get the same grace as those of workflows.
+    // The express path's attempts get the same grace as those of workflows.
     const expressStopped = expressRelay.stop();
     await Promise.all([listener.stop(), workflowRelay.stop(), reconciler.stop()]);
     retryCapacity.close();
     replayCapacity.close();
     workers.shutdown();
-    // Attempts get their grace to come to an end. One that is cut off then was not answered and is not recorded:
+    // Attempts get the grace to end. One that is cut off then was not answered and is not recorded:
     // another worker, or the next start, makes it again.
     const cut = setTimeout(() => void agent.destroy(), config.POSTHORN_SHUTDOWN_GRACE);
     await ended.catch(() => undefined);
     await inFlight.drained(config.POSTHORN_SHUTDOWN_GRACE);
     await expressStopped;
-    // A late one waits for whoever sends under its number.
+    // Late attempts wait until the attempt that holds their number has ended.
     await Promise.race([attempts.settled(), sleep(config.POSTHORN_SHUTDOWN_GRACE, undefined, { ref: false })]);
     await starts.stop();
     await holding.stop();

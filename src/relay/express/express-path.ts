@@ -218,8 +218,8 @@ export function createExpressPath(settings: ExpressPathSettings): RelayPath<Expr
     { record, verdict }: CompletedPost,
   ): Promise<void> {
     const written = await recordWithRetry(attempts.writeAttempt, record, () => stopping);
-    if (written?.wanted) onRoom();
-    if (!written || written.wanted || written.cancelled || verdict.kind !== 'retry') return;
+    if (written?.retryRequested) onRoom();
+    if (!written || written.retryRequested || written.cancelled || verdict.kind !== 'retry') return;
     // A record that was repeated may have been taken the first time: its answer was lost, and nobody else knows of it.
     const waitMs = written.moved ? verdict.waitMs : await findWait(db.kysely, delivery.deliveryId, record.number);
     if (waitMs === undefined) return;
