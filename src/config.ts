@@ -243,7 +243,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   throw new ConfigError(`These settings are not usable:\n${lines.join('\n')}`);
 }
 
-/** @throws ConfigError where a setting that this role cannot do without is missing */
+/** @throws ConfigError if a setting that this role cannot do without is missing */
 export function requireSetting<K extends keyof Config>(config: Config, name: K): NonNullable<Config[K]> {
   const value = config[name];
   if (value === undefined || value === null) throw new ConfigError(`${name} must be set for this command.`);

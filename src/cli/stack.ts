@@ -36,7 +36,7 @@ export type Stack = {
   dataDir: string;
   databaseUrl: string;
   metricsUrl: string | undefined;
-  /** Rejects where the worker failed. */
+  /** Rejects if the worker failed. */
   ended: Promise<void>;
   stop(): Promise<void>;
 };
@@ -46,7 +46,7 @@ const DEV_GRACE = '3s';
 
 /**
  * Everything in this process, on embedded servers where no address is configured. What was started is stopped in
- * reverse order, also where a later step fails.
+ * reverse order, even if a later step fails.
  */
 export async function startStack(options: StackOptions): Promise<Stack> {
   const { say } = options;

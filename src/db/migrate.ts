@@ -22,7 +22,7 @@ const MIGRATION_TIMEOUT_MS = 3_600_000;
 /**
  * Brings a database to the newest schema and makes its partitions. May be run at any time and by several processes
  * at once: kysely's migrator holds a lock. Returns the names of the migrations it ran.
- * @throws NewerDatabaseError where the database is ahead of this code
+ * @throws NewerDatabaseError if the database is ahead of this code
  */
 export async function migrateToLatest(url: string): Promise<string[]> {
   const pool = openPool({

@@ -20,7 +20,7 @@ export async function withConnection<T>(pool: Pool, work: (client: PoolClient) =
 
 /**
  * Runs `work` in a transaction on this connection, which must be in none.
- * @throws OutcomeUnknownError where the answer to COMMIT is lost; what `work` throws, once that was taken back
+ * @throws OutcomeUnknownError if the answer to COMMIT is lost; what `work` throws, once that was taken back
  */
 export async function inTransaction<T>(client: Connection, work: () => Promise<T>): Promise<T> {
   await begin(client);
@@ -39,7 +39,7 @@ export async function begin(client: Connection, how = 'begin'): Promise<void> {
   await client.query(how);
 }
 
-/** @throws OutcomeUnknownError, or Postgres' own error where it has refused and taken everything back */
+/** @throws OutcomeUnknownError, or Postgres' own error if it has refused and taken everything back */
 export async function commit(client: Connection): Promise<void> {
   const { command } = await client.query('commit').catch((error: unknown) => {
     throw wasRefused(error) ? error : new OutcomeUnknownError(error);

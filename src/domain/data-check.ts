@@ -33,7 +33,7 @@ type Run = {
   problems: DataProblem[];
   /** Ends with the first rule that is broken. */
   firstOnly: boolean;
-  /** Within `not` and `if` nothing is told. */
+  /** Within `not` and `if` nothing is reported. */
   silent: number;
 };
 /** A rule that has no schema below it. */
@@ -107,18 +107,18 @@ export function prepareSchema(schema: object): PreparedSchema {
 }
 
 /**
- * Says what is wrong with data; an empty list where nothing is.
+ * What is wrong with data; an empty list if nothing is.
  *
- * @param told `first`: ends with the first rule that is broken; else at most {@link MAX_PROBLEMS} are told
- * @throws TooCostlyError where the budget ends before the check does
+ * @param report `first`: ends with the first rule that is broken; else at most {@link MAX_PROBLEMS} are reported
+ * @throws TooCostlyError if the budget ends before the check does
  */
 export function* checkData(
   { root }: PreparedSchema,
   data: unknown,
   budget: WorkBudget,
-  told: 'first' | 'all',
+  report: 'first' | 'all',
 ): Steps<DataProblem[]> {
-  const run: Run = { budget, path: ['data'], problems: [], firstOnly: told === 'first', silent: 0 };
+  const run: Run = { budget, path: ['data'], problems: [], firstOnly: report === 'first', silent: 0 };
   yield* check(root, data, run);
   const seen = new Set<string>();
   return run.problems.filter(({ field, rule }) => {
@@ -180,16 +180,16 @@ function* checkAllOf({ allOf = [] }: Node, value: unknown, run: Run): Steps<bool
   return valid;
 }
 
-/** Told only once it is known that no branch matches: in a list, most of what would be told is dropped again. */
+/** Reported only once it is known that no branch matches: in a list, most problems would be dropped again. */
 function* checkAnyOf({ anyOf }: Node, value: unknown, run: Run): Steps<boolean> {
   if (!anyOf || (yield* countMatching(anyOf, value, run, 1, 'silent')) === 1) return true;
-  if (run.silent === 0) yield* countMatching(anyOf, value, run, 1, 'told');
+  if (run.silent === 0) yield* countMatching(anyOf, value, run, 1, 'reported');
   return tell(run, 'must match a schema in anyOf');
 }
 
 function* checkOneOf({ oneOf }: Node, value: unknown, run: Run): Steps<boolean> {
   if (!oneOf || (yield* countMatching(oneOf, value, run, 2, 'silent')) === 1) return true;
-  if (run.silent === 0) yield* countMatching(oneOf, value, run, 2, 'told');
+  if (run.silent === 0) yield* countMatching(oneOf, value, run, 2, 'reported');
   return tell(run, 'must match exactly one schema in oneOf');
 }
 
@@ -199,7 +199,7 @@ function* countMatching(
   value: unknown,
   run: Run,
   enough: number,
-  mode: 'silent' | 'told',
+  mode: 'silent' | 'reported',
 ): Steps<number> {
   const silent = mode === 'silent' ? 1 : 0;
   run.silent += silent;

@@ -10,7 +10,7 @@ const LEVELS = 32;
  * The same as `JSON.parse`, in steps: lists and objects that are large are taken apart, so that the longest step is one
  * long text.
  *
- * @throws SyntaxError where the text is not JSON (RFC 8259)
+ * @throws SyntaxError if the text is not JSON (RFC 8259)
  */
 export function* parseJsonInSteps(json: string): Steps<unknown> {
   const { value, end } = yield* parseValue(json, skipSpace(json, 0), LEVELS);

@@ -4,12 +4,12 @@ export type Priority = keyof typeof PRIORITIES;
 export const PRIORITY_NAMES = Object.keys(PRIORITIES) as [Priority, ...Priority[]];
 
 /**
- * Which priority goes first, turn by turn, while there is more work than room: high gets four turns of seven, normal two,
- * low one. A priority that goes first in no other turn still has that one: none starves.
+ * Which priority is claimed first in each pass, while there is more work than capacity: high in four passes of seven,
+ * normal in two, low in one. So none starves.
  */
 const FIRST: readonly Priority[] = ['high', 'normal', 'high', 'low', 'high', 'normal', 'high'];
 
-/** The served priorities in the order in which this turn looks at them. */
+/** The served priorities in the order in which this pass claims them. */
 export function priorityOrder(turn: number, served: readonly Priority[]): Priority[] {
   const firsts = FIRST.filter((priority) => served.includes(priority));
   const first = firsts[turn % firsts.length];

@@ -67,7 +67,7 @@ function isEscaped(json: string, at: number): boolean {
 /**
  * Where a value ends. Of what is no JSON it is somewhere behind its start, so that parsing up to there fails.
  *
- * @param limit how far to look: undefined where a list or object does not end before it
+ * @param limit how far to look: undefined if a list or object does not end before it
  */
 export function endOfValue(json: string, start: number): number;
 export function endOfValue(json: string, start: number, limit: number): number | undefined;

@@ -155,7 +155,7 @@ export class Exchange implements Dispatcher.DispatchHandler, PeerAware {
     if (this.#answer) this.#finish(this.#bodyTimeoutCode);
     else if (this.#controller) this.#fail('headers_timeout');
     else if (this.#peer?.timeoutCode === 'dns_timeout' && !this.#peer.answersCome()) {
-      this.#rejectWith(new OwnTroubleError('name_servers_away'));
+      this.#rejectWith(new OwnTroubleError('name_servers_unavailable'));
     } else this.#fail(this.#peer?.timeoutCode ?? 'connect_timeout');
     this.#abort();
   }

@@ -32,7 +32,7 @@ export interface Lookups {
    * The addresses of a name, unchecked; none where it does not exist.
    * @param tenantId whose lookup it is: they take turns by tenant
    * @param onBegun hears that it is this name's turn, and how to tell whether name servers have answered anything since
-   * @throws EgressError where it is the name's fault, OwnTroubleError where it is ours
+   * @throws EgressError if it is the name's fault, OwnTroubleError if it is ours
    */
   find(hostname: string, tenantId: string, onBegun?: OnBegun): Promise<LookupAddress[]>;
 }
@@ -199,7 +199,7 @@ export function createLookups(settings: LookupsSettings): Lookups {
       if (OUR_OWN[code]) throw new OwnTroubleError(OUR_OWN[code], { cause: error });
       const sendErrorCode = dnsCode(code);
       if (sendErrorCode !== 'dns_timeout') throw new EgressError(sendErrorCode, { cause: error });
-      if (!answersCome()) throw new OwnTroubleError('name_servers_away', { cause: error });
+      if (!answersCome()) throw new OwnTroubleError('name_servers_unavailable', { cause: error });
       remember(hostname);
       throw new EgressError('dns_timeout', { cause: error });
     } finally {

@@ -10,7 +10,7 @@ export interface Peer {
   timeoutCode: ConnectTimeoutCode;
   /** Whose request the slot was last given. */
   tenantId: string;
-  /** Since when it has waited for its turn to look the name up (`performance.now()`); null where it does not. */
+  /** Since when it has waited for its turn to look the name up (`performance.now()`); null if it does not. */
   waitsSinceMs: number | null;
   /** While a name is looked up: whether name servers answer anything. */
   answersCome: () => boolean;

@@ -30,7 +30,7 @@ export function findPostgres(user?: PostgresUser, onProgress: (line: string) => 
   );
 }
 
-/** The PostgreSQL of a folder, or undefined where none runs there. */
+/** The PostgreSQL of a folder, or undefined if none runs there. */
 export function tryFolder(folder: string, user?: PostgresUser): PostgresBinaries | undefined {
   const initdb = join(folder, 'initdb');
   const postgres = join(folder, 'postgres');

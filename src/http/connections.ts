@@ -357,7 +357,7 @@ const hasKey = (req: IncomingMessage) => req.headers.authorization !== undefined
 
 /**
  * Has Node leave the rest of what it has read of a socket, from within a request of it. It goes through all of a read
- * otherwise, also where the socket was destroyed: 2,600 requests, 10 ms and more. Its parser stops where its callback
+ * otherwise, even if the socket was destroyed: 2,600 requests, 10 ms and more. Its parser stops where its callback
  * says that the connection becomes something else, by a 2. The callback is not documented: where a version of Node has
  * none of this name, the rest is made into requests that nobody serves.
  */

@@ -41,7 +41,7 @@ const CLOSE_LIMIT_MS = 10_000;
 
 /**
  * Serves HTTP with limits on slow clients, and on what all of them hold.
- * @throws ConfigError where the port is taken
+ * @throws ConfigError if the port is taken
  */
 export async function listen(handler: RequestListener, options: ListenOptions): Promise<HttpServer> {
   const { host, port, setting } = options;

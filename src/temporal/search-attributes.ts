@@ -10,7 +10,7 @@ const LIMIT_MS = 10_000;
 
 /**
  * Registers the search attributes that starts use; a start that names an unknown one is refused. Idempotent. A cluster
- * that does not let us is taken to have them: docs/operations.md names them.
+ * that refuses is taken to have them: docs/operations.md names them.
  */
 export async function registerSearchAttributes(client: Client, namespace: string, log: Log): Promise<void> {
   const searchAttributes = Object.fromEntries(SEARCH_ATTRIBUTES.map((name) => [name, KEYWORD]));

@@ -16,13 +16,13 @@ export type StartSettings = {
 /** Where the first workflow task of a started delivery runs. */
 export type Started = 'here' | 'anywhere' | 'already_running';
 
-/** The recovery time after a worker died with a workflow task in hand. */
+/** The time after which Temporal gives the workflow task of a dead worker to another one. */
 const WORKFLOW_TASK_TIMEOUT_MS = 10_000;
 
 /**
  * Starts the workflow of a claimed delivery, eagerly: its first workflow task comes back with the answer and runs in
- * this process. Where a run of this delivery is still open (it has put its row back and is about to close), it is
- * woken: a run that sees the signal goes on, and if it has just closed a new one starts. Relying on "already running"
+ * this process. If a run of this delivery is still open (it has put its row back and is about to close), it is
+ * signalled: a run that sees the signal goes on, and if it has just closed a new one starts. Relying on "already running"
  * instead would lose the delivery in that gap.
  */
 export async function startClaimed(settings: StartSettings, claimed: ClaimedDelivery): Promise<Started> {
@@ -59,12 +59,12 @@ export async function startClaimed(settings: StartSettings, claimed: ClaimedDeli
 export type WaitingDelivery = QueuedDelivery & { dueAtMs: number; last: AttemptSummary };
 
 /**
- * Starts the workflow of a delivery that waits: it begins with its timer. Where a run of it is still open, that one is
- * woken and finds in the record that it has to wait.
+ * Starts the workflow of a delivery that waits: it begins with its timer. If a run of it is still open, that one is
+ * woken and finds in Postgres that it has to wait.
  */
 export async function startWaiting(settings: StartSettings, { dueAtMs, last, ...delivery }: WaitingDelivery) {
   const { args, ...rest } = options(settings, delivery, 'claimed');
-  // A length of time, not a time: the engine's clock may be another one.
+  // A length of time, not a time: Temporal's clock may differ.
   const input: [DeliverInput] = [{ ...args[0], waitMs: Math.max(0, Math.round(dueAtMs - performance.now())), last }];
   try {
     await settings.client.workflow.start(WORKFLOW_TYPE, { ...rest, args: input, requestEagerStart: true });
@@ -79,7 +79,7 @@ export async function startWaiting(settings: StartSettings, { dueAtMs, last, ...
   }
 }
 
-/** Starts the workflow of a delivery whose retry is overdue; nothing happens where one is running. */
+/** Starts the workflow of a delivery whose retry is overdue; nothing happens if one is running. */
 export async function startOverdue(settings: StartSettings, delivery: QueuedDelivery): Promise<Started> {
   try {
     await settings.client.workflow.start(WORKFLOW_TYPE, options(settings, delivery, 'due'));

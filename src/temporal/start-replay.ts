@@ -14,12 +14,12 @@ export type StartableReplay = ReplayProgress & {
   rate: RateLimit;
 };
 
-/** The recovery time after a worker died with a workflow task in hand. */
+/** The time after which Temporal gives the workflow task of a dead worker to another one. */
 const WORKFLOW_TASK_TIMEOUT_MS = 10_000;
 
 /**
- * Starts the workflow of a bulk replay where it left off; the same for the api, when one is asked for, and for the
- * reconciler, when the workflow was lost. Nothing happens where it is running.
+ * Starts the workflow of a bulk replay where it left off; called by the api, when one is asked for, and by the
+ * reconciler, when the workflow was lost. Nothing happens if it is running.
  */
 export async function startReplay(
   client: Client,

@@ -16,27 +16,27 @@ import { type DeliverInput, PosthornState, type WorkflowStatus } from './contrac
 
 type Signals = {
   /**
-   * An attempt now, whatever the timer says; the schedule goes on from where it was. `anew`: asked for when the
-   * delivery had ended, so that the attempt that ended it is not the answer. `claimed`: sent by the relay for a row
-   * that an operator put into the queue, which says by itself whether there is still something to send.
+   * An operator's retry: an attempt now, whatever the timer says; the schedule goes on from where it was. `anew`: asked
+   * for after the delivery had ended, so that the attempt that ended it is not the answer. `claimed`: sent by the relay,
+   * which has claimed a row that an operator put into the queue; the row says whether there is still something to send.
    */
-  replay(wish: { by: string; anew?: boolean; claimed?: boolean }): void;
-  /** `recorded`: the record has met it already, or will with the attempt under way; the run only has to end. */
-  cancel(wish: { by: string; recorded?: boolean }): void;
-  /** Moves the next attempt to another time (Unix milliseconds). `moves`: the record did so, for the so-many-th time. */
-  reschedule(wish: { atMs: number; by: string; moves?: number }): void;
-  /** The relay claimed this delivery's row: look at it. */
+  replay(request: { by: string; anew?: boolean; claimed?: boolean }): void;
+  /** `recorded`: Postgres has ended the delivery, or will with the attempt under way; the run only has to end. */
+  cancel(request: { by: string; recorded?: boolean }): void;
+  /** Moves the next attempt to another time (Unix milliseconds). `moves`: the row's count of reschedules, which includes this one. */
+  reschedule(request: { atMs: number; by: string; moves?: number }): void;
+  /** The relay has claimed this delivery's row: load it. */
   wake(): void;
-  /** A worker's word on an attempt that was handed over. */
+  /** A worker reports the outcome of an attempt that was handed over. */
   attemptDone(outcome: { number: number; result: AttemptResult }): void;
 };
 
 export const statusQuery = defineQuery<WorkflowStatus>('status');
 
 /**
- * First attempts and reschedules run inside the workflow task: no trip through the server. A task that is done again,
- * as every closing one is that a signal came in on, does them again as well. So a cancel is not among them: the second
- * one would undo the replay that was asked for after the first.
+ * First attempts and reschedules run inside the workflow task: no trip through the server. If the task is repeated, as
+ * Temporal does when a signal arrives while a run closes, they are repeated as well. So a cancel is not among them: its
+ * repetition would undo a retry that was asked for after it.
  */
 const local = proxyLocalActivities<Pick<Activities, 'attemptFirst' | 'reschedule'>>({
   startToCloseTimeout: '8s',
@@ -44,7 +44,7 @@ const local = proxyLocalActivities<Pick<Activities, 'attemptFirst' | 'reschedule
   retry: { initialInterval: '500ms', backoffCoefficient: 2, maximumInterval: '10s' },
 });
 
-/** In place of an attempt, where the delivery is to be cancelled first. */
+/** In place of an attempt's result, if the delivery is to be cancelled first. */
 const NOT_MADE = { kind: 'requeued' } as const;
 
 export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult['kind']> {
@@ -56,14 +56,14 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
     retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '10s' },
   });
 
-  // Signals are counted, never remembered as yes or no: what was asked is compared with what was served.
+  // Signals are counted, not kept as flags: what was asked for is compared with what was served.
   const asked = { replay: 0, anew: 0, wake: 0, cancel: 0 };
   const served = { ...asked };
   const wanted = (what: keyof typeof asked) => asked[what] > served[what];
   let rescheduledToMs: number | undefined;
-  /** Cancels that stand in the record only for us to find. */
+  /** Whether every cancel so far was recorded in Postgres by the api. */
   let onlyRecorded = true;
-  /** How often an operator has moved the next attempt, as far as we were told; and whether the record knows of the last time. */
+  /** Reschedules that this run knows of, and whether the last one is in Postgres already. */
   let moves = 0;
   let moveRecorded = false;
   const handedOver = new Map<number, AttemptResult>();
@@ -81,12 +81,12 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
     cancel({ recorded } = { by: '' }) {
       asked.cancel++;
       if (!recorded) onlyRecorded = false;
-      // What was asked before is cancelled with the rest; what is asked afterwards is not.
+      // A cancel ends what was asked for before it, not what is asked for afterwards.
       serveReplays();
       rescheduledToMs = undefined;
     },
     reschedule({ atMs, moves: told }) {
-      // The record has the order: one that was overtaken by a later one says nothing any more.
+      // Postgres has the order: a signal that was overtaken by a later reschedule is dropped.
       if (told !== undefined && told <= moves) return;
       moves = told ?? moves;
       moveRecorded = told !== undefined;
@@ -104,7 +104,7 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
   if (dueAtMs !== undefined) cause = await nextCause();
   for (;;) {
     served.wake = asked.wake;
-    // A replay that was asked for after a cancel is for what the cancel has ended.
+    // A retry that was asked for after a cancel is for the delivery that the cancel has ended.
     const anew = cause === 'manual' && (wanted('anew') || served.cancel > 0);
     if (cause === 'manual' && !wanted('cancel')) serveReplays();
     state = 'in_progress';
@@ -124,7 +124,7 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
       cause = await nextCause();
       if (!wanted('cancel')) continue;
     }
-    // A success met every replay that was asked for while its attempt ran.
+    // A success meets every retry that was asked for while its attempt ran.
     if (result.kind === 'delivered') served.replay = asked.replay;
     let { kind } = result;
     if (kind === 'retry' || kind === 'requeued') {
@@ -137,7 +137,7 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
         attemptsMade = Math.max(attemptsMade, end.attempts);
       }
     } else {
-      // It has ended: too late for these.
+      // It has ended: too late for a cancel or a reschedule.
       served.cancel = asked.cancel;
       rescheduledToMs = undefined;
     }
@@ -163,13 +163,13 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
       why === 'due' || number > 1 ? await remote.attempt(request) : await local.attemptFirst(request, webhookId);
     if (result.kind === 'in_flight') {
       await condition(() => handedOver.has(number), result.waitMs, { summary: `answer to attempt ${number}` });
-      // Silence means that the worker is gone. If it is not, the attempt's number keeps this from being a second POST.
+      // No signal: the worker is dead. If it is not, the attempt's number keeps this from being a second POST.
       result = handedOver.get(number) ?? (await remote.attempt(request));
     }
     return result.kind === 'unrecorded' ? remote.recordMade(result.record) : result;
   }
 
-  /** Waits for the timer or for someone who does not want to wait. */
+  /** Waits for the timer or for a signal; returns the cause of the next attempt. */
   async function nextCause(): Promise<AttemptCause> {
     state = 'retrying';
     if (!markedRetrying) {
@@ -203,11 +203,11 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
 /**
  * Handles signals in the order of their arrival. Those that came before the first workflow task are handed out as soon
  * as anything can take them: to the default handler all at once, to handlers by name in the order of these, and a
- * cancel must not overtake a replay.
+ * cancel must not overtake a retry.
  */
 function onSignals(handlers: Signals): void {
-  setDefaultSignalHandler((name, ...wish) => {
-    if (Object.hasOwn(handlers, name)) (handlers[name as keyof Signals] as (...wish: unknown[]) => void)(...wish);
+  setDefaultSignalHandler((name, ...args) => {
+    if (Object.hasOwn(handlers, name)) (handlers[name as keyof Signals] as (...args: unknown[]) => void)(...args);
   });
   for (const [name, handler] of Object.entries(handlers)) setHandler(defineSignal<never[]>(name), handler);
 }

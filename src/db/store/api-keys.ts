@@ -103,7 +103,7 @@ export async function listApiKeys(
   return (await query.execute()).map(toRecord);
 }
 
-/** good ──▶ revoked. `changed` is false where it was revoked before; undefined where there is no such key. */
+/** good ──▶ revoked. `changed` is false if it was revoked before; undefined if there is no such key. */
 export async function revokeApiKey(
   db: Queryable,
   id: string,

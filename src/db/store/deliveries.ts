@@ -149,7 +149,7 @@ function stateIs(state: DeliveryState) {
 const OTHERS_HAVE_SLOT = `(${SLOT_IS_TAKEN} and g.slot_delivery_id is distinct from d.id)`;
 
 /**
- * Why a waiting delivery is not sent, from its webhook's gate; null where nothing holds it. The claim goes by the same
+ * Why a waiting delivery is not sent, from its webhook's gate; null if nothing holds it. The claim goes by the same
  * conditions. A half-open breaker holds all but its probe.
  */
 const heldBecause = sql<HeldBecause | null>`

@@ -75,7 +75,7 @@ export type GateStatus = 'active' | 'paused' | 'disabled';
 export type GateMove = { to: GateStatus; from: readonly GateStatus[] };
 
 /**
- * Moves a gate, and answers what it was before; undefined where there is no such webhook. One that is not in a state to
+ * Moves a gate, and answers what it was before; undefined if there is no such webhook. One that is not in a state to
  * move from stays as it is. Opening forgets what the gate has found out: the operator knows better.
  */
 export async function moveGate(

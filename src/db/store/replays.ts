@@ -47,7 +47,7 @@ export async function findReplay(db: Db, tenantId: string, id: string): Promise<
   return row && toReplay(row);
 }
 
-/** The tenant whose replay it is. @throws where there is no such replay */
+/** The tenant whose replay it is. @throws if there is no such replay */
 export async function ownerOf(db: Db, id: string): Promise<string> {
   const row = await db.selectFrom('replays').select('tenant_id').where('id', '=', id).executeTakeFirstOrThrow();
   return row.tenant_id;
@@ -79,7 +79,7 @@ export async function cancelReplay(db: Db, id: string): Promise<ReplayProgress> 
   return findProgress(db, id);
 }
 
-/** @throws where there is no such replay */
+/** @throws if there is no such replay */
 export async function findProgress(db: Db, id: string): Promise<ReplayProgress> {
   return db
     .selectFrom('replays')

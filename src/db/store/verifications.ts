@@ -29,7 +29,7 @@ export async function findMode(tx: Tx, tenantId: string, minimum: VerificationMo
 
 /**
  * Begins a round for a webhook that has a new URL, as its tenant's mode wants it; what was known of the URL before is
- * forgotten. Undefined where no challenge is to be sent.
+ * forgotten. Undefined if no challenge is to be sent.
  */
 export async function beginForNewUrl(
   tx: Tx,
@@ -61,7 +61,7 @@ export async function beginForNewUrl(
   return asked ? row.verification_round : undefined;
 }
 
-/** Begins a round that was asked for; undefined where one is under way, or there is no such webhook. */
+/** Begins a round that was asked for; undefined if one is under way, or there is no such webhook. */
 export async function beginVerification(tx: Tx, tenantId: string, webhookId: string): Promise<number | undefined> {
   const { rows } = await sql<{ round: number }>`
     update webhooks set verification_round = verification_round + 1, verification_pending_since = now()
@@ -106,7 +106,7 @@ export type Challenged = { tenantId: string; webhook: ChallengedWebhook };
 
 export type ChallengedWebhook = Pick<WebhookFacts, 'id' | 'url' | 'sealedSecrets' | 'sealedHeaders'>;
 
-/** What a challenge needs: undefined where the round is over or another has begun. */
+/** What a challenge needs: undefined if the round is over or another has begun. */
 export async function loadVerification(
   db: Queryable,
   webhookId: string,

@@ -90,7 +90,7 @@ export async function lockWebhook(
   return { version: webhook.version + gate.moves, url: webhook.url };
 }
 
-/** Changes the given settings; the rest stays. Undefined where there is no such webhook. */
+/** Changes the given settings; the rest stays. Undefined if there is no such webhook. */
 export async function updateWebhook(
   tx: Tx,
   tenantId: string,
