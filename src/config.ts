@@ -123,7 +123,7 @@ const settings = z.object({
   POSTHORN_ADMIN_HOST: z.string().default('127.0.0.1'),
   /** 0 for a free one. Without it nothing listens there and nothing is counted. */
   POSTHORN_ADMIN_PORT: port.optional(),
-  /** An API key of the tenant `default`, made at start where it does not exist: the first way in. */
+  /** An API key of the tenant `default`, made at start if it does not exist: the first way in. */
   POSTHORN_BOOTSTRAP_KEY: bootstrapKey.optional(),
   /** Keys that seal webhook secrets at rest: `<id>:<32 bytes in base64>`, comma separated, the first one seals. */
   POSTHORN_ENCRYPTION_KEYS: keyring.optional(),
@@ -139,9 +139,9 @@ const settings = z.object({
   POSTHORN_MAX_CONNECTIONS_PER_ADDRESS: count(CONNECTION_LIMITS.perAddress),
   /** Proxies before the api whose X-Forwarded-For and -Proto count, as address blocks, comma separated. */
   POSTHORN_TRUSTED_PROXIES: cidrs,
-  /** Strict-Transport-Security on every answer, where no trusted proxy says which ones go over TLS. */
+  /** Strict-Transport-Security on every answer, if no trusted proxy says which ones go over TLS. */
   POSTHORN_HSTS: flag,
-  /** Addresses and blocks that deliveries come from, for receivers with firewalls; only told, never used. */
+  /** Addresses and blocks that deliveries come from, for receivers with firewalls; only shown, never used. */
   POSTHORN_SENDER_ADDRESSES: addresses,
 
   /** Also deliver to http URLs. For development. */
@@ -152,11 +152,11 @@ const settings = z.object({
   POSTHORN_DENIED_CIDRS: cidrs,
   /** Also register and deliver to names without a dot, such as `postgres`, which the machine's own network answers for. */
   POSTHORN_ALLOW_SINGLE_LABEL_NAMES: flag,
-  /** Name servers that endpoints' names are asked of, as addresses with or without a port; the system's without it. */
+  /** Name servers for endpoints' names, as addresses with or without a port; the system's without it. */
   POSTHORN_DNS_SERVERS: nameServers,
   /** Limit for establishing a connection to an endpoint, TLS included; the POST timeout counts as well. */
   POSTHORN_CONNECT_TIMEOUT: duration('5s'),
-  /** Limit for looking up an endpoint's name, from its turn on. */
+  /** Limit for looking up an endpoint's name, from the moment the lookup begins. */
   POSTHORN_DNS_TIMEOUT: duration('5s'),
   /**
    * Connections to one host, per worker. Many webhooks, of several tenants, may share a host, and a few that hang must not
@@ -164,7 +164,7 @@ const settings = z.object({
    * the three pools below. What bounds one webhook is its own cap, and one tenant its share of the slots.
    */
   POSTHORN_CONNECTIONS_PER_HOST: count(4_096),
-  /** Who sends, as endpoints are told it when they are verified by OPTIONS: a host name of this installation. */
+  /** The origin that endpoints are shown when they are verified by OPTIONS: a host name of this installation. */
   POSTHORN_VERIFICATION_ORIGIN: z
     .string()
     .regex(/^(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/, 'must be a host name')
@@ -177,16 +177,16 @@ const settings = z.object({
   POSTHORN_PRIORITIES: priorities,
   /**
    * First attempts that one worker may have under way of one tenant while no other tenant wants any; a quarter more is for
-   * others (decision 33). 25 endpoints that never answer, each at its cap, still leave room.
+   * others (decision 33). 25 endpoints that never answer, each at its cap, still leave capacity.
    */
   POSTHORN_MAX_IN_FLIGHT: count(512),
   /** Attempts of one webhook that one worker may have under way; a webhook may ask for less. */
   POSTHORN_MAX_IN_FLIGHT_PER_WEBHOOK: count(20),
   /** Who makes the attempts of webhooks that do not say it themselves: workflow, express or auto. */
   POSTHORN_DELIVERY_MODE: z.enum(DELIVERY_MODES).default('workflow'),
-  /** The same for what the express path has in hand: 50 endpoints that never answer still leave room. */
+  /** The same for what the express path holds: 50 endpoints that never answer still leave capacity. */
   POSTHORN_EXPRESS_IN_FLIGHT: count(1_024),
-  /** In mode auto: for how long there must be more work than the engine takes until the express path takes over. */
+  /** In mode auto: for how long there must be more work than Temporal takes until the express path takes over. */
   POSTHORN_AUTO_LAG: duration('500ms'),
   /** The same for later attempts; they have their own slots. */
   POSTHORN_MAX_RETRIES_IN_FLIGHT: count(200),
@@ -198,9 +198,9 @@ const settings = z.object({
   POSTHORN_RECONCILE_EVERY: duration('30s'),
   /** A retry this late may have lost its workflow. */
   POSTHORN_RECONCILE_AFTER: duration('5m'),
-  /** How long a line of the audit log is kept. */
+  /** Retention of the audit log. */
   POSTHORN_AUDIT_LOG_KEPT_FOR: keptFor('365d'),
-  /** How long a bulk replay is kept after its end; what it sent again is not touched. */
+  /** Retention of a bulk replay after its end; what it sent again is not touched. */
   POSTHORN_REPLAYS_KEPT_FOR: keptFor('90d'),
   /** How long a stopping worker waits for attempts under way; above the longest POST timeout of 30 s. */
   POSTHORN_SHUTDOWN_GRACE: duration('40s'),

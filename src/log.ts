@@ -28,7 +28,7 @@ const GRPC_STATUS = [
   ...['PERMISSION_DENIED', 'RESOURCE_EXHAUSTED', 'FAILED_PRECONDITION', 'ABORTED', 'OUT_OF_RANGE', 'UNIMPLEMENTED'],
   ...['INTERNAL', 'UNAVAILABLE', 'DATA_LOSS', 'UNAUTHENTICATED'],
 ];
-/** Errors inside errors that are told; more only say the same once more. */
+/** Nested errors that are logged; more only repeat the same. */
 const MAX_CAUSES = 4;
 /** Characters of a reason: a whole page of a proxy's HTML is of no use in a line. */
 const MAX_REASON = 500;

@@ -32,7 +32,7 @@ export async function migrateToLatest(url: string): Promise<string[]> {
     statement_timeout: MIGRATION_TIMEOUT_MS,
     application_name: 'posthorn-migrate',
   });
-  // A connection that is lost fails its statement; unheard, the event would end the process instead.
+  // A connection that is lost fails its statement; without a listener, the event would end the process instead.
   pool.on('error', () => undefined);
   const db = new Kysely<unknown>({ dialect: new GuardedDialect(pool) });
   try {

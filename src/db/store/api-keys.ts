@@ -47,7 +47,7 @@ function toKey({ id, kind, tenant_id, scopes }: Pick<Row, 'id' | 'kind' | 'tenan
   return kind === 'admin' ? { kind, id } : { kind, id, tenantId: tenant_id!, scopes };
 }
 
-/** What is known of a key besides its hash. */
+/** What is stored of a key, except its hash. */
 export type ApiKeyRecord = {
   id: string;
   kind: KeyKind;

@@ -46,8 +46,8 @@ export async function findDelivery(db: Db, tenantId: string, id: string): Promis
 }
 
 /**
- * Newest first, by keyset within the time window. The state filter is the state that people see. What no index serves
- * is looked for among so many deliveries at most: see {@link scanIds}.
+ * Newest first, by keyset within the time window. The state filter is the state that people see. A filter that no
+ * index serves is applied to a bounded number of deliveries: see {@link scanIds}.
  */
 export async function listDeliveries(db: Db, tenantId: string, filter: DeliveryFilter): Promise<Found<Delivery>> {
   const { limit, webhookId, eventId, state } = filter;

@@ -12,7 +12,7 @@ import { findProgress } from './replays';
 
 type Db = Kysely<Tables>;
 
-/** Deliveries that one statement looks at: its time stays bounded where only a few of very many match. */
+/** Deliveries that one statement looks at: its time stays bounded if only a few of very many match. */
 const SCAN = 5_000;
 
 /** `createdAt` as text, because a Date has lost its microseconds. */
@@ -23,12 +23,12 @@ export type Counted = { total: number; after: string };
 
 export type Counting = {
   from?: Counted | undefined;
-  /** Does one step when its turn has come. */
+  /** Runs one step as soon as the tenant's permit is free. */
   withPermit?: <T>(step: () => Promise<T>) => Promise<T>;
   onStep?: (counted: Counted) => void;
 };
 
-/** Writes down how many deliveries a replay matches, where that is not known. Ends early where it was cancelled. */
+/** Stores how many deliveries a replay matches, if that is not known. Ends early if it was cancelled. */
 export async function countReplay(
   db: Db,
   id: string,

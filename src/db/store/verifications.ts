@@ -9,12 +9,12 @@ import type { Queryable, Tx } from '../database';
 import { sealedSecretsOf, type WebhookFacts } from '../queue/load-attempt';
 
 /**
- * What stands in the record about endpoint verification. Rounds are numbered: the answer to one counts only while no
+ * Endpoint verification in Postgres. Rounds are numbered: the answer to one counts only while no
  * later one was asked for and the URL is the same, since a new URL begins a new round.
  */
 
 /**
- * The mode in force for a tenant, which is at least `minimum`; `for share`, so that a change of it waits for whoever goes by it in a transaction. To be read
+ * The mode in force for a tenant, which is at least `minimum`; `for share`, so that a change of it waits for transactions that have read it. To be read
  * before a gate is locked: a change of the mode locks the tenant first, and then gates.
  */
 export async function findMode(tx: Tx, tenantId: string, minimum: VerificationMode): Promise<VerificationMode> {
@@ -28,8 +28,8 @@ export async function findMode(tx: Tx, tenantId: string, minimum: VerificationMo
 }
 
 /**
- * Begins a round for a webhook that has a new URL, as its tenant's mode wants it; what was known of the URL before is
- * forgotten. Undefined if no challenge is to be sent.
+ * Begins a round for a webhook that has a new URL, if its tenant's mode requires it; the former URL's result is
+ * cleared. Undefined if no challenge is to be sent.
  */
 export async function beginForNewUrl(
   tx: Tx,
