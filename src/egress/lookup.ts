@@ -7,9 +7,9 @@ export type { LookupAddress };
 
 /** Who looks names up. */
 export interface NameServers {
-  /** All addresses of a host name; none where there is no such name. Rejects with a `code` of `node:dns`. */
+  /** All addresses of a host name; none if there is no such name. Rejects with a `code` of `node:dns`. */
   resolve(hostname: string, signal: AbortSignal): Promise<LookupAddress[]>;
-  /** Whether any name was answered since then (of `performance.now()`): where none was, a name that hangs proves nothing. */
+  /** Whether any name was answered since then (of `performance.now()`): if none was, a name without an answer proves nothing. */
   answeredSince(sinceMs: number): boolean;
 }
 
@@ -19,7 +19,7 @@ export type CheckedResolve = (hostname: string, tenantId: string, onBegun?: OnBe
 /**
  * A resolver that answers with all addresses of the name, or with an error if the name or ANY of them is refused: a name
  * with one address inside and one outside is an attack or a mistake, and connecting to "the good one" would leave the
- * choice to chance. It rejects with an EgressError or, where the fault is ours, an OwnTroubleError.
+ * choice to chance. It rejects with an EgressError or, if the fault is ours, an OwnTroubleError.
  */
 export function createCheckedResolve({ policy, lookups }: { policy: AddressPolicy; lookups: Lookups }): CheckedResolve {
   return async (hostname, tenantId, onBegun) => {

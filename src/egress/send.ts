@@ -6,15 +6,15 @@ import { parseTarget, type Target } from './url';
 
 export interface SendRequest {
   url: string;
-  /** Whose request it is: tenants take turns where there is something to wait for. */
+  /** Whose request it is: lookups and connections that have to wait are shared out by tenant. */
   tenantId: string;
   /** POST unless it says otherwise: the others are for endpoint verification. */
   method?: 'POST' | 'GET' | 'OPTIONS';
   headers: Record<string, string>;
   body?: Buffer;
-  /** From the call to the status line and headers of the answer, connecting included; what it waits for us is not. */
+  /** From the call to the status line and headers of the answer, connecting included; waits for resources of ours are not counted. */
   timeoutMs: number;
-  /** Asked right before the request is written to its connection, which may take a while to come about. */
+  /** Called right before the request is written to its connection, which may take a while to be established. */
   mayGo?: () => boolean;
 }
 
@@ -25,7 +25,7 @@ export type SendResult = {
   startedAt: Date;
   /** To the end of what was read of the answer. */
   durationMs: number;
-  /** Where it was sent to, for operators; null if no connection came about. */
+  /** Where it was sent to, for operators; null if there was no connection. */
   remoteAddress: string | null;
 } & (
   | {
@@ -52,7 +52,7 @@ const MAX_TARGETS = 1_000;
 /**
  * POSTs deliveries, and challenges endpoints. Follows no redirect and repeats nothing.
  *
- * `send` never rejects for what the receiver did; that is the result. It rejects with NotSentError if `mayGo` said no,
+ * `send` never rejects for what the receiver did; that is the result. It rejects with NotSentError if `mayGo` returned false,
  * and for what is ours, where nothing is known about the receiver: with an OwnTroubleError if nothing was sent, else (the
  * sender was closed meanwhile) as undici does.
  *
