@@ -41,7 +41,7 @@ const MAX_REASON = 500;
 export function reasonOf(error: unknown): string {
   const parts: string[] = [];
   const add = (part: string | undefined) => {
-    if (part && !parts.some((told) => told.includes(part))) parts.push(part);
+    if (part && !parts.some((said) => said.includes(part))) parts.push(part);
   };
   let next = error;
   for (let depth = 0; depth < MAX_CAUSES && next !== undefined && next !== null; depth++) {

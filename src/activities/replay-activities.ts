@@ -16,7 +16,7 @@ const RETRY_AFTER = { firstMs: 15_000, maxMs: 60_000 };
  */
 export function createReplayActivities({ kysely }: Database, capacity: ReplayCapacity) {
   return {
-    /** Counts what the replay matches; goes on where an earlier try was cut short. */
+    /** Counts what the replay matches; goes on from where an earlier try ended. */
     async countReplay(replayId: string): Promise<ReplayProgress> {
       const owner = await ownerOf(kysely, replayId);
       let counted = activityInfo().heartbeatDetails as Counted | undefined;

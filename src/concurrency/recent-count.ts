@@ -9,16 +9,16 @@ export class RecentCount {
 
   /** Counts one more. */
   add(): void {
-    this.#turn();
+    this.#rotate();
     this.#count++;
   }
 
   get value(): number {
-    this.#turn();
+    this.#rotate();
     return Math.max(this.#count, this.#before);
   }
 
-  #turn(): void {
+  #rotate(): void {
     const now = performance.now();
     const passedMs = now - this.#windowStart;
     if (passedMs < this.windowMs) return;

@@ -45,7 +45,7 @@ export async function commit(client: Connection): Promise<void> {
     throw wasRefused(error) ? error : new OutcomeUnknownError(error);
   });
   // COMMIT of a transaction in which a statement was refused answers without an error, and rolls back.
-  if (command !== 'COMMIT') throw new Error(`A transaction was taken back instead of committed (${command}).`);
+  if (command !== 'COMMIT') throw new Error(`A transaction was rolled back instead of committed (${command}).`);
 }
 
 /** Never fails: if it does not reach the server, closing the connection rolls back. */

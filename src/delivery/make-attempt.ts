@@ -178,7 +178,7 @@ export function createAttempts(deps: AttemptDeps): Attempts {
   ): Promise<CompletedPost> {
     const opened = openWebhook(secretBox, facts.tenantId, facts.webhook);
     onPost?.(facts.webhook.timeoutMs);
-    // What was loaded still counts, as far as this process can tell without asking.
+    // Whether what was loaded still holds, as far as this process knows without asking Postgres.
     const mayGo = () => holding.isOurs(holder) && !pauses.pausedSince(askedMs);
     return postAttempt(sender, facts, request, opened, { path: 'workflow', holder, mayGo });
   }

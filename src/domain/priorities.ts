@@ -1,4 +1,4 @@
-/** Priorities by priority; the number is what the queue row holds. */
+/** Priorities by name; the number is what the queue row holds. */
 export const PRIORITIES = { high: 0, normal: 1, low: 2 } as const;
 export type Priority = keyof typeof PRIORITIES;
 export const PRIORITY_NAMES = Object.keys(PRIORITIES) as [Priority, ...Priority[]];
@@ -10,9 +10,9 @@ export const PRIORITY_NAMES = Object.keys(PRIORITIES) as [Priority, ...Priority[
 const FIRST: readonly Priority[] = ['high', 'normal', 'high', 'low', 'high', 'normal', 'high'];
 
 /** The served priorities in the order in which this pass claims them. */
-export function priorityOrder(turn: number, served: readonly Priority[]): Priority[] {
+export function priorityOrder(pass: number, served: readonly Priority[]): Priority[] {
   const firsts = FIRST.filter((priority) => served.includes(priority));
-  const first = firsts[turn % firsts.length];
+  const first = firsts[pass % firsts.length];
   return PRIORITY_NAMES.filter((priority) => served.includes(priority)).sort(
     (a, b) => Number(b === first) - Number(a === first),
   );

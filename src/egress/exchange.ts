@@ -86,11 +86,11 @@ export class Exchange implements Dispatcher.DispatchHandler, PeerAware {
 
   onResponseData(_: unknown, chunk: Buffer): void {
     if (this.settled) return;
-    const room = MAX_BODY_BYTES - this.#bodyBytes;
-    const kept = chunk.length <= room ? chunk : chunk.subarray(0, room);
+    const left = MAX_BODY_BYTES - this.#bodyBytes;
+    const kept = chunk.length <= left ? chunk : chunk.subarray(0, left);
     this.#chunks.push(kept);
     this.#bodyBytes += kept.length;
-    if (chunk.length > room) this.#finish('body_too_large');
+    if (chunk.length > left) this.#finish('body_too_large');
   }
 
   onResponseEnd(): void {

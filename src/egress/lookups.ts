@@ -119,14 +119,14 @@ export function createLookups(settings: LookupsSettings): Lookups {
 
   function beginMore(): void {
     while (running.size < atOnce) {
-      const turn = nextTurn();
-      if (!turn) return;
-      void lookUp(turn.hostname, turn.tenantId);
+      const next = nextLookup();
+      if (!next) return;
+      void lookUp(next.hostname, next.tenantId);
     }
   }
 
-  /** Of who has the fewest lookups under way; of several the one that has waited longest. */
-  function nextTurn(): { hostname: string; tenantId: string } | undefined {
+  /** The next lookup, of the tenant with the fewest under way; of several tenants, the one that has waited longest. */
+  function nextLookup(): { hostname: string; tenantId: string } | undefined {
     let next: { hostname: string; tenantId: string } | undefined;
     let fewest = perTenant;
     for (const [tenantId, names] of waiting) {
@@ -252,7 +252,7 @@ const OUR_OWN: Readonly<Record<string, 'system_limit' | 'stopping'>> = {
 function dnsCode(code: string): SendErrorCode {
   switch (code) {
     case 'ETIMEOUT':
-    // One of several name servers; where it is all of them, nothing was answered at all.
+    // One of several name servers; if it is all of them, nothing was answered at all.
     case 'ECONNREFUSED':
       return 'dns_timeout';
     case 'ENOTFOUND':

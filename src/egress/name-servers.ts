@@ -15,7 +15,7 @@ export interface NameServersSettings {
 const TRIES = 3;
 /** If one family has addresses, the other is waited for this much longer at most. */
 const OTHER_FAMILY_MS = 1_000;
-/** Into a lookup, where no name has been answered meanwhile: long enough to be seldom, and so soon that it is known whose
+/** Time into a lookup after which name servers are probed if no name was answered meanwhile: long enough to be seldom, and so soon that it is known whose
  *  fault it is when the shortest time limit of a webhook is over. */
 const PROBE_AFTER_MS = 500;
 /** For the question whether the name servers answer at all; a root's answer is in every resolver's cache. */

@@ -42,7 +42,7 @@ const MAX_UNREAD_BYTES = 256 * 1024;
 const MAX_WAITING = 16_384;
 /** Of a connection that has carried no good API key, at 10 µs each. One more, and it is cut. */
 const MAX_WAITING_OF_STRANGER = 32;
-/** The same, where its address has lately been over its limit of requests without a good key, or is held back. */
+/** The same, if its address has lately been over its limit of requests without a good key, or is held back. */
 const MAX_WAITING_OF_SUSPECT = 4;
 /** While its first key is being looked up, of such as have one too: a read holds some 600 of a producer's. And of a proxy. */
 const MAX_WAITING_FOR_KEY = 1_024;

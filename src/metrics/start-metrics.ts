@@ -4,7 +4,7 @@ import type { Log } from '../log';
 import { serveMetrics } from './serve';
 
 export type RunningMetrics = {
-  /** Where the parts of this process register what they count. */
+  /** The registry for the metrics of this process. */
   registry: Registry;
   /** With the path. */
   url: string;

@@ -37,7 +37,7 @@ import { createWorkers } from './workers';
 /** Beyond the POST's own limit: loading and recording a later attempt. */
 const ATTEMPT_MARGIN_MS = 10_000;
 
-/** One connection in so many is for bulk replays; what they put into the queue needs the others. */
+/** Connections per page of a bulk replay under way: what the replays put into the queue needs the others. */
 const CONNECTIONS_PER_PAGE = 5;
 
 export type RunningWorker = {

@@ -85,11 +85,11 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
       serveReplays();
       rescheduledToMs = undefined;
     },
-    reschedule({ atMs, moves: told }) {
+    reschedule({ atMs, moves: recorded }) {
       // Postgres has the order: a signal that was overtaken by a later reschedule is dropped.
-      if (told !== undefined && told <= moves) return;
-      moves = told ?? moves;
-      moveRecorded = told !== undefined;
+      if (recorded !== undefined && recorded <= moves) return;
+      moves = recorded ?? moves;
+      moveRecorded = recorded !== undefined;
       rescheduledToMs = atMs;
     },
     attemptDone: ({ number, result }) => void handedOver.set(number, result),

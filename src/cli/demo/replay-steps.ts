@@ -85,12 +85,12 @@ function startReplay({ client, webhook }: Demo, since: string): Promise<Replay> 
 
 /** Prints a replay's progress until `there` returns true. */
 async function progress({ client, say }: Demo, id: string, there: (replay: Replay) => boolean): Promise<Replay> {
-  let told = -1;
+  let shown = -1;
   return until(
     async () => {
       const replay = await client<Replay>('GET', `/replays/${id}`);
-      if (replay.sent !== told) say(`  … ${replay.state}: ${replay.sent} of ${replay.total ?? '?'} sent`);
-      told = replay.sent;
+      if (replay.sent !== shown) say(`  … ${replay.state}: ${replay.sent} of ${replay.total ?? '?'} sent`);
+      shown = replay.sent;
       return there(replay) ? replay : undefined;
     },
     'the replay to get there',

@@ -128,7 +128,7 @@ const inFlight = sql.raw(IN_FLIGHT);
 
 /** SQL for the rule of `visibleState`; the mapper below applies the same rule to each row. */
 function stateIs(state: DeliveryState) {
-  const shut = sql`coalesce(${heldBecause} is not null, false)`;
+  const held = sql`coalesce(${heldBecause} is not null, false)`;
   switch (state) {
     case 'delivered':
     case 'failed':
@@ -139,10 +139,10 @@ function stateIs(state: DeliveryState) {
     case 'retrying':
       return sql<boolean>`d.state = 'pending' and q.timed and not ${inFlight}`;
     case 'held':
-      return sql<boolean>`d.state = 'pending' and not q.timed and not ${inFlight} and ${shut}`;
+      return sql<boolean>`d.state = 'pending' and not q.timed and not ${inFlight} and ${held}`;
     case 'pending':
       return sql<boolean>`d.state = 'pending' and
-        (q.delivery_id is null or (not q.timed and not ${inFlight} and not ${shut}))`;
+        (q.delivery_id is null or (not q.timed and not ${inFlight} and not ${held}))`;
   }
 }
 
@@ -226,15 +226,15 @@ type DeliveryRow = Awaited<ReturnType<ReturnType<typeof selectDeliveries>['execu
 
 function toDelivery(row: DeliveryRow): Delivery {
   const queue = row.timed === null ? undefined : { timed: row.timed, inFlight: row.in_flight };
-  const shut = row.held_because ?? undefined;
-  const state = visibleState(row.state as 'pending' | EndState, queue, shut);
+  const held = row.held_because ?? undefined;
+  const state = visibleState(row.state as 'pending' | EndState, queue, held);
   return {
     id: row.id,
     eventId: row.event_id,
     eventType: row.event_type,
     webhookId: row.webhook_id,
     state,
-    heldBecause: state === 'held' ? shut : undefined,
+    heldBecause: state === 'held' ? held : undefined,
     attemptCount: row.attempt ?? row.attempt_count,
     nextAttemptAt: state === 'retrying' ? row.next_attempt_at : null,
     endedAt: row.ended_at,

@@ -81,7 +81,7 @@ export async function deleteEventType(tx: Db, tenantId: string, name: string): P
   return numDeletedRows === 1n;
 }
 
-/** Oldest first. They are few: the number per type is bounded where they are made. */
+/** Oldest first. They are few: the number per type is bounded when they are made. */
 export async function listVersions(db: Db, tenantId: string, name: string): Promise<EventTypeVersion[]> {
   const rows = await db
     .selectFrom('event_type_versions')
