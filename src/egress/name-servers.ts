@@ -11,12 +11,14 @@ export interface NameServersSettings {
   resolvConf?: string;
 }
 
-/** Packets that are sent to a name server before its silence counts: one that was lost does not make a name time out. */
+/** Packets that are sent to a name server before a timeout counts: one that was lost does not make a name time out. */
 const TRIES = 3;
 /** If one family has addresses, the other is waited for this much longer at most. */
 const OTHER_FAMILY_MS = 1_000;
-/** Time into a lookup after which name servers are probed if no name was answered meanwhile: long enough to be seldom, and so soon that it is known whose
- *  fault it is when the shortest time limit of a webhook is over. */
+/**
+ * Time into a lookup after which the name servers are probed if no name was answered meanwhile: long enough to be seldom,
+ * and so soon that it is known whose fault it is when the shortest time limit of a webhook is over.
+ */
 const PROBE_AFTER_MS = 500;
 /** For the question whether the name servers answer at all; a root's answer is in every resolver's cache. */
 const PROBE_LIMIT_MS = 2_000;
