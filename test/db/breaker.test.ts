@@ -1,7 +1,6 @@
 import { cancelDelivery } from '../../src/db/cancel';
 import { askForAttempt, releaseLease } from '../../src/db/control';
 import { type Database, openDatabase } from '../../src/db/database';
-import { recordAttempts } from '../../src/db/record-attempts';
 import { newUuid } from '../../src/domain/ids';
 import { createTestDatabase } from '../support/database';
 import {
@@ -15,6 +14,7 @@ import {
   gateOf,
   HOLDER,
   queueOf,
+  recordAttempts,
   underWay,
   WAIT,
   webhook,

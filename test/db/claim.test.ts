@@ -2,7 +2,6 @@ import { cancelDelivery } from '../../src/db/cancel';
 import { FIRST_CURSORS } from '../../src/db/claim-cursors';
 import { askForAttempt, releaseLease } from '../../src/db/control';
 import { type Database, openDatabase } from '../../src/db/database';
-import { recordAttempts } from '../../src/db/record-attempts';
 import { newUuid } from '../../src/domain/ids';
 import { toTokenBucket } from '../../src/domain/rate-limit';
 import { createTestDatabase } from '../support/database';
@@ -18,6 +17,7 @@ import {
   HOLDER,
   isFirst,
   queueOf,
+  recordAttempts,
   webhook,
 } from './support';
 

@@ -4,13 +4,12 @@ import { claimExpress } from '../../src/db/claim-express';
 import { releaseExpress, releaseLease } from '../../src/db/control';
 import { type Database, openDatabase } from '../../src/db/database';
 import { loadAttempts } from '../../src/db/load-attempt';
-import { recordAttempts } from '../../src/db/record-attempts';
 import { DELIVERY_LANES, type DeliveryLane, FIRST_ATTEMPTS } from '../../src/domain/first-attempt';
 import { newUuid } from '../../src/domain/ids';
 import { LANE_NAMES } from '../../src/domain/lanes';
 import { createTestDatabase } from '../support/database';
 import { seededRandom } from '../support/random';
-import { addHolder, addWebhook, attemptOf, DELIVERED, HOLDER, queueOf, ROOM, webhook } from './support';
+import { addHolder, addWebhook, attemptOf, DELIVERED, HOLDER, queueOf, ROOM, recordAttempts, webhook } from './support';
 
 /** Of each lane. */
 const CLAIMERS = 2;

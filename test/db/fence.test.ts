@@ -4,10 +4,9 @@ import { askForAttempt, moveNextAttempt, releaseExpress, unfence } from '../../s
 import { type Database, openDatabase } from '../../src/db/database';
 import { type Fence, loadAttempts } from '../../src/db/load-attempt';
 import { logLateAttempt } from '../../src/db/log-late-attempt';
-import { recordAttempts } from '../../src/db/record-attempts';
 import { newUuid } from '../../src/domain/ids';
 import { createTestDatabase } from '../support/database';
-import { addHolder, attemptOf, DELIVERED, FAILED, HOLDER, publishMany, WAIT } from './support';
+import { addHolder, attemptOf, DELIVERED, FAILED, HOLDER, publishMany, recordAttempts, WAIT } from './support';
 
 /** Who may send an attempt, statement by statement: two workers that live, and one that is dead. */
 

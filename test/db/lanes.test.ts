@@ -1,6 +1,5 @@
 import { FIRST_CURSORS } from '../../src/db/claim-cursors';
 import { type Database, openDatabase } from '../../src/db/database';
-import { recordAttempts } from '../../src/db/record-attempts';
 import { LANE_NAMES, type Lane, laneOrder } from '../../src/domain/lanes';
 import { createTestDatabase } from '../support/database';
 import {
@@ -13,6 +12,7 @@ import {
   DELIVERED,
   isFirst,
   queueOf,
+  recordAttempts,
   webhook,
 } from './support';
 

@@ -8,7 +8,12 @@ import type { Database } from '../../src/db/database';
 import { loadAttempts } from '../../src/db/load-attempt';
 import { FIRST_TENANT, nextTurns, type TurnResult, takeTurn } from '../../src/db/operational-outbox';
 import { publishEvent } from '../../src/db/publish';
-import { type AttemptNext, type AttemptRecord, type Recorded, recordAttempts } from '../../src/db/record-attempts';
+import {
+  type AttemptNext,
+  type AttemptRecord,
+  type Recorded,
+  recordAttempts as record,
+} from '../../src/db/record-attempts';
 import { newUuid } from '../../src/domain/ids';
 import { LANE_NAMES, LANES, type Lane } from '../../src/domain/lanes';
 
@@ -144,6 +149,10 @@ export async function publishMany(pool: Pool, count: number): Promise<ClaimedDel
   return taken.filter((claimed) => claimed.webhookId === webhookId);
 }
 
+/** Writes attempts down as a worker does that makes so many of one webhook at once. */
+export const recordAttempts = (pool: Pool, records: readonly AttemptRecord[], perWebhook = 20): Promise<Recorded> =>
+  record(pool, records, perWebhook);
+
 /** An attempt of a claimed delivery, as its recorder writes it down. */
 export function attemptOf(claimed: ClaimedDelivery, number: number, next: AttemptNext): AttemptRecord {
   return {
@@ -194,12 +203,12 @@ export async function attempts(
   webhookId: string,
   count: number,
   next: AttemptNext,
-  { eventType, ...sign }: Partial<AttemptRecord['sign']> & { eventType?: string } = {},
+  { eventType, perWebhook, ...sign }: Partial<AttemptRecord['sign']> & { eventType?: string; perWebhook?: number } = {},
 ): Promise<Recorded> {
   let recorded: Recorded | undefined;
   for (let i = 0; i < count; i++) {
     const attempt = attemptOf(await underWay(pool, webhookId, eventType), 1, next);
-    recorded = await recordAttempts(pool, [{ ...attempt, sign: { ...attempt.sign, ...sign } }]);
+    recorded = await recordAttempts(pool, [{ ...attempt, sign: { ...attempt.sign, ...sign } }], perWebhook);
   }
   return recorded!;
 }

@@ -1,9 +1,8 @@
 import { takeTurn } from '../../src/db/control';
 import { type Database, openDatabase } from '../../src/db/database';
-import { recordAttempts } from '../../src/db/record-attempts';
 import { LANE_NAMES } from '../../src/domain/lanes';
 import { createTestDatabase } from '../support/database';
-import { addRows, addWebhook, attemptOf, claimAll, DELIVERED, queueOf, webhook } from './support';
+import { addRows, addWebhook, attemptOf, claimAll, DELIVERED, queueOf, recordAttempts, webhook } from './support';
 
 /** More than the machine has cores, so that takers truly overlap in the server. */
 const TAKERS = 6;
