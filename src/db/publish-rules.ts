@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Pool } from 'pg';
+import type { OnUnknown } from '../domain/event-types';
 import type { Filtered } from '../domain/filter-set';
 import type { Tx } from './database';
 import type { TenantSettings } from './tenant-settings';
@@ -45,7 +46,7 @@ const SCHEMAS = {
 };
 
 export async function loadTenantRules(pool: Pool, tenantId: string): Promise<TenantRules> {
-  type Row = { types: 'accept'; versions: 'accept'; filters: string | null };
+  type Row = { types: OnUnknown; versions: OnUnknown; filters: string | null };
   const { rows } = await pool.query<Row>({ ...TENANT, values: [tenantId] });
   const row = rows[0];
   if (!row) throw new Error('the tenant vanished between two statements');
