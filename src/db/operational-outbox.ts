@@ -3,6 +3,7 @@ import { envelope } from '../domain/envelope';
 import { matchingPatterns } from '../domain/event-types';
 import { newUuid, toPublicId, uuidTimeMs } from '../domain/ids';
 import { LANES } from '../domain/lanes';
+import { newDeliveryId } from './delivery-id';
 import { withPartition } from './publish';
 import { inTransaction, withConnection } from './transaction';
 
@@ -222,7 +223,7 @@ e as (
   insert into events (id, tenant_id, type, body, created_at)
   select id, $1, type, body, created_at from n order by place),
 d as materialized (
-  select (substr(n.id::text, 1, 14) || '7' || substr(gen_random_uuid()::text, 16))::uuid as delivery_id,
+  select ${newDeliveryId('n.id')} as delivery_id,
     n.id as event_id, s.webhook_id, n.type, n.place
   from n join s on s.type = n.type and s.nth <= ${MAX_FAN_OUT}),
 x as (
