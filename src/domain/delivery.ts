@@ -15,7 +15,7 @@ export const END_STATES = ['delivered', 'failed', 'cancelled'] as const;
 export type EndState = (typeof END_STATES)[number];
 
 /** Why an attempt was made. */
-export const TRIGGERS = ['schedule', 'manual', 'test', 'replay'] as const;
+export const TRIGGERS = ['schedule', 'manual', 'replay'] as const;
 export type Trigger = (typeof TRIGGERS)[number];
 
 /**
