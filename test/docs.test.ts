@@ -101,14 +101,23 @@ describe('the reference pages agree with the code', () => {
   });
 });
 
-describe('links', () => {
-  const folders = ['.', 'docs', 'docs/decisions'];
-  const pages = folders.flatMap((folder) =>
-    readdirSync(path.join(ROOT, folder))
-      .filter((name) => name.endsWith('.md'))
-      .map((name) => path.join(folder, name)),
-  );
+const pages = ['.', 'docs', 'docs/decisions'].flatMap((folder) =>
+  readdirSync(path.join(ROOT, folder))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => path.join(folder, name)),
+);
 
+// One that was cut in two leaves rows under a text, or a rule without a head.
+test.each(pages)('every table of %s has a head and a rule below it', (page) => {
+  const tables = read(page)
+    .replace(/^```[\s\S]*?^```/gm, '')
+    .split(/\n(?!\|)/)
+    .filter((block) => /^\|/m.test(block));
+  const broken = tables.filter((block) => !/^[^|]*\n\|.*\n\|( *:?-+:? *\|)+(\n\||$)/.test(block));
+  expect(broken).toEqual([]);
+});
+
+describe('links', () => {
   test.each(pages)('%s points at what exists', (page) => {
     const targets = captures(page, /\]\(([^)\s]+)\)/g).flat();
     const broken = targets.filter((target) => !/^https?:/.test(target) && !exists(page, target));
