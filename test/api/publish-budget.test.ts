@@ -304,10 +304,14 @@ describe('filters and schemas of one tenant have a limit in bytes', () => {
 });
 
 describe('the page of an event type stays small', () => {
-  const page = async (api: TestApi, name: string) =>
-    (
-      await fetch(`${api.url}/api/v1/event-types/${name}/docs`, { headers: { authorization: `Bearer ${api.key}` } })
-    ).text();
+  async function page(api: TestApi, name: string): Promise<string> {
+    const headers = { authorization: `Bearer ${api.key}` };
+    const response = await fetch(`${api.url}/api/v1/event-types/${name}/docs`, { headers });
+    const html = await response.text();
+    expect(response.status).toBe(200);
+    expect(html).toContain(name);
+    return html;
+  }
 
   test('however often one description is referred to', async () => {
     const schema = {

@@ -165,7 +165,8 @@ test("another tenant's webhook leads nowhere", async () => {
 
 test('deliveries that have moved on between the look and the read are not shown under a state that they left', async () => {
   const { data } = await api.ok('GET', `/deliveries?state=held&${query}`);
-  expect(data.every(({ status }: any) => status === 'held')).toBe(true);
+  expect(data.length).toBeGreaterThan(0);
+  expect(data.filter(({ status }: any) => status !== 'held')).toEqual([]);
 });
 
 test('discarding by a filter goes through all dead letters, and says how many it discarded', async () => {
