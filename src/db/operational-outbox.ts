@@ -1,7 +1,7 @@
 import { DatabaseError, type Pool, type PoolClient } from 'pg';
 import { envelope } from '../domain/envelope';
 import { matchingPatterns } from '../domain/event-types';
-import { newUuid, toPublicId, uuidTimeMs } from '../domain/ids';
+import { NIL_UUID, newUuid, toPublicId, uuidTimeMs } from '../domain/ids';
 import { LANES } from '../domain/lanes';
 import { newDeliveryId } from './delivery-id';
 import { withPartition } from './publish';
@@ -64,7 +64,7 @@ export type TenantTurn = { tenantId: string; rows: OutboxRow[] };
 export type Turns = { turns: TenantTurn[]; cursor: string | undefined };
 
 /** Goes before every tenant. */
-export const FIRST_TENANT = '00000000-0000-0000-0000-000000000000';
+export const FIRST_TENANT = NIL_UUID;
 
 /** Jumps from tenant to tenant in the index, however many rows each has. */
 const TURNS = {

@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import type { EndpointSign } from '../domain/classify';
+import type { EndpointSign, FailedBecause } from '../domain/classify';
 import type { DisabledBecause, EndState, Trigger } from '../domain/delivery';
 import { OPERATIONAL_PREFIX } from '../domain/event-types';
 import type { DeliveryLane } from '../domain/first-attempt';
@@ -35,7 +35,7 @@ export type AttemptRecord = {
 };
 
 export type AttemptNext =
-  | { kind: 'end'; state: EndState; because: string | null }
+  | { kind: 'end'; state: EndState; because: FailedBecause | null }
   /** Waits anew and uses up a step of the schedule. */
   | { kind: 'wait'; waitMs: number }
   /** Made by hand in the middle of a wait: the wait that was running goes on. */

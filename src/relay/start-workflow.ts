@@ -3,6 +3,7 @@ import { TypedSearchAttributes } from '@temporalio/common';
 import type { ClaimedDelivery, QueuedDelivery } from '../db/claim';
 import type { AttemptFact } from '../delivery/types';
 import { toPublicId } from '../domain/ids';
+import { WORKFLOW_TASK_TIMEOUT_MS } from '../domain/limits';
 import { taskQueues, WORKFLOW_TYPE, workflowId } from '../domain/names';
 import { type DeliverInput, PosthornEventType, PosthornTenant, PosthornWebhook } from '../workflows/contract';
 
@@ -15,9 +16,6 @@ export type StartSettings = {
 
 /** Where the first workflow task of a started delivery runs. */
 export type Started = 'here' | 'anywhere' | 'already_running';
-
-/** The recovery time after a worker died with a workflow task in hand. */
-const WORKFLOW_TASK_TIMEOUT_MS = 10_000;
 
 /**
  * Starts the workflow of a claimed delivery, eagerly: its first workflow task comes back with the answer and runs in

@@ -14,6 +14,7 @@ import {
   type Recorded,
   recordAttempts as record,
 } from '../../src/db/record-attempts';
+import type { WebhookStatus } from '../../src/domain/delivery';
 import { newUuid } from '../../src/domain/ids';
 import { LANE_NAMES, LANES, type Lane } from '../../src/domain/lanes';
 
@@ -24,7 +25,7 @@ export const webhook = (n: number) => `00000000-0000-7000-8000-${String(n).padSt
 export const tenant = (n: number) => `00000000-0000-7000-9000-${String(n).padStart(12, '0')}`;
 
 export type Gate = Partial<{
-  status: 'active' | 'paused' | 'disabled';
+  status: WebhookStatus;
   blockedForSeconds: number;
   maxInFlight: number;
   ordered: boolean;
