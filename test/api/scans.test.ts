@@ -183,7 +183,7 @@ describe('a statement that runs out of time', () => {
     expect(problem).toMatchObject({ code: 'query_too_slow', status: 503 });
   });
 
-  test.each(['57P01', '57P02', '57P03', '08006', '53300'])('but this is: %s', (code) => {
+  test.each(['57P01', '57P02', '57P03', '08006', '53300'])('is said to be one where it is: %s', (code) => {
     expect(toApiError(Object.assign(new Error('x'), { code }))).toMatchObject({ code: 'database_unavailable' });
   });
 

@@ -36,7 +36,7 @@ const waiting = async <T>(promises: Promise<T>[]) => {
   return () => ended;
 };
 
-test('so many of a tenant wait at once, and one more is told so; others are not', async () => {
+test('a tenant has a limit of requests that wait at once: one more is refused, and others are not', async () => {
   const { api, ids } = await pending(2);
   const all = Array.from({ length: MAX_WAITS.perKey + 5 }, (_, n) => wait(api, ids[n % 2]!));
   const ended = await waiting(all);
@@ -61,7 +61,7 @@ test('so many of a tenant wait at once, and one more is told so; others are not'
   expect((await otherAnswer).status).toBe(200);
 });
 
-test('they share one look at the database, each hears of its own round', async () => {
+test('requests that wait share one look at the database; each is answered when its own round ends', async () => {
   const tenants = await Promise.all(Array.from({ length: 5 }, () => pending(2)));
   const before = await selects();
   const began = performance.now();

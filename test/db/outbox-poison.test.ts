@@ -131,7 +131,7 @@ describe("one tenant's rows do not hold up another's", () => {
     await until('the bad rows to be counted', async () => (await left()).some(({ error_code }) => error_code !== null));
   });
 
-  test('nor does one row its own tenant: those around it are published, in their order', async () => {
+  test('one row does not hold up its own tenant: those around it are published, in their order', async () => {
     const tenant = GOOD[0]!;
     await raise(tenant, { rows: 2 });
     await raise(tenant, { details: '{"event_id":"nonsense"}' });

@@ -127,7 +127,7 @@ test('a tenant with very many rows for many webhooks is in nobody’s way', asyn
   expect(await count('operational_outbox', EAGER)).toBeGreaterThan(ROWS / 2);
 }, 120_000);
 
-test('nor does it fill the queue faster than it may', async () => {
+test('a tenant with very many rows does not fill the queue faster than it may', async () => {
   await raise(EAGER, ROWS);
   start();
   await until('some turns', async () => (await perTransaction(EAGER)).length >= 5);

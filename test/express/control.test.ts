@@ -27,7 +27,7 @@ async function underWay(settings: object = {}): Promise<string> {
   return id!;
 }
 
-test('while it is under way it says so, and by whom', async () => {
+test('a delivery that is under way says so, and by whom', async () => {
   const [answer] = heldAnswers(1);
   const id = await underWay();
   expect(await posthorn.api.delivery(id)).toMatchObject({ status: 'in_progress', lane: 'express' });
@@ -45,7 +45,7 @@ test('a retry that is asked for meanwhile is met by a success', async () => {
   expect(receiver.requests).toHaveLength(1);
 });
 
-test('after a failure it follows at once', async () => {
+test('a retry that is asked for meanwhile follows a failure at once', async () => {
   const [first, second] = heldAnswers(2);
   const id = await underWay({ circuit_breaker: null });
   await posthorn.api.ok('POST', `/deliveries/${id}/retry`);
