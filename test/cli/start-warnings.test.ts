@@ -69,7 +69,7 @@ test.each(['127.0.0.1', '::1', 'localhost', '192.0.2.7', '10.0.0.0'])('listening
   expect(aboutOf({ POSTHORN_HOST: host })).toEqual([]);
 });
 
-test('root', () => {
+test('running as root is warned of', () => {
   expect(aboutOf({}, 0)).toEqual(['root']);
   expect(aboutOf({}, USER)).toEqual([]);
 });
