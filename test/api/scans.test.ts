@@ -96,7 +96,7 @@ describe.each<[string, 'analyzed' | 'not']>([
 ])('%s', (_, known) => {
   beforeAll(async () => {
     if (known === 'analyzed') await pool.query('vacuum analyze');
-  }, 120_000);
+  });
 
   test.each<[string, string, number[]]>([
     ['a rare type', `/deliveries?event_type=${RARE}`, rareOf(1)],

@@ -81,7 +81,7 @@ test('requests that wait share one look at the database; each is answered when i
     false,
   );
   expect((await Promise.all(answers)).every(({ status }) => status === 200)).toBe(true);
-}, 60_000);
+});
 
 /** Statements that were begun in this database so far, as far as transactions tell. */
 async function selects(): Promise<number> {
@@ -115,7 +115,7 @@ test('a client that goes away gives its place back', async () => {
   }
   // None of them was answered at its own end.
   expect(statuses).toEqual([429]);
-}, 60_000);
+});
 
 test('a webhook that is deleted meanwhile is not found', async () => {
   const { api, ids } = await pending(1);
