@@ -30,7 +30,7 @@ export async function startClaimed(settings: StartSettings, claimed: ClaimedDeli
   if (claimed.trigger === 'manual') {
     await client.workflow.signalWithStart(WORKFLOW_TYPE, {
       ...options(settings, claimed, 'claimed'),
-      signal: 'replay',
+      signal: 'retryNow',
       signalArgs: [{ by: claimed.askedBy ? toPublicId('apiKey', claimed.askedBy) : 'operator', claimed: true }],
     });
     return 'anywhere';

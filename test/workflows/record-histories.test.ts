@@ -55,7 +55,7 @@ const act = (id: string, action: string, body?: object) => posthorn.api.ok('POST
 const KINDS: Kind[] = [
   { name: 'delivered-at-first', schedule: [], answers: () => ({ status: 200 }), end: 'delivered' },
   {
-    name: 'retried-then-replayed',
+    name: 'retried-by-an-operator',
     schedule: ['100ms', '1h'],
     answers: (_, n) => ({ status: n < 3 ? 503 : 200 }),
     async meanwhile({ id }) {
@@ -93,7 +93,7 @@ const KINDS: Kind[] = [
   },
   { name: 'exhausted', schedule: ['100ms', '100ms'], answers: () => ({ status: 500 }), end: 'failed' },
   {
-    name: 'replayed-after-its-end',
+    name: 'retried-after-its-end',
     schedule: [],
     answers: later(200),
     async meanwhile({ id }) {
