@@ -1,6 +1,6 @@
-import { cancelDelivery } from '../../src/db/cancel';
-import { askForAttempt, releaseLease } from '../../src/db/control';
 import { type Database, openDatabase } from '../../src/db/database';
+import { cancelDelivery } from '../../src/db/queue/cancel';
+import { askForAttempt, releaseLease } from '../../src/db/queue/control';
 import { newUuid } from '../../src/domain/ids';
 import { createTestDatabase } from '../support/database';
 import {

@@ -1,5 +1,5 @@
 import { type Database, openDatabase } from '../../src/db/database';
-import type { AttemptRecord } from '../../src/db/record-attempts';
+import type { AttemptRecord } from '../../src/db/queue/record-attempts';
 import { createTestDatabase } from '../support/database';
 import {
   addRows,

@@ -1,7 +1,7 @@
 import { type Database, openDatabase } from '../../src/db/database';
-import { replayEvent } from '../../src/db/event-replay';
-import { insertEvent, type NewEvent, publishEvent, publishOnce } from '../../src/db/publish';
-import { publishBatch, publishChunk } from '../../src/db/publish-batch';
+import { publishBatch, publishChunk } from '../../src/db/publish/publish-batch';
+import { insertEvent, type NewEvent, publishEvent, publishOnce } from '../../src/db/publish/publish-one';
+import { replayEvent } from '../../src/db/store/event-replay';
 import { newUuid, uuidTimeMs } from '../../src/domain/ids';
 import { createTestDatabase } from '../support/database';
 import { addWebhook, publishOutbox } from './support';

@@ -1,6 +1,6 @@
-import { takeTurn } from '../../src/db/control';
 import { type Database, openDatabase } from '../../src/db/database';
-import { LANE_NAMES } from '../../src/domain/lanes';
+import { takeTurn } from '../../src/db/queue/control';
+import { PRIORITY_NAMES } from '../../src/domain/priorities';
 import { createTestDatabase } from '../support/database';
 import { addRows, addWebhook, attemptOf, claimAll, DELIVERED, queueOf, recordAttempts, webhook } from './support';
 
@@ -79,14 +79,17 @@ describe('the turn of an ordered webhook', () => {
   });
 });
 
-test.each(LANE_NAMES)('an older delivery in the %s lane keeps the turn of an ordered webhook', async (lane) => {
-  await addWebhook(db.pool, webhook(1), 0, { ordered: true });
-  await addRows(db.pool, webhook(1), 1, lane);
-  await addRows(db.pool, webhook(1), 1, 'high');
-  const [older, younger] = await queueOf(db.pool, webhook(1));
-  expect(await take(younger!)).toBe(false);
-  expect(await take(older!)).toBe(true);
-});
+test.each(PRIORITY_NAMES)(
+  'an older delivery in the %s priority keeps the turn of an ordered webhook',
+  async (priority) => {
+    await addWebhook(db.pool, webhook(1), 0, { ordered: true });
+    await addRows(db.pool, webhook(1), 1, priority);
+    await addRows(db.pool, webhook(1), 1, 'high');
+    const [older, younger] = await queueOf(db.pool, webhook(1));
+    expect(await take(younger!)).toBe(false);
+    expect(await take(older!)).toBe(true);
+  },
+);
 
 test('an older delivery of another webhook keeps no turn', async () => {
   await addWebhook(db.pool, webhook(2), 3, { ordered: true });
