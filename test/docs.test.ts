@@ -91,6 +91,11 @@ describe('the reference pages agree with the code', () => {
     expect([20, ...[...tried.matchAll(/'(\d+)\./g)].map(([, major]) => Number(major))]).toEqual(numbers);
   });
 
+  test('.nvmrc names the lowest Node that package.json supports', () => {
+    const [[lowest = ''] = []] = captures('package.json', /"node": "\^(\d+\.\d+)\.0 /g);
+    expect(read('.nvmrc').trim()).toBe(lowest);
+  });
+
   test('docs/api.md describes exactly the routes, with their scopes', () => {
     const described = captures('docs/api.md', /^### `([A-Z]+ \/\S*)`\n\n(?:Scope `(\w+)`)?/gm);
     const served = routes.map(({ method, path: at, scope }) => [
@@ -102,7 +107,7 @@ describe('the reference pages agree with the code', () => {
 });
 
 describe('links', () => {
-  const folders = ['.', 'docs', 'docs/decisions'];
+  const folders = ['.', 'docs', 'docs/contributing', 'docs/decisions'];
   const pages = folders.flatMap((folder) =>
     readdirSync(path.join(ROOT, folder))
       .filter((name) => name.endsWith('.md'))
