@@ -12,8 +12,8 @@ export type Database = {
   delivered(webhooks: readonly string[]): Promise<number>;
   /** The events of a type by their mark: for each one stored, how many deliveries of it wait in the queue. */
   events(type: string): Promise<Map<string, number[]>>;
-  /** Deliveries by the lane that ended them, of events of this type made from `sinceMs` (Unix) on. */
-  lanes(type: string, sinceMs: number): Promise<Record<string, number>>;
+  /** Deliveries by the mode that ended them, of events of this type made from `sinceMs` (Unix) on. */
+  modes(type: string, sinceMs: number): Promise<Record<string, number>>;
   /** Deliveries that wait for a retry. */
   retrying(): Promise<number>;
   version(): Promise<string>;
@@ -26,7 +26,7 @@ export const NO_DATABASE: Database = {
   underWay: async () => 0,
   delivered: async () => Number.NaN,
   events: async () => new Map(),
-  lanes: async () => ({}),
+  modes: async () => ({}),
   retrying: async () => 0,
   version: async () => 'unknown',
   close: async () => undefined,
@@ -55,12 +55,12 @@ export function openDatabase(url: string): Database {
       );
       return new Map(rows.map(({ mark, times }) => [mark, times]));
     },
-    async lanes(type, sinceMs) {
-      const { rows } = await pool.query<{ lane: string | null; n: number }>(
-        'select lane, count(*)::int as n from deliveries where event_type = $1 and id >= $2 group by 1',
+    async modes(type, sinceMs) {
+      const { rows } = await pool.query<{ mode: string | null; n: number }>(
+        'select mode, count(*)::int as n from deliveries where event_type = $1 and id >= $2 group by 1',
         [type, uuidFloor(sinceMs)],
       );
-      return Object.fromEntries(rows.map(({ lane, n }) => [lane ?? 'none', n]));
+      return Object.fromEntries(rows.map(({ mode, n }) => [mode ?? 'none', n]));
     },
     retrying: () => count('delivery_queue where timed'),
     version: async () => (await pool.query<{ server_version: string }>('show server_version')).rows[0]!.server_version,

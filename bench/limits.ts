@@ -9,7 +9,7 @@ import type { Rig } from './rig';
 /** What the same server can do at most: a round of workflows that do nothing, with the CPU that it took. */
 export type NoopLimit = NoopRound & { workerMs: number; temporalMs: number };
 
-/** As MAX_STARTING in src/relay/workflow-lane.ts, twice: the ceiling must not be short of work. */
+/** As MAX_STARTING in src/relay/workflow-path.ts, twice: the ceiling must not be short of work. */
 export const NOOP_CONCURRENCY = 32;
 const BARE_PATH = '/bare';
 /** Before what is measured: code is compiled, pages are there. */

@@ -4,7 +4,7 @@ import { machine } from './machine';
 import { numberOption } from './options';
 import { faults, toJson, toTable } from './report';
 import { startRig } from './rig';
-import { type BenchOptions, LANES, type Scenario } from './scenario';
+import { type BenchOptions, PRIORITIES, type Scenario } from './scenario';
 import { isolation } from './scenarios/isolation';
 import { latency } from './scenarios/latency';
 import { memory } from './scenarios/memory';
@@ -34,7 +34,7 @@ async function bench(name: string, options: BenchOptions): Promise<void> {
   const scenario = SCENARIOS[name]!;
   if (options.adapter && scenario.needs) throw new Error(`${name} can not be measured with an adapter`);
   const rig = await startRig({
-    lane: options.lane,
+    mode: options.mode,
     workers: scenario.workers?.(options) ?? 1,
     adapter: options.adapter,
     connections: options.connections,
@@ -64,7 +64,7 @@ async function bench(name: string, options: BenchOptions): Promise<void> {
     const { repeats, proof, settings, missed = [] } = await scenario.run(rig, options);
     const wrong = faults(proof, rig.signed);
     const report = {
-      ...{ scenario: name, lane: options.adapter ? 'adapter' : options.lane, variant: scenario.variant?.(options) },
+      ...{ scenario: name, mode: options.adapter ? 'adapter' : options.mode, variant: scenario.variant?.(options) },
       ...{ ...summarise(repeats), repeats: repeats.length, proof, faults: wrong, missed },
       ...{ settings: { ...settings, ...rig.settings }, versions: rig.versions, machine: measuredOn },
     };
@@ -83,14 +83,14 @@ async function bench(name: string, options: BenchOptions): Promise<void> {
 
 const program = new Command('bench').description('Measures Posthorn in real processes on this machine.');
 for (const [name, scenario] of Object.entries(SCENARIOS)) {
-  const { about, options, connections = 20, lane = 'workflow', profiled = 'worker' } = scenario;
+  const { about, options, connections = 20, mode = 'workflow', profiled = 'worker' } = scenario;
   const command = program
     .command(name)
     .description(about)
     .option('--json', 'print one line of JSON', false)
     .option('--write', 'write the result into docs/benchmarks.md', false)
     .option('--adapter <file>', 'measure another sender: a module as in bench/adapters/')
-    .addOption(new Option('--lane <lane>', 'who makes the attempts').choices(LANES).default(lane));
+    .addOption(new Option('--mode <mode>', 'who makes the attempts').choices(PRIORITIES).default(mode));
   for (const option of options) command.addOption(option);
   command
     .addOption(numberOption('--connections <n>', 'publishing connections', { fallback: connections }))

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, type Worker } from '@temporalio/worker';
 import { readConfig } from '../src/config';
-import { nativeConnectionOptions } from '../src/temporal-options';
+import { nativeConnectionOptions } from '../src/temporal/connection';
 import { LeanWorker } from '../src/worker/lean-worker';
 import { nowMs } from './clock';
 import { serve } from './remote';
@@ -10,7 +10,7 @@ import type { noop } from './workflows/noop';
 
 /** Starts no-op workflows and runs them, in one process over one connection, as Posthorn's worker does with its own. */
 const TASK_QUEUE = 'bench-noop';
-/** The next three as in src/worker/workers.ts and src/relay/start-workflow.ts: the ceiling must have the same settings. */
+/** The next three as in src/worker/workers.ts and src/temporal/start-delivery.ts: the ceiling must have the same settings. */
 const POLLERS = 10;
 const SPARE_SLOTS = 50;
 const WORKFLOW_TASK_TIMEOUT_MS = 10_000;

@@ -3,7 +3,7 @@ import type { Proof, PublishProof } from './scenario';
 
 export type Report = {
   scenario: string;
-  lane: string;
+  mode: string;
   /** What tells this run from others of the scenario. */
   variant?: string | undefined;
   figures: Figures;
@@ -39,7 +39,7 @@ export function faults(proof: Proof | PublishProof, signed: boolean): string[] {
 /** One line of JSON. */
 export function toJson({
   scenario,
-  lane,
+  mode,
   variant,
   figures,
   spread,
@@ -53,7 +53,7 @@ export function toJson({
 }: Report): string {
   return JSON.stringify({
     scenario,
-    lane,
+    mode,
     ...(variant && { variant }),
     ...figures,
     ...proof,
@@ -69,14 +69,14 @@ export function toJson({
 
 /** The same for people. */
 export function toTable(report: Report): string {
-  const { scenario, lane, repeats, proof, settings, versions, machine } = report;
+  const { scenario, mode, repeats, proof, settings, versions, machine } = report;
   const rows = Object.entries(report.figures).flatMap(([name, figure]) => toRows(name, figure, report.spread[name]));
   const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => row[column]!.length)));
   const lines = rows.map(([name, value, spread]) =>
     `  ${name!.padEnd(widths[0]!)}  ${value!.padStart(widths[1]!)}  ${spread!.padStart(widths[2]!)}`.trimEnd(),
   );
   return [
-    `${scenario}, ${lane} lane: median of ${repeats} rounds, smallest … largest`,
+    `${scenario}, ${mode} mode: median of ${repeats} rounds, smallest … largest`,
     ...report.faults.map((fault) => `  these figures mean nothing: ${fault}`),
     ...(report.missed ?? []).map((line) => `  missed: ${line}`),
     '',

@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { Connection } from '@temporalio/client';
-import { generateApiKey } from '../src/db/api-keys';
 import { migrateToLatest } from '../src/db/migrate';
+import { generateApiKey } from '../src/db/store/api-keys';
 import { temporaryDataDir } from '../src/embedded/folders';
 import { startPostgres } from '../src/embedded/postgres';
 import { startTemporal } from '../src/embedded/temporal';
@@ -15,14 +15,14 @@ import { ownVersions } from './machine';
 import { type BenchProcess, startProcess, startRole } from './processes';
 import type { ReceiverMethods } from './receiver';
 import { type Remote, remote } from './remote';
-import type { Lane, Profiled, Scenario } from './scenario';
+import type { Mode, Profiled, Scenario } from './scenario';
 import { createPosthornTarget, EVENT_TYPE, type Target, type WebhookSettings } from './target';
 
 /** A 202 means that the event is on disk: what an ephemeral Postgres leaves out is measured here. */
 const DURABLE = { fsync: 'on', full_page_writes: 'on', synchronous_commit: 'on' };
 
 export type RigOptions = {
-  lane: Lane;
+  mode: Mode;
   /** Worker processes to begin with. */
   workers: number;
   /** Another sender in Posthorn's place: nothing of Posthorn is started. */
@@ -191,7 +191,7 @@ type Place = {
 };
 
 async function startPosthorn(
-  { lane, workers, connections, postgres: programs, cpuProf, profiled, environment, say }: RigOptions,
+  { mode, workers, connections, postgres: programs, cpuProf, profiled, environment, say }: RigOptions,
   { file, own, start, stops }: Place,
 ): Promise<Sender> {
   say('Starting Postgres and Temporal');
@@ -215,7 +215,7 @@ async function startPosthorn(
     POSTHORN_SHUTDOWN_GRACE: '3s',
     POSTHORN_PORT: '0',
     POSTHORN_API_RATE_LIMIT: '1000000/1s', // one key makes all the load
-    POSTHORN_FIRST_ATTEMPT: lane,
+    POSTHORN_DELIVERY_MODE: mode,
     ...(await environment?.(start)),
     ...given,
     POSTHORN_BOOTSTRAP_KEY: apiKey,

@@ -2,13 +2,13 @@ import type { Option } from 'commander';
 import type { Figures } from './figures';
 import type { Rig } from './rig';
 
-/** POSTHORN_FIRST_ATTEMPT of the installation that is measured. */
-export type Lane = 'workflow' | 'express' | 'auto';
-export const LANES: readonly Lane[] = ['workflow', 'express', 'auto'];
+/** POSTHORN_DELIVERY_MODE of the installation that is measured. */
+export type Mode = 'workflow' | 'express' | 'auto';
+export const PRIORITIES: readonly Mode[] = ['workflow', 'express', 'auto'];
 
 /** What every scenario takes on the command line. */
 export type BenchOptions = {
-  lane: Lane;
+  mode: Mode;
   json: boolean;
   /** Writes the result into docs/benchmarks.md. */
   write: boolean;
@@ -45,7 +45,7 @@ export type Scenario = {
   /** Publishing connections, unless told otherwise. */
   connections?: number;
   /** Who makes the attempts, unless told otherwise: `workflow`. */
-  lane?: Lane;
+  mode?: Mode;
   /** Settings of the installation that it cannot do without; `start` starts one more process before it. */
   environment?: (start: Rig['start']) => Promise<Record<string, string>>;
   /** What of the rig it needs that another sender does not have: its adapter is refused. */

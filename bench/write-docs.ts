@@ -31,8 +31,8 @@ export function replaceSection(text: string, section: Section): string {
 
 /** A run as a section of Markdown. */
 export function sectionOf(report: Report, command: string): Section {
-  const { scenario, lane, variant, repeats, proof, settings, versions, machine } = report;
-  const name = [scenario, lane, ...(variant ? [variant] : [])].join(', ');
+  const { scenario, mode, variant, repeats, proof, settings, versions, machine } = report;
+  const name = [scenario, mode, ...(variant ? [variant] : [])].join(', ');
   const rows = Object.entries(report.figures).flatMap(([key, figure]) => toRows(key, figure, report.spread[key]));
   const lines = rows.map(([key, value, spread]) => `| \`${key}\` | ${value} | ${spread} |`);
   const text = [

@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander';
 import { machine, ownVersions } from '../bench/machine';
 import { numberOption } from '../bench/options';
-import { FIRST_ATTEMPTS, type FirstAttempt } from '../src/domain/first-attempt';
+import { DELIVERY_MODES, type DeliveryMode } from '../src/domain/delivery-mode';
 import { isClean, type Report, toText } from './report';
 import { storm } from './storm';
 import { writeDocs } from './write-docs';
@@ -9,7 +9,7 @@ import { writeDocs } from './write-docs';
 type Options = {
   minutes: number;
   seed: number;
-  mode: FirstAttempt;
+  mode: DeliveryMode;
   rate: number;
   json: boolean;
   write: boolean;
@@ -46,7 +46,7 @@ new Command('chaos')
   .description('Storms an installation of its own with faults, and checks that nothing is lost, stuck or sent twice.')
   .addOption(numberOption('--minutes <n>', 'how long the storm lasts; it settles after that', { fallback: 5 }))
   .addOption(numberOption('--seed <n>', 'what is drawn: the same seed, the same faults', { fallback: 1 }))
-  .addOption(new Option('--mode <mode>', 'who makes first attempts').choices(FIRST_ATTEMPTS).default('auto'))
+  .addOption(new Option('--mode <mode>', 'who makes first attempts').choices(DELIVERY_MODES).default('auto'))
   .addOption(numberOption('--rate <n>', 'events a second', { fallback: 12 }))
   .option('--json', 'print one line of JSON', false)
   .option('--write', 'write the result into docs/reliability.md', false)

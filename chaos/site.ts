@@ -3,8 +3,8 @@ import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:f
 import path from 'node:path';
 import { processTree } from '../bench/cpu';
 import { openDatabase } from '../src/db/database';
-import { createApiKey, createTenant } from '../src/db/manage-keys';
-import type { FirstAttempt } from '../src/domain/first-attempt';
+import { createApiKey, createTenant } from '../src/db/store/administration';
+import type { DeliveryMode } from '../src/domain/delivery-mode';
 import { toPublicId } from '../src/domain/ids';
 import { temporaryDataDir } from '../src/embedded/folders';
 import { freePort } from '../src/embedded/ports';
@@ -38,7 +38,7 @@ const DURABLE = { fsync: 'on', full_page_writes: 'on', synchronous_commit: 'on' 
 const SHUTDOWN_GRACE = '15s';
 
 export type SiteOptions = {
-  mode: FirstAttempt;
+  mode: DeliveryMode;
   tenants: number;
   say: (line: string) => void;
 };
@@ -79,7 +79,7 @@ export async function startSite({ mode, tenants, say }: SiteOptions): Promise<Si
 
     say('starting two apis and two workers');
     const common = {
-      POSTHORN_FIRST_ATTEMPT: mode,
+      POSTHORN_DELIVERY_MODE: mode,
       POSTHORN_ENCRYPTION_KEYS: `chaos:${randomBytes(32).toString('base64')}`,
       POSTHORN_ALLOW_HTTP: 'true',
       POSTHORN_ALLOWED_CIDRS: '127.0.0.0/8',

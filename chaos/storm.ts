@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { FirstAttempt } from '../src/domain/first-attempt';
+import type { DeliveryMode } from '../src/domain/delivery-mode';
 import { seededRandom } from '../test/support/random';
 import { checkAll } from './checks/all';
 import type { Why } from './checks/in-hand';
@@ -22,7 +22,7 @@ import { type Site, startSite } from './site';
 import { tellStory } from './story';
 
 export type StormOptions = {
-  mode: FirstAttempt;
+  mode: DeliveryMode;
   seed: number;
   minutes: number;
   /** Events a second. */
@@ -33,7 +33,7 @@ export type StormOptions = {
 };
 
 export type StormResult = {
-  mode: FirstAttempt;
+  mode: DeliveryMode;
   seed: number;
   minutes: number;
   /** Acknowledged with 202. */

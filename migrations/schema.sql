@@ -72,7 +72,7 @@ create table deliveries (
   failed_at timestamp with time zone,
   ended_at timestamp with time zone,
   minimal boolean not null default false,
-  lane text,
+  path text,
   constraint deliveries_pkey PRIMARY KEY (id)
 ) partition by RANGE (id);
 
@@ -100,7 +100,7 @@ create table delivery_queue (
   step integer not null default 0,
   trigger text not null default 'schedule'::text,
   asked_by uuid,
-  lane smallint not null default 1,
+  priority smallint not null default 1,
   cycle_started_at timestamp with time zone,
   express boolean not null default false,
   holder integer,
@@ -108,15 +108,15 @@ create table delivery_queue (
   posted_beat bigint,
   cancel_asked boolean not null default false,
   moves integer not null default 0,
-  constraint delivery_queue_lane_check CHECK (((lane >= 0) AND (lane <= 2))),
-  constraint delivery_queue_pkey PRIMARY KEY (delivery_id)
+  constraint delivery_queue_pkey PRIMARY KEY (delivery_id),
+  constraint delivery_queue_priority_check CHECK (((priority >= 0) AND (priority <= 2)))
 ) with (fillfactor=50, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000, autovacuum_vacuum_insert_scale_factor=0, autovacuum_vacuum_cost_delay=0, autovacuum_analyze_scale_factor=0, autovacuum_analyze_threshold=200000);
 
 CREATE INDEX delivery_queue_cancel ON public.delivery_queue USING btree (delivery_id) WHERE cancel_asked;
 
 CREATE INDEX delivery_queue_due ON public.delivery_queue USING btree (next_attempt_at) WHERE timed;
 
-CREATE INDEX delivery_queue_tenants ON public.delivery_queue USING btree (lane, tenant_id, webhook_id, seq) WHERE (NOT timed);
+CREATE INDEX delivery_queue_tenants ON public.delivery_queue USING btree (priority, tenant_id, webhook_id, seq) WHERE (NOT timed);
 
 CREATE INDEX delivery_queue_timed ON public.delivery_queue USING btree (webhook_id, seq) WHERE timed;
 
@@ -297,15 +297,15 @@ create table webhook_gates (
   disable_after_ms bigint default 432000000,
   unverified boolean not null default false,
   moves integer not null default 0,
-  first_attempt text,
+  mode text,
   constraint webhook_gates_adaptive_cap_check CHECK ((adaptive_cap > 0)),
   constraint webhook_gates_breaker_open_ms_check CHECK ((breaker_open_ms > 0)),
   constraint webhook_gates_breaker_threshold_check CHECK ((breaker_threshold > 0)),
   constraint webhook_gates_breaker_window_ms_check CHECK ((breaker_window_ms > 0)),
   constraint webhook_gates_disable_after_failed_check CHECK ((disable_after_failed > 0)),
   constraint webhook_gates_disable_after_ms_check CHECK ((disable_after_ms > 0)),
-  constraint webhook_gates_first_attempt_check CHECK ((first_attempt = ANY (ARRAY['workflow'::text, 'express'::text, 'auto'::text]))),
   constraint webhook_gates_max_in_flight_check CHECK ((max_in_flight > 0)),
+  constraint webhook_gates_mode_check CHECK ((mode = ANY (ARRAY['workflow'::text, 'express'::text, 'auto'::text]))),
   constraint webhook_gates_pkey PRIMARY KEY (webhook_id),
   constraint webhook_gates_rate_per_second_check CHECK ((rate_per_second > (0)::double precision)),
   constraint webhook_gates_status_check CHECK ((status = ANY (ARRAY['active'::text, 'paused'::text, 'disabled'::text])))

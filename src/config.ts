@@ -1,16 +1,16 @@
 import { Resolver } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { z } from 'zod';
-import { CONNECTION_LIMITS } from './connections';
-import { parseEncryptionKeys } from './db/secret-box';
+import { parseEncryptionKeys } from './crypto/secret-box';
+import { keyWeakness } from './crypto/weak-key';
+import { DELIVERY_MODES } from './domain/delivery-mode';
 import { parseDurationMs } from './domain/durations';
-import { FIRST_ATTEMPTS } from './domain/first-attempt';
-import { LANE_NAMES } from './domain/lanes';
 import { parseUrl } from './domain/parse-url';
+import { PRIORITY_NAMES } from './domain/priorities';
 import { parseRateLimit, RATE_LIMIT_RULE } from './domain/rate-limit';
 import { VERIFICATION_MODES } from './domain/verification';
-import { keyWeakness } from './domain/weak-key';
 import { createAddressPolicy } from './egress/address-policy';
+import { CONNECTION_LIMITS } from './http/connections';
 
 const duration = (fallback: string) =>
   z
@@ -33,12 +33,12 @@ const list = z
   .string()
   .default('')
   .transform((text) => text.split(',').flatMap((item) => item.trim() || []));
-const lanes = z
+const priorities = z
   .string()
-  .default(LANE_NAMES.join(','))
+  .default(PRIORITY_NAMES.join(','))
   .transform((text) => text.split(',').map((name) => name.trim()))
-  .pipe(z.array(z.enum(LANE_NAMES)).min(1))
-  .transform((names) => LANE_NAMES.filter((lane) => names.includes(lane)));
+  .pipe(z.array(z.enum(PRIORITY_NAMES)).min(1))
+  .transform((names) => PRIORITY_NAMES.filter((priority) => names.includes(priority)));
 const cidrs = list.superRefine((allowedCidrs, context) => {
   try {
     createAddressPolicy({ allowedCidrs });
@@ -173,8 +173,8 @@ const settings = z.object({
   /** The least that endpoint verification is, whatever a tenant sets: off, optional or required. */
   POSTHORN_MIN_ENDPOINT_VERIFICATION: z.enum(VERIFICATION_MODES).default('off'),
 
-  /** Lanes whose deliveries this worker takes from the queue, by priority: high, normal, low. */
-  POSTHORN_LANES: lanes,
+  /** Priorities whose deliveries this worker takes from the queue, by priority: high, normal, low. */
+  POSTHORN_PRIORITIES: priorities,
   /**
    * First attempts that one worker may have under way of one tenant while no other tenant wants any; a quarter more is for
    * others (decision 33). 25 endpoints that never answer, each at its cap, still leave room.
@@ -183,10 +183,10 @@ const settings = z.object({
   /** Attempts of one webhook that one worker may have under way; a webhook may ask for less. */
   POSTHORN_MAX_IN_FLIGHT_PER_WEBHOOK: count(20),
   /** Who makes the attempts of webhooks that do not say it themselves: workflow, express or auto. */
-  POSTHORN_FIRST_ATTEMPT: z.enum(FIRST_ATTEMPTS).default('workflow'),
-  /** The same for what the express lane has in hand: 50 endpoints that never answer still leave room. */
+  POSTHORN_DELIVERY_MODE: z.enum(DELIVERY_MODES).default('workflow'),
+  /** The same for what the express path has in hand: 50 endpoints that never answer still leave room. */
   POSTHORN_EXPRESS_IN_FLIGHT: count(1_024),
-  /** In mode auto: for how long there must be more work than the engine takes until the express lane takes over. */
+  /** In mode auto: for how long there must be more work than the engine takes until the express path takes over. */
   POSTHORN_AUTO_LAG: duration('500ms'),
   /** The same for later attempts; they have their own slots. */
   POSTHORN_MAX_RETRIES_IN_FLIGHT: count(200),

@@ -1,4 +1,4 @@
-import { addressBlock } from '../src/address-block';
+import { addressBlock } from '../src/http/address-block';
 
 test.each([
   ['192.0.2.7', '192.0.2.7'],

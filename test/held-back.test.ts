@@ -1,4 +1,4 @@
-import { createHeldBack } from '../src/held-back';
+import { createHeldBack } from '../src/http/held-back';
 
 let nowMs: number;
 const heldBack = () => {

@@ -3,7 +3,7 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { Connection } from '@temporalio/client';
 import { NativeConnection } from '@temporalio/worker';
 import { readConfig } from '../src/config';
-import { connectionOptions, nativeConnectionOptions } from '../src/temporal-options';
+import { connectionOptions, nativeConnectionOptions } from '../src/temporal/connection';
 import { until } from './support/until';
 
 const KEY = 'a-key-that-must-not-be-read-by-others';

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { claimDeliveries } from '../../src/db/claim';
-import { FIRST_CURSORS } from '../../src/db/claim-cursors';
 import { openPool } from '../../src/db/guarded-pool';
-import { LANE_NAMES } from '../../src/domain/lanes';
+import { FIRST_CURSORS } from '../../src/db/queue/claim-cursors';
+import { claimDeliveries } from '../../src/db/queue/claim-workflow';
+import { PRIORITY_NAMES } from '../../src/domain/priorities';
 import { nowMs } from '../clock';
 import { type Figures, percentile } from '../figures';
 import { publishAll, publishBatches, untilArrived } from '../load';
@@ -128,11 +128,11 @@ async function timeClaims(rig: Rig): Promise<number[]> {
   for (let n = 0; n < CLAIMS; n++) {
     const beganMs = nowMs();
     await claimDeliveries(pool, {
-      ...{ lanes: LANE_NAMES, cursors: FIRST_CURSORS, scan: 200, limit: 100, perWebhook: 20, held: new Map() },
+      ...{ priorities: PRIORITY_NAMES, cursors: FIRST_CURSORS, scan: 200, limit: 100, perWebhook: 20, held: new Map() },
       room: { free: 100, level: 100, held: new Map() },
       leaseMs: 1_000,
       holder: 0,
-      taker: { lane: 'workflow', modes: ['workflow', 'express', 'auto'], installation: 'workflow' },
+      taker: { path: 'workflow', modes: ['workflow', 'express', 'auto'], installation: 'workflow' },
     });
     times.push(nowMs() - beganMs);
   }

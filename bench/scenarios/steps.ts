@@ -8,7 +8,7 @@ import type { BenchOptions, Outcome } from '../scenario';
 import { delays, publishSteadily, type Sent } from '../steady';
 
 const PATH = '/steps';
-/** Each step has a type of its own, so that the record can tell its lanes. */
+/** Each step has a type of its own, so that the record can tell its modes. */
 const typeOf = (step: number) => `steps.s${step}`;
 const REST_MS = 1_000;
 
@@ -16,7 +16,7 @@ type Options = BenchOptions & { rates: number[]; stepSeconds: number };
 
 /** Load that goes up and down in steps: publish → arrival in each, and who made the attempts. */
 export const steps = {
-  about: 'publish → arrival under a load that steps up and down, and the share of each lane',
+  about: 'publish → arrival under a load that steps up and down, and the share of each mode',
   options: [
     new Option('--rates <list>', 'events per second of each step')
       .default([20, 100, 500, 1_000, 2_000, 500, 20], '20,100,500,1000,2000,500,20')
@@ -48,7 +48,7 @@ async function run(rig: Rig, { rates, stepSeconds, payloadBytes: bytes }: Option
   const figures: Figures = {};
   for (const [step, rate] of rates.entries()) {
     const times = delays(sent[step]!, arrivals);
-    const { express = 0, workflow = 0 } = await rig.database.lanes(typeOf(step), sinceMs);
+    const { express = 0, workflow = 0 } = await rig.database.modes(typeOf(step), sinceMs);
     figures[`step_${step + 1}_at_${rate}_per_s`] = {
       published_per_s: Math.round(publishedPerS[step]!),
       p50_ms: Math.round(percentile(times, 50) * 10) / 10,

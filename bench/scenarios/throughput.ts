@@ -51,10 +51,10 @@ export const throughput = {
 };
 
 async function run(rig: Rig, options: Options): Promise<Outcome> {
-  const { load, lane, payloadBytes: bytes } = options;
+  const { load, mode, payloadBytes: bytes } = options;
   const { foreign } = rig;
   if (foreign && load === 'drain') throw new Error('drain can not be measured with an adapter');
-  const warmup = options.warmup ?? (lane === 'workflow' && !foreign ? WORKFLOW_WARM_UP : WARM_UP);
+  const warmup = options.warmup ?? (mode === 'workflow' && !foreign ? WORKFLOW_WARM_UP : WARM_UP);
   const webhooks: Expected[] = [];
   for (let n = 1; n <= options.webhooks; n++) {
     const path = `/throughput/${n}`;
@@ -72,9 +72,9 @@ async function run(rig: Rig, options: Options): Promise<Outcome> {
   for (let n = 1; n <= options.repeats; n++) {
     const figures = await round(rig, options, webhooks, proofs);
     const perSecond = figures.deliveries_per_s as number;
-    // An express lane is not held back by the engine: its limit is measured once, to be seen beside it.
-    const after = lane === 'express' ? before : await noop?.(NOOPS);
-    const bareAfter = lane === 'workflow' ? bareBefore : await measure();
+    // An express path is not held back by the engine: its limit is measured once, to be seen beside it.
+    const after = mode === 'express' ? before : await noop?.(NOOPS);
+    const bareAfter = mode === 'workflow' ? bareBefore : await measure();
     repeats.push({
       ...figures,
       ...(before && after && besideNoops(perSecond, before, after)),

@@ -1,7 +1,7 @@
 import { ApplicationFailure, activityInfo } from '@temporalio/activity';
-import { cancelDelivery, endCancelled } from '../db/cancel';
-import { type Ended, findEnd, setNextAttempt } from '../db/control';
 import type { Database } from '../db/database';
+import { cancelDelivery, endCancelled } from '../db/queue/cancel';
+import { type Ended, findEnd, setNextAttempt } from '../db/queue/control';
 import type { InFlight } from '../delivery/in-flight';
 import type { Attempts } from '../delivery/make-attempt';
 import { NoRoom, type RetryRoom } from '../delivery/retry-room';

@@ -1,9 +1,9 @@
 import { ApplicationFailure, activityInfo } from '@temporalio/activity';
+import { NoTurn } from '../concurrency/fair-turns';
 import type { Database } from '../db/database';
-import { type Counted, countReplay, replayPage } from '../db/replay-pages';
-import { cancelReplay, ownerOf } from '../db/replays';
+import { type Counted, countReplay, replayPage } from '../db/store/replay-pages';
+import { cancelReplay, ownerOf } from '../db/store/replays';
 import type { ReplayProgress } from '../domain/replay';
-import { NoTurn } from '../domain/turns';
 import { heartbeating } from './heartbeating';
 import type { ReplayRoom } from './replay-room';
 

@@ -1,5 +1,5 @@
-import { createShares } from '../domain/shares';
-import { createTurns, NoTurn } from '../domain/turns';
+import { createTurns, NoTurn } from '../concurrency/fair-turns';
+import { createShares } from '../concurrency/shares';
 
 /**
  * What a worker has in hand of one tenant's bulk replays: one works, the others wait for their turn, and more come back

@@ -1,26 +1,26 @@
 import express, { type Express, type Request, type Response, type Router } from 'express';
-import { vouchFor } from '../connections';
-import type { ApiKey } from '../db/api-keys';
+import type { ApiKey } from '../db/store/api-keys';
 import type { RateLimit } from '../domain/rate-limit';
 import { allAtOnce, type Steps } from '../domain/work-budget';
-import { createAuthenticator, requireAdmin, requireScope } from './auth';
-import { answerOnce, readOnce } from './idempotency';
-import { toJson } from './json-text';
+import { vouchFor } from '../http/connections';
+import { createStrangerLimit } from './http/anonymous-limit';
+import { createAuthenticator, requireAdmin, requireScope } from './http/auth';
+import { answerOnce, readOnce } from './http/idempotency';
+import { toJson } from './http/json-text';
+import { nothingHere } from './http/not-found';
+import { createRateLimiter } from './http/rate-limit';
+import { createBodyReader, type SentBody } from './http/read-body';
+import { parseIds, parseInput } from './http/read-input';
+import type { Readiness } from './http/readiness';
+import { beginRequest, type Locals } from './http/request-log';
+import { securityHeaders } from './http/security-headers';
+import { sendProblem } from './http/send-problem';
+import { LARGE_BODY_BYTES } from './http/time-slices';
+import { createUnderWayLimit } from './http/under-way';
 import { serveDocument } from './openapi/serve';
-import { createRateLimiter } from './rate-limit';
-import { createBodyReader, type SentBody } from './read-body';
-import { parseIds, parseInput } from './read-input';
-import type { Readiness } from './readiness';
-import { beginRequest, type Locals } from './request-log';
 import type { AdminContext, Answer, Route } from './route';
 import { routes } from './routes';
-import { securityHeaders } from './security-headers';
-import { sendProblem } from './send-problem';
 import type { Services } from './services';
-import { createStrangerLimit } from './strangers';
-import { LARGE_BODY_BYTES } from './turns';
-import { createUnderWayLimit } from './under-way';
-import { nothingHere } from './unknown-path';
 
 /** How the API meets the network. */
 export type Edge = {

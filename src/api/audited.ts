@@ -1,5 +1,5 @@
-import { writeAudit } from '../db/audit-log';
 import type { Tx } from '../db/database';
+import { writeAudit } from '../db/store/audit-log';
 import type { Context } from './route';
 
 /** A change and its line in the audit log, both or neither; no line where nothing was changed. */

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Cancelled, cancelDelivery, endCancelled } from '../db/cancel';
-import { askForAttempt, moveNextAttempt } from '../db/control';
 import type { Tx } from '../db/database';
-import { type Delivery, findDelivery } from '../db/deliveries';
-import { reopenEnded } from '../db/reopen';
+import { type Cancelled, cancelDelivery, endCancelled } from '../db/queue/cancel';
+import { askForAttempt, moveNextAttempt } from '../db/queue/control';
+import { reopenEnded } from '../db/queue/reopen';
+import { type Delivery, findDelivery } from '../db/store/deliveries';
 import { toPublicId } from '../domain/ids';
 import { audited } from './audited';
 import { ApiError } from './errors';
@@ -45,7 +45,7 @@ export function retryNow(services: Services, delivery: Delivery, who: Who): Prom
         case 'cancelled': {
           if (webhookDeleted) throw new ApiError('state_conflict', 'The webhook of this delivery was deleted.');
           // Someone waits for it: ahead of what was published meanwhile.
-          const how = { tenantId, trigger: 'manual', askedBy: actor, lane: 'high' } as const;
+          const how = { tenantId, trigger: 'manual', askedBy: actor, priority: 'high' } as const;
           return (await reopenEnded(tx, [id], how)).length > 0;
         }
       }

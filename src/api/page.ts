@@ -1,7 +1,7 @@
-import type { Found, Part } from '../db/scan';
+import type { Found, Part } from '../db/store/scan';
 import { type IdKind, toPublicId } from '../domain/ids';
 import type { Steps } from '../domain/work-budget';
-import { JsonText } from './json-text';
+import { JsonText } from './http/json-text';
 import type { AdminContext } from './route';
 
 /** Bytes of the items of one page: what is over it is on the next one. A single item is always shown. */

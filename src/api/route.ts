@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { Once } from '../db/idempotent-requests';
+import type { Once } from '../db/publish/idempotent-requests';
 import type { IdKind } from '../domain/ids';
 import type { TenantScope } from '../domain/scopes';
 import type { Steps } from '../domain/work-budget';

@@ -1,19 +1,19 @@
+import type { Turns as DatabaseTurns } from '../concurrency/fair-turns';
+import type { Shares } from '../concurrency/shares';
+import type { SecretBox } from '../crypto/secret-box';
 import type { Database } from '../db/database';
-import type { Publisher } from '../db/publish-shared';
-import type { SecretBox } from '../db/secret-box';
+import type { Publisher } from '../db/publish/publisher';
 import type { RateLimit } from '../domain/rate-limit';
-import type { Shares } from '../domain/shares';
-import type { Turns as DatabaseTurns } from '../domain/turns';
 import type { VerificationMode } from '../domain/verification';
 import type { Log } from '../log';
-import type { Engine } from './engine';
-import type { KnownKeys } from './known-keys';
-import type { PublishRules } from './publish-rules';
-import type { RecentTenants } from './recent-tenants';
-import type { ReplayEngine } from './replay-engine';
-import type { Settling } from './settle-requests';
-import type { Turns } from './turns';
-import type { VerificationEngine } from './verification-engine';
+import type { KnownKeys } from './http/known-keys';
+import type { RecentTenants } from './http/recent-tenants';
+import type { Settling } from './http/settle-requests';
+import type { Turns } from './http/time-slices';
+import type { PublishRules } from './publish/rules-cache';
+import type { Engine } from './temporal/deliveries';
+import type { ReplayEngine } from './temporal/replays';
+import type { VerificationEngine } from './temporal/verifications';
 import type { VerificationWaits } from './verification-waits';
 
 /** What handlers work with; built once per process. */

@@ -1,6 +1,6 @@
+import { createShares } from '../concurrency/shares';
 import type { Queryable } from '../db/database';
-import { pendingVerifications } from '../db/verifications';
-import { createShares } from '../domain/shares';
+import { pendingVerifications } from '../db/store/verifications';
 import { rateLimited } from './errors';
 
 /** A round ends within this time, unless a worker died or there is none. */

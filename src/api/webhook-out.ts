@@ -1,4 +1,4 @@
-import type { Webhook } from '../db/webhook-row';
+import type { Webhook } from '../db/store/webhook-row';
 import { formatDuration } from '../domain/durations';
 import { toPublicId } from '../domain/ids';
 import type { StoredRetryPolicy, StoredRetryWaits } from '../domain/retry-schedule';
@@ -30,7 +30,7 @@ export function toWebhookOut(webhook: Webhook) {
     timeout: formatDuration(webhook.timeoutMs),
     rate_limit: webhook.rateLimit,
     max_in_flight: webhook.maxInFlight,
-    first_attempt: webhook.firstAttempt,
+    mode: webhook.mode,
     ordered: webhook.ordered,
     circuit_breaker: breaker && {
       failures: breaker.failures,

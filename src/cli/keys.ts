@@ -1,6 +1,6 @@
-import { type ApiKeyRecord, listApiKeys, type NewApiKey } from '../db/api-keys';
 import type { Queryable } from '../db/database';
-import { createApiKey, revokeKey } from '../db/manage-keys';
+import { createApiKey, revokeKey } from '../db/store/administration';
+import { type ApiKeyRecord, listApiKeys, type NewApiKey } from '../db/store/api-keys';
 import { parseDurationMs } from '../domain/durations';
 import { parsePublicId, toPublicId } from '../domain/ids';
 import { DEFAULT_KEY_ENVIRONMENT, KEY_ENVIRONMENT, TENANT_SCOPES } from '../domain/scopes';

@@ -21,7 +21,7 @@ program
 program
   .command('worker')
   .description('relay, workflows and activities')
-  .option('--lanes <lanes>', 'take only deliveries of these lanes from the queue: high,normal,low')
+  .option('--priorities <priorities>', 'take only deliveries of these priorities from the queue: high,normal,low')
   .action(async (options) => (await import('./roles.js')).runWorker(options));
 program
   .command('migrate')

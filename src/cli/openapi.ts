@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { buildDocument } from '../api/openapi/document';
 import { routes } from '../api/routes';
-import { installationDir } from '../embedded/folders';
+import { installationDir } from '../embedded/installation-dir';
 
 /** `posthorn openapi [--check]`: docs/openapi.json is what the route table and its schemas say. */
 export async function runOpenApi({ check }: { check?: boolean }): Promise<void> {

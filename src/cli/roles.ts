@@ -23,8 +23,8 @@ export async function runApi(): Promise<void> {
 }
 
 /** `posthorn worker`: delivers until it is told to stop, then finishes what is under way. */
-export async function runWorker({ lanes }: { lanes?: string }): Promise<void> {
-  const config = readConfig({ ...process.env, ...(lanes !== undefined && { POSTHORN_LANES: lanes }) });
+export async function runWorker({ priorities }: { priorities?: string }): Promise<void> {
+  const config = readConfig({ ...process.env, ...(priorities !== undefined && { POSTHORN_PRIORITIES: priorities }) });
   const log = createLog(config.POSTHORN_LOG_LEVEL);
   const { startWorker } = await import('../worker/start-worker.js');
   const metrics = await startMetrics(config, log);

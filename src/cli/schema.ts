@@ -3,7 +3,7 @@ import path from 'node:path';
 import { openDatabase } from '../db/database';
 import { migrateToLatest } from '../db/migrate';
 import { dumpSchema } from '../db/schema-dump';
-import { installationDir } from '../embedded/folders';
+import { installationDir } from '../embedded/installation-dir';
 import { startPostgres } from '../embedded/postgres';
 
 /** `posthorn schema [--check]`: migrations/schema.sql is what the migrations make, for people to read. */

@@ -1,8 +1,8 @@
 import { readConfig, requireSetting } from '../config';
+import { createSecretBox } from '../crypto/secret-box';
 import { openDatabase } from '../db/database';
 import { assertMigrated } from '../db/migrate';
-import { countByKey, countOthers, reencrypt, SEALED } from '../db/reencrypt';
-import { createSecretBox } from '../db/secret-box';
+import { countByKey, countOthers, reencrypt, SEALED } from '../db/store/reencrypt';
 import { toPublicId } from '../domain/ids';
 import { explainUnreachable } from './explain';
 

@@ -1,6 +1,6 @@
 import type { Queryable } from '../db/database';
-import { createTenant } from '../db/manage-keys';
-import { findTenant, listTenants, type Tenant } from '../db/tenants';
+import { createTenant } from '../db/store/administration';
+import { findTenant, listTenants, type Tenant } from '../db/store/tenants';
 import { parsePublicId, toPublicId } from '../domain/ids';
 import { escapeName, requireName } from '../domain/shown-names';
 import { CLI_ACTOR, eachRow, withDatabase } from './with-database';

@@ -1,8 +1,8 @@
 import type { ColumnType, Generated } from 'kysely';
 import type { DisabledBecause, EndState, Trigger, WebhookStatus } from '../domain/delivery';
+import type { DeliveryMode, DeliveryPath } from '../domain/delivery-mode';
 import type { JsonObject, OnUnknown } from '../domain/event-types';
 import type { Filter } from '../domain/filter';
-import type { DeliveryLane, FirstAttempt } from '../domain/first-attempt';
 import type { PayloadMode } from '../domain/minimal-payload';
 import type { ReplayState, StoredReplayFilter } from '../domain/replay';
 import type { StoredRetryPolicy } from '../domain/retry-schedule';
@@ -96,7 +96,7 @@ export type Tables = {
     disable_after_failed: Generated<number | null>;
     disable_after_ms: Generated<number | null>;
     unverified: Generated<boolean>;
-    first_attempt: FirstAttempt | null;
+    mode: DeliveryMode | null;
     moves: Generated<number>;
   };
   subscriptions: {
@@ -144,7 +144,7 @@ export type Tables = {
     failed_because: string | null;
     failed_at: Date | null;
     ended_at: Date | null;
-    lane: DeliveryLane | null;
+    path: DeliveryPath | null;
   };
   attempts: {
     delivery_id: string;
@@ -179,7 +179,7 @@ export type Tables = {
     step: Generated<number>;
     trigger: Generated<Trigger>;
     asked_by: string | null;
-    lane: Generated<number>;
+    priority: Generated<number>;
     express: Generated<boolean>;
     cycle_started_at: Date | null;
     holder: number | null;

@@ -1,12 +1,12 @@
-import type { AttemptFacts } from '../db/load-attempt';
-import type { AttemptNext, AttemptRecord, GateChange } from '../db/record-attempts';
+import type { AttemptFacts } from '../db/queue/load-attempt';
+import type { AttemptNext, AttemptRecord, GateChange } from '../db/queue/record-attempts';
 import { type PostResult, readSign } from '../domain/classify';
 import type { Trigger } from '../domain/delivery';
-import type { DeliveryLane } from '../domain/first-attempt';
+import type { DeliveryPath } from '../domain/delivery-mode';
 import { newUuid, toPublicId } from '../domain/ids';
 import { retryAfterMs } from '../domain/retry-after';
 import { redactHeaders } from '../egress/headers';
-import type { SendResult } from '../egress/send';
+import type { SendResult } from '../egress/types';
 import type { Log } from '../log';
 import type { Sendable } from './post-attempt';
 import type { AttemptFact, AttemptRequest, UnrecordedAttempt } from './types';
@@ -25,11 +25,11 @@ export function toRecord(
     headers: Record<string, string>;
     result: SendResult;
     next: AttemptNext;
-    lane: DeliveryLane;
+    path: DeliveryPath;
     holder: number;
   },
 ): AttemptRecord {
-  const { request, headers, result, next, lane, holder } = made;
+  const { request, headers, result, next, path, holder } = made;
   const response = result.kind === 'response' ? result : undefined;
   const error = result.kind === 'error' ? result : undefined;
   return {
@@ -39,7 +39,7 @@ export function toRecord(
     attemptId: newUuid(),
     number: request.number,
     trigger: triggerOf(facts, request),
-    lane,
+    path,
     startedAt: result.startedAt,
     durationMs: Math.round(result.durationMs),
     statusCode: response?.statusCode ?? null,
@@ -97,7 +97,7 @@ export function fromUnrecorded(
     attemptId: made.attemptId ?? newUuid(),
     number: made.number,
     trigger: made.trigger,
-    lane: 'workflow',
+    path: 'workflow',
     startedAt: new Date(made.startedAtMs),
     durationMs: made.durationMs,
     statusCode: made.statusCode ?? null,

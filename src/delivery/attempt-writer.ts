@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createBatcher } from '../db/batcher';
+import { createBatcher } from '../concurrency/batcher';
 import type { Database } from '../db/database';
-import { logLateAttempt } from '../db/log-late-attempt';
-import { type AttemptRecord, recordAttempts } from '../db/record-attempts';
+import { logLateAttempt } from '../db/queue/log-late-attempt';
+import { type AttemptRecord, recordAttempts } from '../db/queue/record-attempts';
 import { wasRefused } from '../db/statement-errors';
 import { toPublicId } from '../domain/ids';
 import type { Log } from '../log';

@@ -1,4 +1,4 @@
-import type { AttemptFacts, GateFacts } from '../db/load-attempt';
+import type { AttemptFacts, GateFacts } from '../db/queue/load-attempt';
 import type { AttemptCause, AttemptFact, AttemptRequest, AttemptResult } from './types';
 
 /** A delivery that may be sent now. */

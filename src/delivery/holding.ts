@@ -7,7 +7,7 @@ import {
   lockHolders,
   openHolderSession,
   removeHolder,
-} from '../db/lease-holders';
+} from '../db/queue/lease-holders';
 import { BEAT_EVERY_MS, createJudge } from '../domain/liveness';
 import type { Log } from '../log';
 import type { Pauses } from './stale';

@@ -1,9 +1,9 @@
-import type { DeliveryLane } from '../domain/first-attempt';
-import { TenantSlots } from '../domain/tenant-slots';
+import { TenantSlots } from '../concurrency/tenant-slots';
+import type { DeliveryPath } from '../domain/delivery-mode';
 import type { AttemptResult } from './types';
 
 /**
- * Who holds a slot. Those of first attempts are shared out by tenant here; later ones (see retry-room.ts) and the express lane
+ * Who holds a slot. Those of first attempts are shared out by tenant here; later ones (see retry-room.ts) and the express path
  * see to it themselves.
  */
 type SlotKind = 'first' | 'later' | 'express';
@@ -67,8 +67,8 @@ export class InFlight {
     return this.#perWebhook;
   }
 
-  /** Slots held, by the lane that holds them. Counted when it is asked for, which is seldom. */
-  get byLane(): Record<DeliveryLane, number> {
+  /** Slots held, by the path that holds them. Counted when it is asked for, which is seldom. */
+  get byPath(): Record<DeliveryPath, number> {
     let express = 0;
     for (const { kind } of this.#reserved.values()) if (kind === 'express') express++;
     return { workflow: this.#reserved.size - express, express };
@@ -117,7 +117,7 @@ export class InFlight {
     const left = (this.#perWebhook.get(held.webhookId) ?? 1) - 1;
     if (left > 0) this.#perWebhook.set(held.webhookId, left);
     else this.#perWebhook.delete(held.webhookId);
-    // The express lane sees for itself when it has room; the relay of workflows would be woken for nothing.
+    // The express path sees for itself when it has room; the relay of workflows would be woken for nothing.
     if (held.kind !== 'express') this.#onRoom();
   }
 

@@ -1,9 +1,9 @@
-import { createBatcher } from '../db/batcher';
-import { endCancelled } from '../db/cancel';
-import { requeueDelivery, takeTurn, unfence } from '../db/control';
-import { type AttemptFacts, type AttemptKey, loadAttempts, type WebhookFacts } from '../db/load-attempt';
-import { reopenEnded } from '../db/reopen';
-import type { SecretBox } from '../db/secret-box';
+import { createBatcher } from '../concurrency/batcher';
+import type { SecretBox } from '../crypto/secret-box';
+import { endCancelled } from '../db/queue/cancel';
+import { requeueDelivery, takeTurn, unfence } from '../db/queue/control';
+import { type AttemptFacts, type AttemptKey, loadAttempts, type WebhookFacts } from '../db/queue/load-attempt';
+import { reopenEnded } from '../db/queue/reopen';
 import { wasRefused } from '../db/statement-errors';
 import { CLAIM_FRESH_MS } from '../domain/limits';
 import type { Sender } from '../egress/send';
@@ -48,11 +48,11 @@ export type Attempts = {
   /** Writes down an attempt whose POST was made. @throws while the database does not take it */
   recordMade(made: UnrecordedAttempt): Promise<AttemptResult>;
   /**
-   * The attempt of a delivery that the express lane has claimed and loaded: without gate and record.
+   * The attempt of a delivery that the express path has claimed and loaded: without gate and record.
    * @throws StaleAttempt where `mayGo` said no: nothing was sent
    */
-  post(facts: Sendable, request: AttemptRequest, how: Omit<How, 'lane'>): Promise<Made>;
-  /** The writer of both lanes. */
+  post(facts: Sendable, request: AttemptRequest, how: Omit<How, 'path'>): Promise<Made>;
+  /** The writer of both paths. */
   writeAttempt: WriteAttempt;
   /** Resolves when what was made, and came after its delivery had moved on, is written down as well. */
   settled(): Promise<void>;
@@ -126,7 +126,7 @@ export function createAttempts(deps: AttemptDeps): Attempts {
             tenantId: facts!.tenantId,
             trigger: 'manual',
             askedBy: null,
-            lane: 'high',
+            priority: 'high',
             leaseMs: REOPENED_LEASE_MS,
           });
           // Its webhook was deleted, or someone else reopened it: the record says which.
@@ -180,19 +180,19 @@ export function createAttempts(deps: AttemptDeps): Attempts {
     onPost?.(facts.webhook.timeoutMs);
     // What was loaded still counts, as far as this process can tell without asking.
     const mayGo = () => holding.isOurs(holder) && !pauses.pausedSince(askedMs);
-    return postAttempt(sender, facts, request, opened, { lane: 'workflow', holder, mayGo });
+    return postAttempt(sender, facts, request, opened, { path: 'workflow', holder, mayGo });
   }
 
   /** Deliveries of one claim share what it found of their webhook, and so what was opened of it. */
   const opened = new WeakMap<WebhookFacts, OpenedWebhook>();
-  function post(facts: Sendable, request: AttemptRequest, how: Omit<How, 'lane'>): Promise<Made> {
+  function post(facts: Sendable, request: AttemptRequest, how: Omit<How, 'path'>): Promise<Made> {
     const { tenantId, webhook } = facts;
     let open = opened.get(webhook);
     if (!open) {
       open = openWebhook(secretBox, tenantId, webhook);
       opened.set(webhook, open);
     }
-    return postAttempt(sender, facts, request, open, { ...how, lane: 'express' });
+    return postAttempt(sender, facts, request, open, { ...how, path: 'express' });
   }
 
   return { attempt, recordMade: recorder.recordMade, post, writeAttempt, settled };

@@ -1,4 +1,4 @@
-import type { AttemptNext } from '../db/record-attempts';
+import type { AttemptNext } from '../db/queue/record-attempts';
 import type { AttemptPlace, Verdict } from '../domain/classify';
 import type { Sendable } from './post-attempt';
 import type { AttemptRequest } from './types';

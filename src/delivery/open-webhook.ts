@@ -1,5 +1,5 @@
-import type { WebhookFacts } from '../db/load-attempt';
-import type { SecretBox } from '../db/secret-box';
+import type { SecretBox } from '../crypto/secret-box';
+import type { WebhookFacts } from '../db/queue/load-attempt';
 
 /** What signs and goes along, in the clear: for the time of an attempt. */
 export type OpenedWebhook = { secrets: string[]; headers: Record<string, string> };

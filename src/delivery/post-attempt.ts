@@ -1,7 +1,7 @@
-import type { AttemptFacts, WebhookFacts } from '../db/load-attempt';
-import type { AttemptRecord } from '../db/record-attempts';
+import type { AttemptFacts, WebhookFacts } from '../db/queue/load-attempt';
+import type { AttemptRecord } from '../db/queue/record-attempts';
 import { classify, type Verdict } from '../domain/classify';
-import type { DeliveryLane } from '../domain/first-attempt';
+import type { DeliveryPath } from '../domain/delivery-mode';
 import { toPublicId } from '../domain/ids';
 import { toRetryPolicy } from '../domain/retry-schedule';
 import { NotSentError } from '../egress/exchange';
@@ -17,14 +17,14 @@ import type { AttemptRequest } from './types';
 export type Sendable = Pick<AttemptFacts, 'tenantId' | 'eventId' | 'eventType' | 'body'> &
   Required<Pick<AttemptFacts, 'queue'>> & { webhook: WebhookFacts };
 
-/** In which lane it is made, and under which id it is held. `mayGo` is asked right before it is written to its connection. */
-export type How = { lane: DeliveryLane; holder: number; mayGo: () => boolean };
+/** In which path it is made, and under which id it is held. `mayGo` is asked right before it is written to its connection. */
+export type How = { path: DeliveryPath; holder: number; mayGo: () => boolean };
 
 /** An attempt that was made and is yet to be written down. */
 export type Made = { record: AttemptRecord; verdict: Verdict };
 
 /**
- * Signs, POSTs and classifies; both lanes make their attempts here. What the receiver did is data in the result.
+ * Signs, POSTs and classifies; both paths make their attempts here. What the receiver did is data in the result.
  * @throws StaleAttempt where `mayGo` said no: nothing was sent
  */
 export async function postAttempt(
@@ -32,7 +32,7 @@ export async function postAttempt(
   facts: Sendable,
   request: AttemptRequest,
   { secrets, headers: custom }: OpenedWebhook,
-  { lane, holder, mayGo }: How,
+  { path, holder, mayGo }: How,
 ): Promise<Made> {
   const { webhook, body } = facts;
   const policy = toRetryPolicy(webhook.retryPolicy);
@@ -54,5 +54,5 @@ export async function postAttempt(
   });
   const place = placeOf(facts, request, result.durationMs);
   const verdict = classify(toPostResult(result), policy, place);
-  return { record: toRecord(facts, { request, headers, result, next: toNext(verdict, place), lane, holder }), verdict };
+  return { record: toRecord(facts, { request, headers, result, next: toNext(verdict, place), path, holder }), verdict };
 }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database } from '../db/database';
-import { loadAttempts } from '../db/load-attempt';
-import type { AttemptNext, AttemptRecord } from '../db/record-attempts';
+import { loadAttempts } from '../db/queue/load-attempt';
+import type { AttemptNext, AttemptRecord } from '../db/queue/record-attempts';
 import { classify, isSuccess, type Verdict } from '../domain/classify';
 import { toRetryPolicy } from '../domain/retry-schedule';
 import { type Log, reasonOf } from '../log';

@@ -1,4 +1,4 @@
-import { TenantSlots } from '../domain/tenant-slots';
+import { TenantSlots } from '../concurrency/tenant-slots';
 
 /** Attempts of a tenant that wait here for room while no other's do; more come back later. */
 export const MAX_WAITING = 200;

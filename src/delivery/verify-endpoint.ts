@@ -1,12 +1,18 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { TenantSlots } from '../concurrency/tenant-slots';
+import type { SecretBox } from '../crypto/secret-box';
 import type { Database } from '../db/database';
-import type { SecretBox } from '../db/secret-box';
-import { type Challenged, endVerification, loadVerification, type VerificationOutcome } from '../db/verifications';
+import {
+  type Challenged,
+  endVerification,
+  loadVerification,
+  type VerificationOutcome,
+} from '../db/store/verifications';
 import { newUuid, toPublicId } from '../domain/ids';
-import { TenantSlots } from '../domain/tenant-slots';
 import { VERIFICATION_METHODS, type VerificationMethod } from '../domain/verification';
 import { buildChallengeHeaders } from '../egress/headers';
-import type { Sender, SendRequest, SendResult } from '../egress/send';
+import type { Sender } from '../egress/send';
+import type { SendRequest, SendResult } from '../egress/types';
 import type { Log } from '../log';
 import { openWebhook } from './open-webhook';
 import { NoRoom } from './retry-room';

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { AttemptRecord } from '../db/record-attempts';
+import type { AttemptRecord } from '../db/queue/record-attempts';
 import type { WriteAttempt, Written } from './attempt-writer';
 
 const RETRY_MS = 200;

@@ -82,3 +82,9 @@ export function parsePublicId(kind: IdKind, text: string): string | undefined {
     return undefined;
   }
 }
+
+/** The bounds of every id that shares a millisecond: lets Postgres prune partitions of tables keyed by another id. */
+export function sameTimeBounds(uuid: string): { from: string; to: string } {
+  const atMs = uuidTimeMs(uuid);
+  return { from: uuidFloor(atMs), to: uuidFloor(atMs + 1) };
+}

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { installationDir } from './folders';
+import { installationDir } from './installation-dir';
 
 /**
  * What programs that we start get of our environment: names on a list, and never all of it. It holds keys of ours

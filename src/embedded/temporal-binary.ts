@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fetchOnce, withProgress } from './fetch-once';
-import { cacheDir, installationDir } from './folders';
+import { cacheDir } from './folders';
+import { installationDir } from './installation-dir';
 import { runTool } from './run-tool';
 import { sdkDownload } from './sdk-download';
 

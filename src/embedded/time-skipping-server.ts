@@ -1,7 +1,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fetchOnce } from './fetch-once';
-import { cacheDir, installationDir } from './folders';
+import { cacheDir } from './folders';
+import { installationDir } from './installation-dir';
 import { runTool } from './run-tool';
 import { sdkDownload } from './sdk-download';
 

@@ -1,6 +1,6 @@
 import type { RequestListener } from 'node:http';
 import type { Registry } from 'prom-client';
-import { type HttpServer, type ListenOptions, listen } from '../http-server';
+import { type HttpServer, type ListenOptions, listen } from '../http/server';
 import type { Log } from '../log';
 
 /**

@@ -1,7 +1,7 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import type { AttemptRecord } from '../db/record-attempts';
+import type { AttemptRecord } from '../db/queue/record-attempts';
 import { END_STATES } from '../domain/delivery';
-import { DELIVERY_LANES, type DeliveryLane } from '../domain/first-attempt';
+import { DELIVERY_PATHS, type DeliveryPath } from '../domain/delivery-mode';
 
 /** How an attempt may come out, as its line in the log says it. */
 const OUTCOMES = ['retrying', ...END_STATES] as const;
@@ -12,83 +12,83 @@ export type WorkerMetrics = ReturnType<typeof createWorkerMetrics>;
 
 /**
  * The metrics of a worker, for its parts to call. Labels are taken from closed sets only: with a tenant or a webhook
- * among them, every series would be multiplied by all of those. Their children are resolved here, once: the express lane
+ * among them, every series would be multiplied by all of those. Their children are resolved here, once: the express path
  * makes thousands of attempts a second (counting one costs 0.6 µs, measured). All series begin at 0, so that a rate
  * sees the first attempt as well.
  * @param inFlight asked at each scrape
  */
-export function createWorkerMetrics(registry: Registry, inFlight: () => Record<DeliveryLane, number>) {
+export function createWorkerMetrics(registry: Registry, inFlight: () => Record<DeliveryPath, number>) {
   const registers = [registry];
   const attempts = new Counter({
     name: 'posthorn_attempts_total',
     help: 'Attempts that were written down, by how they came out.',
-    labelNames: ['lane', 'outcome'],
+    labelNames: ['path', 'outcome'],
     registers,
   });
   const durations = new Histogram({
     name: 'posthorn_attempt_duration_seconds',
     help: 'Time of an attempt from its beginning to the end of what was read of the answer.',
-    labelNames: ['lane'],
+    labelNames: ['path'],
     buckets: DURATION_BUCKETS,
     registers,
   });
   const claimed = new Counter({
     name: 'posthorn_claimed_deliveries_total',
     help: 'Deliveries that were taken from the queue.',
-    labelNames: ['lane'],
+    labelNames: ['path'],
     registers,
   });
   new Gauge({
     name: 'posthorn_deliveries_in_flight',
     help: 'Deliveries that hold a slot: an attempt of theirs is under way or about to begin.',
-    labelNames: ['lane'],
+    labelNames: ['path'],
     registers,
     collect() {
       const held = inFlight();
-      for (const lane of DELIVERY_LANES) this.set({ lane }, held[lane]);
+      for (const path of DELIVERY_PATHS) this.set({ path }, held[path]);
     },
   });
   const autoExpress = new Gauge({
     name: 'posthorn_auto_express',
-    help: 'Whether the express lane makes the attempts of webhooks in mode auto: 1, or 0 while the engine keeps up.',
+    help: 'Whether the express path makes the attempts of webhooks in mode auto: 1, or 0 while the engine keeps up.',
     registers,
   });
   const autoSwitches = new Counter({
     name: 'posthorn_auto_switches_total',
-    help: 'Times that the attempts of webhooks in mode auto went over to the other lane.',
+    help: 'Times that the attempts of webhooks in mode auto went over to the other path.',
     labelNames: ['to'],
     registers,
   });
 
-  const perLane = <T>(make: (lane: DeliveryLane) => T) =>
-    Object.fromEntries(DELIVERY_LANES.map((lane) => [lane, make(lane)])) as Record<DeliveryLane, T>;
+  const perPath = <T>(make: (path: DeliveryPath) => T) =>
+    Object.fromEntries(DELIVERY_PATHS.map((path) => [path, make(path)])) as Record<DeliveryPath, T>;
   const fromZero = (child: Counter.Internal) => {
     child.inc(0);
     return child;
   };
-  const attemptsOf = perLane((lane) => {
-    const children = OUTCOMES.map((outcome) => [outcome, fromZero(attempts.labels(lane, outcome))]);
+  const attemptsOf = perPath((path) => {
+    const children = OUTCOMES.map((outcome) => [outcome, fromZero(attempts.labels(path, outcome))]);
     return Object.fromEntries(children) as Record<(typeof OUTCOMES)[number], Counter.Internal>;
   });
-  const durationOf = perLane((lane) => {
-    durations.zero({ lane });
-    return durations.labels(lane);
+  const durationOf = perPath((path) => {
+    durations.zero({ path });
+    return durations.labels(path);
   });
-  const claimedBy = perLane((lane) => fromZero(claimed.labels(lane)));
-  const switchesTo = perLane((lane) => fromZero(autoSwitches.labels(lane)));
+  const claimedBy = perPath((path) => fromZero(claimed.labels(path)));
+  const switchesTo = perPath((path) => fromZero(autoSwitches.labels(path)));
 
   return {
     /** An attempt was written down. */
-    onAttempt({ lane, next, durationMs }: Pick<AttemptRecord, 'lane' | 'next' | 'durationMs'>): void {
-      attemptsOf[lane][next.kind === 'end' ? next.state : 'retrying'].inc();
-      durationOf[lane].observe(durationMs / 1_000);
+    onAttempt({ path, next, durationMs }: Pick<AttemptRecord, 'path' | 'next' | 'durationMs'>): void {
+      attemptsOf[path][next.kind === 'end' ? next.state : 'retrying'].inc();
+      durationOf[path].observe(durationMs / 1_000);
     },
-    /** A claim of a lane brought so many deliveries, 0 included. */
-    onClaimed: (lane: DeliveryLane, count: number): void => claimedBy[lane].inc(count),
-    /** This lane makes the attempts of webhooks in mode auto from now on. */
-    onAutoTurn(lane: DeliveryLane): void {
-      autoExpress.set(lane === 'express' ? 1 : 0);
-      switchesTo[lane].inc();
+    /** A claim of a path brought so many deliveries, 0 included. */
+    onClaimed: (path: DeliveryPath, count: number): void => claimedBy[path].inc(count),
+    /** This path makes the attempts of webhooks in mode auto from now on. */
+    onAutoTurn(path: DeliveryPath): void {
+      autoExpress.set(path === 'express' ? 1 : 0);
+      switchesTo[path].inc();
     },
   };
 }

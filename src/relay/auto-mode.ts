@@ -1,4 +1,4 @@
-import type { DeliveryLane, FirstAttempt } from '../domain/first-attempt';
+import type { DeliveryMode, DeliveryPath } from '../domain/delivery-mode';
 import type { Log } from '../log';
 
 /** Time over which it is told how much there is to do. */
@@ -13,7 +13,7 @@ const HELD_MS = 60_000;
 const MAX_CALM_WINDOWS = 300;
 
 /**
- * Decides who makes the attempts of webhooks in mode `auto`: the engine while it keeps up, the express lane from when
+ * Decides who makes the attempts of webhooks in mode `auto`: the engine while it keeps up, the express path from when
  * there has been more work than workflows could be started for, or starts failed, without a break, for `lagMs`. Back
  * again only when there has clearly been less for some seconds and the engine answers, so that it does not go to and
  * fro. Each worker process decides for itself.
@@ -35,10 +35,10 @@ export function createAutoMode({ lagMs, log, ask, onTurn, nowMs = () => performa
     calm = 0;
     window = { atMs: nowMs(), taken: 0 };
     toldWhyNot = false;
-    const lane = to ? 'express' : 'workflow';
+    const path = to ? 'express' : 'workflow';
     const known = Number.isFinite(perSecond) && { engine_per_s: Math.round(perSecond) };
-    log.info({ event: 'auto_mode', lane, ...known, ...why });
-    onTurn?.(lane);
+    log.info({ event: 'auto_mode', path, ...known, ...why });
+    onTurn?.(path);
   }
 
   function toExpress(started: number, behindMs: number, trouble: string | undefined): void {
@@ -57,7 +57,7 @@ export function createAutoMode({ lagMs, log, ask, onTurn, nowMs = () => performa
     if (!express) return;
     if (whyNot !== undefined) {
       calm = 0;
-      if (!toldWhyNot) log.warn({ event: 'auto_mode_stays', lane: 'express', err: whyNot });
+      if (!toldWhyNot) log.warn({ event: 'auto_mode_stays', path: 'express', err: whyNot });
       toldWhyNot = true;
     } else if (calm >= calmNeeded) {
       backSinceMs = nowMs();
@@ -66,17 +66,17 @@ export function createAutoMode({ lagMs, log, ask, onTurn, nowMs = () => performa
   }
 
   return {
-    /** The modes of the webhooks that each lane serves now. */
-    workflow: (): readonly FirstAttempt[] => (express ? ['workflow'] : ['workflow', 'auto']),
-    express: (): readonly FirstAttempt[] => (express ? ['express', 'auto'] : ['express']),
+    /** The modes of the webhooks that each path serves now. */
+    workflow: (): readonly DeliveryMode[] => (express ? ['workflow'] : ['workflow', 'auto']),
+    express: (): readonly DeliveryMode[] => (express ? ['express', 'auto'] : ['express']),
 
     /**
-     * After each claim of the workflow lane: whether there was more than it could take, its starts so far, and why
+     * After each claim of the workflow path: whether there was more than it could take, its starts so far, and why
      * starts fail or hang.
      */
     onWorkflowClaim(full: boolean, started: number, trouble?: string): void {
       const behind = full || trouble !== undefined;
-      // Starts that fail or hang are no calm, however little is left for the express lane.
+      // Starts that fail or hang are no calm, however little is left for the express path.
       if (express && behind) calm = 0;
       if (express) return;
       if (!behind) behindSince = undefined;
@@ -86,7 +86,7 @@ export function createAutoMode({ lagMs, log, ask, onTurn, nowMs = () => performa
       if (behindMs >= lagMs) toExpress(started - behindSince.started, behindMs, trouble);
     },
 
-    /** After each claim of the express lane: what it took. */
+    /** After each claim of the express path: what it took. */
     onExpressClaim(taken: number): void {
       if (!express) return;
       const passedMs = nowMs() - window.atMs;
@@ -106,7 +106,7 @@ export type AutoModeSettings = {
   /** Asks the engine whether it is there: undefined, or why not. Must not reject. */
   ask: () => Promise<string | undefined>;
   /** Hears who makes the attempts from now on. */
-  onTurn?: ((lane: DeliveryLane) => void) | undefined;
+  onTurn?: ((path: DeliveryPath) => void) | undefined;
   nowMs?: () => number;
 };
 export type AutoMode = ReturnType<typeof createAutoMode>;

@@ -1,6 +1,6 @@
 import { Client } from 'pg';
 import { sessionOf } from '../db/guarded-pool';
-import { WORK_CHANNEL } from '../domain/names';
+import { WORK_CHANNEL } from '../db/work-channel';
 import { type Log, reasonOf } from '../log';
 
 const RECONNECT_MS = 1_000;

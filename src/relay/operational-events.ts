@@ -1,3 +1,4 @@
+import { createRests, restAfter } from '../concurrency/rest';
 import type { Database } from '../db/database';
 import {
   type Failure,
@@ -7,9 +8,8 @@ import {
   type TenantTurn,
   type TurnResult,
   takeTurn,
-} from '../db/operational-outbox';
+} from '../db/publish/operational-outbox';
 import { toPublicId } from '../domain/ids';
-import { createRests, restAfter } from '../domain/rest';
 import { type Log, reasonOf } from '../log';
 import { createWakeUp } from './wake-up';
 

@@ -1,14 +1,14 @@
 import type { Client } from '@temporalio/client';
-import { cancelOfDeletedWebhooks, sweepCancelled } from '../db/cancel';
-import { takeOverdue } from '../db/control';
 import type { Database } from '../db/database';
 import { ensurePartitions } from '../db/partitions';
-import { workflowId } from '../domain/names';
+import { cancelOfDeletedWebhooks, sweepCancelled } from '../db/queue/cancel';
+import { takeOverdue } from '../db/queue/control';
 import { type Log, reasonOf } from '../log';
-import { type ForgetSettings, forgetOld } from './forget-expired';
+import { workflowId } from '../temporal/names';
+import { type StartSettings, startOverdue } from '../temporal/start-delivery';
+import { type ForgetSettings, forgetOld } from './purge';
 import { restartReplays } from './restart-replays';
 import { startAll } from './start-all';
-import { type StartSettings, startOverdue } from './start-workflow';
 
 export type ReconcileSettings = StartSettings &
   ForgetSettings & {

@@ -1,12 +1,12 @@
-import type { Claim } from '../db/claim';
-import { FIRST_CURSORS } from '../db/claim-cursors';
-import type { ClaimRequest } from '../db/claim-rows';
+import { restAfter } from '../concurrency/rest';
+import type { TenantRoom } from '../concurrency/tenant-slots';
+import { FIRST_CURSORS } from '../db/queue/claim-cursors';
+import type { ClaimRequest } from '../db/queue/claim-statement';
+import type { Claim } from '../db/queue/claim-workflow';
 import { wasRefused } from '../db/statement-errors';
 import type { Hold, Holding } from '../delivery/holding';
-import type { DeliveryLane, FirstAttempt } from '../domain/first-attempt';
-import { type Lane, laneOrder } from '../domain/lanes';
-import { restAfter } from '../domain/rest';
-import type { TenantRoom } from '../domain/tenant-slots';
+import type { DeliveryMode, DeliveryPath } from '../domain/delivery-mode';
+import { type Priority, priorityOrder } from '../domain/priorities';
 import { type Log, reasonOf } from '../log';
 import { createWakeUp } from './wake-up';
 
@@ -17,19 +17,19 @@ export type RelaySettings = {
   leaseMs: number;
   /** First attempts of one webhook that this process may have under way. */
   perWebhook: number;
-  /** The lanes that this process serves. */
-  lanes: readonly Lane[];
+  /** The priorities that this process serves. */
+  priorities: readonly Priority[];
   /** The mode of webhooks that have none of their own. */
-  firstAttempt: FirstAttempt;
+  mode: DeliveryMode;
   /** Hears after each claim how many deliveries it brought. */
-  onClaimed?: ((lane: DeliveryLane, count: number) => void) | undefined;
+  onClaimed?: ((path: DeliveryPath, count: number) => void) | undefined;
 };
 
 /** Who makes the attempts of the deliveries that a relay claims. */
-export type RelayLane<Delivery> = {
-  name: DeliveryLane;
+export type RelayPath<Delivery> = {
+  name: DeliveryPath;
   /** Whose webhooks it serves at this moment. */
-  modes(): readonly FirstAttempt[];
+  modes(): readonly DeliveryMode[];
   /** Deliveries that it can take now. */
   room(): number;
   /** For whom they are. */
@@ -66,7 +66,7 @@ const POLL_MS = 250;
 /** The tokens of a rate-limited webhook may come faster than it is worth looking for them. */
 const MIN_WAIT_MS = 5;
 /**
- * Webhooks with work that one claim looks at in each lane, shared out among their tenants; so many tenants at most. Each
+ * Webhooks with work that one claim looks at in each priority, shared out among their tenants; so many tenants at most. Each
  * costs some 20 µs, also where nothing of it may be sent: whoever has just published waits for a claim or two.
  */
 const SCAN = 64;
@@ -78,36 +78,36 @@ const EMPTY_REST = { factor: 4, maxMs: 100 };
 /** A claim that found so few came in a quiet time: the next one need not wait for more to come. */
 const FEW = 2;
 /**
- * So much later a lane looks that few webhooks go by, unless it has just found work: it would look for nothing. And later
+ * So much later a path looks that few webhooks go by, unless it has just found work: it would look for nothing. And later
  * by so many times as long as looking took, where there is much to look through.
  */
-const OTHER_LANE_MS = 10;
-const OTHER_LANE_FACTOR = 9;
+const OTHER_PATH_MS = 10;
+const OTHER_PATH_FACTOR = 9;
 /** After a failed claim or start (database or Temporal away), milliseconds. */
 const BACK_OFF_MS = 1_000;
 
 /**
- * The loop between the queue and a lane: claims what may be sent now, fairly by tenant, then by webhook, and hands it to
- * the lane. Any number of relays may run side by side; a claim takes its rows for one of them. If this process dies before
+ * The loop between the queue and a path: claims what may be sent now, fairly by tenant, then by webhook, and hands it to
+ * the path. Any number of relays may run side by side; a claim takes its rows for one of them. If this process dies before
  * a delivery has moved on, another claim takes the row.
  */
-export function startRelay<Delivery>(settings: RelaySettings, lane: RelayLane<Delivery>): Relay {
+export function startRelay<Delivery>(settings: RelaySettings, path: RelayPath<Delivery>): Relay {
   const { holding, log, leaseMs, perWebhook } = settings;
   const wakeUp = createWakeUp();
   let cursors = FIRST_CURSORS;
-  /** Lanes that this turn has not yet gone through; those it has are looked at again while it goes on. */
-  let ahead = new Set(settings.lanes);
+  /** Priorities that this turn has not yet gone through; those it has are looked at again while it goes on. */
+  let ahead = new Set(settings.priorities);
   let turn = 0;
   let fullThisTurn = false;
   let stopping = false;
   let lastClaim = { atMs: Number.NEGATIVE_INFINITY, tookMs: 0, found: 0 };
-  const mainLane: DeliveryLane = settings.firstAttempt === 'express' ? 'express' : 'workflow';
+  const mainPath: DeliveryPath = settings.mode === 'express' ? 'express' : 'workflow';
   const nudge = () => {
-    if (lane.name === mainLane || lastClaim.found > 0) wakeUp.wake();
-    else wakeUp.wakeWithin(Math.max(OTHER_LANE_MS, OTHER_LANE_FACTOR * lastClaim.tookMs));
+    if (path.name === mainPath || lastClaim.found > 0) wakeUp.wake();
+    else wakeUp.wakeWithin(Math.max(OTHER_PATH_MS, OTHER_PATH_FACTOR * lastClaim.tookMs));
   };
   // Freed slots come one by one; a claim for each would cost more than it brings.
-  lane.onRoom(() => wakeUp.wakeWithin(lane.gatherMs));
+  path.onRoom(() => wakeUp.wakeWithin(path.gatherMs));
 
   async function loop(): Promise<void> {
     while (!stopping) {
@@ -115,7 +115,7 @@ export function startRelay<Delivery>(settings: RelaySettings, lane: RelayLane<De
         log.warn({ event: 'claim_failed', err: reasonOf(error) });
         return undefined;
       });
-      if (next === undefined || performance.now() < lane.backOffUntil()) await wakeUp.pause(BACK_OFF_MS);
+      if (next === undefined || performance.now() < path.backOffUntil()) await wakeUp.pause(BACK_OFF_MS);
       else if (next !== 'more') await wakeUp.wait(next.waitMs);
       if (next !== 'more') await gather();
     }
@@ -123,37 +123,37 @@ export function startRelay<Delivery>(settings: RelaySettings, lane: RelayLane<De
 
   /**
    * While much is published, the next claim waits for work to add up: it costs about the same for one row and for many.
-   * So does one that found nothing, since what was published then is another lane's.
+   * So does one that found nothing, since what was published then is another priority's.
    */
   async function gather(): Promise<void> {
-    const waitMs = lastClaim.atMs + lane.gatherMs - performance.now();
+    const waitMs = lastClaim.atMs + path.gatherMs - performance.now();
     const quiet = lastClaim.found > 0 && lastClaim.found <= FEW;
     if (!quiet && waitMs > 0) await wakeUp.pause(waitMs);
   }
 
   /** One claim. `more`: this turn through the webhooks may find more; else how long to wait at most. */
   async function claimAndBegin(): Promise<'more' | { waitMs: number }> {
-    const modes = lane.modes();
-    const limit = lane.room();
-    if (limit <= 0) lane.claimed?.(true);
+    const modes = path.modes();
+    const limit = path.room();
+    if (limit <= 0) path.claimed?.(true);
     if (limit <= 0 || modes.length === 0) return { waitMs: POLL_MS };
-    const lanes = laneOrder(turn, settings.lanes);
-    const taker = { lane: lane.name, modes, installation: settings.firstAttempt };
+    const priorities = priorityOrder(turn, settings.priorities);
+    const taker = { path: path.name, modes, installation: settings.mode };
     const hold = await holding.begin();
     const askedMs = performance.now();
     const request = {
-      lanes,
+      priorities,
       cursors,
       scan: SCAN,
       limit,
       perWebhook,
-      held: lane.held(),
-      room: lane.tenants(),
+      held: path.held(),
+      room: path.tenants(),
       leaseMs,
       holder: hold.id,
       taker,
     };
-    const claim = await lane.claim(request).catch((error: unknown) => {
+    const claim = await path.claim(request).catch((error: unknown) => {
       // It may have taken rows all the same, or take them yet: nobody holds them once this id has ended.
       if (!wasRefused(error)) holding.retire(hold.id);
       hold.end();
@@ -162,19 +162,19 @@ export function startRelay<Delivery>(settings: RelaySettings, lane: RelayLane<De
     const now = performance.now();
     lastClaim = { atMs: now, tookMs: now - askedMs, found: claim.deliveries.length };
     cursors = claim.nextCursors;
-    lane.claimed?.(claim.full || claim.cut);
-    settings.onClaimed?.(lane.name, claim.deliveries.length);
-    // While there is more work than room, another lane goes first each time.
+    path.claimed?.(claim.full || claim.cut);
+    settings.onClaimed?.(path.name, claim.deliveries.length);
+    // While there is more work than room, another priority goes first each time.
     if (claim.full) turn++;
     fullThisTurn ||= claim.full;
-    lane.begin(claim.deliveries, { hold, askedMs });
+    path.begin(claim.deliveries, { hold, askedMs });
     hold.end();
     for (const one of claim.through) ahead.delete(one);
     if (ahead.size > 0) {
       if (lastClaim.found > 0) return 'more';
       return { waitMs: restAfter(lastClaim.tookMs, EMPTY_REST) };
     }
-    ahead = new Set(settings.lanes);
+    ahead = new Set(settings.priorities);
     const wasFull = fullThisTurn;
     fullThisTurn = false;
     // A turn without a full claim took all there was, but for webhooks at their cap: a freed slot wakes us for those.
@@ -189,7 +189,7 @@ export function startRelay<Delivery>(settings: RelaySettings, lane: RelayLane<De
       stopping = true;
       wakeUp.wake();
       await running;
-      await lane.stop();
+      await path.stop();
     },
   };
 }

@@ -1,8 +1,8 @@
 import type { Client } from '@temporalio/client';
 import type { Database } from '../db/database';
-import { takeStaleReplays } from '../db/replays';
+import { takeStaleReplays } from '../db/store/replays';
 import type { Log } from '../log';
-import { startReplay } from '../start-replay';
+import { startReplay } from '../temporal/start-replay';
 import { startAll } from './start-all';
 
 /** Replays are few; those that are left over are taken by the next round. */

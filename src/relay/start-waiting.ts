@@ -1,8 +1,8 @@
-import { FairQueue } from '../domain/fair-queue';
+import { FairQueue } from '../concurrency/fair-queue';
 import { type Log, reasonOf } from '../log';
-import { type StartSettings, startWaiting, type WaitingDelivery } from './start-workflow';
+import { type StartSettings, startWaiting, type WaitingDelivery } from '../temporal/start-delivery';
 
-/** Starts at once, as in the workflow lane. */
+/** Starts at once, as in the workflow path. */
 const CONCURRENCY = 16;
 /**
  * What waits to be started is only known here; beyond this the reconciler finds it once its retry is overdue. First that of

@@ -5,9 +5,9 @@ import type { Registry } from 'prom-client';
 import { createActivities } from '../activities/activities';
 import { createReplayRoom } from '../activities/replay-room';
 import { type Config, requireSetting } from '../config';
+import { createSecretBox } from '../crypto/secret-box';
 import { openDatabase } from '../db/database';
 import { assertMigrated } from '../db/migrate';
-import { createSecretBox } from '../db/secret-box';
 import { startHolding } from '../delivery/holding';
 import { InFlight } from '../delivery/in-flight';
 import { createAttempts } from '../delivery/make-attempt';
@@ -15,23 +15,23 @@ import { createRetryRoom } from '../delivery/retry-room';
 import { watchPauses } from '../delivery/stale';
 import { createVerifier } from '../delivery/verify-endpoint';
 import { LEASE_MS, MAX_TIMEOUT_MS } from '../domain/limits';
-import { workflowId } from '../domain/names';
 import { createEgressAgent } from '../egress/agent';
 import { addressPolicyOf } from '../egress/policy-of';
 import { createSender } from '../egress/send';
 import type { Log } from '../log';
 import { createWorkerMetrics } from '../metrics/worker-metrics';
-import { askEngine } from '../relay/ask-engine';
 import { createAutoMode } from '../relay/auto-mode';
-import { createExpressLane } from '../relay/express-lane';
+import { createExpressPath } from '../relay/express/express-path';
 import { listenForWork } from '../relay/listen';
 import { startOperationalEvents } from '../relay/operational-events';
 import { startReconciler } from '../relay/reconcile';
 import { startRelay } from '../relay/relay';
 import { createWaitingStarts } from '../relay/start-waiting';
-import { createWorkflowLane } from '../relay/workflow-lane';
-import { nativeConnectionOptions } from '../temporal-options';
-import { registerSearchAttributes } from './search-attributes';
+import { createWorkflowPath } from '../relay/workflow-path';
+import { nativeConnectionOptions } from '../temporal/connection';
+import { workflowId } from '../temporal/names';
+import { askEngine } from '../temporal/probe';
+import { registerSearchAttributes } from '../temporal/search-attributes';
 import { createWorkers } from './workers';
 
 /** Beyond the POST's own limit: load and record of a later attempt. */
@@ -85,7 +85,7 @@ export async function startWorker(config: Config, log: Log, registry?: Registry)
   const inFlight = new InFlight(config.POSTHORN_MAX_IN_FLIGHT, LEASE_MS);
   const retryRoom = createRetryRoom(config.POSTHORN_MAX_RETRIES_IN_FLIGHT);
   const replayRoom = createReplayRoom(Math.max(1, Math.floor(config.POSTHORN_DB_POOL_SIZE / CONNECTIONS_PER_PAGE)));
-  const metrics = registry && createWorkerMetrics(registry, () => inFlight.byLane);
+  const metrics = registry && createWorkerMetrics(registry, () => inFlight.byPath);
   const perWebhook = config.POSTHORN_MAX_IN_FLIGHT_PER_WEBHOOK;
   const attempts = createAttempts({
     db,
@@ -123,8 +123,8 @@ export async function startWorker(config: Config, log: Log, registry?: Registry)
   };
   const relaySettings = {
     ...{ holding, log, leaseMs: LEASE_MS, perWebhook },
-    lanes: config.POSTHORN_LANES,
-    firstAttempt: config.POSTHORN_FIRST_ATTEMPT,
+    priorities: config.POSTHORN_PRIORITIES,
+    mode: config.POSTHORN_DELIVERY_MODE,
     onClaimed: metrics?.onClaimed,
   };
   const autoMode = createAutoMode({
@@ -136,7 +136,7 @@ export async function startWorker(config: Config, log: Log, registry?: Registry)
   const starts = createWaitingStarts({ ...start, log });
   const workflowRelay = startRelay(
     relaySettings,
-    createWorkflowLane({
+    createWorkflowPath({
       ...start,
       ...{ db, inFlight, log },
       modes: autoMode.workflow,
@@ -145,7 +145,7 @@ export async function startWorker(config: Config, log: Log, registry?: Registry)
   );
   const expressRelay = startRelay(
     relaySettings,
-    createExpressLane({
+    createExpressPath({
       ...{ db, attempts, inFlight, holding, pauses, log },
       capacity: config.POSTHORN_EXPRESS_IN_FLIGHT,
       modes: autoMode.express,

@@ -2,11 +2,11 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { type NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import type { Activities } from '../activities/activities';
+import { withReserve } from '../concurrency/tenant-slots';
 import type { Config } from '../config';
 import { MAX_WAITING } from '../delivery/retry-room';
 import { MAX_CHALLENGES } from '../delivery/verify-endpoint';
-import { taskQueues } from '../domain/names';
-import { withReserve } from '../domain/tenant-slots';
+import { taskQueues } from '../temporal/names';
 import { LeanWorker } from './lean-worker';
 import { WORKFLOW_CODE } from './workflow-code';
 

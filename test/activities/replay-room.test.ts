@@ -1,5 +1,5 @@
 import { createReplayRoom, type ReplayRoom } from '../../src/activities/replay-room';
-import { NoTurn } from '../../src/domain/turns';
+import { NoTurn } from '../../src/concurrency/fair-turns';
 
 /** Work that ends with the test. */
 const endless = () => new Promise<void>(() => undefined);

@@ -1,5 +1,5 @@
 import { routes } from '../../src/api/routes';
-import { hashApiKey } from '../../src/db/api-keys';
+import { hashApiKey } from '../../src/db/store/api-keys';
 import { type IdKind, toPublicId } from '../../src/domain/ids';
 import type { TestApi } from '../support/api';
 import { type Installation, startInstallation } from '../support/installation';

@@ -1,5 +1,5 @@
 import { networkInterfaces } from 'node:os';
-import { createValidator } from '../../src/api/data-validator';
+import { createValidator } from '../../src/api/publish/data-validator';
 import { createWebhookBody } from '../../src/api/schemas/webhooks';
 import { allAtOnce, WorkBudget } from '../../src/domain/work-budget';
 import { type Installation, startInstallation } from '../support/installation';

@@ -1,10 +1,10 @@
 import { readConfig } from '../../src/config';
 import { type Database, openDatabase } from '../../src/db/database';
-import { findReplay, insertReplay } from '../../src/db/replays';
+import { findReplay, insertReplay } from '../../src/db/store/replays';
 import { newUuid, parsePublicId, toPublicId } from '../../src/domain/ids';
-import { REPLAY_WORKFLOW_TYPE, taskQueues } from '../../src/domain/names';
 import { createLog } from '../../src/log';
 import { restartReplays } from '../../src/relay/restart-replays';
+import { REPLAY_WORKFLOW_TYPE, taskQueues } from '../../src/temporal/names';
 import { type RunningWorker, startWorker } from '../../src/worker/start-worker';
 import type { ReplayInput } from '../../src/workflows/contract';
 import type { TestApi } from '../support/api';
@@ -197,16 +197,18 @@ test('what a paused webhook gets again waits until it is resumed', async () => {
   expect(arrived(receiver)).toEqual([...failed.events].sort());
 });
 
-test('what is replayed waits in the low lane, live traffic in its own', async () => {
+test('what is replayed waits in the low priority, live traffic in its own', async () => {
   const failed = await makeFailed(posthorn, receiver, 1);
   await completed((await replay(failed.webhook)).id);
   await api.publish(failed.type);
-  const lanes = await sql(posthorn, 'select lane, trigger from delivery_queue where webhook_id = $1 order by lane', [
-    parsePublicId('webhook', failed.webhook),
-  ]);
-  expect(lanes).toEqual([
-    { lane: 1, trigger: 'schedule' },
-    { lane: 2, trigger: 'replay' },
+  const priorities = await sql(
+    posthorn,
+    'select priority, trigger from delivery_queue where webhook_id = $1 order by priority',
+    [parsePublicId('webhook', failed.webhook)],
+  );
+  expect(priorities).toEqual([
+    { priority: 1, trigger: 'schedule' },
+    { priority: 2, trigger: 'replay' },
   ]);
 });
 

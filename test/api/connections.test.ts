@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type RunningApi, startApi } from '../../src/api/start-api';
 import { readConfig } from '../../src/config';
-import type { ConnectionCounts } from '../../src/connections';
+import type { ConnectionCounts } from '../../src/http/connections';
 import { createLog } from '../../src/log';
 import { TestApi } from '../support/api';
 import { createTestDatabase } from '../support/database';
@@ -12,7 +12,7 @@ import { until } from '../support/until';
 
 /** What clients can make the api hold, by sockets that behave as no HTTP client does. */
 
-/** Per connection: see src/connections.ts. */
+/** Per connection: see src/http/connections.ts. */
 const [UNDER_WAY, UNREAD_BYTES, WAITING_IN_ALL] = [8, 256 * 1024, 16_384];
 
 let database: Awaited<ReturnType<typeof createTestDatabase>>;

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { answerOnce } from '../../src/api/idempotency';
-import { toJson } from '../../src/api/json-text';
+import { answerOnce } from '../../src/api/http/idempotency';
+import { toJson } from '../../src/api/http/json-text';
+import { createSettling, type Settling } from '../../src/api/http/settle-requests';
 import type { Answer, Context } from '../../src/api/route';
-import { createSettling, type Settling } from '../../src/api/settle-requests';
+import { createSecretBox } from '../../src/crypto/secret-box';
 import { type Database, openDatabase } from '../../src/db/database';
-import { createSecretBox } from '../../src/db/secret-box';
 import { newUuid } from '../../src/domain/ids';
 import { createTestDatabase, queryOnce } from '../support/database';
 import { type HoldingProxy, startHoldingProxy } from '../support/holding-proxy';

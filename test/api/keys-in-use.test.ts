@@ -1,9 +1,9 @@
 import { Client } from 'pg';
-import { createKnownKeys } from '../../src/api/known-keys';
+import { createKnownKeys } from '../../src/api/http/known-keys';
 import { type RunningApi, startApi } from '../../src/api/start-api';
 import { readConfig } from '../../src/config';
-import { ensureTenantKey, generateApiKey, hashApiKey, insertApiKey } from '../../src/db/api-keys';
-import { revokeKey } from '../../src/db/manage-keys';
+import { revokeKey } from '../../src/db/store/administration';
+import { ensureTenantKey, generateApiKey, hashApiKey, insertApiKey } from '../../src/db/store/api-keys';
 import { parsePublicId } from '../../src/domain/ids';
 import { createLog } from '../../src/log';
 import { TestApi } from '../support/api';

@@ -12,9 +12,9 @@ import { until } from '../support/until';
 
 /** Who sends many requests at once without a good API key, and who shares an address with them. */
 
-/** See src/connections.ts, src/held-back.ts. */
+/** See src/http/connections.ts, src/http/held-back.ts. */
 const [WAITING, WAITING_OF_SUSPECT, WAITING_FOR_KEY, NEWCOMERS] = [32, 4, 1_024, 20];
-/** See src/api/strangers.ts; ten a second come back. */
+/** See src/api/http/anonymous-limit.ts; ten a second come back. */
 const STRANGERS_AT_ONCE = 600;
 /** One is served, and one more is begun to be read. */
 const OTHERS = 2;

@@ -89,24 +89,30 @@ test('the bytes of each event’s data are kept as they were written', async () 
 });
 
 test('patterns and priorities are each event’s own, and the queue keeps the order of the batch', async () => {
-  const named = await posthorn.api.createWebhook({ url: 'http://127.0.0.1:9' }, { events: ['lanes.a', 'lanes.a.*'] });
-  const all = await posthorn.api.createWebhook({ url: 'http://127.0.0.1:9' }, { events: ['lanes.*', 'lanes.a'] });
+  const named = await posthorn.api.createWebhook(
+    { url: 'http://127.0.0.1:9' },
+    { events: ['priorities.a', 'priorities.a.*'] },
+  );
+  const all = await posthorn.api.createWebhook(
+    { url: 'http://127.0.0.1:9' },
+    { events: ['priorities.*', 'priorities.a'] },
+  );
   const events = Array.from({ length: 100 }, (_, n) => ({
-    type: n % 2 ? 'lanes.a' : 'lanes.b',
+    type: n % 2 ? 'priorities.a' : 'priorities.b',
     data: { n },
     ...(n % 3 === 0 && { priority: n % 2 ? 'high' : 'low' }),
   }));
   const data = await publish({ events });
-  expect(data.map(({ deliveries }) => deliveries)).toEqual(events.map(({ type }) => (type === 'lanes.a' ? 2 : 1)));
+  expect(data.map(({ deliveries }) => deliveries)).toEqual(events.map(({ type }) => (type === 'priorities.a' ? 2 : 1)));
   const queued = ({ id }: { id: string }) =>
     sql(
       posthorn,
-      `select (convert_from(e.body, 'UTF8')::json->'data'->>'n')::int as n, q.lane
+      `select (convert_from(e.body, 'UTF8')::json->'data'->>'n')::int as n, q.priority
        from delivery_queue q join events e on e.id = q.event_id where q.webhook_id = $1 order by q.seq`,
       [parsePublicId('webhook', id)],
     );
-  const lane = (n: number) => (n % 3 ? 1 : n % 2 ? 0 : 2);
-  const wanted = events.map((_, n) => ({ n, lane: lane(n) }));
+  const priority = (n: number) => (n % 3 ? 1 : n % 2 ? 0 : 2);
+  const wanted = events.map((_, n) => ({ n, priority: priority(n) }));
   expect(await queued(all)).toEqual(wanted);
   expect(await queued(named)).toEqual(wanted.filter(({ n }) => n % 2));
 });

@@ -1,5 +1,5 @@
-import { createPublishRules } from '../../src/api/publish-rules';
-import { createTurns } from '../../src/api/turns';
+import { createTurns } from '../../src/api/http/time-slices';
+import { createPublishRules } from '../../src/api/publish/rules-cache';
 import { openDatabase } from '../../src/db/database';
 import { parsePublicId } from '../../src/domain/ids';
 import type { TestApi } from '../support/api';

@@ -1,4 +1,4 @@
-import { createPublishRules } from '../../src/api/publish-rules';
+import { createPublishRules } from '../../src/api/publish/rules-cache';
 import { startApi } from '../../src/api/start-api';
 import { readConfig } from '../../src/config';
 import { openDatabase } from '../../src/db/database';

@@ -1,4 +1,4 @@
-import { generateApiKey } from '../../src/db/api-keys';
+import { generateApiKey } from '../../src/db/store/api-keys';
 import { TestApi } from '../support/api';
 import { type Installation, startInstallation } from '../support/installation';
 import { expectProblem, otherTenant, send, sql } from './support';

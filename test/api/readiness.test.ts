@@ -1,11 +1,11 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Client } from 'pg';
-import { createReadiness } from '../../src/api/readiness';
+import { createReadiness } from '../../src/api/http/readiness';
 import { type RunningApi, startApi } from '../../src/api/start-api';
 import { readConfig } from '../../src/config';
 import { migrateToLatest } from '../../src/db/migrate';
-import { createPublishProbe, type PublishProbe } from '../../src/db/publish-probe';
+import { createPublishProbe, type PublishProbe } from '../../src/db/publish/publish-probe';
 import { temporaryDataDir } from '../../src/embedded/folders';
 import { startPostgres } from '../../src/embedded/postgres';
 import { createLog } from '../../src/log';

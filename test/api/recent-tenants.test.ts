@@ -1,4 +1,4 @@
-import { createRecentTenants, type RecentTenants } from '../../src/api/recent-tenants';
+import { createRecentTenants, type RecentTenants } from '../../src/api/http/recent-tenants';
 
 let nowMs: number;
 let recent: RecentTenants;

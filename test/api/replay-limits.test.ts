@@ -1,7 +1,7 @@
 import { Client } from 'pg';
 import { openDatabase } from '../../src/db/database';
-import { countReplay } from '../../src/db/replay-pages';
-import { SCAN } from '../../src/db/scan';
+import { countReplay } from '../../src/db/store/replay-pages';
+import { SCAN } from '../../src/db/store/scan';
 import { newUuid, parsePublicId } from '../../src/domain/ids';
 import { MAX_RUNNING } from '../../src/domain/replay';
 import type { TestApi } from '../support/api';

@@ -1,5 +1,5 @@
 import type { ParamKind } from '../../src/api/route';
-import { createApiKey } from '../../src/db/manage-keys';
+import { createApiKey } from '../../src/db/store/administration';
 import { newUuid, parsePublicId, toPublicId } from '../../src/domain/ids';
 import type { Scope, TenantScope } from '../../src/domain/scopes';
 import { TestApi } from '../support/api';

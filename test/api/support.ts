@@ -1,6 +1,6 @@
 import { Client } from 'pg';
-import { ensureTenantKey, generateApiKey } from '../../src/db/api-keys';
 import { type Database, openDatabase } from '../../src/db/database';
+import { ensureTenantKey, generateApiKey } from '../../src/db/store/api-keys';
 import { type Answer, TestApi } from '../support/api';
 import type { Installation } from '../support/installation';
 

@@ -1,5 +1,5 @@
 import { Client } from 'pg';
-import { hashApiKey, noteKeyUse } from '../../src/db/api-keys';
+import { hashApiKey, noteKeyUse } from '../../src/db/store/api-keys';
 import { newUuid, parsePublicId, toPublicId } from '../../src/domain/ids';
 import { TestApi } from '../support/api';
 import { type Installation, startInstallation } from '../support/installation';

@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { createTurns, type Turns } from '../../src/api/turns';
+import { createTurns, type Turns } from '../../src/api/http/time-slices';
 import { oneStep, type Steps } from '../../src/domain/work-budget';
 
 /** Work of so many steps, each of which takes a slice; tells where it is. */

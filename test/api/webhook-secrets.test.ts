@@ -1,6 +1,6 @@
+import { createSecretBox, parseEncryptionKeys } from '../../src/crypto/secret-box';
 import { type Database, openDatabase } from '../../src/db/database';
-import { loadAttempts } from '../../src/db/load-attempt';
-import { createSecretBox, parseEncryptionKeys } from '../../src/db/secret-box';
+import { loadAttempts } from '../../src/db/queue/load-attempt';
 import { parsePublicId } from '../../src/domain/ids';
 import { generateSecret, secretProblem } from '../../src/egress/signatures';
 import { type Installation, startInstallation } from '../support/installation';

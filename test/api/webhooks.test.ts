@@ -31,7 +31,7 @@ test('a webhook is made with defaults, and its secret is shown this once', async
     url,
     events: ['order.*'],
     filter: null,
-    first_attempt: null,
+    mode: null,
     payload: 'full',
     payload_version: null,
     description: null,

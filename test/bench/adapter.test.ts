@@ -58,7 +58,7 @@ test('latency of another sender', async () => {
   const { code, report, stderr } = await bench(adapted, ...latency);
   expect({ code, stderr }).toEqual({ code: 0, stderr: expect.any(String) });
   expect(report).toMatchObject({
-    ...{ scenario: 'latency', lane: 'adapter', ...ALL_ARRIVED, repeats: 1, versions: { small: '1.2.3' } },
+    ...{ scenario: 'latency', mode: 'adapter', ...ALL_ARRIVED, repeats: 1, versions: { small: '1.2.3' } },
     settings: { events: 20, warmup: 1, sender: 'small', base_url: adapted.SENDER_URL, signatures: 'verified' },
   });
   expect(report.verified).toBeGreaterThan(0);
@@ -83,7 +83,7 @@ test.each([
 });
 
 test('Posthorn itself is another sender like any', async () => {
-  const posthorn: Installation = await startInstallation({ POSTHORN_FIRST_ATTEMPT: 'express' });
+  const posthorn: Installation = await startInstallation({ POSTHORN_DELIVERY_MODE: 'express' });
   try {
     const { url, key } = posthorn.api;
     const adapted = { SENDER_URL: url, SENDER_KEY: key, SENDER_NAME: 'posthorn' };

@@ -24,7 +24,7 @@ test('a short run of two neighbours: what the healthy tenant published has come,
   const report = JSON.parse(stdout || '{}');
   expect({ report, stderr }).toMatchObject({
     report: {
-      ...{ scenario: 'neighbours', lane: 'express', variant: 'B1 B4' },
+      ...{ scenario: 'neighbours', mode: 'express', variant: 'B1 B4' },
       ...{ lost: 0, duplicates: 0, unfinished: 0, refused: 0, answers_5xx: 0 },
       B1: { ratio_p99: expect.any(Number), api_with_p99_ms: expect.any(Number), answers_refused: 0 },
       B4: { ratio_p99: expect.any(Number), neighbour_connections: expect.any(Number) },

@@ -4,8 +4,8 @@ import { replaceSection, sectionOf } from '../../bench/write-docs';
 
 const PAGE = '# Benchmarks\n\nBy hand.\n\n## Figures\n\nWritten by the commands.\n';
 
-const report = (scenario: string, perSecond: number, lane = 'express'): Report => ({
-  ...{ scenario, lane, variant: 'drain', repeats: 1, spread: {}, settings: { events: 10 } },
+const report = (scenario: string, perSecond: number, mode = 'express'): Report => ({
+  ...{ scenario, mode, variant: 'drain', repeats: 1, spread: {}, settings: { events: 10 } },
   figures: { deliveries_per_s: perSecond, cpu_ms: { api: 1, worker: 2 } },
   proof: { lost: 0, duplicates: 0 },
   faults: [],

@@ -8,7 +8,7 @@ const MAIN = path.join(__dirname, '..', '..', 'dist', 'chaos', 'main.js');
 /** A minute, and what a busy machine takes to start everything, to let it settle and to check. */
 const LIMIT_MS = 16 * 60_000;
 
-/** Real roles in processes of their own, in `auto`: both lanes and the change between them. */
+/** Real roles in processes of their own, in `auto`: both paths and the change between them. */
 test(
   'in a storm of a minute nothing is lost, nothing is stuck, and nothing is without an explanation',
   async () => {

@@ -2,7 +2,7 @@ import { startApi } from '../../src/api/start-api';
 import { runCreateKey, runRevokeKey } from '../../src/cli/keys';
 import { runCreateTenant } from '../../src/cli/tenants';
 import { readConfig } from '../../src/config';
-import { generateApiKey, hashApiKey } from '../../src/db/api-keys';
+import { generateApiKey, hashApiKey } from '../../src/db/store/api-keys';
 import { newUuid, toPublicId } from '../../src/domain/ids';
 import { createLog } from '../../src/log';
 import { TestApi } from '../support/api';

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { Client } from 'pg';
+import { createSecretBox, parseEncryptionKeys } from '../../src/crypto/secret-box';
 import { type Database, openDatabase } from '../../src/db/database';
-import { reencrypt } from '../../src/db/reencrypt';
-import { createSecretBox, parseEncryptionKeys } from '../../src/db/secret-box';
+import { reencrypt } from '../../src/db/store/reencrypt';
 import { newUuid, parsePublicId } from '../../src/domain/ids';
 import { sql } from '../api/support';
 import { posthorn } from '../support/cli';

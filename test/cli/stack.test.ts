@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type Stack, startStack } from '../../src/cli/stack';
-import { generateApiKey } from '../../src/db/api-keys';
+import { generateApiKey } from '../../src/db/store/api-keys';
 import { postgresUser } from '../../src/embedded/postgres-user';
 import { TestApi } from '../support/api';
 import { type Receiver, startReceiver } from '../support/receiver';
@@ -51,7 +51,7 @@ test('everything in one process: closed folder, said settings, no key for the em
 
   const api = new TestApi(stack.api.url, stack.apiKey);
   receiver = await startReceiver();
-  await api.createWebhook(receiver, { events: ['a.b'], first_attempt: 'workflow' });
+  await api.createWebhook(receiver, { events: ['a.b'], mode: 'workflow' });
   const [first] = await api.publishDeliveries('a.b', 1);
   await api.untilStatus(first!, 'delivered', LIMIT_MS);
 

@@ -1,4 +1,4 @@
-import { createBatcher } from '../../src/db/batcher';
+import { createBatcher } from '../../src/concurrency/batcher';
 
 /** A batcher whose batches end when the test says so. */
 function held(settings: Partial<Parameters<typeof createBatcher<string, string>>[1]> = {}) {

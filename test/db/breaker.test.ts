@@ -1,7 +1,7 @@
-import { cancelDelivery } from '../../src/db/cancel';
-import { askForAttempt, releaseLease } from '../../src/db/control';
 import { type Database, openDatabase } from '../../src/db/database';
-import { recordAttempts } from '../../src/db/record-attempts';
+import { cancelDelivery } from '../../src/db/queue/cancel';
+import { askForAttempt, releaseLease } from '../../src/db/queue/control';
+import { recordAttempts } from '../../src/db/queue/record-attempts';
 import { newUuid } from '../../src/domain/ids';
 import { createTestDatabase } from '../support/database';
 import {

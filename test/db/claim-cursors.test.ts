@@ -2,11 +2,11 @@ import {
   type Cursor,
   FIRST_CURSOR,
   FIRST_CURSORS,
-  type LaneRow,
+  type PriorityRow,
   progress,
   type Turn,
-} from '../../src/db/claim-cursors';
-import { LANES, type Lane } from '../../src/domain/lanes';
+} from '../../src/db/queue/claim-cursors';
+import { PRIORITIES, type Priority } from '../../src/domain/priorities';
 
 const FIRST = FIRST_CURSORS.high;
 const cursor = (webhooks: Record<string, string> = {}, change: Partial<Cursor> = {}): Cursor => ({
@@ -14,21 +14,29 @@ const cursor = (webhooks: Record<string, string> = {}, change: Partial<Cursor> =
   ...{ webhooks: new Map(Object.entries(webhooks)), ...change },
 });
 const turn: Turn = {
-  lanes: ['high', 'normal', 'low'],
+  priorities: ['high', 'normal', 'low'],
   cursors: { high: cursor({ a: 'h0' }), normal: cursor({ a: 'n0' }), low: cursor({ a: 'l0' }) },
   scan: 10,
   limit: 5,
 };
-const row = (lane: Lane, change: Partial<LaneRow> = {}): LaneRow => ({
-  ...{ delivery_id: null, lane: LANES[lane], of_tenant: null, scanned: 1, most: 10, reached: 'a', served: null },
+const row = (priority: Priority, change: Partial<PriorityRow> = {}): PriorityRow => ({
+  ...{
+    delivery_id: null,
+    priority: PRIORITIES[priority],
+    of_tenant: null,
+    scanned: 1,
+    most: 10,
+    reached: 'a',
+    served: null,
+  },
   ...{ cut: false, taken: 0, wait_ms: null, ...change },
 });
 /** What is said of the tenant `a`. */
-const own = (lane: Lane, change: Partial<LaneRow> = {}) =>
-  row(lane, { of_tenant: 'a', scanned: 10, reached: `${lane}-reached`, ...change });
+const own = (priority: Priority, change: Partial<PriorityRow> = {}) =>
+  row(priority, { of_tenant: 'a', scanned: 10, reached: `${priority}-reached`, ...change });
 
 describe('webhooks of one tenant', () => {
-  test.each<[string, LaneRow[], Record<Lane, string | undefined>]>([
+  test.each<[string, PriorityRow[], Record<Priority, string | undefined>]>([
     ['no work anywhere: it begins anew', [], { high: undefined, normal: undefined, low: undefined }],
     [
       'room was left: on after the last webhook that was looked at, or anew where that was the last one with work',
@@ -36,7 +44,7 @@ describe('webhooks of one tenant', () => {
       { high: undefined, normal: 'normal-reached', low: undefined },
     ],
     [
-      'no room was left: on after the last webhook that was served, and the lanes behind it stay where they are',
+      'no room was left: on after the last webhook that was served, and the priorities behind it stay where they are',
       [
         ...[row('high', { taken: 5 }), row('normal'), row('low')],
         ...[own('high', { cut: true }), own('normal', { cut: true, served: 'n1' }), own('low', { cut: true })],
@@ -44,7 +52,7 @@ describe('webhooks of one tenant', () => {
       { high: 'high-reached', normal: 'n1', low: 'l0' },
     ],
     [
-      'the first lane took all: the others stay where they are',
+      'the first priority took all: the others stay where they are',
       [
         row('high', { taken: 5 }),
         row('normal'),
@@ -65,13 +73,15 @@ describe('webhooks of one tenant', () => {
     ],
   ])('%s', (_, rows, expected) => {
     const { nextCursors } = progress(turn, rows);
-    const next = Object.fromEntries(turn.lanes.map((lane) => [lane, nextCursors[lane].webhooks.get('a')]));
+    const next = Object.fromEntries(
+      turn.priorities.map((priority) => [priority, nextCursors[priority].webhooks.get('a')]),
+    );
     expect(next).toEqual(expected);
   });
 });
 
-describe('a turn through a lane', () => {
-  const from = (high: Cursor): Turn => ({ ...turn, lanes: ['high'], cursors: { ...FIRST_CURSORS, high } });
+describe('a turn through a priority', () => {
+  const from = (high: Cursor): Turn => ({ ...turn, priorities: ['high'], cursors: { ...FIRST_CURSORS, high } });
 
   test('is over where nothing was left to look at, and then all begins anew', () => {
     expect(progress(from(cursor()), [row('high', { scanned: 2, reached: 'b' })])).toMatchObject({

@@ -1,7 +1,7 @@
-import { FIRST_CURSORS } from '../../src/db/claim-cursors';
-import { claimExpress } from '../../src/db/claim-express';
 import { type Database, openDatabase } from '../../src/db/database';
-import { LANE_NAMES } from '../../src/domain/lanes';
+import { FIRST_CURSORS } from '../../src/db/queue/claim-cursors';
+import { claimExpress } from '../../src/db/queue/claim-express';
+import { PRIORITY_NAMES } from '../../src/domain/priorities';
 import { describeOnEachPostgres } from '../support/debian-postgres';
 import { addRows, addWebhook, HOLDER, ROOM, rowsRead, webhook } from './support';
 
@@ -23,11 +23,18 @@ describeOnEachPostgres((server) => {
 
   const claim = () =>
     claimExpress(db.pool, {
-      ...{ lanes: LANE_NAMES, cursors: FIRST_CURSORS, scan: 200, limit: LIMIT, perWebhook: 100, held: new Map() },
+      ...{
+        priorities: PRIORITY_NAMES,
+        cursors: FIRST_CURSORS,
+        scan: 200,
+        limit: LIMIT,
+        perWebhook: 100,
+        held: new Map(),
+      },
       room: ROOM,
       leaseMs: 60_000,
       holder: HOLDER,
-      taker: { lane: 'express', modes: ['express'], installation: 'express' },
+      taker: { path: 'express', modes: ['express'], installation: 'express' },
     });
 
   /** Rows of the queue that were read so far. */

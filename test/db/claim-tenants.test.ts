@@ -1,6 +1,6 @@
-import { FIRST_CURSORS } from '../../src/db/claim-cursors';
 import { type Database, openDatabase } from '../../src/db/database';
-import { LANE_NAMES, type Lane, laneOrder } from '../../src/domain/lanes';
+import { FIRST_CURSORS } from '../../src/db/queue/claim-cursors';
+import { PRIORITY_NAMES, type Priority, priorityOrder } from '../../src/domain/priorities';
 import { createTestDatabase } from '../support/database';
 import {
   addRows,
@@ -37,13 +37,13 @@ async function addWebhooks(
     from,
     count,
     rows = 1,
-    lane = 'normal',
+    priority = 'normal',
     gate = {},
-  }: { from: number; count: number; rows?: number; lane?: Lane; gate?: Gate },
+  }: { from: number; count: number; rows?: number; priority?: Priority; gate?: Gate },
 ): Promise<void> {
   for (let n = from; n < from + count; n++) {
     await addWebhook(db.pool, webhook(n), 0, gate);
-    await addRows(db.pool, webhook(n), rows, lane, tenant(of));
+    await addRows(db.pool, webhook(n), rows, priority, tenant(of));
   }
 }
 
@@ -125,35 +125,35 @@ describe('more work than room', () => {
     expect(seen.size).toBe(31);
   });
 
-  test('the lane whose turn it is goes first, for a tenant and between tenants', async () => {
-    for (const [i, lane] of LANE_NAMES.entries()) {
-      await addWebhooks(1, { from: 1 + i, count: 1, rows: 50, lane });
-      await addWebhooks(2, { from: 11 + i, count: 1, rows: lane === 'high' ? 0 : 50, lane });
+  test('the priority whose turn it is goes first, for a tenant and between tenants', async () => {
+    for (const [i, priority] of PRIORITY_NAMES.entries()) {
+      await addWebhooks(1, { from: 1 + i, count: 1, rows: 50, priority });
+      await addWebhooks(2, { from: 11 + i, count: 1, rows: priority === 'high' ? 0 : 50, priority });
     }
-    const lanesOf = async (limit: number, lanes: readonly Lane[]) => {
-      const { deliveries } = await claim(db.pool, { limit, lanes });
-      const { rows } = await db.pool.query<{ lane: number; tenant_id: string; n: number }>(
-        `select lane, tenant_id, count(*)::int n from delivery_queue where delivery_id = any($1) group by 1, 2 order by 2, 1`,
+    const prioritiesOf = async (limit: number, priorities: readonly Priority[]) => {
+      const { deliveries } = await claim(db.pool, { limit, priorities });
+      const { rows } = await db.pool.query<{ priority: number; tenant_id: string; n: number }>(
+        `select priority, tenant_id, count(*)::int n from delivery_queue where delivery_id = any($1) group by 1, 2 order by 2, 1`,
         [deliveries.map(({ deliveryId }) => deliveryId)],
       );
-      return rows.map(({ lane, tenant_id, n }) => [Number(tenant_id.slice(-1)), LANE_NAMES[lane], n]);
+      return rows.map(({ priority, tenant_id, n }) => [Number(tenant_id.slice(-1)), PRIORITY_NAMES[priority], n]);
     };
-    expect(await lanesOf(10, ['high', 'normal', 'low'])).toEqual([
+    expect(await prioritiesOf(10, ['high', 'normal', 'low'])).toEqual([
       [1, 'high', 5],
       [2, 'normal', 5],
     ]);
-    expect(await lanesOf(10, ['low', 'high', 'normal'])).toEqual([
+    expect(await prioritiesOf(10, ['low', 'high', 'normal'])).toEqual([
       [1, 'low', 5],
       [2, 'low', 5],
     ]);
-    // One place: whose lane it is.
-    expect(await lanesOf(1, ['high', 'normal', 'low'])).toEqual([[1, 'high', 1]]);
+    // One place: whose priority it is.
+    expect(await prioritiesOf(1, ['high', 'normal', 'low'])).toEqual([[1, 'high', 1]]);
   });
 
   test('a flood in high does not keep another tenant’s low waiting for its turn', async () => {
-    await addWebhooks(1, { from: 1, count: 1, rows: 500, lane: 'high' });
-    await addWebhooks(2, { from: 2, count: 1, rows: 1, lane: 'low' });
-    const { deliveries } = await claim(db.pool, { limit: 10, lanes: laneOrder(0, LANE_NAMES) });
+    await addWebhooks(1, { from: 1, count: 1, rows: 500, priority: 'high' });
+    await addWebhooks(2, { from: 2, count: 1, rows: 1, priority: 'low' });
+    const { deliveries } = await claim(db.pool, { limit: 10, priorities: priorityOrder(0, PRIORITY_NAMES) });
     expect(byTenant(deliveries)).toEqual({ 1: 9, 2: 1 });
   });
 });
@@ -240,7 +240,7 @@ describe('slots that are held', () => {
   test('where nothing is free for anyone, a claim is not full: another would find the same', async () => {
     await addAll(2);
     const answer = await claim(db.pool, { limit: 100, room: { free: 0, level: 20, held: held(1_000, 20) } });
-    expect(answer).toMatchObject({ deliveries: [], full: false, cut: true, through: LANE_NAMES });
+    expect(answer).toMatchObject({ deliveries: [], full: false, cut: true, through: PRIORITY_NAMES });
   });
 
   test('what is free goes to whoever holds least', async () => {

@@ -1,8 +1,8 @@
-import { cancelDelivery } from '../../src/db/cancel';
-import { FIRST_CURSORS } from '../../src/db/claim-cursors';
-import { askForAttempt, releaseLease } from '../../src/db/control';
 import { type Database, openDatabase } from '../../src/db/database';
-import { recordAttempts } from '../../src/db/record-attempts';
+import { cancelDelivery } from '../../src/db/queue/cancel';
+import { FIRST_CURSORS } from '../../src/db/queue/claim-cursors';
+import { askForAttempt, releaseLease } from '../../src/db/queue/control';
+import { recordAttempts } from '../../src/db/queue/record-attempts';
 import { newUuid } from '../../src/domain/ids';
 import { toTokenBucket } from '../../src/domain/rate-limit';
 import { createTestDatabase } from '../support/database';

@@ -1,5 +1,5 @@
 import { type Database, openDatabase } from '../../src/db/database';
-import { discardDeadLetters, listDeadLetters } from '../../src/db/dead-letters';
+import { discardDeadLetters, listDeadLetters } from '../../src/db/store/dead-letters';
 import { newUuid } from '../../src/domain/ids';
 import { createTestDatabase } from '../support/database';
 

@@ -1,10 +1,10 @@
-import { cancelDelivery, endCancelled, sweepCancelled } from '../../src/db/cancel';
-import type { ClaimedDelivery } from '../../src/db/claim';
-import { askForAttempt, moveNextAttempt, releaseExpress, unfence } from '../../src/db/control';
 import { type Database, openDatabase } from '../../src/db/database';
-import { type Fence, loadAttempts } from '../../src/db/load-attempt';
-import { logLateAttempt } from '../../src/db/log-late-attempt';
-import { recordAttempts } from '../../src/db/record-attempts';
+import { cancelDelivery, endCancelled, sweepCancelled } from '../../src/db/queue/cancel';
+import type { ClaimedDelivery } from '../../src/db/queue/claim-workflow';
+import { askForAttempt, moveNextAttempt, releaseExpress, unfence } from '../../src/db/queue/control';
+import { type Fence, loadAttempts } from '../../src/db/queue/load-attempt';
+import { logLateAttempt } from '../../src/db/queue/log-late-attempt';
+import { recordAttempts } from '../../src/db/queue/record-attempts';
 import { newUuid } from '../../src/domain/ids';
 import { createTestDatabase } from '../support/database';
 import { addHolder, attemptOf, DELIVERED, FAILED, HOLDER, publishMany, WAIT } from './support';
@@ -66,8 +66,8 @@ test.each<[string, string, number, Fence['cause']]>([
   ['counted already', 'attempt = 1', 1, 'claimed'],
   ['not the next one', 'attempt = 0', 2, 'due'],
   ['to be cancelled', 'cancel_asked = true', 1, 'due'],
-  ['of the express lane', `holder = ${OTHER}, posting = 1, express = true`, 1, 'claimed'],
-  ['of the express lane of this very process', `holder = ${HOLDER}, posting = 1, express = true`, 1, 'claimed'],
+  ['of the express path', `holder = ${OTHER}, posting = 1, express = true`, 1, 'claimed'],
+  ['of the express path of this very process', `holder = ${HOLDER}, posting = 1, express = true`, 1, 'claimed'],
   ['waiting for its timer', `timed = true, next_attempt_at = now() + interval '1 hour'`, 1, 'claimed'],
   ['moved to another time meanwhile', `timed = true, moves = 1, next_attempt_at = now() + interval '1 hour'`, 1, 'due'],
 ])('nobody gets one that is %s', async (_, change, number, cause) => {

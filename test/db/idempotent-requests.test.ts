@@ -8,7 +8,7 @@ import {
   LEASE_MS,
   releaseRequest,
   renewRequest,
-} from '../../src/db/idempotent-requests';
+} from '../../src/db/publish/idempotent-requests';
 import { createTestDatabase } from '../support/database';
 import { webhook } from './support';
 

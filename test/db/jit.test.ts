@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import { type Database, openDatabase } from '../../src/db/database';
-import { loadAttempts } from '../../src/db/load-attempt';
+import { loadAttempts } from '../../src/db/queue/load-attempt';
 import { queryOnce } from '../support/database';
 import { describeOnDebian } from '../support/debian-postgres';
 import { publishMany } from './support';

@@ -7,7 +7,7 @@ import {
   MAX_TRIES,
   nextTurns,
   takeTurn,
-} from '../../src/db/operational-outbox';
+} from '../../src/db/publish/operational-outbox';
 import { createLog, type Log } from '../../src/log';
 import { type OperationalEvents, startOperationalEvents } from '../../src/relay/operational-events';
 import { createTestDatabase } from '../support/database';

@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import { type Database, openDatabase } from '../../src/db/database';
-import { FIRST_TENANT, MAX_DELIVERIES_PER_TURN, MAX_FAN_OUT, nextTurns } from '../../src/db/operational-outbox';
+import { FIRST_TENANT, MAX_DELIVERIES_PER_TURN, MAX_FAN_OUT, nextTurns } from '../../src/db/publish/operational-outbox';
 import { createLog } from '../../src/log';
 import {
   MAX_DELIVERIES_PER_SECOND,

@@ -1,5 +1,5 @@
-import { takeOverdue } from '../../src/db/control';
 import { type Database, openDatabase } from '../../src/db/database';
+import { takeOverdue } from '../../src/db/queue/control';
 import { newUuid } from '../../src/domain/ids';
 import { createTestDatabase } from '../support/database';
 import { addHolder, HOLDER } from './support';
@@ -41,7 +41,7 @@ async function late(seconds: number, express: boolean, holder: number | null = n
 const overdue = async (limit = 10) =>
   (await takeOverdue(db.kysely, OVERDUE_MS, limit)).map(({ deliveryId }) => deliveryId).sort();
 
-test('a retry that the express lane left to the engine is overdue after 10 s, one that a workflow has taken up after 5 minutes', async () => {
+test('a retry that the express path left to the engine is overdue after 10 s, one that a workflow has taken up after 5 minutes', async () => {
   const left = await late(20, true);
   await late(5, true);
   await late(20, false);

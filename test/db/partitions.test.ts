@@ -1,6 +1,6 @@
 import { type Database, openDatabase } from '../../src/db/database';
 import { ensurePartitions, WEEKS_AHEAD, weekStartMs, weeksAhead } from '../../src/db/partitions';
-import { publishEvent } from '../../src/db/publish';
+import { publishEvent } from '../../src/db/publish/publish-one';
 import { newUuid, uuidFloor } from '../../src/domain/ids';
 import { createTestDatabase } from '../support/database';
 import { addWebhook } from './support';

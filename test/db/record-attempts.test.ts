@@ -1,5 +1,5 @@
 import { type Database, openDatabase } from '../../src/db/database';
-import { type AttemptRecord, recordAttempts } from '../../src/db/record-attempts';
+import { type AttemptRecord, recordAttempts } from '../../src/db/queue/record-attempts';
 import { createTestDatabase } from '../support/database';
 import { attemptOf, DELIVERED, publishMany } from './support';
 

@@ -1,5 +1,5 @@
 import { type Database, openDatabase } from '../../src/db/database';
-import { recordAttempts } from '../../src/db/record-attempts';
+import { recordAttempts } from '../../src/db/queue/record-attempts';
 import { describeOnEachPostgres } from '../support/debian-postgres';
 import { attemptOf, DELIVERED, publishMany, rowsRead } from './support';
 

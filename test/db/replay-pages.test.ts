@@ -1,6 +1,6 @@
 import { type Database, openDatabase } from '../../src/db/database';
-import { countReplay, replayPage } from '../../src/db/replay-pages';
-import { cancelReplay, insertReplay, type NewReplay, takeStaleReplays } from '../../src/db/replays';
+import { countReplay, replayPage } from '../../src/db/store/replay-pages';
+import { cancelReplay, insertReplay, type NewReplay, takeStaleReplays } from '../../src/db/store/replays';
 import type { EndState } from '../../src/domain/delivery';
 import { newUuid } from '../../src/domain/ids';
 import type { ReplayFilter } from '../../src/domain/replay';
@@ -113,7 +113,7 @@ test('a page that is exactly the rest ends it', async () => {
   expect(await runOut(await begin(), 10)).toBe(2);
 });
 
-test('the row goes into the low lane with the trigger, the asker and the number of attempts', async () => {
+test('the row goes into the low priority with the trigger, the asker and the number of attempts', async () => {
   const [delivery] = await addEnded(1);
   await db.pool.query(
     `insert into attempts (delivery_id, number, id, tenant_id, webhook_id, trigger, started_at, duration_ms, outcome, request_headers)
@@ -124,7 +124,7 @@ test('the row goes into the low lane with the trigger, the asker and the number 
   await runOut(await begin({}, { askedBy }), 10);
   const { rows } = await db.pool.query('select * from delivery_queue');
   expect(rows).toMatchObject([
-    { delivery_id: delivery, lane: 2, trigger: 'replay', asked_by: askedBy, attempt: 4, step: 0, timed: false },
+    { delivery_id: delivery, priority: 2, trigger: 'replay', asked_by: askedBy, attempt: 4, step: 0, timed: false },
   ]);
   expect((await db.pool.query('select * from deliveries')).rows).toMatchObject([
     { state: 'pending', ended_at: null, failed_at: null, failed_because: null },

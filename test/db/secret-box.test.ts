@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { createSecretBox, parseEncryptionKeys } from '../../src/db/secret-box';
+import { createSecretBox, parseEncryptionKeys } from '../../src/crypto/secret-box';
 import { newUuid } from '../../src/domain/ids';
 
 const owner = { tenantId: newUuid(), webhookId: newUuid() };

@@ -1,16 +1,21 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Pool } from 'pg';
-import { type ClaimedDelivery, claimDeliveries } from '../../src/db/claim';
-import { FIRST_CURSORS } from '../../src/db/claim-cursors';
-import type { ClaimRequest } from '../../src/db/claim-rows';
-import { requeueDelivery } from '../../src/db/control';
 import type { Database } from '../../src/db/database';
-import { loadAttempts } from '../../src/db/load-attempt';
-import { FIRST_TENANT, nextTurns, type TurnResult, takeTurn } from '../../src/db/operational-outbox';
-import { publishEvent } from '../../src/db/publish';
-import { type AttemptNext, type AttemptRecord, type Recorded, recordAttempts } from '../../src/db/record-attempts';
+import { FIRST_TENANT, nextTurns, type TurnResult, takeTurn } from '../../src/db/publish/operational-outbox';
+import { publishEvent } from '../../src/db/publish/publish-one';
+import { FIRST_CURSORS } from '../../src/db/queue/claim-cursors';
+import type { ClaimRequest } from '../../src/db/queue/claim-statement';
+import { type ClaimedDelivery, claimDeliveries } from '../../src/db/queue/claim-workflow';
+import { requeueDelivery } from '../../src/db/queue/control';
+import { loadAttempts } from '../../src/db/queue/load-attempt';
+import {
+  type AttemptNext,
+  type AttemptRecord,
+  type Recorded,
+  recordAttempts,
+} from '../../src/db/queue/record-attempts';
 import { newUuid } from '../../src/domain/ids';
-import { LANE_NAMES, LANES, type Lane } from '../../src/domain/lanes';
+import { PRIORITIES, PRIORITY_NAMES, type Priority } from '../../src/domain/priorities';
 
 /** The nth webhook: ids sort as their numbers do, so that a test knows in which order a claim looks at them. */
 export const webhook = (n: number) => `00000000-0000-7000-8000-${String(n).padStart(12, '0')}`;
@@ -49,13 +54,13 @@ export async function addRows(
   pool: Pool,
   webhookId: string,
   rows: number,
-  lane: Lane = 'normal',
+  priority: Priority = 'normal',
   tenantId = tenant(1),
 ): Promise<void> {
   await pool.query(
-    `insert into delivery_queue (delivery_id, tenant_id, event_id, webhook_id, event_type, lane)
+    `insert into delivery_queue (delivery_id, tenant_id, event_id, webhook_id, event_type, priority)
      select id, $4, id, $1, 'order.created', $3 from unnest($2::uuid[]) id`,
-    [webhookId, Array.from({ length: rows }, () => newUuid()), LANES[lane], tenantId],
+    [webhookId, Array.from({ length: rows }, () => newUuid()), PRIORITIES[priority], tenantId],
   );
 }
 
@@ -81,7 +86,7 @@ export async function addHolder(pool: Pool, id = HOLDER): Promise<number> {
 export const ROOM = { free: 10_000, level: 10_000, held: new Map<string, number>() };
 
 const REQUEST: ClaimRequest = {
-  lanes: LANE_NAMES,
+  priorities: PRIORITY_NAMES,
   cursors: FIRST_CURSORS,
   scan: 200,
   limit: 50,
@@ -90,7 +95,7 @@ const REQUEST: ClaimRequest = {
   room: ROOM,
   leaseMs: 60_000,
   holder: HOLDER,
-  taker: { lane: 'workflow', modes: ['workflow'], installation: 'workflow' },
+  taker: { path: 'workflow', modes: ['workflow'], installation: 'workflow' },
 };
 
 export const claim = (pool: Pool, request: Partial<ClaimRequest> = {}) =>
@@ -101,13 +106,13 @@ export const isFirst = (cursors: ClaimRequest['cursors']) => isDeepStrictEqual(c
 /** One turn: claims from the beginning until the last webhook was looked at, as the relay does. */
 export async function claimTurn(pool: Pool, request: Partial<ClaimRequest> = {}): Promise<ClaimedDelivery[]> {
   const taken: ClaimedDelivery[] = [];
-  const lanes = request.lanes ?? REQUEST.lanes;
-  const ahead = new Set(lanes);
+  const priorities = request.priorities ?? REQUEST.priorities;
+  const ahead = new Set(priorities);
   for (let cursors = FIRST_CURSORS; ahead.size > 0; ) {
-    const { deliveries, nextCursors, through } = await claim(pool, { ...request, lanes, cursors });
+    const { deliveries, nextCursors, through } = await claim(pool, { ...request, priorities, cursors });
     taken.push(...deliveries);
     cursors = nextCursors;
-    for (const lane of through) ahead.delete(lane);
+    for (const priority of through) ahead.delete(priority);
   }
   return taken;
 }
@@ -153,7 +158,7 @@ export function attemptOf(claimed: ClaimedDelivery, number: number, next: Attemp
     attemptId: newUuid(),
     number,
     trigger: claimed.trigger,
-    lane: 'workflow',
+    path: 'workflow',
     startedAt: new Date(),
     durationMs: 12,
     statusCode: next.kind === 'end' ? 204 : 500,

@@ -1,7 +1,7 @@
-import { takeTurn } from '../../src/db/control';
 import { type Database, openDatabase } from '../../src/db/database';
-import { recordAttempts } from '../../src/db/record-attempts';
-import { LANE_NAMES } from '../../src/domain/lanes';
+import { takeTurn } from '../../src/db/queue/control';
+import { recordAttempts } from '../../src/db/queue/record-attempts';
+import { PRIORITY_NAMES } from '../../src/domain/priorities';
 import { createTestDatabase } from '../support/database';
 import { addRows, addWebhook, attemptOf, claimAll, DELIVERED, queueOf, webhook } from './support';
 
@@ -80,14 +80,17 @@ describe('the turn of an ordered webhook', () => {
   });
 });
 
-test.each(LANE_NAMES)('an older delivery in the %s lane keeps the turn of an ordered webhook', async (lane) => {
-  await addWebhook(db.pool, webhook(1), 0, { ordered: true });
-  await addRows(db.pool, webhook(1), 1, lane);
-  await addRows(db.pool, webhook(1), 1, 'high');
-  const [older, younger] = await queueOf(db.pool, webhook(1));
-  expect(await take(younger!)).toBe(false);
-  expect(await take(older!)).toBe(true);
-});
+test.each(PRIORITY_NAMES)(
+  'an older delivery in the %s priority keeps the turn of an ordered webhook',
+  async (priority) => {
+    await addWebhook(db.pool, webhook(1), 0, { ordered: true });
+    await addRows(db.pool, webhook(1), 1, priority);
+    await addRows(db.pool, webhook(1), 1, 'high');
+    const [older, younger] = await queueOf(db.pool, webhook(1));
+    expect(await take(younger!)).toBe(false);
+    expect(await take(older!)).toBe(true);
+  },
+);
 
 test('an older delivery of another webhook keeps no turn', async () => {
   await addWebhook(db.pool, webhook(2), 3, { ordered: true });

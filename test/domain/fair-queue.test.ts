@@ -1,4 +1,4 @@
-import { FairQueue } from '../../src/domain/fair-queue';
+import { FairQueue } from '../../src/concurrency/fair-queue';
 
 const all = <T>(queue: FairQueue<T>) => {
   const taken: T[] = [];

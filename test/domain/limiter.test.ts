@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { createLimiter } from '../../src/domain/limiter';
+import { createLimiter } from '../../src/concurrency/rate-limiter';
 
 function limiterAt(limit: { count: number; perMs: number }, maxKeys = 10) {
   const clock = { ms: 0 };

@@ -1,4 +1,4 @@
-import { createRests, restAfter } from '../../src/domain/rest';
+import { createRests, restAfter } from '../../src/concurrency/rest';
 
 test.each([
   [10, 90],

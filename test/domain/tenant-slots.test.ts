@@ -1,4 +1,4 @@
-import { TenantSlots, withReserve } from '../../src/domain/tenant-slots';
+import { TenantSlots, withReserve } from '../../src/concurrency/tenant-slots';
 
 /** Takes slots for a tenant that keeps them, until it gets none. */
 function fill(slots: TenantSlots, tenant: string): number {

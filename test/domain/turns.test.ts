@@ -1,5 +1,5 @@
-import { createShares } from '../../src/domain/shares';
-import { createTurns, NoTurn, type TurnLimits } from '../../src/domain/turns';
+import { createTurns, NoTurn, type TurnLimits } from '../../src/concurrency/fair-turns';
+import { createShares } from '../../src/concurrency/shares';
 
 describe('turns', () => {
   /** Work that is begun in the order that is returned, and ends when `end` is called, the oldest first. */

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { keyWeakness } from '../../src/domain/weak-key';
+import { keyWeakness } from '../../src/crypto/weak-key';
 
 const bytes = (at: (i: number) => number) => Buffer.from(Array.from({ length: 32 }, (_, i) => at(i) & 0xff));
 

@@ -1,7 +1,7 @@
 import { installationForFile, receiverForEach } from '../support/for-tests';
 import { until } from '../support/until';
 
-const posthorn = installationForFile({ POSTHORN_FIRST_ATTEMPT: 'express' });
+const posthorn = installationForFile({ POSTHORN_DELIVERY_MODE: 'express' });
 const receiver = receiverForEach();
 
 /** An endpoint that answers when it is told to: `answers[n]` for its nth request. */
@@ -30,7 +30,7 @@ async function underWay(settings: object = {}): Promise<string> {
 test('while it is under way it says so, and by whom', async () => {
   const [answer] = heldAnswers(1);
   const id = await underWay();
-  expect(await posthorn.api.delivery(id)).toMatchObject({ status: 'in_progress', lane: 'express' });
+  expect(await posthorn.api.delivery(id)).toMatchObject({ status: 'in_progress', path: 'express' });
   expect(await posthorn.api.ok('GET', `/deliveries/${id}/status`)).toMatchObject({ status: 'in_progress' });
   answer!(204);
   await posthorn.api.untilStatus(id, 'delivered');
@@ -117,6 +117,6 @@ test('a bulk replay sends again what was delivered', async () => {
       const found = await api.delivery(id);
       return found.attempts.length === 2 && found.status === 'delivered' && found;
     });
-    expect(delivery).toMatchObject({ lane: 'express', attempts: [{}, { trigger: 'replay' }] });
+    expect(delivery).toMatchObject({ path: 'express', attempts: [{}, { trigger: 'replay' }] });
   }
 });

@@ -14,10 +14,10 @@ afterAll(() => temporal?.close());
 test('a success is signed, recorded like one of a workflow, and in Temporal there is nothing of it', async () => {
   const { api } = posthorn;
   const shown: Record<string, unknown>[] = [];
-  for (const lane of ['express', 'workflow']) {
-    const type = `lane.${lane}`;
+  for (const path of ['express', 'workflow']) {
+    const type = `path.${path}`;
     const headers = { 'X-Own': 'value' };
-    const { secret } = await api.createWebhook(receiver, { events: [type], first_attempt: lane, headers });
+    const { secret } = await api.createWebhook(receiver, { events: [type], mode: path, headers });
     const id = await api.onlyDelivery((await api.publish(type, { n: 1 })).id);
     await api.untilStatus(id, 'delivered');
     const request = receiver.requests.at(-1)!;
@@ -27,30 +27,30 @@ test('a success is signed, recorded like one of a workflow, and in Temporal ther
       .getHandle(id)
       .describe()
       .catch((error: unknown) => error);
-    expect(found instanceof WorkflowNotFoundError).toBe(lane === 'express');
+    expect(found instanceof WorkflowNotFoundError).toBe(path === 'express');
     shown.push((await api.delivery(id)) as unknown as Record<string, unknown>);
   }
   const [express, workflow] = shown.map(withoutItsOwn);
-  expect(shown.map(({ lane }) => lane)).toEqual(['express', 'workflow']);
+  expect(shown.map(({ path }) => path)).toEqual(['express', 'workflow']);
   expect(express).toEqual(workflow);
 });
 
 /** What differs between any two deliveries, as its type instead. */
-function withoutItsOwn({ lane: _, ...delivery }: Record<string, unknown>): unknown {
+function withoutItsOwn({ path: _, ...delivery }: Record<string, unknown>): unknown {
   return JSON.parse(
     JSON.stringify(delivery, (key, value: unknown) => {
       if (/_at$|^duration_ms$|_ms$|timestamp|^date$|^x-webhook-event$|^event_type$/i.test(key)) return typeof value;
       if (typeof value !== 'string') return value;
       return value
         .replaceAll(/\b(evt|del|wh|att)_[0-9a-z]{26}/g, '$1')
-        .replaceAll(/lane\.\w+|\d{4}-\d\d-\d\dT[^"]+Z/g, '');
+        .replaceAll(/path\.\w+|\d{4}-\d\d-\d\dT[^"]+Z/g, '');
     }),
   );
 }
 
 test('what is published one after the other arrives in that order', async () => {
   const { api } = posthorn;
-  await api.createWebhook(receiver, { events: ['in.turn'], first_attempt: 'express', max_in_flight: 1 });
+  await api.createWebhook(receiver, { events: ['in.turn'], mode: 'express', max_in_flight: 1 });
   const numbers = Array.from({ length: 40 }, (_, n) => n);
   for (const n of numbers) await api.publish('in.turn', { n });
   await receiver.waitFor(numbers.length);
@@ -62,7 +62,7 @@ test('an event for many webhooks reaches each once', async () => {
   const ids: string[] = [];
   for (let n = 0; n < 25; n++) {
     const url = `${receiver.url}/${n}`;
-    ids.push((await api.createWebhook(receiver, { url, events: ['to.many'], first_attempt: 'express' })).id);
+    ids.push((await api.createWebhook(receiver, { url, events: ['to.many'], mode: 'express' })).id);
   }
   const events = await Promise.all(Array.from({ length: 20 }, () => api.publish('to.many')));
   await receiver.waitFor(25 * 20);
@@ -75,7 +75,7 @@ test('an event for many webhooks reaches each once', async () => {
 
 test('a webhook that is deleted while its deliveries wait gets none, and they are cancelled', async () => {
   const { api } = posthorn;
-  const webhook = await api.createWebhook(receiver, { events: ['deleted'], first_attempt: 'express', active: false });
+  const webhook = await api.createWebhook(receiver, { events: ['deleted'], mode: 'express', active: false });
   const [id] = await api.publishDeliveries('deleted', 1);
   await api.ok('DELETE', `/webhooks/${webhook.id}`);
   await api.untilStatus(id!, 'cancelled', 60_000);

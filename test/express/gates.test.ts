@@ -5,7 +5,7 @@ import { installationForFile, receiverForEach } from '../support/for-tests';
 import { startReceiver } from '../support/receiver';
 import { until } from '../support/until';
 
-const posthorn = installationForFile({ POSTHORN_FIRST_ATTEMPT: 'express' });
+const posthorn = installationForFile({ POSTHORN_DELIVERY_MODE: 'express' });
 const receiver = receiverForEach();
 
 const numberOf = (body: Buffer) => (JSON.parse(body.toString()) as { data: { n: number } }).data.n;

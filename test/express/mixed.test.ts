@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { FIRST_ATTEMPTS } from '../../src/domain/first-attempt';
+import { DELIVERY_MODES } from '../../src/domain/delivery-mode';
 import { installationForFile, receiverForFile } from '../support/for-tests';
 import { seededRandom } from '../support/random';
 import { until } from '../support/until';
 
-const posthorn = installationForFile({ POSTHORN_FIRST_ATTEMPT: 'auto' });
+const posthorn = installationForFile({ POSTHORN_DELIVERY_MODE: 'auto' });
 const receiver = receiverForFile();
 
 const EVENTS = 120;
@@ -21,8 +21,8 @@ test('webhooks of every mode side by side, changing it while they have work: eac
   });
   const retry_policy = { initial: '200ms', factor: 1, max_attempts: 40, jitter: 1 };
   const ids: string[] = [];
-  for (const first_attempt of [...FIRST_ATTEMPTS, null]) {
-    ids.push((await api.createWebhook(receiver, { first_attempt, retry_policy })).id);
+  for (const mode of [...DELIVERY_MODES, null]) {
+    ids.push((await api.createWebhook(receiver, { mode, retry_policy })).id);
   }
   const publishing = (async () => {
     for (let n = 0; n < EVENTS; n++) {
@@ -32,11 +32,11 @@ test('webhooks of every mode side by side, changing it while they have work: eac
   })();
   for (let n = 0; n < 16; n++) {
     await sleep(random() * 200);
-    const first_attempt = FIRST_ATTEMPTS[Math.floor(random() * 3)];
-    await api.ok('PATCH', `/webhooks/${ids[n % ids.length]}`, { first_attempt });
+    const mode = DELIVERY_MODES[Math.floor(random() * 3)];
+    await api.ok('PATCH', `/webhooks/${ids[n % ids.length]}`, { mode });
   }
   await publishing;
-  const lanes = new Set<string>();
+  const paths = new Set<string>();
   for (const id of ids) {
     const { data } = await until(
       'every delivery to be delivered',
@@ -46,9 +46,9 @@ test('webhooks of every mode side by side, changing it while they have work: eac
       },
       120_000,
     );
-    for (const { lane } of data) lanes.add(lane);
+    for (const { path } of data) paths.add(path);
   }
-  expect(lanes).toEqual(new Set(['express', 'workflow']));
+  expect(paths).toEqual(new Set(['express', 'workflow']));
   expect(succeeded).toHaveLength(EVENTS * ids.length);
   expect(new Set(succeeded).size).toBe(EVENTS * ids.length);
   const attempts = receiver.requests.map(

@@ -2,7 +2,7 @@ import { installationForFile, receiverForEach } from '../support/for-tests';
 import { connectTemporal } from '../support/temporal';
 import { until } from '../support/until';
 
-const posthorn = installationForFile({ POSTHORN_FIRST_ATTEMPT: 'express' });
+const posthorn = installationForFile({ POSTHORN_DELIVERY_MODE: 'express' });
 const receiver = receiverForEach();
 let temporal: Awaited<ReturnType<typeof connectTemporal>>;
 beforeAll(async () => {
@@ -23,9 +23,9 @@ test('a failed one goes on as a workflow that begins with its timer', async () =
   receiver.setHandler((_, n) => ({ status: n === 1 ? 500 : 204 }));
   const { id } = await publishTo({ retry_policy: { schedule: ['2s'], jitter: 0 } });
   const retrying = await posthorn.api.untilStatus(id, 'retrying');
-  expect(retrying).toMatchObject({ attempt_count: 1, lane: 'express', last_status_code: 500 });
+  expect(retrying).toMatchObject({ attempt_count: 1, path: 'express', last_status_code: 500 });
   const delivered = await posthorn.api.untilStatus(id, 'delivered');
-  expect(delivered).toMatchObject({ attempt_count: 2, lane: 'workflow' });
+  expect(delivered).toMatchObject({ attempt_count: 2, path: 'workflow' });
   expect(numbers()).toEqual([1, 2]);
   const [first, second] = receiver.requests;
   expect(second!.at - first!.at).toBeGreaterThanOrEqual(1_900);
@@ -73,13 +73,13 @@ test('410 disables; a schedule that is used up ends in a dead letter; a replay o
 
   receiver.setHandler(() => ({ status: 400 }));
   const dead = await publishTo({ retry_policy: { schedule: [] } });
-  expect(await api.untilStatus(dead.id, 'failed')).toMatchObject({ failed_because: 'exhausted', lane: 'express' });
+  expect(await api.untilStatus(dead.id, 'failed')).toMatchObject({ failed_because: 'exhausted', path: 'express' });
   const letters = await api.ok<{ data: { delivery_id: string }[] }>('GET', '/dead-letters');
   expect(JSON.stringify(letters.data)).toContain(dead.id);
   receiver.setHandler(() => ({ status: 204 }));
   await api.ok('POST', `/deliveries/${dead.id}/retry`);
   const delivered = await api.untilStatus(dead.id, 'delivered');
-  expect(delivered).toMatchObject({ attempt_count: 2, lane: 'express', attempts: [{}, { trigger: 'manual' }] });
+  expect(delivered).toMatchObject({ attempt_count: 2, path: 'express', attempts: [{}, { trigger: 'manual' }] });
 });
 
 test('Retry-After and timeouts count as they do in a workflow', async () => {

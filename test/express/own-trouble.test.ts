@@ -3,7 +3,7 @@ import { inParallel } from '../faults/support';
 import { queryOnce } from '../support/database';
 import { installationForFile, receiverForFile } from '../support/for-tests';
 
-const posthorn = installationForFile({ POSTHORN_FIRST_ATTEMPT: 'express' });
+const posthorn = installationForFile({ POSTHORN_DELIVERY_MODE: 'express' });
 const receiver = receiverForFile();
 
 test('a webhook whose secret cannot be opened, with a backlog, holds up no other', async () => {
@@ -20,7 +20,7 @@ test('a webhook whose secret cannot be opened, with a backlog, holds up no other
     await api.publish('readable');
     await receiver.waitFor(n, 30_000);
   }
-  // What was tried is leased until it is tried again: 20 in each second. With a pause of the lane for each try, the others
+  // What was tried is leased until it is tried again: 20 in each second. With a pause of the path for each try, the others
   // would take a second each, and all of it were tried by now; on a slow machine it comes near.
   const [row] = await queryOnce(
     databaseUrl,

@@ -25,7 +25,7 @@ let port: number;
 const closes: (() => Promise<void>)[] = [];
 
 async function start(address: string): Promise<void> {
-  site = await createSite({ TEMPORAL_ADDRESS: address, POSTHORN_FIRST_ATTEMPT: 'auto' });
+  site = await createSite({ TEMPORAL_ADDRESS: address, POSTHORN_DELIVERY_MODE: 'auto' });
   api = await site.startApi();
   worker = await site.startWorker();
   receiver = await startReceiver();
@@ -44,8 +44,8 @@ afterEach(async () => {
   await temporal?.remove();
 });
 
-/** The lanes that the worker has turned to, by its log. */
-const turns = () => worker.lines.flatMap((line) => /"event":"auto_mode","lane":"(\w+)"/.exec(line)?.[1] ?? []);
+/** The paths that the worker has turned to, by its log. */
+const turns = () => worker.lines.flatMap((line) => /"event":"auto_mode","path":"(\w+)"/.exec(line)?.[1] ?? []);
 const linesOf = (event: string) => worker.lines.filter((line) => line.includes(`"event":"${event}"`));
 
 /** Two events a second, one after the other, for so long: less than any engine is taken to manage. */

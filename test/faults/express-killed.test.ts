@@ -13,7 +13,7 @@ const receivers: Receiver[] = [];
 
 beforeEach(async () => {
   // The grace is above the slowest POST here, as the setting asks for.
-  site = await createSite({ POSTHORN_FIRST_ATTEMPT: 'express', POSTHORN_SHUTDOWN_GRACE: '20s' });
+  site = await createSite({ POSTHORN_DELIVERY_MODE: 'express', POSTHORN_SHUTDOWN_GRACE: '20s' });
   api = await site.startApi();
 });
 afterEach(async () => {

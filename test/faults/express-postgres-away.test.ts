@@ -36,7 +36,7 @@ beforeEach(async () => {
   released = new Promise<void>((resolve) => {
     release = resolve;
   });
-  site = await createSite({ POSTHORN_FIRST_ATTEMPT: 'express' }, postgres.url);
+  site = await createSite({ POSTHORN_DELIVERY_MODE: 'express' }, postgres.url);
   api = await site.startApi();
   worker = await site.startWorker();
 });
@@ -88,9 +88,9 @@ test.each([
   expect(numbersOf(well.receiver.requests)).toEqual([1]);
   expect(numbersOf(failing.receiver.requests)).toEqual([1, 2]);
   expect(ordered.receiver.requests.map(({ headers }) => headers['x-webhook-delivery'])).toEqual([ordered.id, next]);
-  expect(await api.delivery(well.id)).toMatchObject({ lane: 'express', attempts: [{ number: 1, status_code: 200 }] });
+  expect(await api.delivery(well.id)).toMatchObject({ path: 'express', attempts: [{ number: 1, status_code: 200 }] });
   expect(await api.delivery(failing.id)).toMatchObject({
-    lane: 'workflow',
+    path: 'workflow',
     attempts: [
       { number: 1, status_code: 500 },
       { number: 2, status_code: 200 },

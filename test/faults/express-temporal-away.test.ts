@@ -38,13 +38,13 @@ async function endpoint(type: string, settings: object, handler?: ReceiverHandle
 const FAILS_ONCE: ReceiverHandler = ({ headers }) => ({ status: headers['x-webhook-attempt'] === '1' ? 500 : 204 });
 const countOf = async (state: string) =>
   (await site.query(`select count(*)::int as n from deliveries where state = '${state}'`))[0].n as number;
-const lanesOf = (ids: string[]) =>
-  Promise.all(ids.map(async (id) => (await api.ok<{ lane: string }>('GET', `/deliveries/${id}`)).lane));
+const pathsOf = (ids: string[]) =>
+  Promise.all(ids.map(async (id) => (await api.ok<{ path: string }>('GET', `/deliveries/${id}`)).path));
 
 test('Temporal away: one endpoint that fails holds up no other, and its retries come once Temporal is back', async () => {
   const FAILING = 40;
-  const failing = await endpoint('fails.once', { first_attempt: 'express' }, FAILS_ONCE);
-  const well = await endpoint('goes.well', { first_attempt: 'express' });
+  const failing = await endpoint('fails.once', { mode: 'express' }, FAILS_ONCE);
+  const well = await endpoint('goes.well', { mode: 'express' });
   await temporal.stop();
 
   const failed = await inParallel(FAILING, 10, () => api.publish('fails.once'));
@@ -53,7 +53,7 @@ test('Temporal away: one endpoint that fails holds up no other, and its retries 
     const [row] = await site.query('select count(*)::int as n from delivery_queue where timed and attempt = 1');
     return row.n === FAILING;
   });
-  // None could be given to the engine; all the same the lane goes on, for this endpoint as well.
+  // None could be given to the engine; all the same the path goes on, for this endpoint as well.
   const others = await inParallel(100, 10, () => api.publish('goes.well'));
   await until('the others to be delivered', async () => (await countOf('delivered')) === others.length, LIMIT_MS);
   await api.publish('fails.once');
@@ -74,7 +74,7 @@ test('Temporal away: one endpoint that fails holds up no other, and its retries 
 
 test('a worker killed before it could give its failures to Temporal: the reconciler does, and soon', async () => {
   const FAILING = 10;
-  const failing = await endpoint('fails.once', { first_attempt: 'express' }, FAILS_ONCE);
+  const failing = await endpoint('fails.once', { mode: 'express' }, FAILS_ONCE);
   await temporal.stop();
   await inParallel(FAILING, 10, () => api.publish('fails.once'));
   await until('the failures to be written down', async () => {
@@ -90,13 +90,13 @@ test('a worker killed before it could give its failures to Temporal: the reconci
 
 test('mode auto: by express while Temporal is away, by workflows again when it is back and the rush is over', async () => {
   const EVENTS = 50;
-  /** The lanes that the worker has turned to, by its log. */
-  const turns = () => worker.lines.flatMap((line) => /"event":"auto_mode","lane":"(\w+)"/.exec(line)?.[1] ?? []);
-  const receiver = await endpoint('in.auto', { first_attempt: 'auto' });
-  const steady = await endpoint('in.workflow', { first_attempt: 'workflow' });
+  /** The paths that the worker has turned to, by its log. */
+  const turns = () => worker.lines.flatMap((line) => /"event":"auto_mode","path":"(\w+)"/.exec(line)?.[1] ?? []);
+  const receiver = await endpoint('in.auto', { mode: 'auto' });
+  const steady = await endpoint('in.workflow', { mode: 'workflow' });
   const [before] = await api.publishDeliveries('in.auto', 1);
   await api.untilStatus(before!, 'delivered', LIMIT_MS);
-  expect(await lanesOf([before!])).toEqual(['workflow']);
+  expect(await pathsOf([before!])).toEqual(['workflow']);
 
   await temporal.stop();
   // A worker that has just started is not behind, and one that has nothing to do neither.
@@ -107,7 +107,7 @@ test('mode auto: by express while Temporal is away, by workflows again when it i
   await receiver.waitFor(1 + EVENTS, LIMIT_MS);
   note(`${EVENTS} delivered without Temporal`, away);
   await until('all to be written down', async () => (await countOf('delivered')) === 1 + EVENTS, LIMIT_MS);
-  expect(new Set(await lanesOf(ids))).toEqual(new Set(['express']));
+  expect(new Set(await pathsOf(ids))).toEqual(new Set(['express']));
   expect(steady.requests).toEqual([]);
 
   await temporal.start();
@@ -115,7 +115,7 @@ test('mode auto: by express while Temporal is away, by workflows again when it i
   await until('the engine to be given the work again', () => turns().at(-1) === 'workflow', LIMIT_MS);
   const [after] = await api.publishDeliveries('in.auto', 1);
   await api.untilStatus(after!, 'delivered', LIMIT_MS);
-  expect(await lanesOf([after!])).toEqual(['workflow']);
+  expect(await pathsOf([after!])).toEqual(['workflow']);
   expect(turns()).toEqual(['express', 'workflow']);
   const posts = receiver.requests.map(({ headers }) => headers['webhook-id']);
   expect(new Set(posts).size).toBe(posts.length);

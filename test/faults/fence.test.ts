@@ -88,7 +88,7 @@ async function expectEachOnce(): Promise<void> {
 }
 
 test('Temporal stands still while slow attempts are under way, first ones and second ones: none is POSTed again', async () => {
-  await start({ POSTHORN_FIRST_ATTEMPT: 'workflow' });
+  await start({ POSTHORN_DELIVERY_MODE: 'workflow' });
   const slow = (slowNumber: string) => (request: ReceivedRequest) =>
     request.headers['x-webhook-attempt'] === slowNumber ? { status: 204, delayMs: SLOW_MS } : { status: 500 };
   const first = await endpoint('slow.first', slow('1'));
@@ -107,7 +107,7 @@ test('Temporal stands still while slow attempts are under way, first ones and se
 });
 
 test('a worker that is cut off from Postgres for 40 s keeps what it has in hand, though another one lives', async () => {
-  await start({ POSTHORN_FIRST_ATTEMPT: 'express' }, []);
+  await start({ POSTHORN_DELIVERY_MODE: 'express' }, []);
   const url = new URL(site.env.DATABASE_URL!);
   const database = await startHoldingProxy(Number(url.port));
   url.port = String(database.port);
@@ -137,7 +137,7 @@ test.each([
 ])(
   'Postgres’ clock is set %s by 10 minutes while POSTs are under way: none is made again, and nothing waits for it',
   async (_, minutes) => {
-    await start({ POSTHORN_FIRST_ATTEMPT: 'express' });
+    await start({ POSTHORN_DELIVERY_MODE: 'express' });
     const { receiver } = await endpoint('jump.made', () => ({ status: 204, delayMs: 3_000 }));
     const paced = await endpoint('jump.paced', () => ({ status: 204 }), { rate_limit: '5/1s' });
     const ordered = await endpoint('jump.ordered', () => ({ status: 204, delayMs: 50 }), { ordered: true });
@@ -180,10 +180,10 @@ test.each([
   async (_, ms) => {
     await start({}, [movedBy(ms)], movedBy(ms));
     const own = await site.startApi();
-    for (const first_attempt of ['express', 'workflow']) {
-      const type = `clock.${first_attempt}`;
+    for (const mode of ['express', 'workflow']) {
+      const type = `clock.${mode}`;
       const { receiver } = await endpoint(type, (_request, n) => ({ status: n < 3 ? 500 : 204 }), {
-        first_attempt,
+        mode,
         retry_policy: { schedule: ['2s', '2s'], jitter: 0 },
       });
       await api.publish(type);
@@ -192,7 +192,7 @@ test.each([
       const gaps = [requests[1]!.at - requests[0]!.at, requests[2]!.at - requests[1]!.at];
       expect(Math.min(...gaps)).toBeGreaterThan(1_500);
       const waits = await endpoint(`${type}.waits`, (_request, n) => ({ status: n === 1 ? 500 : 204 }), {
-        first_attempt,
+        mode,
         retry_policy: { schedule: ['1h'], jitter: 0 },
       });
       const [id] = await api.publishDeliveries(`${type}.waits`, 1);
@@ -209,11 +209,11 @@ test.each([
 test('killed with POSTs under way: another worker finds it dead and goes on, its own are left alone', async () => {
   await start();
   const EACH = 10;
-  for (const first_attempt of ['express', 'workflow']) {
-    await endpoint(`dies.${first_attempt}`, (_request, n) => ({ status: 204, delayMs: n <= EACH ? 8_000 : 0 }), {
-      first_attempt,
+  for (const mode of ['express', 'workflow']) {
+    await endpoint(`dies.${mode}`, (_request, n) => ({ status: 204, delayMs: n <= EACH ? 8_000 : 0 }), {
+      mode,
     });
-    await Promise.all(Array.from({ length: EACH }, (_, n) => api.publish(`dies.${first_attempt}`, { n })));
+    await Promise.all(Array.from({ length: EACH }, (_, n) => api.publish(`dies.${mode}`, { n })));
   }
   for (const receiver of receivers) await receiver.waitFor(EACH, LIMIT_MS);
   const [dying, living] = workers;
@@ -230,7 +230,7 @@ test('killed with POSTs under way: another worker finds it dead and goes on, its
 });
 
 test('the deliveries of a deleted webhook end while Temporal is away, however many they are', async () => {
-  await start({ POSTHORN_FIRST_ATTEMPT: 'express' });
+  await start({ POSTHORN_DELIVERY_MODE: 'express' });
   const { id } = await endpoint('to.delete', () => ({ status: 500 }), {
     retry_policy: { schedule: ['1h'], jitter: 0 },
   });

@@ -110,9 +110,9 @@ test('whatever happens, nothing that was planted gets where it does not belong',
   await deliverByExpress();
   await sendBadRequests();
   await loseTheDatabase();
-  const lanes = await site.query(`select lane, state from deliveries where attempt_count > 0 and state <> 'pending'`);
-  // What the express lane brought to its end has no workflow.
-  const known = lanes.filter(({ lane }) => lane !== 'express');
+  const paths = await site.query(`select path, state from deliveries where attempt_count > 0 and state <> 'pending'`);
+  // What the express path brought to its end has no workflow.
+  const known = paths.filter(({ path }) => path !== 'express');
   const texts = await historiesOf(known.length);
   const atRest = await tables();
   await site.halt();
@@ -226,9 +226,9 @@ async function misbehave(): Promise<void> {
   }
 }
 
-/** The same endpoints once more, by the express lane; and one whose secret cannot be opened. */
+/** The same endpoints once more, by the express path; and one whose secret cannot be opened. */
 async function deliverByExpress(): Promise<void> {
-  const express = { first_attempt: 'express' };
+  const express = { mode: 'express' };
   await webhook('goes.well.express', express);
   const { delivery } = await publish('goes.well.express');
   await api.untilStatus(delivery, 'delivered', LIMIT_MS);

@@ -31,13 +31,13 @@ const TOUCHY = {
   disable_after: { failed_deliveries: 1, failing_for: '1h' },
 };
 
-describe.each(['express', 'workflow'])('%s', (first_attempt) => {
+describe.each(['express', 'workflow'])('%s', (mode) => {
   async function webhookAt(host: string): Promise<{ id: string }> {
     const { port } = new URL(receiver.url);
     return posthorn.api.ok('POST', '/webhooks', {
       url: `http://${host}:${port}/hook`,
-      events: [`${first_attempt}.${host}`],
-      first_attempt,
+      events: [`${mode}.${host}`],
+      mode,
       ...TOUCHY,
     });
   }
@@ -59,7 +59,7 @@ describe.each(['express', 'workflow'])('%s', (first_attempt) => {
     const { id } = await webhookAt('hook.test');
     away = true;
     const asked = dns.asked('hook.test');
-    const deliveries = await posthorn.api.publishDeliveries(`${first_attempt}.hook.test`, 3);
+    const deliveries = await posthorn.api.publishDeliveries(`${mode}.hook.test`, 3);
     // A lookup is 3 packets for each of two families.
     await until('several tries', async () => dns.asked('hook.test') > asked + 6, 60_000);
     for (const delivery of deliveries) {
@@ -72,18 +72,18 @@ describe.each(['express', 'workflow'])('%s', (first_attempt) => {
 
   test('forty dead names of one tenant hold up nobody else, and are what is told of them', async () => {
     const { port } = new URL(receiver.url);
-    const loud = await otherTenant(posthorn, `loud ${first_attempt}`);
-    const hook = (host: string) => ({ url: `http://${host}:${port}/hook`, events: ['*'], first_attempt });
+    const loud = await otherTenant(posthorn, `loud ${mode}`);
+    const hook = (host: string) => ({ url: `http://${host}:${port}/hook`, events: ['*'], mode });
     await Promise.all(
-      Array.from({ length: 40 }, (_, n) => loud.ok('POST', '/webhooks', hook(`dead-${n}.${first_attempt}.test`))),
+      Array.from({ length: 40 }, (_, n) => loud.ok('POST', '/webhooks', hook(`dead-${n}.${mode}.test`))),
     );
     const { id } = await webhookAt('fine.test');
     // The api has asked for it, the worker not yet.
-    const asked = dns.asked(`dead-1.${first_attempt}.test`);
+    const asked = dns.asked(`dead-1.${mode}.test`);
     const event = await loud.publish();
     expect(event.deliveries).toBe(40);
-    await until('their questions', async () => dns.asked(`dead-1.${first_attempt}.test`) > asked);
-    const deliveries = await posthorn.api.publishDeliveries(`${first_attempt}.fine.test`, 5);
+    await until('their questions', async () => dns.asked(`dead-1.${mode}.test`) > asked);
+    const deliveries = await posthorn.api.publishDeliveries(`${mode}.fine.test`, 5);
     await expectUnharmed(id, deliveries);
     const [first] = await loud.deliveriesOf(event.id);
     await until(
@@ -99,7 +99,7 @@ describe.each(['express', 'workflow'])('%s', (first_attempt) => {
   test('requests that find no free connection are no attempts', async () => {
     receiver.setHandler(() => ({ status: 200, delayMs: 2_500 }));
     const { id } = await webhookAt('busy.test');
-    const deliveries = await posthorn.api.publishDeliveries(`${first_attempt}.busy.test`, 3);
+    const deliveries = await posthorn.api.publishDeliveries(`${mode}.busy.test`, 3);
     await expectUnharmed(id, deliveries);
     expect(receiver.requests).toHaveLength(3);
   });

@@ -1,5 +1,5 @@
 import { Client } from 'pg';
-import { generateApiKey } from '../../src/db/api-keys';
+import { generateApiKey } from '../../src/db/store/api-keys';
 import { TestApi } from '../support/api';
 import { type OwnPostgres, startOwnPostgres } from '../support/own-servers';
 import { type Receiver, startReceiver } from '../support/receiver';

@@ -68,8 +68,8 @@ async function playOn(kind: 'frozen' | 'held', workers: number): Promise<void> {
   let loading = true;
   try {
     const policy = { schedule: ['1s', '1s', '5s'], jitter: 0 };
-    for (const first_attempt of ['express', 'workflow']) {
-      await api.createWebhook(receiver, { events: ['load.on'], first_attempt, retry_policy: policy });
+    for (const mode of ['express', 'workflow']) {
+      await api.createWebhook(receiver, { events: ['load.on'], mode, retry_policy: policy });
     }
     const replayed = await makeFailed({ api, databaseUrl: it.postgres.url }, receiver, REPLAYED);
     await replayed.resume();

@@ -130,10 +130,10 @@ export const repeated = (items: readonly string[]): string[] => [
 export async function inParallel<T>(count: number, concurrency: number, work: (i: number) => Promise<T>): Promise<T[]> {
   const results: T[] = [];
   let next = 0;
-  const lane = async () => {
+  const path = async () => {
     for (let i = next++; i < count; i = next++) results[i] = await work(i);
   };
-  await Promise.all(Array.from({ length: concurrency }, lane));
+  await Promise.all(Array.from({ length: concurrency }, path));
   return results;
 }
 

@@ -50,7 +50,7 @@ describe('retries whose time has come and that find no slot', () => {
 
   /** One retry hangs on the only slot; the others are due behind it. Returns those, and lets the first one go. */
   async function dueWithoutSlot(): Promise<{ ids: string[]; receiver: Receiver; free: () => void }> {
-    site = await createSite({ POSTHORN_FIRST_ATTEMPT: 'workflow', POSTHORN_MAX_RETRIES_IN_FLIGHT: '1' });
+    site = await createSite({ POSTHORN_DELIVERY_MODE: 'workflow', POSTHORN_MAX_RETRIES_IN_FLIGHT: '1' });
     api = await site.startApi();
     worker = await site.startWorker();
     let free = () => {};
@@ -179,7 +179,7 @@ describe.each(['express', 'workflow'])(
       });
       await new Promise<void>((resolve) => secure.listen(0, '127.0.0.1', resolve));
       gate = await startHoldingProxy((secure.address() as AddressInfo).port);
-      site = await createSite({ POSTHORN_FIRST_ATTEMPT: mode, POSTHORN_CONNECT_TIMEOUT: '30s' });
+      site = await createSite({ POSTHORN_DELIVERY_MODE: mode, POSTHORN_CONNECT_TIMEOUT: '30s' });
       api = await site.startApi();
       worker = await site.startWorker({ NODE_EXTRA_CA_CERTS: fixture('self-signed-cert.pem') });
     });

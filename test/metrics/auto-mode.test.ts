@@ -15,7 +15,7 @@ afterAll(async () => {
   await receiver?.close();
 });
 
-test('auto mode is seen: the express lane takes over, and gives back when the engine has room again', async () => {
+test('auto mode is seen: the express path takes over, and gives back when the engine has room again', async () => {
   const api = await site.startApi();
   const url = metricsUrl((await site.startWorker()).lines);
   const auto = async () => {
@@ -24,7 +24,7 @@ test('auto mode is seen: the express lane takes over, and gives back when the en
       express: value('posthorn_auto_express'),
       toExpress: value('posthorn_auto_switches_total{to="express"}'),
       toWorkflow: value('posthorn_auto_switches_total{to="workflow"}'),
-      byExpress: value('posthorn_attempts_total{lane="express",outcome="delivered"}'),
+      byExpress: value('posthorn_attempts_total{path="express",outcome="delivered"}'),
     };
   };
   expect(await auto()).toEqual({ express: 0, toExpress: 0, toWorkflow: 0, byExpress: 0 });
@@ -34,7 +34,7 @@ test('auto mode is seen: the express lane takes over, and gives back when the en
     answer = resolve;
   });
   receiver.setHandler((_, n) => (n === 1 ? held.then(() => ({ status: 200 })) : { status: 200 }));
-  await api.createWebhook(receiver, { events: ['auto.*'], first_attempt: 'auto' });
+  await api.createWebhook(receiver, { events: ['auto.*'], mode: 'auto' });
   await api.publish('auto.first');
   await receiver.waitFor(1);
   const [later] = await api.publishDeliveries('auto.later', 1);

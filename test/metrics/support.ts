@@ -3,7 +3,7 @@ export type Scrape = {
   status: number;
   contentType: string | null;
   text: string;
-  /** The value of a series by its name and labels, as in `a_total{lane="express"}`; undefined where there is none. */
+  /** The value of a series by its name and labels, as in `a_total{path="express"}`; undefined where there is none. */
   value(series: string): number | undefined;
   /** The names of what is measured. */
   names: Set<string>;

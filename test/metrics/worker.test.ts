@@ -4,7 +4,7 @@ import { type Receiver, type ReceiverAnswer, startReceiver } from '../support/re
 import { until } from '../support/until';
 import { metricsUrl, type Scrape, scrape } from './support';
 
-const LANES = ['express', 'workflow'] as const;
+const PATHS = ['express', 'workflow'] as const;
 
 let site: Site;
 let api: TestApi;
@@ -24,36 +24,36 @@ beforeEach(async () => {
 afterEach(() => receiver.close());
 afterAll(() => site?.stop());
 
-async function deliver(type: string, lane: string, count: number, settings = {}): Promise<string[]> {
-  const webhook = await api.createWebhook(receiver, { events: [type], first_attempt: lane, ...settings });
+async function deliver(type: string, path: string, count: number, settings = {}): Promise<string[]> {
+  const webhook = await api.createWebhook(receiver, { events: [type], mode: path, ...settings });
   const deliveries = await api.publishDeliveries(type, count);
   secrets.push(webhook.secret);
   ids.push(webhook.id, ...deliveries);
   return deliveries;
 }
 
-const attempts = (of: Scrape, lane: string, outcome: string) =>
-  of.value(`posthorn_attempts_total{lane="${lane}",outcome="${outcome}"}`)!;
+const attempts = (of: Scrape, path: string, outcome: string) =>
+  of.value(`posthorn_attempts_total{path="${path}",outcome="${outcome}"}`)!;
 
 test('every series stands at 0 before there was anything to count', async () => {
   const { status, contentType, value, text } = await scrape(url);
   expect(status).toBe(200);
   expect(contentType).toBe('text/plain; version=0.0.4; charset=utf-8');
-  for (const lane of LANES) {
+  for (const path of PATHS) {
     for (const outcome of ['delivered', 'retrying', 'failed', 'cancelled']) {
-      expect(value(`posthorn_attempts_total{lane="${lane}",outcome="${outcome}"}`)).toBe(0);
+      expect(value(`posthorn_attempts_total{path="${path}",outcome="${outcome}"}`)).toBe(0);
     }
-    expect(value(`posthorn_attempt_duration_seconds_count{lane="${lane}"}`)).toBe(0);
-    expect(value(`posthorn_claimed_deliveries_total{lane="${lane}"}`)).toBe(0);
-    expect(value(`posthorn_deliveries_in_flight{lane="${lane}"}`)).toBe(0);
-    expect(value(`posthorn_auto_switches_total{to="${lane}"}`)).toBe(0);
+    expect(value(`posthorn_attempt_duration_seconds_count{path="${path}"}`)).toBe(0);
+    expect(value(`posthorn_claimed_deliveries_total{path="${path}"}`)).toBe(0);
+    expect(value(`posthorn_deliveries_in_flight{path="${path}"}`)).toBe(0);
+    expect(value(`posthorn_auto_switches_total{to="${path}"}`)).toBe(0);
   }
   expect(value('posthorn_auto_express')).toBe(0);
   expect(text).toContain('# TYPE posthorn_attempts_total counter\n');
 });
 
-test.each(LANES)('lane %s: each attempt counts once, in its lane, by how it came out', async (lane) => {
-  const other = lane === 'express' ? 'workflow' : 'express';
+test.each(PATHS)('path %s: each attempt counts once, in its path, by how it came out', async (path) => {
+  const other = path === 'express' ? 'workflow' : 'express';
   const before = await scrape(url);
   receiver.setHandler(({ body, headers }): ReceiverAnswer => {
     const { n } = JSON.parse(body.toString()).data;
@@ -61,55 +61,55 @@ test.each(LANES)('lane %s: each attempt counts once, in its lane, by how it came
     return { status: n < 2 || (n === 2 && headers['x-webhook-attempt'] === '2') ? 200 : 500 };
   });
   const retry_policy = { initial: '200ms', factor: 1, max_attempts: 2, jitter: 0 };
-  const deliveries = await deliver(`counted.${lane}`, lane, 4, { retry_policy });
+  const deliveries = await deliver(`counted.${path}`, path, 4, { retry_policy });
   for (const [n, id] of deliveries.entries()) await api.untilStatus(id, n < 3 ? 'delivered' : 'failed');
   // An attempt is counted a moment after it is written down.
   const after = await until('all attempts to be counted', async () => {
     const now = await scrape(url);
-    const all = (of: Scrape) => LANES.map((one) => of.value(`posthorn_attempt_duration_seconds_count{lane="${one}"}`)!);
+    const all = (of: Scrape) => PATHS.map((one) => of.value(`posthorn_attempt_duration_seconds_count{path="${one}"}`)!);
     const [made, had] = [all(now), all(before)].map((counts) => counts[0]! + counts[1]!);
     return made! - had! >= 6 && now;
   });
   const more = (of: string, outcome: string) => attempts(after, of, outcome) - attempts(before, of, outcome);
   // Later attempts are the engine's: what express could not deliver went on as a workflow.
-  const first = { delivered: more(lane, 'delivered'), retrying: more(lane, 'retrying'), failed: more(lane, 'failed') };
+  const first = { delivered: more(path, 'delivered'), retrying: more(path, 'retrying'), failed: more(path, 'failed') };
   const rest = {
     delivered: more(other, 'delivered'),
     failed: more(other, 'failed'),
     retrying: more(other, 'retrying'),
   };
-  if (lane === 'express') {
+  if (path === 'express') {
     expect(first).toEqual({ delivered: 2, retrying: 2, failed: 0 });
     expect(rest).toEqual({ delivered: 1, retrying: 0, failed: 1 });
   } else {
     expect(first).toEqual({ delivered: 3, retrying: 2, failed: 1 });
     expect(rest).toEqual({ delivered: 0, retrying: 0, failed: 0 });
   }
-  const sum = `posthorn_attempt_duration_seconds_sum{lane="${lane}"}`;
+  const sum = `posthorn_attempt_duration_seconds_sum{path="${path}"}`;
   expect(after.value(sum)).toBeGreaterThan(before.value(sum)!);
-  const buckets = (le: string) => after.value(`posthorn_attempt_duration_seconds_bucket{le="${le}",lane="${lane}"}`);
+  const buckets = (le: string) => after.value(`posthorn_attempt_duration_seconds_bucket{le="${le}",path="${path}"}`);
   expect(buckets('30')).toBe(buckets('+Inf'));
 });
 
-test.each(LANES)('lane %s: what is under way is seen while it is, and not longer', async (lane) => {
+test.each(PATHS)('path %s: what is under way is seen while it is, and not longer', async (path) => {
   let answer: () => void = () => undefined;
   const held = new Promise<void>((resolve) => {
     answer = resolve;
   });
   receiver.setHandler(() => held.then(() => ({ status: 200 })));
-  const claimed = async () => (await scrape(url)).value(`posthorn_claimed_deliveries_total{lane="${lane}"}`)!;
+  const claimed = async () => (await scrape(url)).value(`posthorn_claimed_deliveries_total{path="${path}"}`)!;
   const claimedBefore = await claimed();
-  const deliveries = await deliver(`held.${lane}`, lane, 3);
+  const deliveries = await deliver(`held.${path}`, path, 3);
   const inFlight = async () => {
     const { value } = await scrape(url);
-    return Object.fromEntries(LANES.map((one) => [one, value(`posthorn_deliveries_in_flight{lane="${one}"}`)]));
+    return Object.fromEntries(PATHS.map((one) => [one, value(`posthorn_deliveries_in_flight{path="${one}"}`)]));
   };
   await receiver.waitFor(3);
-  expect(await inFlight()).toEqual({ express: 0, workflow: 0, [lane]: 3 });
+  expect(await inFlight()).toEqual({ express: 0, workflow: 0, [path]: 3 });
   expect((await claimed()) - claimedBefore).toBe(3);
   answer();
   for (const id of deliveries) await api.untilStatus(id, 'delivered');
-  await until('the slots to be free', async () => (await inFlight())[lane] === 0);
+  await until('the slots to be free', async () => (await inFlight())[path] === 0);
 });
 
 test('nothing tells of tenants, webhooks, events, URLs or secrets', async () => {
@@ -124,7 +124,7 @@ test('nothing tells of tenants, webhooks, events, URLs or secrets', async () => 
   const labels = [...text.matchAll(/^posthorn_\w+\{(.*)\}/gm)]
     .flatMap(([, all]) => all!.split(','))
     .map((one) => one.split('=')[0]);
-  expect(new Set(labels)).toEqual(new Set(['lane', 'outcome', 'le', 'to']));
+  expect(new Set(labels)).toEqual(new Set(['path', 'outcome', 'le', 'to']));
 });
 
 test('the process itself is measured: of the worker and, on a port of its own, of the api', async () => {

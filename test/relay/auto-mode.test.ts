@@ -6,7 +6,7 @@ let auto: AutoMode;
 /** What the engine says when it is asked; undefined: it is there. */
 let whyNot: string | undefined;
 let asked: number;
-let lines: { event: string; lane: string; because?: string; err?: string; engine_per_s?: number }[];
+let lines: { event: string; path: string; because?: string; err?: string; engine_per_s?: number }[];
 beforeEach(() => {
   now = 1_000;
   whyNot = undefined;
@@ -21,7 +21,7 @@ beforeEach(() => {
 });
 
 const isExpress = () => auto.express().includes('auto');
-/** Claims of the workflow lane, 100 ms apart. */
+/** Claims of the workflow path, 100 ms apart. */
 function workflowClaims(fulls: boolean[], startsEach = 10): void {
   let started = 0;
   for (const full of fulls) {
@@ -30,14 +30,14 @@ function workflowClaims(fulls: boolean[], startsEach = 10): void {
     auto.onWorkflowClaim(full, started);
   }
 }
-/** Claims of the workflow lane while its starts fail, 100 ms apart. */
+/** Claims of the workflow path while its starts fail, 100 ms apart. */
 function failingClaims(count: number): void {
   for (let n = 0; n < count; n++) {
     now += 100;
     auto.onWorkflowClaim(false, n, 'UNAVAILABLE');
   }
 }
-/** So many deliveries a second, taken by the express lane, for so long. What the engine is asked, it answers at once. */
+/** So many deliveries a second, taken by the express path, for so long. What the engine is asked, it answers at once. */
 async function expressSeconds(seconds: number, perSecond: number): Promise<void> {
   for (let n = 0; n < seconds * 10; n++) {
     now += 100;
@@ -47,11 +47,11 @@ async function expressSeconds(seconds: number, perSecond: number): Promise<void>
   }
 }
 
-test('each webhook in mode auto is served by exactly one lane', () => {
-  const lanes = () => [auto.workflow().includes('auto'), auto.express().includes('auto')];
-  expect(lanes()).toEqual([true, false]);
+test('each webhook in mode auto is served by exactly one path', () => {
+  const paths = () => [auto.workflow().includes('auto'), auto.express().includes('auto')];
+  expect(paths()).toEqual([true, false]);
   workflowClaims(Array(8).fill(true));
-  expect(lanes()).toEqual([false, true]);
+  expect(paths()).toEqual([false, true]);
 });
 
 test('webhooks that say it themselves stay where they are', () => {
@@ -115,7 +115,7 @@ test('not back while the engine does not answer, however calm it is; then as soo
   whyNot = undefined;
   await expressSeconds(4, 5);
   expect(isExpress()).toBe(false);
-  expect(lines.map(({ event, lane, because, err }) => [event, lane, because, err])).toEqual([
+  expect(lines.map(({ event, path, because, err }) => [event, path, because, err])).toEqual([
     ['auto_mode', 'express', 'starts_fail', 'UNAVAILABLE'],
     // Said once, however often it is asked.
     ['auto_mode_stays', 'express', undefined, 'UNAVAILABLE: connection refused'],

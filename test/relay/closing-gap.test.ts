@@ -1,5 +1,5 @@
 import { Pool } from 'pg';
-import { WORK_CHANNEL } from '../../src/domain/names';
+import { WORK_CHANNEL } from '../../src/db/work-channel';
 import { told } from '../support/history';
 import { type Installation, startInstallation } from '../support/installation';
 import { type Receiver, startReceiver } from '../support/receiver';

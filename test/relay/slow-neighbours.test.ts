@@ -25,7 +25,7 @@ const receivers: Pick<Receiver, 'close'>[] = [];
 
 async function start(mode: string): Promise<void> {
   posthorn = await startInstallation({
-    POSTHORN_FIRST_ATTEMPT: mode,
+    POSTHORN_DELIVERY_MODE: mode,
     POSTHORN_MAX_IN_FLIGHT: String(CAPACITY),
     POSTHORN_EXPRESS_IN_FLIGHT: String(CAPACITY),
     POSTHORN_MAX_RETRIES_IN_FLIGHT: String(RETRIES),
@@ -126,7 +126,7 @@ describe.each(['express', 'workflow', 'auto'])('in mode %s', (mode) => {
     await publish(otherTenant, 'quick.event', EVENTS);
     await quick.waitFor(EVENTS, LIMIT_MS);
     expect(numbersOf(quick).size).toBe(EVENTS);
-    // All of them while the other still had all it may have; in mode auto, of both lanes.
+    // All of them while the other still had all it may have; in mode auto, of both paths.
     expect(slow.underWay()).toBeGreaterThan(0);
     expect(slow.cameInTime()).toBeGreaterThanOrEqual(CAPACITY);
     expect(slow.cameInTime()).toBeLessThanOrEqual(mode === 'auto' ? 2 * CAPACITY : CAPACITY);

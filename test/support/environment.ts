@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { generateApiKey } from '../../src/db/api-keys';
+import { generateApiKey } from '../../src/db/store/api-keys';
 
 export type TestEnvironment = Record<string, string> & { POSTHORN_BOOTSTRAP_KEY: string };
 

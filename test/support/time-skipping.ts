@@ -5,23 +5,23 @@ import { createActivities } from '../../src/activities/activities';
 import { createReplayRoom } from '../../src/activities/replay-room';
 import { startApi } from '../../src/api/start-api';
 import { readConfig } from '../../src/config';
+import { createSecretBox } from '../../src/crypto/secret-box';
 import { openDatabase } from '../../src/db/database';
-import { createSecretBox } from '../../src/db/secret-box';
 import { startHolding } from '../../src/delivery/holding';
 import { InFlight } from '../../src/delivery/in-flight';
 import { createAttempts } from '../../src/delivery/make-attempt';
 import { createRetryRoom } from '../../src/delivery/retry-room';
 import { watchPauses } from '../../src/delivery/stale';
 import { LEASE_MS, MAX_TIMEOUT_MS } from '../../src/domain/limits';
-import { workflowId } from '../../src/domain/names';
 import { createEgressAgent } from '../../src/egress/agent';
 import { addressPolicyOf } from '../../src/egress/policy-of';
 import { createSender } from '../../src/egress/send';
 import { timeSkippingServerPath } from '../../src/embedded/time-skipping-server';
 import { createLog } from '../../src/log';
 import { startRelay } from '../../src/relay/relay';
-import { createWorkflowLane } from '../../src/relay/workflow-lane';
-import { registerSearchAttributes } from '../../src/worker/search-attributes';
+import { createWorkflowPath } from '../../src/relay/workflow-path';
+import { workflowId } from '../../src/temporal/names';
+import { registerSearchAttributes } from '../../src/temporal/search-attributes';
 import { createWorkers } from '../../src/worker/workers';
 import { TestApi } from './api';
 import { createTestDatabase } from './database';
@@ -93,10 +93,10 @@ export async function startSkippingInstallation(): Promise<SkippingInstallation>
     {
       ...{ holding, log, leaseMs: LEASE_MS },
       perWebhook: config.POSTHORN_MAX_IN_FLIGHT_PER_WEBHOOK,
-      lanes: config.POSTHORN_LANES,
-      firstAttempt: 'workflow',
+      priorities: config.POSTHORN_PRIORITIES,
+      mode: 'workflow',
     },
-    createWorkflowLane({
+    createWorkflowPath({
       ...{ db, client, inFlight, log },
       taskQueuePrefix: config.POSTHORN_TASK_QUEUE,
       attemptTimeoutMs: LEASE_MS,

@@ -1,8 +1,8 @@
 import { Pool } from 'pg';
 import { readConfig } from '../../src/config';
 import { parsePublicId } from '../../src/domain/ids';
-import { taskQueues, WORKFLOW_TYPE } from '../../src/domain/names';
 import { createLog } from '../../src/log';
+import { taskQueues, WORKFLOW_TYPE } from '../../src/temporal/names';
 import { type RunningWorker, startWorker } from '../../src/worker/start-worker';
 import type { DeliverInput } from '../../src/workflows/contract';
 import { type Installation, startInstallation } from '../support/installation';

@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils';
 import { parsePublicId } from '../../src/domain/ids';
-import { verificationWorkflowId } from '../../src/domain/names';
+import { verificationWorkflowId } from '../../src/temporal/names';
 import { makeFailed } from '../support/failed';
 import { HISTORIES, leaks, PLANTED, PLANTED_SECRET } from '../support/histories';
 import { type Installation, startInstallation } from '../support/installation';
@@ -55,7 +55,7 @@ const act = (id: string, action: string, body?: object) => posthorn.api.ok('POST
 const KINDS: Kind[] = [
   { name: 'delivered-at-first', schedule: [], answers: () => ({ status: 200 }), end: 'delivered' },
   {
-    name: 'retried-then-replayed',
+    name: 'retried-by-an-operator',
     schedule: ['100ms', '1h'],
     answers: (_, n) => ({ status: n < 3 ? 503 : 200 }),
     async meanwhile({ id }) {
@@ -93,7 +93,7 @@ const KINDS: Kind[] = [
   },
   { name: 'exhausted', schedule: ['100ms', '100ms'], answers: () => ({ status: 500 }), end: 'failed' },
   {
-    name: 'replayed-after-its-end',
+    name: 'retried-after-its-end',
     schedule: [],
     answers: later(200),
     async meanwhile({ id }) {
@@ -174,7 +174,7 @@ test('nor in that of a delivery whose first attempt was made without a workflow'
     url: `${receiver.url}/${PLANTED}?token=${PLANTED}`,
     events: ['kept.express'],
     secret: PLANTED_SECRET,
-    first_attempt: 'express',
+    mode: 'express',
     retry_policy: { schedule: ['1s'], jitter: 0 },
   });
   const id = await posthorn.api.onlyDelivery((await posthorn.api.publish('kept.express', { [PLANTED]: PLANTED })).id);

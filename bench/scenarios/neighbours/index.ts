@@ -44,7 +44,7 @@ export const neighbours = {
     numberOption('--settle-seconds <n>', 'after a neighbour begins or ends, not measured', { fallback: 3 }),
     numberOption('--warmup-seconds <n>', 'before the first phase, not measured', { fallback: 15 }),
   ],
-  lane: 'express' as const,
+  mode: 'express' as const,
   profiled: 'api' as const,
   needs: 'posthorn' as const,
   variant: (options: BenchOptions) => {

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import { Pool as Connections } from 'undici';
-import { ensureTenantKey, generateApiKey } from '../../../src/db/api-keys';
 import { openDatabase } from '../../../src/db/database';
+import { ensureTenantKey, generateApiKey } from '../../../src/db/store/api-keys';
 import { parsePublicId } from '../../../src/domain/ids';
 import { nowMs } from '../../clock';
 import type { Rig } from '../../rig';

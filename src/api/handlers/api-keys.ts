@@ -1,8 +1,8 @@
 import type { z } from 'zod';
-import { type ApiKeyRecord, listApiKeys } from '../../db/api-keys';
-import { createApiKey, revokeKey } from '../../db/manage-keys';
-import { type Part, upTo } from '../../db/scan';
-import { findTenant } from '../../db/tenants';
+import { createApiKey, revokeKey } from '../../db/store/administration';
+import { type ApiKeyRecord, listApiKeys } from '../../db/store/api-keys';
+import { type Part, upTo } from '../../db/store/scan';
+import { findTenant } from '../../db/store/tenants';
 import { toPublicId } from '../../domain/ids';
 import { toActorOut } from '../actor-out';
 import { ApiError, notFound } from '../errors';

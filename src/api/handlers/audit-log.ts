@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { listAudit } from '../../db/audit-log';
+import { listAudit } from '../../db/store/audit-log';
 import { toPublicId } from '../../domain/ids';
 import { toActorOut } from '../actor-out';
 import { FEW_AT_ONCE, readPage } from '../page';

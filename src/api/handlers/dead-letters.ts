@@ -5,9 +5,9 @@ import {
   discard as discardById,
   discardDeadLetters,
   listDeadLetters,
-} from '../../db/dead-letters';
-import type { Part } from '../../db/scan';
-import { findWebhook } from '../../db/webhooks';
+} from '../../db/store/dead-letters';
+import type { Part } from '../../db/store/scan';
+import { findWebhook } from '../../db/store/webhooks';
 import { toPublicId, uuidTimeMs } from '../../domain/ids';
 import { audited } from '../audited';
 import { ApiError } from '../errors';

@@ -1,20 +1,20 @@
 import type { z } from 'zod';
-import { type Attempt, listAttempts } from '../../db/attempts';
-import { type Delivery, findDelivery, listDeliveries } from '../../db/deliveries';
-import { findEvent } from '../../db/events';
-import type { Part } from '../../db/scan';
-import { findWebhook } from '../../db/webhooks';
+import { type Attempt, listAttempts } from '../../db/store/attempts';
+import { type Delivery, findDelivery, listDeliveries } from '../../db/store/deliveries';
+import { findEvent } from '../../db/store/events';
+import type { Part } from '../../db/store/scan';
+import { findWebhook } from '../../db/store/webhooks';
 import { toPublicId, uuidTimeMs } from '../../domain/ids';
 import { minimalBody } from '../../domain/minimal-payload';
-import { askEngine } from '../ask-engine';
 import { cancelNow, rescheduleTo, retryNow } from '../control-delivery';
 import { notFound } from '../errors';
-import { JsonText } from '../json-text';
+import { JsonText } from '../http/json-text';
 import { fill, readPage } from '../page';
 import type { Answer, Context } from '../route';
 import { windowBounds } from '../schemas/common';
 import type { listAttemptsQuery, listDeliveriesQuery, rescheduleBody } from '../schemas/deliveries';
 import type { Services } from '../services';
+import { askEngine } from '../temporal/ask';
 
 /** A delivery has few attempts; one replayed by hand again and again shows its newest, and where to find the others. */
 const ATTEMPTS_SHOWN = 100;
@@ -165,7 +165,7 @@ function toOut(delivery: Delivery) {
     ...(delivery.heldBecause && { held_because: delivery.heldBecause }),
     ...(delivery.failedBecause && { failed_because: delivery.failedBecause }),
     attempt_count: delivery.attemptCount,
-    lane: delivery.lane,
+    path: delivery.path,
     next_attempt_at: delivery.nextAttemptAt,
     last_status_code: delivery.lastStatus,
     last_error_code: delivery.lastError,

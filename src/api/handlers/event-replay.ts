@@ -1,6 +1,6 @@
 import type { z } from 'zod';
-import { type EventReplayResult, ownWebhooks, replayEvent, webhooksOfEvent } from '../../db/event-replay';
-import { findEvent, type StoredEvent } from '../../db/events';
+import { type EventReplayResult, ownWebhooks, replayEvent, webhooksOfEvent } from '../../db/store/event-replay';
+import { findEvent, type StoredEvent } from '../../db/store/events';
 import { OPERATIONAL_PREFIX } from '../../domain/event-types';
 import { toPublicId } from '../../domain/ids';
 import { audited } from '../audited';

@@ -14,18 +14,18 @@ import {
   listVersions,
   measureVersions,
   updateEventType,
-} from '../../db/event-types';
-import { type Part, upTo } from '../../db/scan';
+} from '../../db/store/event-types';
+import { type Part, upTo } from '../../db/store/scan';
 import { STANDARD_EVENT_TYPES, STANDARD_VERSION } from '../../domain/standard-event-types';
 import { type Steps, WorkBudget } from '../../domain/work-budget';
 import { audited } from '../audited';
-import { BadSchemaError, createValidator, requireGoodSchema } from '../data-validator';
 import { ApiError, noSuchEventType } from '../errors';
-import { eventTypePage } from '../event-type-page';
-import { HTML_PAGE_HEADERS } from '../html-page';
-import { JsonText } from '../json-text';
+import { eventTypePage } from '../html/event-type-page';
+import { HTML_PAGE_HEADERS } from '../html/html-page';
+import { JsonText } from '../http/json-text';
 import { FEW_AT_ONCE, fill, toPage } from '../page';
-import { MAX_PUBLISH_UNITS } from '../prepare-event';
+import { BadSchemaError, createValidator, requireGoodSchema } from '../publish/data-validator';
+import { MAX_PUBLISH_UNITS } from '../publish/prepare-event';
 import type { Answer, Context } from '../route';
 import type {
   addVersionBody,

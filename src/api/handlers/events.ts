@@ -1,15 +1,15 @@
 import type { z } from 'zod';
-import { findEvent, listEvents } from '../../db/events';
-import type { NewEvent } from '../../db/publish';
+import type { NewEvent } from '../../db/publish/publish-one';
+import { findEvent, listEvents } from '../../db/store/events';
 import { envelope } from '../../domain/envelope';
 import { matchingPatterns } from '../../domain/event-types';
 import { newUuid, toPublicId } from '../../domain/ids';
 import { rawMember } from '../../domain/raw-member';
 import type { Steps } from '../../domain/work-budget';
 import { ApiError, notFound } from '../errors';
-import { answerAgain, answerOnce } from '../idempotency';
+import { answerAgain, answerOnce } from '../http/idempotency';
 import { readPage } from '../page';
-import { type Preparing, spendForReading, startPreparing, typeKey, withinBudget } from '../prepare-event';
+import { type Preparing, spendForReading, startPreparing, typeKey, withinBudget } from '../publish/prepare-event';
 import type { Answer, Context } from '../route';
 import { windowBounds } from '../schemas/common';
 import type { listEventsQuery, publishBody } from '../schemas/events';
@@ -87,7 +87,7 @@ export function* toNewEvent(
     createdAt,
     ...(body.id !== undefined && { producerId: body.id }),
     patterns: matchingPatterns(body.type),
-    lane: body.priority,
+    priority: body.priority,
     version: body.version,
     excluded,
     ...(keyFields.length > 0 && { keyFields }),

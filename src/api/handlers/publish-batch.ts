@@ -1,11 +1,11 @@
 import type { z } from 'zod';
-import { type BatchEvent, type BatchResult, publishBatch } from '../../db/publish-batch';
+import { type BatchEvent, type BatchResult, publishBatch } from '../../db/publish/publish-batch';
 import { toPublicId } from '../../domain/ids';
 import { rawItems, rawMember } from '../../domain/raw-member';
 import type { Steps, WorkBudget } from '../../domain/work-budget';
 import { ApiError, MAX_ERRORS, shortErrors } from '../errors';
-import { type Preparing, spendForReading, startPreparing, typeKey, withinBudget } from '../prepare-event';
-import { parseInput } from '../read-input';
+import { parseInput } from '../http/read-input';
+import { type Preparing, spendForReading, startPreparing, typeKey, withinBudget } from '../publish/prepare-event';
 import type { Answer, Context } from '../route';
 import { type publishBatchBody, publishBody } from '../schemas/events';
 import { toNewEvent } from './events';

@@ -1,17 +1,17 @@
 import type { z } from 'zod';
-import { cancelReplay, countRunning, findReplay, insertReplay, listReplays, type Replay } from '../../db/replays';
-import { type Part, upTo } from '../../db/scan';
-import { findWebhook } from '../../db/webhooks';
+import { cancelReplay, countRunning, findReplay, insertReplay, listReplays, type Replay } from '../../db/store/replays';
+import { type Part, upTo } from '../../db/store/scan';
+import { findWebhook } from '../../db/store/webhooks';
 import { newUuid, toPublicId } from '../../domain/ids';
 import { formatRateLimit, type RateLimit } from '../../domain/rate-limit';
 import { MAX_RUNNING, type ReplayFilter } from '../../domain/replay';
 import { reasonOf } from '../../log';
-import { askEngine } from '../ask-engine';
 import { audited } from '../audited';
 import { ApiError, notFound, rateLimited } from '../errors';
 import { FEW_AT_ONCE, readPage } from '../page';
 import type { Answer, Context } from '../route';
 import type { listReplaysQuery, replayBody } from '../schemas/replays';
+import { askEngine } from '../temporal/ask';
 
 type None = undefined;
 

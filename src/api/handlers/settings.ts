@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { readSettings, type TenantSettings, updateSettings } from '../../db/tenant-settings';
+import { readSettings, type TenantSettings, updateSettings } from '../../db/store/tenant-settings';
 import { toPublicId } from '../../domain/ids';
 import { audited } from '../audited';
 import type { Answer, Context } from '../route';

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
-import { createTenant } from '../../db/manage-keys';
-import { type Part, upTo } from '../../db/scan';
-import { listTenants, type Tenant } from '../../db/tenants';
+import { createTenant } from '../../db/store/administration';
+import { type Part, upTo } from '../../db/store/scan';
+import { listTenants, type Tenant } from '../../db/store/tenants';
 import { toPublicId } from '../../domain/ids';
 import { ApiError } from '../errors';
 import { readPage } from '../page';

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
-import { beginVerification, endVerification } from '../../db/verifications';
-import { findWebhook } from '../../db/webhooks';
+import { beginVerification, endVerification } from '../../db/store/verifications';
+import { findWebhook } from '../../db/store/webhooks';
 import { toPublicId } from '../../domain/ids';
 import { reasonOf } from '../../log';
 import { audited } from '../audited';

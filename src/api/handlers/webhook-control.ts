@@ -1,8 +1,8 @@
 import type { z } from 'zod';
-import { findDelivery, findHead } from '../../db/deliveries';
-import { type GateMove, moveGate } from '../../db/gates';
-import { listSecrets, rotateSecret } from '../../db/webhook-secrets';
-import { findWebhook } from '../../db/webhooks';
+import { findDelivery, findHead } from '../../db/store/deliveries';
+import { type GateMove, moveGate } from '../../db/store/gates';
+import { listSecrets, rotateSecret } from '../../db/store/webhook-secrets';
+import { findWebhook } from '../../db/store/webhooks';
 import { toPublicId } from '../../domain/ids';
 import { generateSecret } from '../../egress/signatures';
 import { audited } from '../audited';

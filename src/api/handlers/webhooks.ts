@@ -1,10 +1,10 @@
 import type { z } from 'zod';
-import { writeAudit } from '../../db/audit-log';
 import type { Tx } from '../../db/database';
-import { sizeOfFilters } from '../../db/publish-rules';
-import { type Part, upTo } from '../../db/scan';
-import { beginForNewUrl, findMode } from '../../db/verifications';
-import type { WebhookSettings } from '../../db/webhook-row';
+import { sizeOfFilters } from '../../db/publish/publish-rules';
+import { writeAudit } from '../../db/store/audit-log';
+import { type Part, upTo } from '../../db/store/scan';
+import { beginForNewUrl, findMode } from '../../db/store/verifications';
+import type { WebhookSettings } from '../../db/store/webhook-row';
 import {
   deleteWebhook,
   findWebhook,
@@ -13,14 +13,14 @@ import {
   listWebhooks,
   lockWebhook,
   updateWebhook,
-} from '../../db/webhooks';
+} from '../../db/store/webhooks';
 import { type Filter, filterBytes } from '../../domain/filter';
 import { newUuid, toPublicId } from '../../domain/ids';
 import { generateSecret } from '../../egress/signatures';
 import { audited } from '../audited';
 import { ApiError, notFound } from '../errors';
+import { parsePrecondition, requireVersion } from '../http/precondition';
 import { readPage } from '../page';
-import { parsePrecondition, requireVersion } from '../precondition';
 import type { Answer, Context } from '../route';
 import type { createWebhookBody, listWebhooksQuery, patchWebhookBody } from '../schemas/webhooks';
 import type { Services } from '../services';
@@ -172,7 +172,7 @@ function toSettings({ services, tenantId }: Owner, webhookId: string, body: z.ou
     ...(body.signature_styles && { signatureStyles: body.signature_styles }),
     ...(body.rate_limit !== undefined && { rateLimit: body.rate_limit }),
     ...(body.max_in_flight !== undefined && { maxInFlight: body.max_in_flight }),
-    ...(body.first_attempt !== undefined && { firstAttempt: body.first_attempt }),
+    ...(body.mode !== undefined && { mode: body.mode }),
     ...(body.ordered !== undefined && { ordered: body.ordered }),
     ...(body.circuit_breaker !== undefined && { breaker: body.circuit_breaker }),
     ...(body.disable_after !== undefined && { disableAfter: body.disable_after ?? NEVER_DISABLE }),

@@ -1,5 +1,5 @@
-import { type Html, html } from '../html';
-import { htmlPage } from '../html-page';
+import { type Html, html } from '../html/html';
+import { htmlPage } from '../html/html-page';
 import type { Answer, OpenApiDocument, Operation, Parameter } from './document';
 import { type JsonSchema, sharedName } from './json-schema';
 import { sampleOf } from './sample';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type Request, type Response, Router } from 'express';
-import { HTML_PAGE_HEADERS } from '../html-page';
+import { HTML_PAGE_HEADERS } from '../html/html-page';
 import type { Route } from '../route';
 import { docsPage } from './docs-page';
 import { buildDocument } from './document';

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { OPERATIONAL_PREFIX } from '../../domain/event-types';
-import { LANE_NAMES } from '../../domain/lanes';
 import { PAYLOAD_MODES } from '../../domain/minimal-payload';
+import { PRIORITY_NAMES } from '../../domain/priorities';
 import { eventType, eventVersion, pageOf, storableText, timeWindow } from './common';
 
 export const publishBody = z.strictObject({
@@ -18,7 +18,7 @@ export const publishBody = z.strictObject({
   id: storableText(1, 256).optional(),
   /** `minimal`: for every webhook, whatever its own mode. */
   payload: z.enum(PAYLOAD_MODES).default('full'),
-  priority: z.enum(LANE_NAMES).default('normal'),
+  priority: z.enum(PRIORITY_NAMES).default('normal'),
 });
 
 const MAX_BATCH = 1_000;

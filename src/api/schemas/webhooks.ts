@@ -1,6 +1,6 @@
 import { z } from 'zod';
+import { DELIVERY_MODES } from '../../domain/delivery-mode';
 import { EVENT_PATTERN, MAX_EVENT_TYPE_LENGTH, patternProblem } from '../../domain/event-types';
-import { FIRST_ATTEMPTS } from '../../domain/first-attempt';
 import { DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS, MIN_TIMEOUT_MS } from '../../domain/limits';
 import { PAYLOAD_MODES } from '../../domain/minimal-payload';
 import { parseUrl } from '../../domain/parse-url';
@@ -63,7 +63,7 @@ const settings = {
   signature_styles: signatureStyles,
   rate_limit: rateLimit.nullable(),
   max_in_flight: maxInFlight.nullable(),
-  first_attempt: z.enum(FIRST_ATTEMPTS).nullable(),
+  mode: z.enum(DELIVERY_MODES).nullable(),
   ordered: z.boolean(),
   circuit_breaker: circuitBreaker.nullable(),
   disable_after: disableAfter.nullable(),
@@ -100,7 +100,7 @@ export const createWebhookBody = z.strictObject({
   signature_styles: signatureStyles.default(['standard', 'x-webhook']).meta({ default: ['standard', 'x-webhook'] }),
   rate_limit: settings.rate_limit.default(null),
   max_in_flight: settings.max_in_flight.default(null),
-  first_attempt: settings.first_attempt.default(null),
+  mode: settings.mode.default(null),
   ordered: settings.ordered.default(false),
   circuit_breaker: settings.circuit_breaker.prefault({}),
   disable_after: settings.disable_after.prefault({}),

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { DELIVERY_STATES, HELD_BECAUSE, TRIGGERS } from '../../../domain/delivery';
-import { DELIVERY_LANES } from '../../../domain/first-attempt';
+import { DELIVERY_PATHS } from '../../../domain/delivery-mode';
 import { count, listOf, publicId, receiverStatus, time } from './common';
 
 export const failedBecause = z.enum(['exhausted', 'gone', 'blocked', 'client_error']);
@@ -19,7 +19,7 @@ const delivery = {
   held_because: heldBecause.optional(),
   failed_because: failedBecause.optional(),
   attempt_count: count,
-  lane: z.enum(DELIVERY_LANES).nullable(),
+  path: z.enum(DELIVERY_PATHS).nullable(),
   next_attempt_at: time.nullable(),
   last_status_code: receiverStatus.nullable(),
   last_error_code: errorCode.nullable(),

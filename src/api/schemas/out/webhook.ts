@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { WEBHOOK_STATUSES } from '../../../domain/delivery';
+import { DELIVERY_MODES } from '../../../domain/delivery-mode';
 import { DURATION } from '../../../domain/durations';
-import { FIRST_ATTEMPTS } from '../../../domain/first-attempt';
 import { PAYLOAD_MODES } from '../../../domain/minimal-payload';
 import { SIGNATURE_STYLES } from '../../../domain/signature-styles';
 import { VERIFICATION_METHODS } from '../../../domain/verification';
@@ -38,7 +38,7 @@ const webhook = {
   timeout: duration,
   rate_limit: z.string().nullable(),
   max_in_flight: count.nullable(),
-  first_attempt: z.enum(FIRST_ATTEMPTS).nullable(),
+  mode: z.enum(DELIVERY_MODES).nullable(),
   ordered: z.boolean(),
   circuit_breaker: z.strictObject({ failures: count, window: duration, open_for: duration }).nullable(),
   disable_after: z.strictObject({ failed_deliveries: count.nullable(), failing_for: duration.nullable() }),

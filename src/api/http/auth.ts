@@ -1,0 +1,99 @@
+import type { Request, Response } from 'express';
+import { createLimiter, type Turn } from '../../concurrency/rate-limiter';
+import type { Database } from '../../db/database';
+import { type ApiKey, hashApiKey, noteKeyUse } from '../../db/store/api-keys';
+import type { TenantScope } from '../../domain/scopes';
+import { addressBlock } from '../../http/address-block';
+import { noteOverLimit } from '../../http/connections';
+import { ApiError, rateLimited } from '../errors';
+import type { Services } from '../services';
+
+/**
+ * Wrong keys from one address; far more than a mistaken setting needs, far less than guessing wants. They are counted once
+ * they have been looked up: a good key that comes at the same moment, or after them, is not taken for one.
+ */
+const GUESSES = { count: 60, perMs: 60_000 };
+/** Keys that were not good here before, from one address, which are looked up at all: 20 µs of Postgres each. */
+const LOOKUPS = { count: 1_000, perMs: 5_000 };
+const ADDRESSES = 10_000;
+
+/** "Last used" is for people who clean up: it may be this old. */
+const USE_NOTED_MS = 60_000;
+const USES_NOTED = 10_000;
+
+/**
+ * Returns a function that finds the API key of an `Authorization: Bearer` header (RFC 6750). The lookup is by hash:
+ * nothing is compared byte by byte with what a caller sent.
+ *
+ * Who has no good key uses up what their address may try: requests without a key by `limitStranger`, wrong keys here.
+ * Who shares an address with a guesser is not locked out with them.
+ * @throws ApiError unauthorized, rate_limited
+ */
+export function createAuthenticator(
+  { db, keys }: Pick<Services, 'db' | 'keys'>,
+  limitStranger: (req: Request, res: Response) => void,
+) {
+  const guesses = createLimiter(GUESSES, ADDRESSES);
+  const lookups = createLimiter(LOOKUPS, ADDRESSES);
+  const noteUse = createUseNotes(db);
+
+  return async function authenticate(req: Request, res: Response): Promise<ApiKey> {
+    const token = /^Bearer ([\x21-\x7e]{1,200})$/i.exec(req.headers.authorization ?? '')?.[1];
+    if (!token) {
+      limitStranger(req, res);
+      throw new ApiError('unauthorized', 'Send the API key as "Authorization: Bearer <key>".');
+    }
+    const hash = hashApiKey(token);
+    const key = keys.wasGood(hash) ? await keys.find(hash) : await findUnknown(hash, addressBlock(req.ip));
+    if (!key) {
+      const turn = guesses.take(addressBlock(req.ip));
+      if (turn.allowed) throw new ApiError('unauthorized', 'This API key is not known, was revoked or has expired.');
+      res.set('connection', 'close');
+      noteOverLimit(req.socket);
+      throw tooManyUnknown(turn);
+    }
+    noteUse(key.id);
+    return key;
+  };
+
+  /** The turn is taken before the lookup, so that many at once are as many turns. */
+  async function findUnknown(hash: Buffer, block: string): Promise<ApiKey | undefined> {
+    const turn = lookups.take(block);
+    if (!turn.allowed) throw tooManyUnknown(turn);
+    let wrong = false;
+    try {
+      const key = await keys.find(hash);
+      wrong = key === undefined;
+      return key;
+    } finally {
+      // Also where the database is away: nobody guessed wrong then.
+      if (!wrong) lookups.giveBack(block);
+    }
+  }
+}
+
+const tooManyUnknown = (turn: Turn) => rateLimited('Too many unknown API keys came from this address.', turn);
+
+/** Returns a function that notes the use of a key: returns at once, and writes at most once a minute per key. */
+function createUseNotes({ kysely }: Database) {
+  const notedAt = new Map<string, number>();
+  return (id: string): void => {
+    const now = performance.now();
+    if (now - (notedAt.get(id) ?? Number.NEGATIVE_INFINITY) < USE_NOTED_MS) return;
+    notedAt.delete(id);
+    if (notedAt.size >= USES_NOTED) notedAt.delete(notedAt.keys().next().value!);
+    notedAt.set(id, now);
+    noteKeyUse(kysely, id).catch(() => undefined); // the next minute tries again
+  };
+}
+
+/** @throws ApiError forbidden, unless it is a tenant's key with this scope; returns the tenant */
+export function requireScope(key: ApiKey, scope: TenantScope): string {
+  if (key.kind === 'tenant' && key.scopes.includes(scope)) return key.tenantId;
+  throw new ApiError('forbidden', `This needs an API key with the scope "${scope}".`);
+}
+
+/** @throws ApiError forbidden */
+export function requireAdmin(key: ApiKey): void {
+  if (key.kind !== 'admin') throw new ApiError('forbidden', 'This needs an admin key.');
+}

@@ -1,0 +1,140 @@
+import { createHash } from 'node:crypto';
+import type { Request } from 'express';
+import {
+  claimRequest,
+  type Earlier,
+  type Once,
+  RENEW_EVERY_MS,
+  renewRequest,
+} from '../../db/publish/idempotent-requests';
+import { newUuid } from '../../domain/ids';
+import { ApiError, toApiError } from '../errors';
+import type { Answer, Context } from '../route';
+import { JsonText, toJson } from './json-text';
+
+/** 1 to 255 printable characters of ASCII. */
+const KEY = /^[\x20-\x7e]{1,255}$/;
+
+/**
+ * The `Idempotency-Key` of a request, and a hash of what it asks for; undefined where it has none. What the key looks
+ * like inside is the caller's affair (draft-ietf-httpapi-idempotency-key-header).
+ * @throws ApiError validation_failed
+ */
+export function readOnce(req: Request, body: Buffer | undefined): Once | undefined {
+  const key = req.headers['idempotency-key'] as string | undefined;
+  if (key === undefined) return undefined;
+  if (!KEY.test(key)) {
+    throw new ApiError('validation_failed', 'The Idempotency-Key breaks a rule.', [
+      { field: 'Idempotency-Key', rule: 'must be 1 to 255 printable ASCII characters' },
+    ]);
+  }
+  const hash = createHash('sha256').update(`${req.method}\0${req.originalUrl}\0`);
+  return { key, requestHash: (body ? hash.update(body) : hash).digest() };
+}
+
+/**
+ * Serves a request once for its key, and answers repetitions with the first answer. The key is claimed before the
+ * handler runs, and kept for as long as it does. What the handler was cut short in (a crash, a 5xx) or refused for now
+ * (a 429) is served again when it is repeated: at once where we know of it, else when the lease is over.
+ * @throws ApiError idempotency_mismatch, idempotency_in_progress, and what the handler throws
+ */
+export async function answerOnce<Body, Query>(
+  context: Context<Body, Query>,
+  handler: (context: Context<Body, Query>) => Promise<Answer>,
+): Promise<Answer> {
+  const { services, tenantId, once } = context;
+  if (!once) return handler(context);
+  const { pool } = services.db;
+  const { key } = once;
+  const newId = newUuid();
+  const claim = await claimRequest(pool, tenantId, once, newId).catch((error: unknown) => {
+    // It was given up on, and may be carried out all the same.
+    void services.settling.release({ tenantId, key, id: newId, claims: 1 });
+    throw error;
+  });
+  if (claim.state !== 'claimed') return answerAgain(context, claim);
+
+  const held = { tenantId, key, id: claim.id, claims: claim.claims };
+  const keep = ({ status, body }: Answer) => {
+    const text = toJson(body);
+    const sealedAnswer = text === undefined ? null : services.secretBox.seal(text, owner(tenantId, claim.id));
+    // What was done is done: the caller hears of it, and a repetition finds the answer a little later.
+    return services.settling
+      .finish(held, { status, sealedAnswer })
+      .catch((error: Error) =>
+        services.log.warn({ event: 'answer_not_kept', request_id: context.requestId, err: error.message }),
+      );
+  };
+  const stopRenewing = keepRenewing(() => renewRequest(pool, held));
+  try {
+    const answer = await handler({ ...context, onceId: claim.id });
+    await keep(answer);
+    return answer;
+  } catch (error) {
+    const problem = toApiError(error);
+    // A 429 is no answer to what was asked: the same request is to be made again.
+    if (problem.status < 500 && problem.code !== 'rate_limited') {
+      await keep({ status: problem.status, body: problem.toProblem(context.requestId) });
+    } else {
+      const released = services.settling.release(held);
+      // A database that is away would only hold the answer up.
+      if (problem.code !== 'database_unavailable') await released;
+    }
+    throw error;
+  } finally {
+    stopRenewing();
+  }
+}
+
+/** One renewal after the other, until it is stopped: a database that does not answer is asked once at a time. */
+function keepRenewing(renew: () => Promise<unknown>): () => void {
+  let timer: NodeJS.Timeout;
+  let stopped = false;
+  const later = () => {
+    if (!stopped)
+      timer = setTimeout(
+        () =>
+          void renew()
+            .catch(() => undefined)
+            .finally(later),
+        RENEW_EVERY_MS,
+      );
+  };
+  later();
+  return () => {
+    stopped = true;
+    clearTimeout(timer);
+  };
+}
+
+/**
+ * The first answer again, byte for byte, with a header that says so.
+ * @throws ApiError idempotency_mismatch, idempotency_in_progress
+ */
+export function answerAgain(
+  { services, tenantId }: Pick<Context<unknown, unknown>, 'services' | 'tenantId'>,
+  earlier: Earlier,
+): Answer {
+  switch (earlier.state) {
+    case 'mismatch':
+      throw new ApiError('idempotency_mismatch', 'This Idempotency-Key was used for another path or body.');
+    case 'running':
+      throw new ApiError('idempotency_in_progress', 'The first request with this Idempotency-Key is not answered yet.');
+    case 'done': {
+      const { id, status, answer, sealed } = earlier;
+      const text = answer !== null && sealed ? services.secretBox.open(answer, owner(tenantId, id)) : answer;
+      return {
+        status,
+        ...(text !== null && { body: new JsonText(text) }),
+        headers: {
+          'idempotency-replayed': 'true',
+          'cache-control': 'no-store',
+          ...(status >= 400 && { 'content-type': 'application/problem+json; charset=utf-8' }),
+        },
+      };
+    }
+  }
+}
+
+/** Answers are sealed like secrets, because some hold one; each opens in its own row only. */
+const owner = (tenantId: string, id: string) => ({ tenantId, webhookId: `idempotent-request/${id}` });

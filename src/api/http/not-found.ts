@@ -1,0 +1,20 @@
+import type { NextFunction, Request, Response } from 'express';
+import { ApiError } from '../errors';
+import type { Route } from '../route';
+
+/** What no row of the table serves: a path that does not exist, or one that exists for other methods. */
+export function nothingHere(routes: readonly Route[], limitStranger: (req: Request, res: Response) => void) {
+  const rows = routes.map((row) => ({ method: row.method.toUpperCase(), pattern: patternOf(row) }));
+  return (req: Request, res: Response, next: NextFunction): void => {
+    limitStranger(req, res);
+    const methods = rows.filter(({ pattern }) => pattern.test(req.path)).map(({ method }) => method);
+    if (methods.length === 0) {
+      next(new ApiError('not_found', 'There is nothing at this path.'));
+      return;
+    }
+    res.set('allow', [...new Set(methods)].join(', ')); // RFC 9110 15.5.6
+    next(new ApiError('method_not_allowed', `${req.method} is not served on this path.`));
+  };
+}
+
+const patternOf = (row: Route) => new RegExp(`^/api/v1${row.path.replace(/:[a-z]+/g, '[^/]+')}/?$`);

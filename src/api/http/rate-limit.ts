@@ -1,0 +1,26 @@
+import type { Response } from 'express';
+import { createLimiter } from '../../concurrency/rate-limiter';
+import type { RateLimit } from '../../domain/rate-limit';
+import { rateLimited } from '../errors';
+
+/** Keys whose pace is remembered. One that is forgotten is one that was not used for longest. */
+const MAX_KEYS = 10_000;
+
+/**
+ * Returns a function that takes one request of an API key from its limit and says on the answer what is left, by the
+ * fields of draft-ietf-httpapi-ratelimit-headers-10: `q` requests per `w` seconds; `r` are left, `t` seconds until all
+ * are there again. In memory, so each api process has limits of its own.
+ * @throws ApiError rate_limited
+ */
+export function createRateLimiter(limit: RateLimit) {
+  const limiter = createLimiter(limit, MAX_KEYS);
+  // `w` is a whole number of seconds, and may be left out.
+  const window = limit.perMs % 1_000 === 0 ? `;w=${limit.perMs / 1_000}` : '';
+  const policy = `"key";q=${limit.count}${window}`;
+  return (keyId: string, res: Response): void => {
+    const turn = limiter.take(keyId);
+    res.set('ratelimit-policy', policy);
+    res.set('ratelimit', `"key";r=${turn.remaining};t=${Math.ceil(turn.fullInMs / 1_000)}`);
+    if (!turn.allowed) throw rateLimited('This API key makes too many requests.', turn);
+  };
+}

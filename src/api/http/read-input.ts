@@ -1,0 +1,95 @@
+import { type ZodError, z } from 'zod';
+import { eventTypeProblem } from '../../domain/event-types';
+import { parsePublicId } from '../../domain/ids';
+import { ApiError, type FieldProblem, MAX_ERRORS, noSuchEventType, notFound } from '../errors';
+import type { ParamKind, Route } from '../route';
+
+/** The ids of a path as uuids, and names where they can be some. One that cannot exist is answered like one that does not. */
+export function parseIds(row: Route, params: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(row.ids ?? {}).map(([name, kind]) => {
+      const value = parseParam(kind, params[name] ?? '');
+      if (value === undefined) throw kind === 'eventTypeName' ? noSuchEventType() : notFound(kind);
+      return [name, value];
+    }),
+  );
+}
+
+function parseParam(kind: ParamKind, text: string): string | undefined {
+  if (kind === 'eventTypeName') return eventTypeProblem(text) ? undefined : text;
+  return parsePublicId(kind, text);
+}
+
+/**
+ * @throws ApiError validation_failed, naming the fields that break a rule
+ */
+export function parseInput(schema: Route['body'], value: unknown, where: 'body' | 'query'): unknown {
+  if (!schema) {
+    const fields = Object.keys(value ?? {}).map((field) => ({ field, rule: UNKNOWN_FIELD }));
+    if (fields.length > 0) throw broken(where, fields);
+    return undefined;
+  }
+  const tooMuch = tooManyMembers(schema, value, []);
+  if (tooMuch) throw broken(where, tooMuch.fields, tooMuch.omitted);
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw broken(where, toFields(parsed.error, where));
+}
+
+const broken = (where: string, fields: FieldProblem[], omitted = 0) =>
+  new ApiError('validation_failed', `The ${where} breaks a rule.`, fields, undefined, omitted);
+
+const UNKNOWN_FIELD = 'is not known here';
+
+/** One line per broken rule; a field that is not known is named itself. */
+function toFields(error: ZodError, where: string): FieldProblem[] {
+  return error.issues.flatMap((issue) =>
+    issue.code === 'unrecognized_keys'
+      ? issue.keys.map((key) => ({ field: [...issue.path, key].join('.'), rule: UNKNOWN_FIELD }))
+      : [{ field: issue.path.join('.') || where, rule: issue.message }],
+  );
+}
+
+/**
+ * What is wrong with a body that has very many members nobody knows, or more than a schema's `maxProperties`: said before
+ * any of them is looked at, because each that is wrong would cost an error of its own. (Lists that are too long zod
+ * refuses in the same way.)
+ */
+function tooManyMembers(
+  schema: z.ZodType,
+  value: unknown,
+  path: string[],
+): { fields: FieldProblem[]; omitted: number } | undefined {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+  const wrapped = layers(schema);
+  const names = Object.keys(value);
+  const max = wrapped.find((layer) => layer.meta()?.maxProperties !== undefined)?.meta()?.maxProperties;
+  if (max !== undefined && names.length > Number(max)) {
+    return { fields: [{ field: path.join('.'), rule: `must have at most ${max} entries` }], omitted: 0 };
+  }
+  const object = wrapped.find((layer) => layer instanceof z.ZodObject);
+  if (!(object?.def.catchall instanceof z.ZodNever)) return undefined;
+  const known = Object.keys(object.shape);
+  const unknown = names.length - known.filter((name) => Object.hasOwn(value, name)).length;
+  if (unknown > MAX_ERRORS) {
+    const fields: FieldProblem[] = [];
+    for (const name of names) {
+      if (Object.hasOwn(object.shape, name)) continue;
+      if (fields.push({ field: [...path, name].join('.'), rule: UNKNOWN_FIELD }) === MAX_ERRORS) break;
+    }
+    return { fields, omitted: unknown - MAX_ERRORS };
+  }
+  for (const name of known) {
+    const member = (value as Record<string, unknown>)[name];
+    const found = tooManyMembers(object.shape[name] as z.ZodType, member, [...path, name]);
+    if (found) return found;
+  }
+  return undefined;
+}
+
+/** A schema and what it wraps: optional, default, transform. */
+function layers(schema: z.ZodType): z.ZodType[] {
+  const { innerType, in: from } = schema.def as { innerType?: z.ZodType; in?: z.ZodType };
+  const inner = innerType ?? from;
+  return inner ? [schema, ...layers(inner)] : [schema];
+}

@@ -1,0 +1,28 @@
+import type { NextFunction, Request, Response } from 'express';
+import type { Log } from '../../log';
+import { IN_PROGRESS_RETRY_AFTER_SECONDS, RETRY_AFTER_SECONDS, toApiError } from '../errors';
+import type { Locals } from './request-log';
+
+/** The one place that answers with an error: problem details, and the stack of what was not expected to the log. */
+export function sendProblem(log: Log) {
+  return (error: unknown, _req: Request, res: Response, _next: NextFunction): void => {
+    const problem = toApiError(error);
+    const locals = res.locals as Locals;
+    locals.problem = problem.code;
+    if (problem.code === 'internal_error') {
+      const { name, message, stack } = error instanceof Error ? error : new Error(String(error));
+      log.error({ event: 'unexpected_error', request_id: locals.requestId, name, message, stack });
+    }
+    if (res.headersSent) {
+      res.destroy();
+      return;
+    }
+    const retryAfter = problem.retryAfterSeconds ?? (problem.status === 503 ? RETRY_AFTER_SECONDS : undefined);
+    if (retryAfter !== undefined) res.set('retry-after', String(retryAfter));
+    if (problem.code === 'idempotency_in_progress') {
+      res.set('retry-after', String(IN_PROGRESS_RETRY_AFTER_SECONDS));
+    }
+    if (problem.status === 401) res.set('www-authenticate', 'Bearer');
+    res.status(problem.status).type('application/problem+json').json(problem.toProblem(locals.requestId));
+  };
+}

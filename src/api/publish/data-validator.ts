@@ -1,0 +1,136 @@
+import Ajv2020, { type ErrorObject } from 'ajv/dist/2020';
+import { checkData, prepareSchema } from '../../domain/data-check';
+import { FORMAT_CHECKS } from '../../domain/data-formats';
+import { measureSchema } from '../../domain/data-schema';
+import type { Steps, WorkBudget } from '../../domain/work-budget';
+import type { FieldProblem } from '../errors';
+
+/** Says what is wrong with data; an empty list where nothing is. */
+export type DataValidator = {
+  /** Of the schema: what it costs to make and to keep. */
+  parts: number;
+  /** @throws TooCostlyError */
+  check: (data: unknown, budget: WorkBudget) => Steps<FieldProblem[]>;
+};
+
+/** A schema that cannot be used. */
+export class BadSchemaError extends Error {
+  override readonly name = 'BadSchemaError';
+
+  constructor(readonly fields: FieldProblem[]) {
+    super('the schema cannot be used');
+  }
+}
+
+const MAX_PROBLEMS = 50;
+/** Schema width times values of the data: data that would be more is refused unlooked at. */
+const MAX_WORK = 1_000_000;
+/** Every error is an object: above this only the first one is told. */
+const MAX_WORK_FOR_ALL = 50_000;
+/** Texts are looked through for their length: so many characters count as a value. */
+const CHARACTERS_PER_VALUE = 64;
+/** Counting values is quick: so many of them cost a unit. */
+const VALUES_PER_UNIT = 2;
+
+/**
+ * Ajv says whether a schema is right, in strict mode; the data are checked by ../domain/data-check.ts. Made once: it
+ * takes some milliseconds for the dialect's own schema. Its code is not run, so it is not worth making it quick.
+ */
+const ajv = new Ajv2020({
+  strict: true,
+  strictTuples: false,
+  // A field may be required in one branch and described elsewhere.
+  strictRequired: false,
+  allowUnionTypes: true,
+  // Names such as `toString` are on every object's prototype.
+  ownProperties: true,
+  addUsedSchema: false,
+  formats: FORMAT_CHECKS,
+  logger: false,
+  code: { optimize: false },
+});
+
+/**
+ * Whether a data schema may be used: for when it is registered. Takes some milliseconds.
+ * @throws BadSchemaError naming each part of the schema that is wrong
+ */
+export function requireGoodSchema(schema: object): void {
+  measured(schema);
+  try {
+    ajv.compile(schema);
+  } catch (error) {
+    const broken = ajv.validateSchema(schema) ? undefined : ajv.errors;
+    throw new BadSchemaError(
+      broken?.length ? broken.slice(0, MAX_PROBLEMS).map(toSchemaProblem) : [toStrictProblem(error as Error)],
+    );
+  } finally {
+    // It would be kept for good otherwise.
+    ajv.removeSchema(schema);
+  }
+}
+
+/**
+ * Makes a validator of a data schema that has been registered.
+ * @throws BadSchemaError naming what makes it too much to be walked
+ */
+export function createValidator(schema: object): DataValidator {
+  const { width } = measured(schema);
+  const prepared = prepareSchema(schema);
+  return { parts: prepared.parts, check };
+
+  function* check(data: unknown, budget: WorkBudget): Steps<FieldProblem[]> {
+    const values = countValues(data, MAX_WORK / width);
+    budget.spend(values / VALUES_PER_UNIT);
+    if (width * values > MAX_WORK) {
+      return [{ field: 'data', rule: 'has too many values to be checked against its schema' }];
+    }
+    return yield* checkData(prepared, data, budget, width * values > MAX_WORK_FOR_ALL ? 'first' : 'all');
+  }
+}
+
+function measured(schema: object): { size: number; width: number } {
+  const found = measureSchema(schema);
+  if (!('problem' in found)) return found;
+  const { path, rule } = found.problem;
+  throw new BadSchemaError([{ field: ['schema', ...path].join('.'), rule }]);
+}
+
+/** The values in data, however deep; stops counting soon after `limit`. */
+function countValues(data: unknown, limit: number): number {
+  const open = [data];
+  let count = 0;
+  while (open.length > 0 && count <= limit) {
+    const value = open.pop();
+    count += 1 + (typeof value === 'string' ? value.length / CHARACTERS_PER_VALUE : 0);
+    if (typeof value === 'object' && value !== null) for (const inner of Object.values(value)) open.push(inner);
+  }
+  return count;
+}
+
+function toSchemaProblem({ instancePath, message = 'is not valid' }: ErrorObject): FieldProblem {
+  return { field: ['schema', ...segmentsOf(instancePath)].join('.'), rule: message };
+}
+
+/** Strict mode tells the place in the text of its error only: `… at "#/properties/total" (strictTypes)`. */
+function toStrictProblem({ message }: Error): FieldProblem {
+  const [, rule = message, place = ''] =
+    /^(?:strict mode: )?(.*?)(?: at "[^"#]*#([^"]*)")?(?: \(\w+\))?$/.exec(message) ?? [];
+  return { field: ['schema', ...segmentsOf(decoded(place))].join('.'), rule };
+}
+
+/** The names of a JSON pointer (RFC 6901). */
+function segmentsOf(pointer: string): string[] {
+  return pointer
+    .split('/')
+    .slice(1)
+    .map((segment) => segment.replaceAll('~1', '/').replaceAll('~0', '~'));
+}
+
+/** Strict mode names places as URI fragments. */
+function decoded(fragment: string): string {
+  try {
+    return decodeURIComponent(fragment);
+  } catch {
+    return fragment;
+  }
+}

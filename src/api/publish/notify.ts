@@ -1,0 +1,30 @@
+import type { Database } from '../../db/database';
+import { WORK_CHANNEL } from '../../db/work-channel';
+
+/** NOTIFY takes a lock that serialises commits, so it stays out of the publish and is sent this often at most. */
+const DEBOUNCE_MS = 10;
+/** What comes so soon after a notification comes from the same statement: it shares the next one. */
+const SAME_STATEMENT_MS = 1;
+
+/**
+ * Returns a function that tells the relays of new work: at once, or at most every 10 ms while much is published. A lost
+ * notification costs one poll interval.
+ */
+export function createNotifier({ pool }: Database, publisher: { readonly busy: boolean }): () => void {
+  let last = Number.NEGATIVE_INFINITY;
+  let pending = false;
+  const notify = () => {
+    pending = false;
+    last = performance.now();
+    pool.query({ name: 'notify', text: `select pg_notify('${WORK_CHANNEL}', '')` }).catch(() => undefined);
+  };
+  return () => {
+    if (pending) return;
+    pending = true;
+    const passedMs = performance.now() - last;
+    if (publisher.busy) setTimeout(notify, Math.max(0, DEBOUNCE_MS - passedMs));
+    // A single publish is told of before it is answered. Those that shared a statement share a notification.
+    else if (passedMs > SAME_STATEMENT_MS) notify();
+    else setImmediate(notify);
+  };
+}

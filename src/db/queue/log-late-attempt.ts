@@ -1,0 +1,75 @@
+import { sql } from 'kysely';
+import type { Queryable, Tx } from '../database';
+import { IN_FLIGHT } from './lease-holders';
+import type { AttemptRecord } from './record-attempts';
+
+/**
+ * Writes down an attempt that was made all the same: it came after its delivery had ended, or another one was made under
+ * its number (its worker was taken for dead and was not). It gets the next free number then, which is returned, and the
+ * delivery counts it. May be repeated: `known` where it stands there. `in_flight` while another attempt is under way, whose
+ * number must not be taken: try later.
+ */
+export async function logLateAttempt(db: Queryable, record: AttemptRecord): Promise<number | 'known' | 'in_flight'> {
+  const { deliveryId, attemptId } = record;
+  return db.transaction().execute(async (tx) => {
+    const { rows } = await sql<{ in_flight: boolean; attempt: number }>`
+      select ${sql.raw(IN_FLIGHT)} as in_flight, attempt from delivery_queue q
+      where q.delivery_id = ${deliveryId} for update`.execute(tx);
+    const queued = rows[0];
+    const logged = await tx
+      .selectFrom('attempts')
+      .select(['id', 'number'])
+      .where('delivery_id', '=', deliveryId)
+      .execute();
+    const own = logged.find(({ id }) => id === attemptId);
+    if (own && queued && own.number <= queued.attempt) return 'known';
+    if (queued?.in_flight) return 'in_flight';
+    let last = logged.reduce((highest, { number }) => Math.max(highest, number), queued?.attempt ?? 0);
+    if (!own) {
+      last++;
+      await tx.insertInto('attempts').values(toRow(record, last)).execute();
+    }
+    // The receiver has it: nothing more is sent.
+    if (record.next.kind === 'end' && record.next.state === 'delivered') await endDelivered(tx, deliveryId, last);
+    await sql`update delivery_queue set attempt = greatest(attempt, ${last}::int) where delivery_id = ${deliveryId}`.execute(
+      tx,
+    );
+    await sql`update deliveries set attempt_count = greatest(attempt_count, ${last}::int)
+      where id = ${deliveryId} and state <> 'pending'`.execute(tx);
+    return own ? 'known' : last;
+  });
+}
+
+/** pending | retrying ──▶ delivered */
+async function endDelivered(tx: Tx, deliveryId: string, attempts: number): Promise<void> {
+  await sql`
+    with q as (delete from delivery_queue where delivery_id = ${deliveryId} returning webhook_id),
+    slots as (
+      update webhook_gates g set slot_delivery_id = null, slot_until = 'epoch'
+      from q where g.webhook_id = q.webhook_id and g.slot_delivery_id = ${deliveryId})
+    update deliveries d set state = 'delivered', ended_at = now(), attempt_count = ${attempts}::int
+    from q where d.id = ${deliveryId} and d.state = 'pending'`.execute(tx);
+}
+
+function toRow(record: AttemptRecord, number: number) {
+  const { next } = record;
+  return {
+    id: record.attemptId,
+    delivery_id: record.deliveryId,
+    number,
+    tenant_id: record.tenantId,
+    webhook_id: record.webhookId,
+    trigger: record.trigger,
+    started_at: record.startedAt,
+    duration_ms: record.durationMs,
+    outcome: next.kind === 'end' ? next.state : 'retry',
+    status_code: record.statusCode,
+    error_code: record.errorCode,
+    error_message: record.errorMessage,
+    request_headers: JSON.stringify(record.requestHeaders),
+    response_headers: record.responseHeaders && JSON.stringify(record.responseHeaders),
+    response_body: record.responseBody,
+    response_cut: record.responseCut,
+    remote_address: record.remoteAddress,
+  };
+}

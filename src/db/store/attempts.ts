@@ -1,0 +1,33 @@
+import { type Kysely, sql } from 'kysely';
+import type { Tables } from '../tables';
+import { type Found, type Part, upTo } from './scan';
+
+/** The attempts of one delivery, newest first. */
+export async function listAttempts(
+  db: Kysely<Tables>,
+  tenantId: string,
+  deliveryId: string,
+  { limit, beforeId }: Part,
+): Promise<Found<Attempt>> {
+  const query = selectAttempts(db, tenantId, deliveryId);
+  const before = beforeId
+    ? query.where(
+        'number',
+        '<',
+        sql<number>`(
+        select number from attempts where delivery_id = ${deliveryId} and tenant_id = ${tenantId} and id = ${beforeId})`,
+      )
+    : query;
+  return upTo(limit, await before.limit(limit + 1).execute());
+}
+
+function selectAttempts(db: Kysely<Tables>, tenantId: string, deliveryId: string) {
+  return db
+    .selectFrom('attempts')
+    .selectAll()
+    .where('delivery_id', '=', deliveryId)
+    .where('tenant_id', '=', tenantId)
+    .orderBy('number', 'desc');
+}
+
+export type Attempt = Awaited<ReturnType<ReturnType<typeof selectAttempts>['execute']>>[number];

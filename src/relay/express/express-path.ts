@@ -1,0 +1,315 @@
+import { TenantSlots } from '../../concurrency/tenant-slots';
+import type { Database } from '../../db/database';
+import { endCancelled } from '../../db/queue/cancel';
+import { type ClaimedWebhook, claimExpress, type ExpressDelivery } from '../../db/queue/claim-express';
+import { findWait, releaseExpress } from '../../db/queue/control';
+import { toFact } from '../../delivery/attempt-record';
+import type { Holding } from '../../delivery/holding';
+import type { InFlight } from '../../delivery/in-flight';
+import type { Attempts } from '../../delivery/make-attempt';
+import type { Made, Sendable } from '../../delivery/post-attempt';
+import { type Pauses, StaleAttempt } from '../../delivery/stale';
+import { writeUntilTaken } from '../../delivery/write-until-taken';
+import type { DeliveryMode } from '../../domain/delivery-mode';
+import { CLAIM_FRESH_MS } from '../../domain/limits';
+import { OwnTroubleError } from '../../domain/own-trouble';
+import { type Log, reasonOf } from '../../log';
+import type { WaitingDelivery } from '../../temporal/start-delivery';
+import type { Claimed, RelayPath } from '../relay';
+import { WebhookLine } from './webhook-line';
+
+export type ExpressPathSettings = {
+  db: Database;
+  attempts: Pick<Attempts, 'post' | 'writeAttempt'>;
+  inFlight: InFlight;
+  holding: Holding;
+  pauses: Pauses;
+  log: Log;
+  /**
+   * Deliveries that one tenant may have in hand here while no other wants to: waiting for their turn, under way or being
+   * written down. More are for others, see {@link TenantSlots}.
+   */
+  capacity: number;
+  modes: () => readonly DeliveryMode[];
+  onClaim?: (taken: number) => void;
+  /** Gives a delivery to the engine, for its next attempt. */
+  startWaiting: (delivery: WaitingDelivery) => void;
+};
+
+/** Rows of one claim; more would keep the first of them waiting for the others' bodies. */
+const MAX_CLAIM = 100;
+/** Claims are this far apart while there is work: a few milliseconds that save most of the statements. */
+const GATHER_MS = 5;
+/** What has waited here for longer goes back to the queue: its endpoint has become slow. */
+const MAX_WAIT_MS = 500;
+/** After an attempt that could not be made for a reason of our own: no more of its webhook for so long, and then again. */
+const BACK_OFF_MS = 1_000;
+/** After which such a delivery is tried again: what is wrong with it may take a person to mend. */
+const OWN_TROUBLE_MS = 30_000;
+/** Held of a webhook that is to get nothing: above every cap. */
+const ALL = 1_000_000;
+
+/**
+ * Makes the attempts of what it claims in this process, without a workflow: the same attempt, the same records, the same
+ * gates. What does not succeed goes on as a workflow that waits for the next attempt. What is in hand is held by this
+ * process: if it dies, another claim takes it, and what was sent but not written down is sent again.
+ */
+export function createExpressPath(settings: ExpressPathSettings): RelayPath<ExpressDelivery> {
+  const { db, attempts, inFlight, holding, pauses, log, capacity } = settings;
+  const inHand = new Map<string, Claimed & { tenantId: string }>();
+  const slots = new TenantSlots(capacity);
+  /** Claimed once more before this process was done with them. */
+  const again = new Map<string, { delivery: ExpressDelivery; claimed: Claimed }>();
+  const lines = new Map<string, WebhookLine>();
+  /** Attempts and hand-backs under way. */
+  let running = 0;
+  let onIdle: () => void = () => undefined;
+  let heldAtClaim = new Map<string, number>();
+  let wasFull = false;
+  let stopping = false;
+  let onRoom: () => void = () => undefined;
+
+  function begin(deliveries: ExpressDelivery[], { hold, askedMs }: Claimed): void {
+    const taken = new Map<string, { count: number; cap: number }>();
+    settings.onClaim?.(deliveries.length);
+    for (const delivery of deliveries) {
+      if (inHand.has(delivery.deliveryId)) {
+        again.set(delivery.deliveryId, { delivery, claimed: { hold: hold.share(), askedMs } });
+        continue;
+      }
+      lineUp(delivery, { hold: hold.share(), askedMs });
+      const own = taken.get(delivery.webhookId);
+      if (own) own.count++;
+      else taken.set(delivery.webhookId, { count: 1, cap: delivery.webhook?.cap ?? 0 });
+    }
+    for (const [webhookId, line] of lines) {
+      const own = taken.get(webhookId);
+      const room = (own?.cap ?? 0) - (heldAtClaim.get(webhookId) ?? 0);
+      if (own || room > 0) line.capped = (own?.count ?? 0) >= room;
+    }
+    for (const webhookId of taken.keys()) pump(webhookId);
+  }
+
+  function lineUp(delivery: ExpressDelivery, claimed: Claimed): void {
+    take(delivery, claimed);
+    const line = lineOf(delivery.webhookId);
+    line.paced = delivery.webhook?.paced ?? false;
+    line.waiting.push(delivery);
+  }
+
+  function take({ deliveryId, tenantId }: ExpressDelivery, claimed: Claimed): void {
+    inHand.set(deliveryId, { ...claimed, tenantId });
+    slots.take(tenantId);
+  }
+
+  /**
+   * Lets go of a delivery after so many attempts. Where the claim that came meanwhile is for a later one, it was given
+   * back or asked for anew in the moment before we heard of it. Else we were taken for dead meanwhile, and claimed it anew
+   * under another id: it goes back.
+   */
+  function letGo(deliveryId: string, attempts: number): void {
+    const held = inHand.get(deliveryId);
+    if (held) slots.giveBack(held.tenantId);
+    held?.hold.end();
+    inHand.delete(deliveryId);
+    const next = again.get(deliveryId);
+    again.delete(deliveryId);
+    if (!next) return;
+    const { delivery, claimed } = next;
+    if (stopping || delivery.queue.attempt < attempts) {
+      take(delivery, claimed);
+      giveBack([delivery]);
+    } else {
+      lineUp(delivery, claimed);
+      pump(delivery.webhookId);
+    }
+  }
+
+  /** What was claimed still counts, as far as this process can tell without asking. */
+  function isOurs({ deliveryId, holder }: ExpressDelivery): boolean {
+    const claimed = inHand.get(deliveryId);
+    return claimed !== undefined && holding.isOurs(holder) && !pauses.pausedSince(claimed.askedMs);
+  }
+
+  /** It was claimed a moment ago: a cancel that came meanwhile is waited for by whoever asked for it. */
+  function isFresh(delivery: ExpressDelivery): boolean {
+    const claimed = inHand.get(delivery.deliveryId);
+    return claimed !== undefined && performance.now() - claimed.askedMs <= CLAIM_FRESH_MS && isOurs(delivery);
+  }
+
+  /** Sends what waits, as far as the webhook's cap allows. */
+  function pump(webhookId: string): void {
+    const line = lineOf(webhookId);
+    while (!stopping && line.failing === 0) {
+      const next = line.waiting[0];
+      if (next && !isFresh(next)) {
+        giveBack(line.waiting.splice(0, 1));
+        continue;
+      }
+      if (!next || !inFlight.enter(next, next.webhook?.cap ?? 1, 'express')) break;
+      line.waiting.shift();
+      running++;
+      void make(next, line);
+    }
+    if (line.paced) giveBack(line.waiting.splice(0));
+    if (line.capped && line.waiting.length <= line.ahead / 2) onRoom();
+  }
+
+  /** Never rejects. */
+  async function make(delivery: ExpressDelivery, line: WebhookLine): Promise<void> {
+    try {
+      await attempt(delivery, line);
+      letGo(delivery.deliveryId, delivery.queue.attempt + 1);
+    } catch (error) {
+      notMade(delivery, line, error);
+    }
+    if (wasFull) onRoom();
+    ended();
+  }
+
+  /** Nothing was sent. What is ours is told of once for all that the webhook has under way. */
+  function notMade(delivery: ExpressDelivery, line: WebhookLine, error: unknown): void {
+    if (error instanceof StaleAttempt) {
+      giveBack([delivery]);
+      return;
+    }
+    const first = !line.backsOff;
+    line.backOffUntil = performance.now() + BACK_OFF_MS;
+    if (error instanceof OwnTroubleError) {
+      if (first) log.warn({ event: 'attempt_postponed', reason: error.reason });
+      giveBack([delivery, ...line.waiting.splice(0)]);
+      return;
+    }
+    // It may be this delivery's alone: it is tried again in a while.
+    if (first) log.warn({ event: 'express_failed', err: reasonOf(error) });
+    giveBack([delivery], OWN_TROUBLE_MS);
+  }
+
+  async function attempt(delivery: ExpressDelivery, line: WebhookLine): Promise<void> {
+    const { deliveryId, webhook, queue } = delivery;
+    const request = { deliveryId, number: queue.attempt + 1, cause: 'claimed' } as const;
+    let made: Made;
+    try {
+      if (queue.cancelAsked) return void (await endCancelled(db.kysely, deliveryId, 'asked', delivery.holder));
+      if (!webhook) return void (await endCancelled(db.kysely, deliveryId, 'deleted'));
+      made = await attempts.post(delivery as Sendable, request, {
+        holder: delivery.holder,
+        mayGo: () => isOurs(delivery),
+      });
+    } finally {
+      inFlight.release(deliveryId);
+    }
+    if (made.verdict.kind === 'delivered') {
+      line.delivered();
+      pump(delivery.webhookId);
+      await settle(delivery, webhook, made);
+      return;
+    }
+    line.failing++;
+    await settle(delivery, webhook, made).finally(() => {
+      line.failing--;
+    });
+    giveBack(line.waiting.splice(0));
+  }
+
+  async function settle(delivery: ExpressDelivery, { host }: ClaimedWebhook, { record, verdict }: Made): Promise<void> {
+    const written = await writeUntilTaken(attempts.writeAttempt, record, () => stopping);
+    if (written?.wanted) onRoom();
+    if (!written || written.wanted || written.cancelled || verdict.kind !== 'retry') return;
+    // A record that was repeated may have been taken the first time: its answer was lost, and nobody else knows of it.
+    const waitMs = written.moved ? verdict.waitMs : await findWait(db.kysely, delivery.deliveryId, record.number);
+    if (waitMs === undefined) return;
+    const { deliveryId, tenantId, webhookId, eventType } = delivery;
+    settings.startWaiting({
+      ...{ deliveryId, tenantId, webhookId, eventType, host },
+      attempt: record.number,
+      dueAtMs: performance.now() + waitMs,
+      last: toFact(record),
+    });
+  }
+
+  /** Gives deliveries back to the queue, to be taken after so long. */
+  function giveBack(deliveries: ExpressDelivery[], waitMs = 0): void {
+    for (const [holder, ofHolder] of groupBy(deliveries, (delivery) => delivery.holder)) {
+      const ids = ofHolder.map(({ deliveryId }) => deliveryId);
+      running++;
+      const held = ofHolder.map(({ deliveryId, queue }) => ({ deliveryId, number: queue.attempt + 1 }));
+      void releaseExpress(db.kysely, held, holder, waitMs)
+        // Nobody knows whether they are: they are once this id has ended.
+        .catch(() => holding.retire(holder))
+        .then(() => {
+          for (const id of ids) letGo(id, 0);
+          onRoom();
+          ended();
+        });
+    }
+  }
+
+  function ended(): void {
+    running--;
+    if (running === 0) onIdle();
+  }
+
+  /** What has waited too long goes back, and lines that nobody uses are forgotten. */
+  function tidy(): void {
+    const now = performance.now();
+    for (const [webhookId, line] of lines) {
+      const first = line.waiting[0];
+      if (first && now - (inHand.get(first.deliveryId)?.askedMs ?? 0) > MAX_WAIT_MS) giveBack(line.waiting.splice(0));
+      const idle = line.waiting.length === 0 && line.ahead === 0 && line.failing === 0 && !line.backsOff;
+      if (idle && !inFlight.byWebhook.has(webhookId)) lines.delete(webhookId);
+    }
+  }
+
+  function lineOf(webhookId: string): WebhookLine {
+    const line = lines.get(webhookId) ?? new WebhookLine();
+    lines.set(webhookId, line);
+    return line;
+  }
+
+  return {
+    name: 'express',
+    modes: settings.modes,
+    room() {
+      tidy();
+      // Slots that are left, but not for everyone, may not be enough either.
+      wasFull = slots.free < MAX_CLAIM;
+      return Math.min(MAX_CLAIM, slots.left);
+    },
+    tenants: () => slots.room,
+    held() {
+      heldAtClaim = new Map(inFlight.byWebhook);
+      for (const [webhookId, { waiting, ahead, backsOff }] of lines) {
+        heldAtClaim.set(webhookId, backsOff ? ALL : (heldAtClaim.get(webhookId) ?? 0) + waiting.length - ahead);
+      }
+      return heldAtClaim;
+    },
+    claim: (request) => claimExpress(db.pool, request),
+    begin,
+    // A database that is away fails the claim itself, and nothing else is everyone's trouble.
+    backOffUntil: () => 0,
+    onRoom(callback) {
+      onRoom = callback;
+    },
+    gatherMs: GATHER_MS,
+    async stop() {
+      stopping = true;
+      for (const line of lines.values()) giveBack(line.waiting.splice(0));
+      while (running > 0) {
+        await new Promise<void>((resolve) => {
+          onIdle = resolve;
+        });
+      }
+    },
+  };
+}
+
+function groupBy<Item, Key>(items: readonly Item[], keyOf: (item: Item) => Key): Map<Key, Item[]> {
+  const groups = new Map<Key, Item[]>();
+  for (const item of items) {
+    const group = groups.get(keyOf(item));
+    if (group) group.push(item);
+    else groups.set(keyOf(item), [item]);
+  }
+  return groups;
+}
