@@ -47,7 +47,7 @@ describe('the reference pages agree with the code', () => {
   });
 
   test('docs/errors.md lists exactly the body cut codes', () => {
-    const [[union = ''] = []] = captures('src/egress/send.ts', /^export type BodyCut = (.+);$/gm);
+    const [[union = ''] = []] = captures('src/egress/types.ts', /^export type BodyCut = (.+);$/gm);
     const codes = [...union.matchAll(/'(\w+)'/g)].map(([, code]) => code);
     expect(codes.length).toBeGreaterThan(0);
     expect(names(section('docs/errors.md', 'Body cut codes')).sort()).toEqual(codes.sort());
@@ -91,6 +91,11 @@ describe('the reference pages agree with the code', () => {
     expect([20, ...[...tried.matchAll(/'(\d+)\./g)].map(([, major]) => Number(major))]).toEqual(numbers);
   });
 
+  test('.nvmrc names the lowest Node that package.json supports', () => {
+    const [[lowest = ''] = []] = captures('package.json', /"node": "\^(\d+\.\d+)\.0 /g);
+    expect(read('.nvmrc').trim()).toBe(lowest);
+  });
+
   test('docs/api.md describes exactly the routes, with their scopes', () => {
     const described = captures('docs/api.md', /^### `([A-Z]+ \/\S*)`\n\n(?:Scope `(\w+)`)?/gm);
     const served = routes.map(({ method, path: at, scope }) => [
@@ -101,7 +106,7 @@ describe('the reference pages agree with the code', () => {
   });
 });
 
-const pages = ['.', 'docs', 'docs/decisions'].flatMap((folder) =>
+const pages = ['.', 'docs', 'docs/contributing', 'docs/decisions'].flatMap((folder) =>
   readdirSync(path.join(ROOT, folder))
     .filter((name) => name.endsWith('.md'))
     .map((name) => path.join(folder, name)),
