@@ -39,6 +39,8 @@ export type AttemptWriter = {
 export type AttemptWriterDeps = {
   db: Database;
   log: Log;
+  /** Most attempts of one webhook that this worker makes at once. */
+  perWebhook: number;
   /** Called after a row was written to the outbox. */
   onOutboxRow: () => void;
   /** Called once for each attempt that was recorded, when its line is logged. Must not throw. */
@@ -49,7 +51,7 @@ export type AttemptWriterDeps = {
  * Records attempts that end at the same time in one statement. Each is logged once, however often its recording had to be
  * repeated. If Postgres refuses the statement, each attempt is recorded by itself, so that one does not fail the others.
  */
-export function createAttemptWriter({ db, log, onOutboxRow, onAttempt }: AttemptWriterDeps): AttemptWriter {
+export function createAttemptWriter({ db, log, perWebhook, onOutboxRow, onAttempt }: AttemptWriterDeps): AttemptWriter {
   const late = new Set<Promise<void>>();
   const write = createBatcher<AttemptRecord, Written>(writeTogether, {
     maxItems: MAX_ATTEMPTS,
@@ -61,7 +63,7 @@ export function createAttemptWriter({ db, log, onOutboxRow, onAttempt }: Attempt
   return { write, settled: async () => void (await Promise.all(late)) };
 
   async function writeTogether(records: AttemptRecord[]): Promise<Written[]> {
-    const { moved, logged, wanted, cancelled, gates, raised } = await recordAttempts(db.pool, records);
+    const { moved, logged, wanted, cancelled, gates, raised } = await recordAttempts(db.pool, records, perWebhook);
     for (const record of records) {
       if (!moved.has(record.deliveryId)) {
         const written = writeLate(record, logged.has(record.deliveryId)).finally(() => late.delete(written));

@@ -20,7 +20,9 @@ type Signals = {
    * for after the delivery had ended, so that the attempt that ended it is not the answer. `claimed`: sent by the relay,
    * which has claimed a row that an operator put into the queue; the row says whether there is still something to send.
    */
-  replay(request: { by: string; anew?: boolean; claimed?: boolean }): void;
+  retryNow(request: { by: string; anew?: boolean; claimed?: boolean }): void;
+  /** The same under its first name: runs may be waiting whose history has it. */
+  replay: Signals['retryNow'];
   /** `recorded`: Postgres has ended the delivery, or will with the attempt under way; the run only has to end. */
   cancel(request: { by: string; recorded?: boolean }): void;
   /** Moves the next attempt to another time (Unix milliseconds). `moves`: the row's count of reschedules, which includes this one. */
@@ -57,7 +59,7 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
   });
 
   // Signals are counted, not kept as flags: what was asked for is compared with what was served.
-  const asked = { replay: 0, anew: 0, wake: 0, cancel: 0 };
+  const asked = { retry: 0, anew: 0, wake: 0, cancel: 0 };
   const served = { ...asked };
   const wanted = (what: keyof typeof asked) => asked[what] > served[what];
   let rescheduledToMs: number | undefined;
@@ -75,14 +77,16 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
   let last = input.last;
   let markedRetrying = false;
 
+  const retryNow: Signals['retryNow'] = ({ anew, claimed }) => void asked[claimed ? 'wake' : anew ? 'anew' : 'retry']++;
   onSignals({
-    replay: ({ anew, claimed }) => void asked[claimed ? 'wake' : anew ? 'anew' : 'replay']++,
+    retryNow,
+    replay: retryNow,
     wake: () => void asked.wake++,
     cancel({ recorded } = { by: '' }) {
       asked.cancel++;
       if (!recorded) onlyRecorded = false;
       // A cancel ends what was asked for before it, not what is asked for afterwards.
-      serveReplays();
+      serveRetries();
       rescheduledToMs = undefined;
     },
     reschedule({ atMs, moves: recorded }) {
@@ -106,7 +110,7 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
     served.wake = asked.wake;
     // A retry that was asked for after a cancel is for the delivery that the cancel has ended.
     const anew = cause === 'manual' && (wanted('anew') || served.cancel > 0);
-    if (cause === 'manual' && !wanted('cancel')) serveReplays();
+    if (cause === 'manual' && !wanted('cancel')) serveRetries();
     state = 'in_progress';
     const result = wanted('cancel') ? NOT_MADE : await attempt(attemptsMade + 1, cause, anew);
     if ('last' in result && result.last) {
@@ -125,7 +129,7 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
       if (!wanted('cancel')) continue;
     }
     // A success meets every retry that was asked for while its attempt ran.
-    if (result.kind === 'delivered') served.replay = asked.replay;
+    if (result.kind === 'delivered') served.retry = asked.retry;
     let { kind } = result;
     if (kind === 'retry' || kind === 'requeued') {
       if (wanted('cancel')) {
@@ -141,13 +145,13 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
       served.cancel = asked.cancel;
       rescheduledToMs = undefined;
     }
-    if (wanted('replay') || wanted('anew')) cause = 'manual';
+    if (wanted('retry') || wanted('anew')) cause = 'manual';
     else if (wanted('wake') || wanted('cancel')) cause = 'claimed';
     else return kind;
   }
 
-  function serveReplays(): void {
-    served.replay = asked.replay;
+  function serveRetries(): void {
+    served.retry = asked.retry;
     served.anew = asked.anew;
   }
 
@@ -183,7 +187,7 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
         if (!moveRecorded) await local.reschedule(deliveryId, dueAtMs);
         continue;
       }
-      if (wanted('cancel') || wanted('replay') || wanted('anew')) return 'manual';
+      if (wanted('cancel') || wanted('retry') || wanted('anew')) return 'manual';
       if (wanted('wake')) return 'claimed';
       const waitMs = (dueAtMs ?? 0) - Date.now();
       if (waitMs <= 0) return 'due';
@@ -192,7 +196,7 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
         await continueAsNew<typeof deliverWebhook>({ ...same, attempt: attemptsMade, cause: 'claimed' });
       }
       await condition(
-        () => wanted('cancel') || wanted('replay') || wanted('anew') || wanted('wake') || rescheduledToMs !== undefined,
+        () => wanted('cancel') || wanted('retry') || wanted('anew') || wanted('wake') || rescheduledToMs !== undefined,
         waitMs,
         { summary: `attempt ${attemptsMade + 1}` },
       );

@@ -1,12 +1,12 @@
 import { createRetryCapacity, MAX_WAITING, NoCapacity } from '../../src/delivery/retry-capacity';
 import { until } from '../support/until';
 
-/** Takes all room of a tenant; returns what gives it back, one by one. */
+/** Takes all slots of a tenant; returns what releases them, one by one. */
 async function fill(capacity: ReturnType<typeof createRetryCapacity>, tenant: string, count: number) {
   return Promise.all(Array.from({ length: count }, () => capacity.enter(tenant)));
 }
 
-test('a tenant alone gets all room, what is more waits, and goes in its order when room comes', async () => {
+test('a tenant alone gets all slots; what is more waits, and goes in order as slots are released', async () => {
   const capacity = createRetryCapacity(4);
   const leave = await fill(capacity, 'a', 4);
   const entered: number[] = [];
@@ -22,7 +22,7 @@ test('a tenant alone gets all room, what is more waits, and goes in its order wh
   await rest[2];
 });
 
-test('another one finds room at once, and goes first when more comes', async () => {
+test('another tenant gets a slot at once, and goes first when more are released', async () => {
   const capacity = createRetryCapacity(8);
   const leave = await fill(capacity, 'a', 8);
   const entered: string[] = [];
@@ -60,7 +60,7 @@ test('nobody waits in a worker that stops', async () => {
   await expect(capacity.enter('a')).rejects.toBeInstanceOf(NoCapacity);
 });
 
-test('to leave twice gives room back once', async () => {
+test('to leave twice releases a slot once', async () => {
   const capacity = createRetryCapacity(1);
   const leave = await capacity.enter('a');
   leave();
