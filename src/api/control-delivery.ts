@@ -74,7 +74,7 @@ export async function cancelNow(services: Services, delivery: Delivery, who: Who
         throw new ApiError('state_conflict', `The delivery is already ${state}.`);
     }
   });
-  services.engine.tell(delivery.id, { name: 'cancel', by: toPublicId('apiKey', who.actor), recorded: true });
+  services.deliveryWorkflows.signal(delivery.id, { name: 'cancel', by: toPublicId('apiKey', who.actor), recorded: true });
   if (cancelled?.state === 'asked') await untilBegun(services, delivery.id, who.tenantId, cancelled.beginsWithinMs);
 }
 
@@ -92,7 +92,7 @@ export async function rescheduleTo(services: Services, delivery: Delivery, at: D
     return moves !== undefined;
   });
   const by = toPublicId('apiKey', who.actor);
-  services.engine.tell(delivery.id, { name: 'reschedule', by, atMs: at.getTime(), moves: moves! });
+  services.deliveryWorkflows.signal(delivery.id, { name: 'reschedule', by, atMs: at.getTime(), moves: moves! });
 }
 
 /**

@@ -19,7 +19,7 @@ const PROBLEMS = {
   internal_error: { status: 500, title: 'Something went wrong here' },
   database_unavailable: { status: 503, title: 'The database cannot be reached' },
   query_too_slow: { status: 503, title: 'Too much had to be looked at' },
-  engine_unavailable: { status: 503, title: 'The workflow engine cannot be reached' },
+  workflow_engine_unavailable: { status: 503, title: 'The workflow engine cannot be reached' },
 } as const;
 
 export type ProblemCode = keyof typeof PROBLEMS;

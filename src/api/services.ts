@@ -11,17 +11,17 @@ import type { RecentTenants } from './http/recent-tenants';
 import type { Settling } from './http/settle-requests';
 import type { Turns } from './http/time-slices';
 import type { PublishRules } from './publish/rules-cache';
-import type { Engine } from './temporal/deliveries';
-import type { ReplayEngine } from './temporal/replays';
-import type { VerificationEngine } from './temporal/verifications';
+import type { DeliveryWorkflows } from './temporal/deliveries';
+import type { ReplayWorkflows } from './temporal/replays';
+import type { VerificationWorkflows } from './temporal/verifications';
 import type { VerificationWaits } from './verification-waits';
 
 /** What handlers work with; built once per process. */
 export type Services = {
   db: Database;
   secretBox: SecretBox;
-  engine: Engine;
-  replays: ReplayEngine;
+  deliveryWorkflows: DeliveryWorkflows;
+  replayWorkflows: ReplayWorkflows;
   publisher: Publisher;
   /** The API keys in use. */
   keys: KnownKeys;
@@ -35,10 +35,10 @@ export type Services = {
   changes: DatabaseTurns;
   /** Shares the event loop between tenants. */
   turns: Turns;
-  verifications: VerificationEngine;
+  verificationWorkflows: VerificationWorkflows;
   verificationWaits: VerificationWaits;
-  /** Questions to running workflows, of one tenant and in all: each may take a second. */
-  questions: Shares;
+  /** Queries to running workflows, of one tenant and in all: each may take a second. */
+  workflowQueries: Shares;
   log: Log;
   /** Tells the relays that there is work; returns at once. */
   notifyWork: () => void;

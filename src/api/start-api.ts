@@ -26,9 +26,9 @@ import { createSettling } from './http/settle-requests';
 import { createTurns } from './http/time-slices';
 import { createNotifier } from './publish/notify';
 import { createPublishRules } from './publish/rules-cache';
-import { createEngine } from './temporal/deliveries';
-import { createReplayEngine } from './temporal/replays';
-import { createVerificationEngine } from './temporal/verifications';
+import { createDeliveryWorkflows } from './temporal/deliveries';
+import { createReplayWorkflows } from './temporal/replays';
+import { createVerificationWorkflows } from './temporal/verifications';
 import { createVerificationWaits } from './verification-waits';
 
 export type RunningApi = {
@@ -40,8 +40,8 @@ export type RunningApi = {
 
 /** A name that cannot be looked up in this time is taken as it is: every attempt looks again. */
 const REGISTRATION_DNS_LIMIT_MS = 2_000;
-/** Over it, the record answers. */
-const MAX_QUESTIONS = { perKey: 20, total: 200 };
+/** Queries to running workflows at once; over it, the answer comes from Postgres. */
+const MAX_WORKFLOW_QUERIES = { perKey: 20, total: 200 };
 /**
  * Of an api's connections to Postgres, reads hold no more than so many, and those of one tenant no more than so many.
  * While other tenants ask for something, a place that was used stays empty for so many times as long (`restFactor`): then
@@ -92,7 +92,7 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
     const recentTenants = createRecentTenants();
     const turns = createTurns({ isAlone: (tenantId) => !recentTenants.anyBut(tenantId) });
     const notify = createNotifier(db, publisher);
-    const engine = createEngine(client, config.TEMPORAL_NAMESPACE, config.TEMPORAL_UI_URL);
+    const deliveryWorkflows = createDeliveryWorkflows(client, config.TEMPORAL_NAMESPACE, config.TEMPORAL_UI_URL);
     const databaseTurns = ({ share, shareOfTenant, restFactor }: typeof READS) =>
       createDatabaseTurns({
         atOnce: Math.ceil(config.POSTHORN_DB_POOL_SIZE * share),
@@ -104,16 +104,16 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
     const services = {
       db,
       secretBox,
-      engine,
-      replays: createReplayEngine(client, config.POSTHORN_TASK_QUEUE),
+      deliveryWorkflows,
+      replayWorkflows: createReplayWorkflows(client, config.POSTHORN_TASK_QUEUE),
       publisher,
       keys: createKnownKeys(db),
       publishRules: createPublishRules(db, turns),
       turns,
       settling: createSettling(db),
-      verifications: createVerificationEngine(client, config.POSTHORN_TASK_QUEUE, recentTenants.anyBut),
+      verificationWorkflows: createVerificationWorkflows(client, config.POSTHORN_TASK_QUEUE, recentTenants.anyBut),
       verificationWaits: createVerificationWaits(db.kysely),
-      questions: createShares(MAX_QUESTIONS),
+      workflowQueries: createShares(MAX_WORKFLOW_QUERIES),
       recentTenants,
       reads: databaseTurns(READS),
       changes: databaseTurns(CHANGES),
@@ -133,7 +133,7 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
         dnsServers: config.POSTHORN_DNS_SERVERS,
       }),
     };
-    readiness = createReadiness(probe, engine, log);
+    readiness = createReadiness(probe, deliveryWorkflows, log);
     const app = createApp(services, {
       rateLimit: parseRateLimit(config.POSTHORN_API_RATE_LIMIT)!,
       trustedProxies: config.POSTHORN_TRUSTED_PROXIES,
@@ -159,7 +159,7 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
       counts: server.counts,
       async stop() {
         await server.close();
-        await engine.settled();
+        await deliveryWorkflows.settled();
         services.settling.stop();
         await release();
       },

@@ -14,7 +14,7 @@ import type { Answer, Context } from '../route';
 import { windowBounds } from '../schemas/common';
 import type { listAttemptsQuery, listDeliveriesQuery, rescheduleBody } from '../schemas/deliveries';
 import type { Services } from '../services';
-import { askEngine } from '../temporal/ask';
+import { queryWorkflow } from '../temporal/query-workflow';
 
 /** A delivery has few attempts; one replayed by hand again and again shows its newest, and where to find the others. */
 const ATTEMPTS_SHOWN = 100;
@@ -60,7 +60,7 @@ export async function get(context: Context<None, None>): Promise<Answer> {
   };
   const reading = { ...readingOf(services, tenantId, delivery), toOut: toOutWithBody };
   const { items, next } = await fill({ limit: ATTEMPTS_SHOWN }, reading, inTurn);
-  const uiUrl = services.engine.uiUrl(delivery.id);
+  const uiUrl = services.deliveryWorkflows.uiUrl(delivery.id);
   return {
     status: 200,
     body: JsonText.object({
@@ -99,7 +99,7 @@ const readingOf = ({ db }: Services, tenantId: string, { id }: Delivery) => ({
 export async function status({ services, tenantId, ids }: Context<None, None>): Promise<Answer> {
   const delivery = await find(services, tenantId, ids);
   const running = delivery.state === 'retrying' || delivery.state === 'in_progress';
-  const live = running ? await askEngine(services, tenantId, () => services.engine.status(delivery.id)) : undefined;
+  const live = running ? await queryWorkflow(services, tenantId, () => services.deliveryWorkflows.status(delivery.id)) : undefined;
   if (live?.state !== delivery.state) {
     const { id, status, attempt_count, next_attempt_at, held_because } = toOut(delivery);
     return {

@@ -11,7 +11,7 @@ import { ApiError, notFound, rateLimited } from '../errors';
 import { FEW_AT_ONCE, readPage } from '../page';
 import type { Answer, Context } from '../route';
 import type { listReplaysQuery, replayBody } from '../schemas/replays';
-import { askEngine } from '../temporal/ask';
+import { queryWorkflow } from '../temporal/query-workflow';
 
 type None = undefined;
 
@@ -53,7 +53,7 @@ export async function begin(
     },
     () => ({ ...filter, ...(webhookId && { webhook_id: toPublicId('webhook', webhookId) }) }),
   );
-  await services.replays.start(replay).catch((error: unknown) => {
+  await services.replayWorkflows.start(replay).catch((error: unknown) => {
     services.log.warn({ event: 'replay_not_started', replay_id: toPublicId('replay', id), err: reasonOf(error) });
   });
   return { status: 202, body: toOut(replay) };
@@ -65,7 +65,7 @@ export async function get({ services, tenantId, ids }: Context<None, None>): Pro
   if (!replay) throw notFound('replay');
   const live =
     replay.state === 'running'
-      ? await askEngine(services, tenantId, () => services.replays.progress(replay.id))
+      ? await queryWorkflow(services, tenantId, () => services.replayWorkflows.progress(replay.id))
       : undefined;
   // One that has just ended says when, which only the record knows.
   return live?.state === 'running'
@@ -95,7 +95,7 @@ export async function cancel(context: Context<unknown, None>): Promise<Answer> {
     if (state === 'completed') throw new ApiError('state_conflict', 'The replay is already completed.');
     return replay.state === 'running';
   });
-  await services.replays.cancel(replay.id);
+  await services.replayWorkflows.cancel(replay.id);
   return { status: 202, body: toOut((await findReplay(kysely, tenantId, replay.id))!) };
 }
 

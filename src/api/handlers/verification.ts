@@ -11,7 +11,7 @@ import type { Services } from '../services';
 import { webhookAnswer } from '../webhook-out';
 
 /** Stands as the error of a round that could not be started. */
-const NOT_STARTED = 'engine_unavailable';
+const NOT_STARTED = 'workflow_engine_unavailable';
 
 /** Sends the endpoint a challenge; where a round is under way already, that is the one. */
 export async function verify(context: Context<unknown, z.output<typeof verifyQuery>>): Promise<Answer> {
@@ -24,7 +24,7 @@ export async function verify(context: Context<unknown, z.output<typeof verifyQue
       audited(context, 'webhook.verify', toPublicId('webhook', id), (tx) => beginVerification(tx, tenantId, id)),
     );
     if (round !== undefined && !(await startRound(services, tenantId, id, round))) {
-      throw new ApiError('engine_unavailable', 'The workflow engine cannot be reached. Try again in a moment.');
+      throw new ApiError('workflow_engine_unavailable', 'The workflow engine cannot be reached. Try again in a moment.');
     }
     // In turns: rounds that end together would all be read at once.
     const read = () => services.reads.run(tenantId, () => findWebhook(services.db.kysely, tenantId, id));
@@ -48,7 +48,7 @@ export async function startRound(
   round: number,
 ): Promise<boolean> {
   try {
-    await services.verifications.start({ tenantId, webhookId, round });
+    await services.verificationWorkflows.start({ tenantId, webhookId, round });
     return true;
   } catch (error) {
     const webhook_id = toPublicId('webhook', webhookId);

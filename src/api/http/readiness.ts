@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Probed, PublishProbe } from '../../db/publish/publish-probe';
 import type { Log } from '../../log';
 import type { Answer } from '../route';
-import type { Engine } from '../temporal/deliveries';
+import type { DeliveryWorkflows } from '../temporal/deliveries';
 
 /** Below this, publishing would soon fail for want of a partition. */
 const MIN_WEEKS_AHEAD = 2;
@@ -30,7 +30,7 @@ type State = { why: string | undefined; err?: string; body: Record<string, unkno
  * Ready means: publishing works. Temporal being away is shown, and does not make the API unready. At most one look is
  * under way, and the log says once when its outcome becomes another.
  */
-export function createReadiness(probe: PublishProbe, engine: Pick<Engine, 'reachable'>, log: Log): Readiness {
+export function createReadiness(probe: PublishProbe, temporal: Pick<DeliveryWorkflows, 'temporalReachable'>, log: Log): Readiness {
   let answered: { answer: Answer; atMs: number } | undefined;
   let underWay: Promise<Answer> | undefined;
   let before: State | undefined;
@@ -60,7 +60,7 @@ export function createReadiness(probe: PublishProbe, engine: Pick<Engine, 'reach
   }
 
   function askTemporal(): Promise<void> {
-    askingTemporal ??= engine.reachable().then((reached) => {
+    askingTemporal ??= temporal.temporalReachable().then((reached) => {
       temporalMissed = reached ? 0 : temporalMissed + 1;
       askingTemporal = undefined;
     });

@@ -158,7 +158,7 @@ export const webhookRoutes: Route[] = [
       tag: 'Webhooks',
       summary: 'Send the endpoint a challenge',
       answers: { 200: webhookOut, 202: webhookOut },
-      problems: ['engine_unavailable'],
+      problems: ['workflow_engine_unavailable'],
     },
   }),
   route({
