@@ -3,11 +3,11 @@ import type { ApiKey } from '../db/store/api-keys';
 import type { RateLimit } from '../domain/rate-limit';
 import { allAtOnce, type Steps } from '../domain/work-budget';
 import { vouchFor } from '../http/connections';
-import { createStrangerLimit } from './http/anonymous-limit';
+import { createAnonymousLimit } from './http/anonymous-limit';
 import { createAuthenticator, requireAdmin, requireScope } from './http/auth';
-import { answerOnce, readOnce } from './http/idempotency';
+import { answerOnce, readIdempotencyKey } from './http/idempotency';
 import { toJson } from './http/json-text';
-import { nothingHere } from './http/not-found';
+import { notFoundHandler } from './http/not-found';
 import { createRateLimiter } from './http/rate-limit';
 import { createBodyReader, type SentBody } from './http/read-body';
 import { parseIds, parseInput } from './http/read-input';
@@ -18,12 +18,12 @@ import { sendProblem } from './http/send-problem';
 import { LARGE_BODY_BYTES } from './http/time-slices';
 import { createUnderWayLimit } from './http/under-way';
 import { serveDocument } from './openapi/serve';
-import type { AdminContext, Answer, Route } from './route';
+import type { AdminContext, HandlerResult, Route } from './route';
 import { routes } from './routes';
 import type { Services } from './services';
 
 /** How the API meets the network. */
-export type Edge = {
+export type HttpOptions = {
   /** Requests that one API key may make. */
   rateLimit: RateLimit;
   /** Of these, how many may be under way at once. */
@@ -39,7 +39,7 @@ export type Edge = {
 };
 
 /** The HTTP API: every row of the route table behind authentication and validation, and the probes. */
-export function createApp(services: Services, edge: Edge): Express {
+export function createApp(services: Services, edge: HttpOptions): Express {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
@@ -48,23 +48,23 @@ export function createApp(services: Services, edge: Edge): Express {
   app.use(securityHeaders({ always: edge.hsts }));
   if (edge.router) app.use(edge.router);
   app.get('/livez', (_req, res) => void res.json({ status: 'ok' }));
-  const limitProbe = createStrangerLimit();
+  const limitProbe = createAnonymousLimit();
   app.get('/readyz', (req, res, next) => {
     limitProbe(req, res);
     edge.readiness.answer().then(({ status, body }) => res.status(status).json(body), next);
   });
 
-  const limitStranger = createStrangerLimit();
-  app.use(serveDocument(routes, limitStranger));
+  const limitAnonymous = createAnonymousLimit();
+  app.use(serveDocument(routes, limitAnonymous));
 
-  const authenticate = createAuthenticator(services, limitStranger);
+  const authenticate = createAuthenticator(services, limitAnonymous);
   const limitRate = createRateLimiter(edge.rateLimit);
   const whileUnderWay = createUnderWayLimit(edge.requestsUnderWay);
   const readBody = createBodyReader();
   const api = express.Router();
   for (const row of routes) api[row.method](row.path, (req, res, next) => void serve(row, req, res).catch(next));
   app.use('/api/v1', api);
-  app.use(nothingHere(routes, limitStranger));
+  app.use(notFoundHandler(routes, limitAnonymous));
   app.use(sendProblem(services.log));
   return app;
 
@@ -99,13 +99,13 @@ export function createApp(services: Services, edge: Edge): Express {
         bodyText: sent?.text ?? '',
         requestId: (res.locals as Locals).requestId,
         gone: goneSignal(res),
-        inTurn: (steps) => services.turns.run(tenantId, steps),
-        once: row.method === 'post' ? readOnce(req, sent?.bytes) : undefined,
+        inSlices: (steps) => services.timeSlices.run(tenantId, steps),
+        idempotencyKey: row.method === 'post' ? readIdempotencyKey(req, sent?.bytes) : undefined,
       };
       const own = row.scope !== 'admin' && row.idempotency === 'own';
       const work = () => (own ? handle(context) : answerOnce({ ...context, tenantId }, handle));
-      const turns = row.method === 'get' ? services.reads : services.changes;
-      send(res, await (row.turn === 'own' ? work() : turns.run(tenantId, work)));
+      const permits = row.method === 'get' ? services.reads : services.changes;
+      send(res, await (row.permit === 'own' ? work() : permits.run(tenantId, work)));
     } finally {
       leave();
     }
@@ -113,8 +113,8 @@ export function createApp(services: Services, edge: Edge): Express {
     /** A large body waits until its tenant may have another one in hand, and then for its turn. */
     async function parse(bytes: Buffer, steps: Steps<SentBody>): Promise<SentBody> {
       if (bytes.length < LARGE_BODY_BYTES) return allAtOnce(steps);
-      leave = await services.turns.admit(tenantId, bytes.length);
-      return services.turns.run(tenantId, steps);
+      leave = await services.timeSlices.admit(tenantId, bytes.length);
+      return services.timeSlices.run(tenantId, steps);
     }
   }
 }
@@ -127,7 +127,7 @@ function goneSignal(res: Response): AbortSignal {
   return gone.signal;
 }
 
-function send(res: Response, { status, headers = {}, html, body }: Answer): void {
+function send(res: Response, { status, headers = {}, html, body }: HandlerResult): void {
   res.status(status).set(headers);
   if (html !== undefined) res.type('html').send(html);
   else if (body === undefined) res.end();
@@ -141,7 +141,7 @@ function send(res: Response, { status, headers = {}, html, body }: Answer): void
  * What serves this key on this row: the tenant of a handler is that of the key, and comes from nowhere else.
  * @throws ApiError forbidden
  */
-function handlerFor(row: Route, key: ApiKey): (context: AdminContext<unknown, unknown>) => Promise<Answer> {
+function handlerFor(row: Route, key: ApiKey): (context: AdminContext<unknown, unknown>) => Promise<HandlerResult> {
   if (row.scope === 'admin') {
     requireAdmin(key);
     return row.handler;

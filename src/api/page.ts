@@ -15,16 +15,16 @@ type Reading<Row, Out> = {
   atOnce?: number;
 };
 
-type InTurn = AdminContext<unknown, unknown>['inTurn'];
+type InSlices = AdminContext<unknown, unknown>['inSlices'];
 
 /** One page of a list whose cursors are public ids. It may have fewer items than asked for, also none, and yet a next page. */
 export async function readPage<Row extends { id: string }, Out>(
   kind: IdKind,
   asked: { limit: number; cursor?: string | undefined },
   reading: Reading<Row, Out>,
-  inTurn: InTurn,
+  inSlices: InSlices,
 ): Promise<JsonText> {
-  const { items, next } = await fill(asked, reading, inTurn);
+  const { items, next } = await fill(asked, reading, inSlices);
   return toPage(items, next === undefined ? null : toPublicId(kind, next));
 }
 
@@ -38,7 +38,7 @@ export const toPage = (items: readonly string[], nextCursor: string | null): Jso
 export async function fill<Row extends { id: string }, Out>(
   { limit, cursor }: { limit: number; cursor?: string | undefined },
   { read, toOut, atOnce = limit }: Reading<Row, Out>,
-  inTurn: InTurn,
+  inSlices: InSlices,
 ): Promise<{ items: string[]; next: string | undefined }> {
   const items: string[] = [];
   let bytes = 0;
@@ -46,7 +46,7 @@ export async function fill<Row extends { id: string }, Out>(
   for (;;) {
     const wanted = Math.min(atOnce, limit - items.length);
     const found = await read({ limit: wanted, beforeId });
-    if (await inTurn(add(found.rows))) return { items, next: beforeId };
+    if (await inSlices(add(found.rows))) return { items, next: beforeId };
     const { next } = found;
     // One look per answer where most of what is looked at is not wanted.
     if (next === undefined || found.rows.length < wanted || items.length === limit) return { items, next };

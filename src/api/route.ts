@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { Once } from '../db/publish/idempotent-requests';
+import type { IdempotencyKey } from '../db/publish/idempotent-requests';
 import type { IdKind } from '../domain/ids';
 import type { TenantScope } from '../domain/scopes';
 import type { Steps } from '../domain/work-budget';
@@ -7,7 +7,7 @@ import type { ProblemCode } from './errors';
 import type { Services } from './services';
 
 /** `body` is sent as JSON; `html` instead of it: a page for people. */
-export type Answer = { status: number; body?: unknown; html?: string; headers?: Record<string, string> };
+export type HandlerResult = { status: number; body?: unknown; html?: string; headers?: Record<string, string> };
 
 /** What a `:name` of a path may be: a public id, or the name of an event type. */
 export type ParamKind = IdKind | 'eventTypeName';
@@ -30,11 +30,11 @@ export type AdminContext<Body, Query> = {
   /** Aborts when the client has gone: nobody hears the answer. */
   gone: AbortSignal;
   /** Does work on the event loop that may be long, in turns with that of other tenants. */
-  inTurn: <T>(steps: Steps<T>) => Promise<T>;
+  inSlices: <T>(steps: Steps<T>) => Promise<T>;
   /** Of a POST with an `Idempotency-Key`. */
-  once?: Once | undefined;
+  idempotencyKey?: IdempotencyKey | undefined;
   /** A uuid that names this use of the key: the same where the request was cut short and is served again. */
-  onceId?: string;
+  idempotencyId?: string;
 };
 
 /** What the OpenAPI document says of a row beyond what its other members say. */
@@ -52,7 +52,7 @@ export type Context<Body, Query> = AdminContext<Body, Query> & { tenantId: strin
 
 type Row<Body, Query> = {
   /** `own`: its handler waits for what holds no connection, and takes its tenant's turn only for what does. */
-  turn?: 'own';
+  permit?: 'own';
   method: 'get' | 'post' | 'patch' | 'delete';
   /** Express path below /api/v1; each `:name` is of the kind that `ids` gives. */
   path: string;
@@ -67,13 +67,13 @@ export type TenantRoute<Body = unknown, Query = unknown> = Row<Body, Query> & {
   scope: TenantScope;
   /** `own`: the handler sees to the `Idempotency-Key` itself, for less than {@link answerOnce} costs. */
   idempotency?: 'own';
-  handler: (context: Context<Body, Query>) => Promise<Answer>;
+  handler: (context: Context<Body, Query>) => Promise<HandlerResult>;
 };
 
 /** A row for admin keys, which belong to no tenant: a handler that wants one does not fit here. */
 export type AdminRoute<Body = unknown, Query = unknown> = Row<Body, Query> & {
   scope: 'admin';
-  handler: (context: AdminContext<Body, Query>) => Promise<Answer>;
+  handler: (context: AdminContext<Body, Query>) => Promise<HandlerResult>;
 };
 
 /** One row of the API. Everything about an endpoint stands here; ./app.ts does the rest. */

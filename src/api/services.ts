@@ -9,7 +9,7 @@ import type { Log } from '../log';
 import type { KnownKeys } from './http/known-keys';
 import type { RecentTenants } from './http/recent-tenants';
 import type { Settling } from './http/settle-requests';
-import type { Turns } from './http/time-slices';
+import type { TimeSlices } from './http/time-slices';
 import type { PublishRules } from './publish/rules-cache';
 import type { DeliveryWorkflows } from './temporal/deliveries';
 import type { ReplayWorkflows } from './temporal/replays';
@@ -34,7 +34,7 @@ export type Services = {
   /** The same for what changes something, publishing single events aside: those share statements. */
   changes: DatabaseTurns;
   /** Shares the event loop between tenants. */
-  turns: Turns;
+  timeSlices: TimeSlices;
   verificationWorkflows: VerificationWorkflows;
   verificationWaits: VerificationWaits;
   /** Queries to running workflows, of one tenant and in all: each may take a second. */

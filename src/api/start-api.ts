@@ -18,12 +18,12 @@ import { type ClientLimits, listen } from '../http/server';
 import type { Log } from '../log';
 import { connectionOptions } from '../temporal/connection';
 import { createApp } from './app';
-import { messageClasses } from './http/express-prototypes';
+import { withSharedPrototypes } from './http/express-prototypes';
 import { createKnownKeys } from './http/known-keys';
 import { createReadiness, type Readiness } from './http/readiness';
 import { createRecentTenants } from './http/recent-tenants';
 import { createSettling } from './http/settle-requests';
-import { createTurns } from './http/time-slices';
+import { createTimeSlices } from './http/time-slices';
 import { createNotifier } from './publish/notify';
 import { createPublishRules } from './publish/rules-cache';
 import { createDeliveryWorkflows } from './temporal/deliveries';
@@ -90,10 +90,10 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
     const client = new Client({ connection, namespace: config.TEMPORAL_NAMESPACE });
     const publisher = createPublisher(db.pool);
     const recentTenants = createRecentTenants();
-    const turns = createTurns({ isAlone: (tenantId) => !recentTenants.anyBut(tenantId) });
+    const timeSlices = createTimeSlices({ isAlone: (tenantId) => !recentTenants.anyBut(tenantId) });
     const notify = createNotifier(db, publisher);
     const deliveryWorkflows = createDeliveryWorkflows(client, config.TEMPORAL_NAMESPACE, config.TEMPORAL_UI_URL);
-    const databaseTurns = ({ share, shareOfTenant, restFactor }: typeof READS) =>
+    const databasePermits = ({ share, shareOfTenant, restFactor }: typeof READS) =>
       createDatabaseTurns({
         atOnce: Math.ceil(config.POSTHORN_DB_POOL_SIZE * share),
         perKey: Math.ceil(config.POSTHORN_DB_POOL_SIZE * shareOfTenant),
@@ -108,15 +108,15 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
       replayWorkflows: createReplayWorkflows(client, config.POSTHORN_TASK_QUEUE),
       publisher,
       keys: createKnownKeys(db),
-      publishRules: createPublishRules(db, turns),
-      turns,
+      publishRules: createPublishRules(db, timeSlices),
+      timeSlices,
       settling: createSettling(db),
       verificationWorkflows: createVerificationWorkflows(client, config.POSTHORN_TASK_QUEUE, recentTenants.anyBut),
       verificationWaits: createVerificationWaits(db.kysely),
       workflowQueries: createShares(MAX_WORKFLOW_QUERIES),
       recentTenants,
-      reads: databaseTurns(READS),
-      changes: databaseTurns(CHANGES),
+      reads: databasePermits(READS),
+      changes: databasePermits(CHANGES),
       log,
       notifyWork: () => {
         extras.onWork?.();
@@ -152,7 +152,7 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
         ...extras.clientLimits,
       },
       standsForMany: (address) => app.get('trust proxy fn')(address, 0) as boolean,
-      classes: messageClasses(app),
+      classes: withSharedPrototypes(app),
     });
     return {
       url: server.url,

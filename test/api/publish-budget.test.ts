@@ -1,4 +1,4 @@
-import { createTurns } from '../../src/api/http/time-slices';
+import { createTimeSlices } from '../../src/api/http/time-slices';
 import { createPublishRules } from '../../src/api/publish/rules-cache';
 import { openDatabase } from '../../src/db/database';
 import { parsePublicId } from '../../src/domain/ids';
@@ -234,7 +234,7 @@ describe('what a publish has to know', () => {
     const tenantId = async (name: string) =>
       (await sql<{ id: string }>(posthorn, 'select id from tenants where name = $1', [name]))[0]!.id;
     try {
-      await use({ rules: createPublishRules(db, createTurns()), statements: () => count, tenantId });
+      await use({ rules: createPublishRules(db, createTimeSlices()), statements: () => count, tenantId });
     } finally {
       await db.close();
     }

@@ -6,11 +6,11 @@ import type { Part } from '../../db/store/scan';
 import { findWebhook } from '../../db/store/webhooks';
 import { toPublicId, uuidTimeMs } from '../../domain/ids';
 import { minimalBody } from '../../domain/minimal-payload';
-import { cancelNow, rescheduleTo, retryNow } from '../control-delivery';
+import { cancelNow, rescheduleTo, retryNow } from '../delivery-commands';
 import { notFound } from '../errors';
 import { JsonText } from '../http/json-text';
 import { fill, readPage } from '../page';
-import type { Answer, Context } from '../route';
+import type { Context, HandlerResult } from '../route';
 import { windowBounds } from '../schemas/common';
 import type { listAttemptsQuery, listDeliveriesQuery, rescheduleBody } from '../schemas/deliveries';
 import type { Services } from '../services';
@@ -24,7 +24,7 @@ const ATTEMPTS_AT_ONCE = 10;
 type None = undefined;
 type Query = Omit<z.output<typeof listDeliveriesQuery>, 'webhook_id'> & { webhook_id?: string | undefined };
 
-export async function list({ services, tenantId, ids, query, inTurn }: Context<None, Query>): Promise<Answer> {
+export async function list({ services, tenantId, ids, query, inSlices }: Context<None, Query>): Promise<HandlerResult> {
   const { kysely } = services.db;
   if (ids.webhook && !(await findWebhook(kysely, tenantId, ids.webhook))) throw notFound('webhook');
   if (ids.event && !(await findEvent(kysely, tenantId, ids.event))) throw notFound('event');
@@ -37,7 +37,7 @@ export async function list({ services, tenantId, ids, query, inTurn }: Context<N
     ...(webhookId && { webhookId }),
   };
   const read = (part: Part) => listDeliveries(kysely, tenantId, { ...filter, ...part });
-  return { status: 200, body: await readPage('delivery', query, { read, toOut }, inTurn) };
+  return { status: 200, body: await readPage('delivery', query, { read, toOut }, inSlices) };
 }
 
 /** An event's deliveries share its time, so they are found however old it is. */
@@ -47,8 +47,8 @@ function windowOf(query: Query, eventId: string | undefined) {
   return { since: new Date(at), until: new Date(at + 1) };
 }
 
-export async function get(context: Context<None, None>): Promise<Answer> {
-  const { services, tenantId, ids, inTurn } = context;
+export async function get(context: Context<None, None>): Promise<HandlerResult> {
+  const { services, tenantId, ids, inSlices } = context;
   const delivery = await find(services, tenantId, ids);
   const sent = await sentBody(services, tenantId, delivery);
   let isNewest = true;
@@ -59,7 +59,7 @@ export async function get(context: Context<None, None>): Promise<Answer> {
     return out;
   };
   const reading = { ...readingOf(services, tenantId, delivery), toOut: toOutWithBody };
-  const { items, next } = await fill({ limit: ATTEMPTS_SHOWN }, reading, inTurn);
+  const { items, next } = await fill({ limit: ATTEMPTS_SHOWN }, reading, inSlices);
   const uiUrl = services.deliveryWorkflows.uiUrl(delivery.id);
   return {
     status: 200,
@@ -80,11 +80,11 @@ async function sentBody({ db }: Services, tenantId: string, { eventId, minimal }
 }
 
 /** `GET /deliveries/{delivery}/attempts`: all of them, newest first. */
-export async function attempts(context: Context<None, z.output<typeof listAttemptsQuery>>): Promise<Answer> {
-  const { services, tenantId, ids, query, inTurn } = context;
+export async function attempts(context: Context<None, z.output<typeof listAttemptsQuery>>): Promise<HandlerResult> {
+  const { services, tenantId, ids, query, inSlices } = context;
   const delivery = await find(services, tenantId, ids);
   const reading = { ...readingOf(services, tenantId, delivery), toOut: (attempt: Attempt) => toAttemptOut(attempt) };
-  return { status: 200, body: await readPage('attempt', query, reading, inTurn) };
+  return { status: 200, body: await readPage('attempt', query, reading, inSlices) };
 }
 
 const readingOf = ({ db }: Services, tenantId: string, { id }: Delivery) => ({
@@ -96,10 +96,12 @@ const readingOf = ({ db }: Services, tenantId: string, { id }: Delivery) => ({
  * Asks the running workflow where there should be one; the record answers in every other case, and wherever the two do not
  * agree: a workflow that waits for a free slot knows nothing of it.
  */
-export async function status({ services, tenantId, ids }: Context<None, None>): Promise<Answer> {
+export async function status({ services, tenantId, ids }: Context<None, None>): Promise<HandlerResult> {
   const delivery = await find(services, tenantId, ids);
   const running = delivery.state === 'retrying' || delivery.state === 'in_progress';
-  const live = running ? await queryWorkflow(services, tenantId, () => services.deliveryWorkflows.status(delivery.id)) : undefined;
+  const live = running
+    ? await queryWorkflow(services, tenantId, () => services.deliveryWorkflows.status(delivery.id))
+    : undefined;
   if (live?.state !== delivery.state) {
     const { id, status, attempt_count, next_attempt_at, held_because } = toOut(delivery);
     return {
@@ -126,26 +128,26 @@ export async function status({ services, tenantId, ids }: Context<None, None>): 
   };
 }
 
-export async function retry({ services, tenantId, actor, ids }: Context<unknown, None>): Promise<Answer> {
+export async function retry({ services, tenantId, actor, ids }: Context<unknown, None>): Promise<HandlerResult> {
   const delivery = await find(services, tenantId, ids);
   await retryNow(services, delivery, { tenantId, actor });
   return accepted(services, tenantId, delivery.id);
 }
 
-export async function cancel({ services, tenantId, actor, ids }: Context<unknown, None>): Promise<Answer> {
+export async function cancel({ services, tenantId, actor, ids }: Context<unknown, None>): Promise<HandlerResult> {
   const delivery = await find(services, tenantId, ids);
   await cancelNow(services, delivery, { tenantId, actor });
   return accepted(services, tenantId, delivery.id);
 }
 
-export async function reschedule(context: Context<z.output<typeof rescheduleBody>, None>): Promise<Answer> {
+export async function reschedule(context: Context<z.output<typeof rescheduleBody>, None>): Promise<HandlerResult> {
   const { services, tenantId, actor, ids, body } = context;
   const delivery = await find(services, tenantId, ids);
   await rescheduleTo(services, delivery, body.at, { tenantId, actor });
   return accepted(services, tenantId, delivery.id);
 }
 
-async function accepted(services: Services, tenantId: string, id: string): Promise<Answer> {
+async function accepted(services: Services, tenantId: string, id: string): Promise<HandlerResult> {
   return { status: 202, body: toOut((await findDelivery(services.db.kysely, tenantId, id))!) };
 }
 

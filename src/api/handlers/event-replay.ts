@@ -5,12 +5,12 @@ import { OPERATIONAL_PREFIX } from '../../domain/event-types';
 import { toPublicId } from '../../domain/ids';
 import { audited } from '../audited';
 import { ApiError, notFound } from '../errors';
-import type { Answer, Context } from '../route';
+import type { Context, HandlerResult } from '../route';
 import type { replayEventBody } from '../schemas/replays';
 import type { Services } from '../services';
 
 /** Sends one event again, to the given webhooks or to all that it is for. */
-export async function replay(context: Context<z.output<typeof replayEventBody>, undefined>): Promise<Answer> {
+export async function replay(context: Context<z.output<typeof replayEventBody>, undefined>): Promise<HandlerResult> {
   const { services, tenantId, actor, ids, body } = context;
   const event = await findEvent(services.db.kysely, tenantId, ids.event!);
   if (!event) throw notFound('event');

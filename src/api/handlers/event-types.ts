@@ -26,7 +26,7 @@ import { JsonText } from '../http/json-text';
 import { FEW_AT_ONCE, fill, toPage } from '../page';
 import { BadSchemaError, createValidator, requireGoodSchema } from '../publish/data-validator';
 import { MAX_PUBLISH_UNITS } from '../publish/prepare-event';
-import type { Answer, Context } from '../route';
+import type { Context, HandlerResult } from '../route';
 import type {
   addVersionBody,
   createEventTypeBody,
@@ -43,7 +43,7 @@ const MAX_VERSIONS_BYTES = 1024 * 1024;
 /** Of all schemas and examples of a tenant, as JSON: what its publishes need of them is kept ready in each api process. */
 const MAX_VERSION_BYTES_OF_TENANT = 4 * 1024 * 1024;
 
-export async function create(context: Context<z.output<typeof createEventTypeBody>, None>): Promise<Answer> {
+export async function create(context: Context<z.output<typeof createEventTypeBody>, None>): Promise<HandlerResult> {
   const { services, tenantId, body } = context;
   await audited(context, 'event_type.create', body.name, async (tx) => {
     if ((await countEventTypes(tx, tenantId)) >= MAX_TYPES) throw tooMany(`${MAX_TYPES} event types`);
@@ -55,7 +55,7 @@ export async function create(context: Context<z.output<typeof createEventTypeBod
 }
 
 /** The ten types that many systems share; those whose names the tenant has already are left as they are. */
-export async function seed(context: Context<unknown, None>): Promise<Answer> {
+export async function seed(context: Context<unknown, None>): Promise<HandlerResult> {
   const { services, tenantId } = context;
   const created: string[] = [];
   await audited(
@@ -83,8 +83,8 @@ export async function list({
   services,
   tenantId,
   query,
-  inTurn,
-}: Context<None, z.output<typeof listEventTypesQuery>>): Promise<Answer> {
+  inSlices,
+}: Context<None, z.output<typeof listEventTypesQuery>>): Promise<HandlerResult> {
   const read = async ({ limit, beforeId }: Part) => {
     const rows = await listEventTypes(services.db.kysely, tenantId, limit + 1, beforeId);
     return upTo(
@@ -92,15 +92,15 @@ export async function list({
       rows.map((row) => ({ ...row, id: row.name })),
     );
   };
-  const { items, next = null } = await fill(query, { read, toOut, atOnce: FEW_AT_ONCE }, inTurn);
+  const { items, next = null } = await fill(query, { read, toOut, atOnce: FEW_AT_ONCE }, inSlices);
   return { status: 200, body: toPage(items, next) };
 }
 
-export async function get(context: Context<None, None>): Promise<Answer> {
+export async function get(context: Context<None, None>): Promise<HandlerResult> {
   return { status: 200, body: await show(context, context.ids.name!) };
 }
 
-export async function patch(context: Context<z.output<typeof patchEventTypeBody>, None>): Promise<Answer> {
+export async function patch(context: Context<z.output<typeof patchEventTypeBody>, None>): Promise<HandlerResult> {
   const { services, tenantId, body } = context;
   const name = context.ids.name!;
   const updated = await audited(
@@ -115,7 +115,7 @@ export async function patch(context: Context<z.output<typeof patchEventTypeBody>
   return { status: 200, body: await show(context, name) };
 }
 
-export async function remove(context: Context<None, None>): Promise<Answer> {
+export async function remove(context: Context<None, None>): Promise<HandlerResult> {
   const { services, tenantId } = context;
   const name = context.ids.name!;
   const removed = await audited(context, 'event_type.delete', name, (tx) => deleteEventType(tx, tenantId, name));
@@ -125,16 +125,16 @@ export async function remove(context: Context<None, None>): Promise<Answer> {
 }
 
 /** A version never changes: what was valid once stays valid. */
-export async function addVersion(context: Context<z.output<typeof addVersionBody>, None>): Promise<Answer> {
+export async function addVersion(context: Context<z.output<typeof addVersionBody>, None>): Promise<HandlerResult> {
   const { services, tenantId, body } = context;
   const name = context.ids.name!;
-  await context.inTurn(requireGood(body));
+  await context.inSlices(requireGood(body));
   await audited(
     context,
     'event_type.version.create',
     name,
     async (tx) => {
-      await requireRoom(tx, tenantId, body);
+      await requireSchemaQuota(tx, tenantId, body);
       const known = await measureVersions(tx, tenantId, name);
       if (known === undefined) throw noSuchEventType();
       if (known.bytes + bytesOf(body) > MAX_VERSIONS_BYTES) {
@@ -151,7 +151,7 @@ export async function addVersion(context: Context<z.output<typeof addVersionBody
   return { status: 201, body: await show(context, name) };
 }
 
-export async function docs({ services, tenantId, ids }: Context<None, None>): Promise<Answer> {
+export async function docs({ services, tenantId, ids }: Context<None, None>): Promise<HandlerResult> {
   const { type, versions } = await find(services, tenantId, ids.name!);
   return { status: 200, html: eventTypePage(type, versions), headers: HTML_PAGE_HEADERS };
 }
@@ -174,7 +174,7 @@ function* requireGood({ schema, example }: z.output<typeof addVersionBody>): Ste
 }
 
 /** @throws ApiError validation_failed where the tenant's schemas and examples would be too long */
-async function requireRoom(tx: Tx, tenantId: string, added: z.output<typeof addVersionBody>) {
+async function requireSchemaQuota(tx: Tx, tenantId: string, added: z.output<typeof addVersionBody>) {
   const bytes = bytesOf(added);
   if (bytes === 0 || (await bytesOfVersions(tx, tenantId)) + bytes <= MAX_VERSION_BYTES_OF_TENANT) return;
   const rule = `must be shorter: all schemas and examples of a tenant may have ${MAX_VERSION_BYTES_OF_TENANT} bytes as JSON`;
@@ -189,11 +189,11 @@ const bytesOf = ({ schema, example }: z.output<typeof addVersionBody>) =>
 
 const tooMany = (what: string) => new ApiError('state_conflict', `There are ${what}, which is the most there may be.`);
 
-type Asked = Pick<Context<unknown, unknown>, 'services' | 'tenantId' | 'inTurn'>;
+type Asked = Pick<Context<unknown, unknown>, 'services' | 'tenantId' | 'inSlices'>;
 
-async function show({ services, tenantId, inTurn }: Asked, name: string): Promise<JsonText> {
+async function show({ services, tenantId, inSlices }: Asked, name: string): Promise<JsonText> {
   const { type, versions } = await find(services, tenantId, name);
-  return JsonText.object({ ...toOut(type), versions: JsonText.list(await inTurn(toTexts(versions))) });
+  return JsonText.object({ ...toOut(type), versions: JsonText.list(await inSlices(toTexts(versions))) });
 }
 
 /** Schema and example of each may have 64 KiB. */

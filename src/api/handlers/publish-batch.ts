@@ -6,7 +6,7 @@ import type { Steps, WorkBudget } from '../../domain/work-budget';
 import { ApiError, MAX_ERRORS, shortErrors } from '../errors';
 import { parseInput } from '../http/read-input';
 import { type Preparing, spendForReading, startPreparing, typeKey, withinBudget } from '../publish/prepare-event';
-import type { Answer, Context } from '../route';
+import type { Context, HandlerResult } from '../route';
 import { type publishBatchBody, publishBody } from '../schemas/events';
 import { toNewEvent } from './events';
 
@@ -22,20 +22,20 @@ type Read = { event: z.output<typeof publishBody>; text: string };
  * `POST /events/batch`: each event is looked at and answered for itself. What they cost together is the request's: over
  * its limit nothing is published, so that the producer can send the same events in smaller batches.
  */
-export async function publish(context: Body): Promise<Answer> {
+export async function publish(context: Body): Promise<HandlerResult> {
   const { services, tenantId } = context;
   const createdAt = new Date();
   const refuse = createRefuser();
   const read = await withinBudget('events', async (budget) => {
     const { publishRules } = services;
-    const events = await context.inTurn(readAll(context, budget, refuse));
+    const events = await context.inSlices(readAll(context, budget, refuse));
     const rules = await publishRules.of(tenantId);
     const readable = events.filter(isRead).map(({ event }) => event);
     const asked = [...new Map(readable.map((event) => [typeKey(event), event])).values()];
     const found = await rules.ofTypes(asked);
     const types = new Map(asked.map((event, i) => [typeKey(event), found[i]]));
     const preparing = startPreparing(rules, readable, types, budget);
-    return context.inTurn(prepareAll(context, events, preparing, createdAt, refuse));
+    return context.inSlices(prepareAll(context, events, preparing, createdAt, refuse));
   });
   const good = read.filter((event) => 'body' in event);
   const published = await services.changes.run(tenantId, () => publishBatch(services.db.pool, good));
@@ -64,7 +64,7 @@ function* readAll({ body, bodyText }: Body, budget: WorkBudget, refuse: Refuse):
 }
 
 function* prepareAll(
-  { tenantId, onceId }: Body,
+  { tenantId, idempotencyId }: Body,
   events: (Read | Refused)[],
   preparing: Preparing,
   at: Date,
@@ -81,7 +81,11 @@ function* prepareAll(
       const data = rawMember(one.text, 'data')!;
       const { producerId, ...event } = yield* toNewEvent(preparing, tenantId, one.event, data, at);
       if (producerId !== undefined) prepared.push({ ...event, once: { kind: 'event', key: producerId } });
-      else prepared.push({ ...event, ...(onceId && { once: { kind: 'request', key: `${onceId}/${place}` } }) });
+      else
+        prepared.push({
+          ...event,
+          ...(idempotencyId && { once: { kind: 'request', key: `${idempotencyId}/${place}` } }),
+        });
     } catch (error) {
       prepared.push(refuse(error));
     }

@@ -9,7 +9,7 @@ import { reasonOf } from '../../log';
 import { audited } from '../audited';
 import { ApiError, notFound, rateLimited } from '../errors';
 import { FEW_AT_ONCE, readPage } from '../page';
-import type { Answer, Context } from '../route';
+import type { Context, HandlerResult } from '../route';
 import type { listReplaysQuery, replayBody } from '../schemas/replays';
 import { queryWorkflow } from '../temporal/query-workflow';
 
@@ -20,7 +20,7 @@ const ANOTHER_TRY_MS = 30_000;
 type Asker = Pick<Context<unknown, unknown>, 'services' | 'tenantId' | 'actor'>;
 
 /** `POST /webhooks/{webhook}/replay` */
-export async function create(context: Context<z.output<typeof replayBody>, None>): Promise<Answer> {
+export async function create(context: Context<z.output<typeof replayBody>, None>): Promise<HandlerResult> {
   const { services, tenantId, ids, body } = context;
   if (!(await findWebhook(services.db.kysely, tenantId, ids.webhook!))) throw notFound('webhook');
   const filter: ReplayFilter = {
@@ -38,7 +38,7 @@ export async function begin(
   webhookId: string | null,
   filter: ReplayFilter,
   rate: RateLimit | undefined,
-): Promise<Answer> {
+): Promise<HandlerResult> {
   const { services, tenantId, actor } = asker;
   const id = newUuid();
   const order = { id, tenantId, webhookId, filter, rate: rate ?? services.replayRate, askedBy: actor };
@@ -60,7 +60,7 @@ export async function begin(
 }
 
 /** Asks the running workflow; the record answers in every other case. */
-export async function get({ services, tenantId, ids }: Context<None, None>): Promise<Answer> {
+export async function get({ services, tenantId, ids }: Context<None, None>): Promise<HandlerResult> {
   const replay = await findReplay(services.db.kysely, tenantId, ids.replay!);
   if (!replay) throw notFound('replay');
   const live =
@@ -77,15 +77,15 @@ export async function list({
   services,
   tenantId,
   query,
-  inTurn,
-}: Context<None, z.output<typeof listReplaysQuery>>): Promise<Answer> {
+  inSlices,
+}: Context<None, z.output<typeof listReplaysQuery>>): Promise<HandlerResult> {
   const read = async ({ limit, beforeId }: Part) =>
     upTo(limit, await listReplays(services.db.kysely, tenantId, limit + 1, beforeId));
-  return { status: 200, body: await readPage('replay', query, { read, toOut, atOnce: FEW_AT_ONCE }, inTurn) };
+  return { status: 200, body: await readPage('replay', query, { read, toOut, atOnce: FEW_AT_ONCE }, inSlices) };
 }
 
 /** The record is cancelled first: no page is made after that, with or without an engine that hears of it. */
-export async function cancel(context: Context<unknown, None>): Promise<Answer> {
+export async function cancel(context: Context<unknown, None>): Promise<HandlerResult> {
   const { services, tenantId, ids } = context;
   const { kysely } = services.db;
   const replay = await findReplay(kysely, tenantId, ids.replay!);

@@ -5,16 +5,16 @@ import { toPublicId } from '../../domain/ids';
 import { reasonOf } from '../../log';
 import { audited } from '../audited';
 import { ApiError, notFound } from '../errors';
-import type { Answer, Context } from '../route';
+import type { Context, HandlerResult } from '../route';
 import type { verifyQuery } from '../schemas/webhooks';
 import type { Services } from '../services';
-import { webhookAnswer } from '../webhook-out';
+import { webhookResult } from '../webhook-out';
 
 /** Stands as the error of a round that could not be started. */
 const NOT_STARTED = 'workflow_engine_unavailable';
 
 /** Sends the endpoint a challenge; where a round is under way already, that is the one. */
-export async function verify(context: Context<unknown, z.output<typeof verifyQuery>>): Promise<Answer> {
+export async function verify(context: Context<unknown, z.output<typeof verifyQuery>>): Promise<HandlerResult> {
   const { services, tenantId, ids, query } = context;
   const id = ids.webhook!;
   // Before the round begins: who may not wait has asked for nothing.
@@ -24,7 +24,10 @@ export async function verify(context: Context<unknown, z.output<typeof verifyQue
       audited(context, 'webhook.verify', toPublicId('webhook', id), (tx) => beginVerification(tx, tenantId, id)),
     );
     if (round !== undefined && !(await startRound(services, tenantId, id, round))) {
-      throw new ApiError('workflow_engine_unavailable', 'The workflow engine cannot be reached. Try again in a moment.');
+      throw new ApiError(
+        'workflow_engine_unavailable',
+        'The workflow engine cannot be reached. Try again in a moment.',
+      );
     }
     // In turns: rounds that end together would all be read at once.
     const read = () => services.reads.run(tenantId, () => findWebhook(services.db.kysely, tenantId, id));
@@ -34,7 +37,7 @@ export async function verify(context: Context<unknown, z.output<typeof verifyQue
       webhook = await read();
     }
     if (!webhook) throw notFound('webhook');
-    return webhookAnswer(webhook.verification.pending ? 202 : 200, webhook);
+    return webhookResult(webhook.verification.pending ? 202 : 200, webhook);
   } finally {
     place?.leave();
   }

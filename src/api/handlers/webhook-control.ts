@@ -6,11 +6,11 @@ import { findWebhook } from '../../db/store/webhooks';
 import { toPublicId } from '../../domain/ids';
 import { generateSecret } from '../../egress/signatures';
 import { audited } from '../audited';
-import { cancelNow } from '../control-delivery';
+import { cancelNow } from '../delivery-commands';
 import { ApiError, notFound } from '../errors';
-import type { Answer, Context } from '../route';
+import type { Context, HandlerResult } from '../route';
 import type { rotateSecretBody } from '../schemas/webhooks';
-import { webhookAnswer } from '../webhook-out';
+import { webhookResult } from '../webhook-out';
 
 type None = undefined;
 
@@ -22,7 +22,7 @@ export const disable = move('disable', { to: 'disabled', from: ['active', 'pause
 export const enable = move('enable', { to: 'active', from: ['disabled', 'active'] });
 
 function move(name: string, gateMove: GateMove) {
-  return async (context: Context<unknown, None>): Promise<Answer> => {
+  return async (context: Context<unknown, None>): Promise<HandlerResult> => {
     const { services, tenantId, ids } = context;
     const id = ids.webhook!;
     // Thrown in there, a refusal takes its line in the audit log back.
@@ -35,7 +35,7 @@ function move(name: string, gateMove: GateMove) {
     services.notifyWork();
     const webhook = await findWebhook(services.db.kysely, tenantId, id);
     if (!webhook) throw notFound('webhook');
-    return webhookAnswer(200, webhook);
+    return webhookResult(200, webhook);
   };
 }
 
@@ -45,7 +45,7 @@ const HINTS: Record<string, string> = {
 };
 
 /** Cancels the delivery that an ordered webhook is waiting for, so that the next one goes. */
-export async function skipHead({ services, tenantId, actor, ids }: Context<unknown, None>): Promise<Answer> {
+export async function skipHead({ services, tenantId, actor, ids }: Context<unknown, None>): Promise<HandlerResult> {
   const { kysely } = services.db;
   const webhook = await findWebhook(kysely, tenantId, ids.webhook!);
   if (!webhook) throw notFound('webhook');
@@ -58,7 +58,7 @@ export async function skipHead({ services, tenantId, actor, ids }: Context<unkno
 }
 
 /** The secret that signs, for whoever may manage the webhook; and until when those before it sign as well. */
-export async function getSecret(context: Context<None, None>): Promise<Answer> {
+export async function getSecret(context: Context<None, None>): Promise<HandlerResult> {
   const { services, tenantId, ids } = context;
   const webhookId = ids.webhook!;
   const secrets = await audited(context, 'webhook.secret.read', toPublicId('webhook', webhookId), async (tx) =>
@@ -78,7 +78,7 @@ export async function getSecret(context: Context<None, None>): Promise<Answer> {
 }
 
 /** A new secret signs from now on; those before it sign along until their time is over. */
-export async function rotate(context: Context<z.output<typeof rotateSecretBody>, None>): Promise<Answer> {
+export async function rotate(context: Context<z.output<typeof rotateSecretBody>, None>): Promise<HandlerResult> {
   const { services, tenantId, ids, body } = context;
   const webhookId = ids.webhook!;
   const secret = body.secret ?? generateSecret();

@@ -21,10 +21,10 @@ import { audited } from '../audited';
 import { ApiError, notFound } from '../errors';
 import { parsePrecondition, requireVersion } from '../http/precondition';
 import { readPage } from '../page';
-import type { Answer, Context } from '../route';
+import type { Context, HandlerResult } from '../route';
 import type { createWebhookBody, listWebhooksQuery, patchWebhookBody } from '../schemas/webhooks';
 import type { Services } from '../services';
-import { toWebhookOut, webhookAnswer } from '../webhook-out';
+import { toWebhookOut, webhookResult } from '../webhook-out';
 import { startRound } from './verification';
 
 type None = undefined;
@@ -32,7 +32,7 @@ type None = undefined;
 /** Metadata, patterns and a filter may have some 200 KiB together. */
 const AT_ONCE = 20;
 
-export async function create(context: Context<z.output<typeof createWebhookBody>, None>): Promise<Answer> {
+export async function create(context: Context<z.output<typeof createWebhookBody>, None>): Promise<HandlerResult> {
   const { services, tenantId, actor, body } = context;
   await requireTarget(context, body.url);
   const id = newUuid();
@@ -41,8 +41,8 @@ export async function create(context: Context<z.output<typeof createWebhookBody>
   const settings = toSettings(context, id, body) as WebhookSettings;
   const sealed = services.secretBox.seal(secret, { tenantId, webhookId: id });
   const insert = async (tx: Tx) => {
-    await requirePlace(services, tx, tenantId);
-    if (body.filter) await requireRoom(tx, tenantId, id, body.filter);
+    await requireWebhookQuota(services, tx, tenantId);
+    if (body.filter) await requireFilterQuota(tx, tenantId, id, body.filter);
     const mode = await findMode(tx, tenantId, services.minVerification);
     await insertWebhook(tx, tenantId, id, settings, sealed);
     const begun = await beginForNewUrl(tx, tenantId, id, mode);
@@ -55,30 +55,30 @@ export async function create(context: Context<z.output<typeof createWebhookBody>
   const webhook = await findWebhook(services.db.kysely, tenantId, id);
   // Deleted by someone who saw it in the list.
   if (!webhook) throw notFound('webhook');
-  return webhookAnswer(201, webhook, { secret });
+  return webhookResult(201, webhook, { secret });
 }
 
 export async function list({
   services,
   tenantId,
   query,
-  inTurn,
-}: Context<None, z.output<typeof listWebhooksQuery>>): Promise<Answer> {
+  inSlices,
+}: Context<None, z.output<typeof listWebhooksQuery>>): Promise<HandlerResult> {
   const read = async ({ limit, beforeId }: Part) =>
     upTo(limit, await listWebhooks(services.db.kysely, tenantId, limit + 1, beforeId));
   return {
     status: 200,
-    body: await readPage('webhook', query, { read, toOut: toWebhookOut, atOnce: AT_ONCE }, inTurn),
+    body: await readPage('webhook', query, { read, toOut: toWebhookOut, atOnce: AT_ONCE }, inSlices),
   };
 }
 
-export async function get({ services, tenantId, ids }: Context<None, None>): Promise<Answer> {
+export async function get({ services, tenantId, ids }: Context<None, None>): Promise<HandlerResult> {
   const webhook = await findWebhook(services.db.kysely, tenantId, ids.webhook!);
   if (!webhook) throw notFound('webhook');
-  return webhookAnswer(200, webhook);
+  return webhookResult(200, webhook);
 }
 
-export async function patch(context: Context<z.output<typeof patchWebhookBody>, None>): Promise<Answer> {
+export async function patch(context: Context<z.output<typeof patchWebhookBody>, None>): Promise<HandlerResult> {
   const { services, tenantId, ids, body } = context;
   if (body.url) await requireTarget(context, body.url);
   const id = ids.webhook!;
@@ -86,7 +86,7 @@ export async function patch(context: Context<z.output<typeof patchWebhookBody>, 
   const { version, ...fields } = body;
   const expected = parsePrecondition(context.ifMatch, version);
   const update = async (tx: Tx) => {
-    if (body.filter) await requireRoom(tx, tenantId, id, body.filter);
+    if (body.filter) await requireFilterQuota(tx, tenantId, id, body.filter);
     const mode = change.url === undefined ? undefined : await findMode(tx, tenantId, services.minVerification);
     const before = await lockWebhook(tx, tenantId, id);
     if (!before) return undefined;
@@ -107,10 +107,10 @@ export async function patch(context: Context<z.output<typeof patchWebhookBody>, 
   if (body.filter !== undefined || body.events) services.publishRules.forget(tenantId);
   // An opened gate lets its backlog flow at once.
   services.notifyWork();
-  return webhookAnswer(200, webhook);
+  return webhookResult(200, webhook);
 }
 
-export async function remove(context: Context<None, None>): Promise<Answer> {
+export async function remove(context: Context<None, None>): Promise<HandlerResult> {
   const id = context.ids.webhook!;
   const expected = parsePrecondition(context.ifMatch);
   const removed = await audited(context, 'webhook.delete', toPublicId('webhook', id), async (tx) => {
@@ -132,7 +132,7 @@ async function requireTarget({ services, tenantId }: Owner, url: URL): Promise<v
 }
 
 /** @throws ApiError state_conflict where the tenant has as many webhooks as it may have */
-async function requirePlace({ maxWebhooks }: Services, tx: Tx, tenantId: string): Promise<void> {
+async function requireWebhookQuota({ maxWebhooks }: Services, tx: Tx, tenantId: string): Promise<void> {
   if (await hasPlaceForWebhook(tx, tenantId, maxWebhooks)) return;
   throw new ApiError('state_conflict', `There are ${maxWebhooks} webhooks, which is the most there may be.`);
 }
@@ -143,7 +143,7 @@ const MAX_FILTERED = 200;
 const MAX_FILTER_BYTES_OF_TENANT = 512 * 1024;
 
 /** @throws ApiError validation_failed where this filter and those of the tenant's other webhooks are too many or too long */
-async function requireRoom(tx: Tx, tenantId: string, webhookId: string, filter: Filter): Promise<void> {
+async function requireFilterQuota(tx: Tx, tenantId: string, webhookId: string, filter: Filter): Promise<void> {
   const others = await sizeOfFilters(tx, tenantId, webhookId);
   const refuse = (rule: string) =>
     new ApiError('validation_failed', 'There are too many filters.', [{ field: 'filter', rule }]);

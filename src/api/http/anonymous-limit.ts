@@ -13,7 +13,7 @@ const ADDRESSES = 10_000;
  * the last of its connection: whatever was sent after it is not served.
  * @throws ApiError rate_limited
  */
-export function createStrangerLimit() {
+export function createAnonymousLimit() {
   const limiter = createLimiter(REQUESTS, ADDRESSES);
   return (req: Request, res: Response): void => {
     const turn = limiter.take(addressBlock(req.ip));

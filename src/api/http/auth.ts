@@ -25,13 +25,13 @@ const USES_NOTED = 10_000;
  * Returns a function that finds the API key of an `Authorization: Bearer` header (RFC 6750). The lookup is by hash:
  * nothing is compared byte by byte with what a caller sent.
  *
- * Who has no good key uses up what their address may try: requests without a key by `limitStranger`, wrong keys here.
+ * Who has no good key uses up what their address may try: requests without a key by `limitAnonymous`, wrong keys here.
  * Who shares an address with a guesser is not locked out with them.
  * @throws ApiError unauthorized, rate_limited
  */
 export function createAuthenticator(
   { db, keys }: Pick<Services, 'db' | 'keys'>,
-  limitStranger: (req: Request, res: Response) => void,
+  limitAnonymous: (req: Request, res: Response) => void,
 ) {
   const guesses = createLimiter(GUESSES, ADDRESSES);
   const lookups = createLimiter(LOOKUPS, ADDRESSES);
@@ -40,7 +40,7 @@ export function createAuthenticator(
   return async function authenticate(req: Request, res: Response): Promise<ApiKey> {
     const token = /^Bearer ([\x21-\x7e]{1,200})$/i.exec(req.headers.authorization ?? '')?.[1];
     if (!token) {
-      limitStranger(req, res);
+      limitAnonymous(req, res);
       throw new ApiError('unauthorized', 'Send the API key as "Authorization: Bearer <key>".');
     }
     const hash = hashApiKey(token);

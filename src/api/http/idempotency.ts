@@ -3,13 +3,13 @@ import type { Request } from 'express';
 import {
   claimRequest,
   type Earlier,
-  type Once,
+  type IdempotencyKey,
   RENEW_EVERY_MS,
   renewRequest,
 } from '../../db/publish/idempotent-requests';
 import { newUuid } from '../../domain/ids';
 import { ApiError, toApiError } from '../errors';
-import type { Answer, Context } from '../route';
+import type { Context, HandlerResult } from '../route';
 import { JsonText, toJson } from './json-text';
 
 /** 1 to 255 printable characters of ASCII. */
@@ -20,7 +20,7 @@ const KEY = /^[\x20-\x7e]{1,255}$/;
  * like inside is the caller's affair (draft-ietf-httpapi-idempotency-key-header).
  * @throws ApiError validation_failed
  */
-export function readOnce(req: Request, body: Buffer | undefined): Once | undefined {
+export function readIdempotencyKey(req: Request, body: Buffer | undefined): IdempotencyKey | undefined {
   const key = req.headers['idempotency-key'] as string | undefined;
   if (key === undefined) return undefined;
   if (!KEY.test(key)) {
@@ -40,14 +40,14 @@ export function readOnce(req: Request, body: Buffer | undefined): Once | undefin
  */
 export async function answerOnce<Body, Query>(
   context: Context<Body, Query>,
-  handler: (context: Context<Body, Query>) => Promise<Answer>,
-): Promise<Answer> {
-  const { services, tenantId, once } = context;
-  if (!once) return handler(context);
+  handler: (context: Context<Body, Query>) => Promise<HandlerResult>,
+): Promise<HandlerResult> {
+  const { services, tenantId, idempotencyKey } = context;
+  if (!idempotencyKey) return handler(context);
   const { pool } = services.db;
-  const { key } = once;
+  const { key } = idempotencyKey;
   const newId = newUuid();
-  const claim = await claimRequest(pool, tenantId, once, newId).catch((error: unknown) => {
+  const claim = await claimRequest(pool, tenantId, idempotencyKey, newId).catch((error: unknown) => {
     // It was given up on, and may be carried out all the same.
     void services.settling.release({ tenantId, key, id: newId, claims: 1 });
     throw error;
@@ -55,7 +55,7 @@ export async function answerOnce<Body, Query>(
   if (claim.state !== 'claimed') return answerAgain(context, claim);
 
   const held = { tenantId, key, id: claim.id, claims: claim.claims };
-  const keep = ({ status, body }: Answer) => {
+  const keep = ({ status, body }: HandlerResult) => {
     const text = toJson(body);
     const sealedAnswer = text === undefined ? null : services.secretBox.seal(text, owner(tenantId, claim.id));
     // What was done is done: the caller hears of it, and a repetition finds the answer a little later.
@@ -67,7 +67,7 @@ export async function answerOnce<Body, Query>(
   };
   const stopRenewing = keepRenewing(() => renewRequest(pool, held));
   try {
-    const answer = await handler({ ...context, onceId: claim.id });
+    const answer = await handler({ ...context, idempotencyId: claim.id });
     await keep(answer);
     return answer;
   } catch (error) {
@@ -114,7 +114,7 @@ function keepRenewing(renew: () => Promise<unknown>): () => void {
 export function answerAgain(
   { services, tenantId }: Pick<Context<unknown, unknown>, 'services' | 'tenantId'>,
   earlier: Earlier,
-): Answer {
+): HandlerResult {
   switch (earlier.state) {
     case 'mismatch':
       throw new ApiError('idempotency_mismatch', 'This Idempotency-Key was used for another path or body.');

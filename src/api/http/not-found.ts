@@ -3,10 +3,10 @@ import { ApiError } from '../errors';
 import type { Route } from '../route';
 
 /** What no row of the table serves: a path that does not exist, or one that exists for other methods. */
-export function nothingHere(routes: readonly Route[], limitStranger: (req: Request, res: Response) => void) {
+export function notFoundHandler(routes: readonly Route[], limitAnonymous: (req: Request, res: Response) => void) {
   const rows = routes.map((row) => ({ method: row.method.toUpperCase(), pattern: patternOf(row) }));
   return (req: Request, res: Response, next: NextFunction): void => {
-    limitStranger(req, res);
+    limitAnonymous(req, res);
     const methods = rows.filter(({ pattern }) => pattern.test(req.path)).map(({ method }) => method);
     if (methods.length === 0) {
       next(new ApiError('not_found', 'There is nothing at this path.'));

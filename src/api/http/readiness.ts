@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Probed, PublishProbe } from '../../db/publish/publish-probe';
 import type { Log } from '../../log';
-import type { Answer } from '../route';
+import type { HandlerResult } from '../route';
 import type { DeliveryWorkflows } from '../temporal/deliveries';
 
 /** Below this, publishing would soon fail for want of a partition. */
@@ -18,7 +18,7 @@ const TEMPORAL_LIMIT_MS = 500;
 const LATE_LOOKS = 3;
 
 export type Readiness = {
-  answer(): Promise<Answer>;
+  answer(): Promise<HandlerResult>;
   /** Once nothing is asked any more: the client of Temporal throws where it is closed under a question. */
   settled(): Promise<void>;
 };
@@ -30,15 +30,19 @@ type State = { why: string | undefined; err?: string; body: Record<string, unkno
  * Ready means: publishing works. Temporal being away is shown, and does not make the API unready. At most one look is
  * under way, and the log says once when its outcome becomes another.
  */
-export function createReadiness(probe: PublishProbe, temporal: Pick<DeliveryWorkflows, 'temporalReachable'>, log: Log): Readiness {
-  let answered: { answer: Answer; atMs: number } | undefined;
-  let underWay: Promise<Answer> | undefined;
+export function createReadiness(
+  probe: PublishProbe,
+  temporal: Pick<DeliveryWorkflows, 'temporalReachable'>,
+  log: Log,
+): Readiness {
+  let answered: { answer: HandlerResult; atMs: number } | undefined;
+  let underWay: Promise<HandlerResult> | undefined;
   let before: State | undefined;
   let lateLooks = 0;
   let temporalMissed = LATE_LOOKS;
   let askingTemporal: Promise<void> | undefined;
 
-  async function look(): Promise<Answer> {
+  async function look(): Promise<HandlerResult> {
     const [probed] = await Promise.all([
       probe.look(before ? LOOK_LIMIT_MS : FIRST_LOOK_LIMIT_MS),
       Promise.race([askTemporal(), sleep(TEMPORAL_LIMIT_MS)]),

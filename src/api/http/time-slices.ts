@@ -21,7 +21,7 @@ const RETRY_AFTER_SECONDS = 1;
 const MAX_RESTING = 1_000;
 
 /** Shares the event loop between tenants: what is long is done in slices, a tenant at a time. */
-export type Turns = {
+export type TimeSlices = {
   /** Does the work; what is short is done at once. Rejects with what it throws. */
   run<T>(tenantId: string, steps: Steps<T>): Promise<T>;
   /**
@@ -38,7 +38,10 @@ type Job = { steps: Steps<unknown>; resolve: (value: unknown) => void; reject: (
  * @param isAlone whether nobody else than this tenant asks for anything
  * @param sliceMs for tests
  */
-export function createTurns({ sliceMs = SLICE_MS, isAlone = (_tenantId: string): boolean => true } = {}): Turns {
+export function createTimeSlices({
+  sliceMs = SLICE_MS,
+  isAlone = (_tenantId: string): boolean => true,
+} = {}): TimeSlices {
   /** Work that has not ended, of each tenant in order of arrival; the tenant whose turn is next stands first. */
   const waiting = new Map<string, Job[]>();
   /** What tenants have used of this turn of the event loop without having waited, milliseconds. */

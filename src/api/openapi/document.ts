@@ -18,7 +18,7 @@ export type Parameter = {
   schema: JsonSchema;
 };
 
-export type Answer = {
+export type HandlerResult = {
   description: string;
   headers?: Record<string, { $ref: string }>;
   content?: Record<string, { schema: JsonSchema }>;
@@ -32,7 +32,7 @@ export type Operation = {
   security: { apiKey: Scope[] }[];
   parameters: Parameter[];
   requestBody?: { required: boolean; content: Record<string, { schema: JsonSchema }> };
-  responses: Record<string, Answer | { $ref: string }>;
+  responses: Record<string, HandlerResult | { $ref: string }>;
 };
 
 export type OpenApiDocument = {
@@ -43,7 +43,7 @@ export type OpenApiDocument = {
   paths: Record<string, Record<string, Operation>>;
   components: {
     schemas: Record<string, JsonSchema>;
-    responses: Record<string, Answer>;
+    responses: Record<string, HandlerResult>;
     headers: Record<string, { description: string; schema: JsonSchema }>;
     securitySchemes: Record<string, object>;
   };
@@ -64,7 +64,7 @@ const DESCRIPTION = [
 /** The document of these rows. */
 export function buildDocument(routes: readonly Route[]): OpenApiDocument {
   const schemas: Record<string, JsonSchema> = {};
-  const responses: Record<string, Answer> = {};
+  const responses: Record<string, HandlerResult> = {};
   const paths: OpenApiDocument['paths'] = {};
   for (const row of routes) {
     const path = row.path.replace(/:(\w+)/g, '{$1}');
@@ -103,7 +103,7 @@ export function buildDocument(routes: readonly Route[]): OpenApiDocument {
   };
 }
 
-type Shared = [schemas: Record<string, JsonSchema>, responses: Record<string, Answer>];
+type Shared = [schemas: Record<string, JsonSchema>, responses: Record<string, HandlerResult>];
 
 function toOperation(row: Route, ...[schemas, responses]: Shared): Operation {
   const words = row.path.split(/[/:]+/).filter(Boolean);
@@ -157,7 +157,7 @@ function toRequestBody(body: z.ZodType, schemas: Record<string, JsonSchema>): No
   };
 }
 
-function toAnswer(schema: z.ZodType | 'html' | null, schemas: Record<string, JsonSchema>): Answer {
+function toAnswer(schema: z.ZodType | 'html' | null, schemas: Record<string, JsonSchema>): HandlerResult {
   return {
     description: 'Success',
     headers: { 'X-Request-Id': { $ref: `${HEADERS}RequestId` } },
@@ -179,7 +179,7 @@ function problemAnswers(codes: ProblemCode[], ...[schemas, responses]: Shared): 
   );
 }
 
-function toProblemAnswer(status: number, codes: ProblemCode[], schemas: Record<string, JsonSchema>): Answer {
+function toProblemAnswer(status: number, codes: ProblemCode[], schemas: Record<string, JsonSchema>): HandlerResult {
   const problem = toJsonSchema(problemOut, schemas);
   return {
     description: codes.map((code) => `\`${code}\`: ${problemTitle(code)}`).join('; '),

@@ -8,18 +8,18 @@ import { buildDocument } from './document';
 /** The document changes with a release only; a proxy may keep it for this long. */
 const MAX_AGE_SECONDS = 300;
 /** `/openapi.json`, and `/docs` for people. Neither needs a key: both say what every installation of this version does. */
-export function serveDocument(routes: readonly Route[], limitStranger: (req: Request, res: Response) => void): Router {
+export function serveDocument(routes: readonly Route[], limitAnonymous: (req: Request, res: Response) => void): Router {
   // Made when it is first asked for: most processes never are.
   const document = once(() => buildDocument(routes));
   const json = once(() => cached(JSON.stringify(document())));
   const page = once(() => cached(docsPage(document())));
   const router = Router();
   router.get('/openapi.json', (req, res) => {
-    limitStranger(req, res);
+    limitAnonymous(req, res);
     send(res.type('application/json'), json());
   });
   router.get('/docs', (req, res) => {
-    limitStranger(req, res);
+    limitAnonymous(req, res);
     send(res.type('text/html').set(HTML_PAGE_HEADERS), page());
   });
   return router;

@@ -10,7 +10,7 @@ import {
 } from '../../db/publish/publish-rules';
 import { createFilterSet, type Filtered, type FilterSet } from '../../domain/filter-set';
 import { oneStep, type Steps } from '../../domain/work-budget';
-import { createTurns, type Turns } from '../http/time-slices';
+import { createTimeSlices, type TimeSlices } from '../http/time-slices';
 import { createValidator, type DataValidator } from './data-validator';
 
 /** A change made through another process counts here within this time, and a statement's. */
@@ -46,8 +46,11 @@ type Kept = {
   parts: number;
 };
 
-/** @param turns what is made ready is made in slices of these */
-export function createPublishRules({ pool }: Pick<Database, 'pool'>, turns: Turns = createTurns()): PublishRules {
+/** @param slices what is made ready is made in slices of these */
+export function createPublishRules(
+  { pool }: Pick<Database, 'pool'>,
+  slices: TimeSlices = createTimeSlices(),
+): PublishRules {
   const tenants = new Map<string, { rules: Promise<TenantRules>; until: number }>();
   const kept = new Map<string, Kept>();
   let parts = 0;
@@ -100,7 +103,7 @@ export function createPublishRules({ pool }: Pick<Database, 'pool'>, turns: Turn
     const known = kept.get(tenantId)?.filters;
     if (known && known.versions === versions) return known;
     const filtered = versions === null ? [] : await loadFilters(pool, tenantId);
-    const set = await turns.run(
+    const set = await slices.run(
       tenantId,
       oneStep(() => createFilterSet(filtered)),
     );
@@ -132,7 +135,7 @@ export function createPublishRules({ pool }: Pick<Database, 'pool'>, turns: Turn
     const missing = ids.filter((id) => !found.has(id));
     if (missing.length === 0) return found;
     const schemas = await loadSchemas(pool, tenantId, missing);
-    await turns.run(tenantId, makeAll());
+    await slices.run(tenantId, makeAll());
     return found;
 
     function* makeAll(): Steps<void> {

@@ -31,7 +31,7 @@ export const webhookRoutes: Route[] = [
     path: '/webhooks/subscribe',
     scope: 'manage',
     body: createWebhookBody,
-    turn: 'own',
+    permit: 'own',
     handler: webhooks.create,
     doc: {
       tag: 'Webhooks',
@@ -45,7 +45,7 @@ export const webhookRoutes: Route[] = [
     path: '/webhooks',
     scope: 'manage',
     body: createWebhookBody,
-    turn: 'own',
+    permit: 'own',
     handler: webhooks.create,
     doc: {
       tag: 'Webhooks',
@@ -76,7 +76,7 @@ export const webhookRoutes: Route[] = [
     scope: 'manage',
     ids: webhook,
     body: patchWebhookBody,
-    turn: 'own',
+    permit: 'own',
     handler: webhooks.patch,
     doc: {
       tag: 'Webhooks',
@@ -151,7 +151,7 @@ export const webhookRoutes: Route[] = [
   route({
     ...onWebhook,
     path: '/webhooks/:webhook/verify',
-    turn: 'own',
+    permit: 'own',
     query: verifyQuery,
     handler: verification.verify,
     doc: {

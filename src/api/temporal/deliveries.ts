@@ -25,7 +25,11 @@ export type DeliveryWorkflows = {
   settled(): Promise<void>;
 };
 
-export function createDeliveryWorkflows(client: Client, namespace: string, uiUrl: string | undefined): DeliveryWorkflows {
+export function createDeliveryWorkflows(
+  client: Client,
+  namespace: string,
+  uiUrl: string | undefined,
+): DeliveryWorkflows {
   const underWay = new Set<Promise<void>>();
   return {
     signal(deliveryId, { name, ...details }) {

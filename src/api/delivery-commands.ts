@@ -74,7 +74,11 @@ export async function cancelNow(services: Services, delivery: Delivery, who: Who
         throw new ApiError('state_conflict', `The delivery is already ${state}.`);
     }
   });
-  services.deliveryWorkflows.signal(delivery.id, { name: 'cancel', by: toPublicId('apiKey', who.actor), recorded: true });
+  services.deliveryWorkflows.signal(delivery.id, {
+    name: 'cancel',
+    by: toPublicId('apiKey', who.actor),
+    recorded: true,
+  });
   if (cancelled?.state === 'asked') await untilBegun(services, delivery.id, who.tenantId, cancelled.beginsWithinMs);
 }
 
