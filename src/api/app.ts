@@ -22,7 +22,7 @@ import type { AdminContext, HandlerResult, Route } from './route';
 import { routes } from './routes';
 import type { Services } from './services';
 
-/** How the API meets the network. */
+/** Options of the HTTP side: limits, proxies, headers, probes. */
 export type HttpOptions = {
   /** Requests that one API key may make. */
   rateLimit: RateLimit;
@@ -38,28 +38,28 @@ export type HttpOptions = {
   router?: Router | undefined;
 };
 
-/** The HTTP API: every row of the route table behind authentication and validation, and the probes. */
-export function createApp(services: Services, edge: HttpOptions): Express {
+/** The HTTP API: every row of the route table, behind authentication and validation; and the probes. */
+export function createApp(services: Services, options: HttpOptions): Express {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
-  app.set('trust proxy', edge.trustedProxies.length > 0 ? edge.trustedProxies : false);
+  app.set('trust proxy', options.trustedProxies.length > 0 ? options.trustedProxies : false);
   app.use(beginRequest(services.log));
-  app.use(securityHeaders({ always: edge.hsts }));
-  if (edge.router) app.use(edge.router);
+  app.use(securityHeaders({ always: options.hsts }));
+  if (options.router) app.use(options.router);
   app.get('/livez', (_req, res) => void res.json({ status: 'ok' }));
   const limitProbe = createAnonymousLimit();
   app.get('/readyz', (req, res, next) => {
     limitProbe(req, res);
-    edge.readiness.answer().then(({ status, body }) => res.status(status).json(body), next);
+    options.readiness.answer().then(({ status, body }) => res.status(status).json(body), next);
   });
 
   const limitAnonymous = createAnonymousLimit();
   app.use(serveDocument(routes, limitAnonymous));
 
   const authenticate = createAuthenticator(services, limitAnonymous);
-  const limitRate = createRateLimiter(edge.rateLimit);
-  const whileUnderWay = createUnderWayLimit(edge.requestsUnderWay);
+  const limitRate = createRateLimiter(options.rateLimit);
+  const whileUnderWay = createUnderWayLimit(options.requestsUnderWay);
   const readBody = createBodyReader();
   const api = express.Router();
   for (const row of routes) api[row.method](row.path, (req, res, next) => void serve(row, req, res).catch(next));
@@ -82,7 +82,7 @@ export function createApp(services: Services, edge: HttpOptions): Express {
     const handle = handlerFor(row, key);
     const ids = parseIds(row, req.params as Record<string, string>);
     const query = parseInput(row.query, req.query, 'query');
-    // Keys of idempotency are a tenant's; those of an admin key, which has none, are its own.
+    // Idempotency keys belong to the tenant; those of an admin key, which has no tenant, belong to that key.
     const tenantId = key.kind === 'tenant' ? key.tenantId : key.id;
     services.recentTenants.saw(tenantId);
     let leave = () => {};
@@ -110,7 +110,7 @@ export function createApp(services: Services, edge: HttpOptions): Express {
       leave();
     }
 
-    /** A large body waits until its tenant may have another one in hand, and then for its turn. */
+    /** Parses a body. A large one waits until its tenant may have another one in memory, and is parsed in time slices. */
     async function parse(bytes: Buffer, steps: Steps<SentBody>): Promise<SentBody> {
       if (bytes.length < LARGE_BODY_BYTES) return allAtOnce(steps);
       leave = await services.timeSlices.admit(tenantId, bytes.length);
@@ -119,10 +119,10 @@ export function createApp(services: Services, edge: HttpOptions): Express {
   }
 }
 
-/** Ends with the answer, or with the connection of a caller who goes away before it. */
+/** Aborts when the answer is sent, or earlier if the caller disconnects. */
 function goneSignal(res: Response): AbortSignal {
   const gone = new AbortController();
-  // With a reason of its own: Node would make an error, with a stack, for each answer.
+  // With a reason given, because Node would otherwise make an error with a stack for each answer.
   res.once('close', () => gone.abort('closed'));
   return gone.signal;
 }
@@ -138,7 +138,7 @@ function send(res: Response, { status, headers = {}, html, body }: HandlerResult
 }
 
 /**
- * What serves this key on this row: the tenant of a handler is that of the key, and comes from nowhere else.
+ * The handler of this row for this key. A handler's tenant is always that of the key.
  * @throws ApiError forbidden
  */
 function handlerFor(row: Route, key: ApiKey): (context: AdminContext<unknown, unknown>) => Promise<HandlerResult> {

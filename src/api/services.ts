@@ -26,12 +26,12 @@ export type Services = {
   /** The API keys in use. */
   keys: KnownKeys;
   publishRules: PublishRules;
-  /** Of requests with an `Idempotency-Key`. */
+  /** Ends the use of an `Idempotency-Key`. */
   settling: Settling;
   recentTenants: RecentTenants;
-  /** Reads, so many at once: they leave connections for what is published, and to other tenants. */
+  /** Permits for reads of Postgres: they leave connections for publishes, and for other tenants. */
   reads: DatabaseTurns;
-  /** The same for what changes something, publishing single events aside: those share statements. */
+  /** Permits for changes, except publishes of single events: those share statements. */
   changes: DatabaseTurns;
   /** Shares the event loop between tenants. */
   timeSlices: TimeSlices;
@@ -40,18 +40,18 @@ export type Services = {
   /** Queries to running workflows, of one tenant and in all: each may take a second. */
   workflowQueries: Shares;
   log: Log;
-  /** Tells the relays that there is work; returns at once. */
+  /** Notifies the relays of work; returns at once. */
   notifyWork: () => void;
   /** Webhooks that one tenant may have. */
   maxWebhooks: number;
   /** http URLs may be registered. */
   allowHttp: boolean;
-  /** The pace of a bulk replay that was asked for without one. */
+  /** The rate of a bulk replay whose request names none. */
   replayRate: RateLimit;
-  /** Where deliveries come from, as the installation says: addresses and CIDR blocks. */
+  /** Addresses and CIDR blocks that deliveries come from, as configured; shown to tenants, not used. */
   senderAddresses: readonly string[];
-  /** Below this no tenant's mode of endpoint verification counts. */
+  /** The least mode of endpoint verification, whatever a tenant's setting is. */
   minVerification: VerificationMode;
-  /** Why deliveries may not go to this URL, as far as can be told now. */
+  /** Why deliveries may not go to this URL; undefined if nothing is found against it now. */
   checkTarget: (url: URL, tenantId: string) => Promise<'blocked_address' | undefined>;
 };

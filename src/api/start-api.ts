@@ -33,22 +33,22 @@ import { createVerificationWaits } from './verification-waits';
 
 export type RunningApi = {
   url: string;
-  /** What clients hold of it. */
+  /** Connections and requests that clients hold now. */
   counts(): ConnectionCounts;
   stop(): Promise<void>;
 };
 
-/** A name that cannot be looked up in this time is taken as it is: every attempt looks again. */
+/** A webhook's host name that cannot be looked up in this time is accepted: every attempt looks it up again. */
 const REGISTRATION_DNS_LIMIT_MS = 2_000;
 /** Queries to running workflows at once; over it, the answer comes from Postgres. */
 const MAX_WORKFLOW_QUERIES = { perKey: 20, total: 200 };
 /**
- * Of an api's connections to Postgres, reads hold no more than so many, and those of one tenant no more than so many.
- * While other tenants ask for something, a place that was used stays empty for so many times as long (`restFactor`): then
- * one tenant uses less than half of a core of Postgres, whatever it reads through.
+ * The share of an api's connections to Postgres that reads may hold, all together and those of one tenant. While other
+ * tenants make requests, a place stays empty after use for `restFactor` times as long as it was used. So one tenant uses
+ * less than half of a core of Postgres, however much it reads.
  */
 const READS = { share: 0.5, shareOfTenant: 0.2, restFactor: 9 };
-/** The same of changes: many of a tenant wait for each other in Postgres, each with its connection. */
+/** The same for changes: many changes of a tenant wait for each other in Postgres, each with its connection. */
 const CHANGES = { share: 0.5, shareOfTenant: 0.15, restFactor: 4 };
 const MAX_REST_MS = 5_000;
 /** The tenant of the bootstrap key. */
@@ -57,14 +57,14 @@ const BOOTSTRAP_TENANT = 'default';
 export type ApiExtras = {
   /** Served before everything else. */
   router?: Router;
-  /** Called after a publish, next to the notification: for a relay in the same process. */
+  /** Called after a publish, as well as the notification: for a relay in the same process. */
   onWork?: () => void;
   clientLimits?: Partial<ClientLimits>;
 };
 
 /**
- * An api process. Starts while Temporal is away: publishing needs Postgres only.
- * @throws where the database cannot be reached or is not migrated, or the port is taken
+ * Starts an api process. It also starts while Temporal is unavailable, because publishing needs Postgres only.
+ * @throws if the database cannot be reached or is not migrated, or the port is taken
  */
 export async function startApi(config: Config, log: Log, extras: ApiExtras = {}): Promise<RunningApi> {
   const secretBox = createSecretBox(requireSetting(config, 'POSTHORN_ENCRYPTION_KEYS'));

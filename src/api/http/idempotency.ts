@@ -16,8 +16,8 @@ import { JsonText, toJson } from './json-text';
 const KEY = /^[\x20-\x7e]{1,255}$/;
 
 /**
- * The `Idempotency-Key` of a request, and a hash of what it asks for; undefined where it has none. What the key looks
- * like inside is the caller's affair (draft-ietf-httpapi-idempotency-key-header).
+ * The `Idempotency-Key` of a request with a hash of its method, path and body; undefined if it has none. The caller
+ * chooses the format of the key (draft-ietf-httpapi-idempotency-key-header).
  * @throws ApiError validation_failed
  */
 export function readIdempotencyKey(req: Request, body: Buffer | undefined): IdempotencyKey | undefined {
@@ -33,9 +33,9 @@ export function readIdempotencyKey(req: Request, body: Buffer | undefined): Idem
 }
 
 /**
- * Serves a request once for its key, and answers repetitions with the first answer. The key is claimed before the
- * handler runs, and kept for as long as it does. What the handler was cut short in (a crash, a 5xx) or refused for now
- * (a 429) is served again when it is repeated: at once where we know of it, else when the lease is over.
+ * Serves a request once for its key, and answers repetitions with the first answer. The key is claimed before the handler
+ * runs, and its lease is renewed while it runs. If the handler ends with a 5xx or a 429, the claim is released and a
+ * repetition is served; if the process dies, a repetition is served when the lease is over.
  * @throws ApiError idempotency_mismatch, idempotency_in_progress, and what the handler throws
  */
 export async function answerOnce<Body, Query>(
@@ -48,7 +48,7 @@ export async function answerOnce<Body, Query>(
   const { key } = idempotencyKey;
   const newId = newUuid();
   const claim = await claimRequest(pool, tenantId, idempotencyKey, newId).catch((error: unknown) => {
-    // It was given up on, and may be carried out all the same.
+    // We stopped waiting for the claim, but Postgres may still commit it.
     void services.settling.release({ tenantId, key, id: newId, claims: 1 });
     throw error;
   });
@@ -58,7 +58,7 @@ export async function answerOnce<Body, Query>(
   const keep = ({ status, body }: HandlerResult) => {
     const text = toJson(body);
     const sealedAnswer = text === undefined ? null : services.secretBox.seal(text, owner(tenantId, claim.id));
-    // What was done is done: the caller hears of it, and a repetition finds the answer a little later.
+    // The request was carried out, so the caller gets its answer; it is stored for repetitions a little later.
     return services.settling
       .finish(held, { status, sealedAnswer })
       .catch((error: Error) =>
@@ -72,12 +72,12 @@ export async function answerOnce<Body, Query>(
     return answer;
   } catch (error) {
     const problem = toApiError(error);
-    // A 429 is no answer to what was asked: the same request is to be made again.
+    // A 429 is not stored: the caller is to repeat the same request.
     if (problem.status < 500 && problem.code !== 'rate_limited') {
       await keep({ status: problem.status, body: problem.toProblem(context.requestId) });
     } else {
       const released = services.settling.release(held);
-      // A database that is away would only hold the answer up.
+      // Waiting for an unavailable database would only delay the answer.
       if (problem.code !== 'database_unavailable') await released;
     }
     throw error;
@@ -86,7 +86,7 @@ export async function answerOnce<Body, Query>(
   }
 }
 
-/** One renewal after the other, until it is stopped: a database that does not answer is asked once at a time. */
+/** Renews until it is stopped, one renewal after the other: at most one statement waits for the database. */
 function keepRenewing(renew: () => Promise<unknown>): () => void {
   let timer: NodeJS.Timeout;
   let stopped = false;
@@ -136,5 +136,5 @@ export function answerAgain(
   }
 }
 
-/** Answers are sealed like secrets, because some hold one; each opens in its own row only. */
+/** Stored answers are encrypted like secrets, because some contain one; each can be decrypted in its own row only. */
 const owner = (tenantId: string, id: string) => ({ tenantId, webhookId: `idempotent-request/${id}` });

@@ -2,7 +2,7 @@ import type { NextFunction, Request, Response } from 'express';
 import { ApiError } from '../errors';
 import type { Route } from '../route';
 
-/** What no row of the table serves: a path that does not exist, or one that exists for other methods. */
+/** Answers what no row of the table serves: 404, or 405 with `Allow` if the path exists for other methods. */
 export function notFoundHandler(routes: readonly Route[], limitAnonymous: (req: Request, res: Response) => void) {
   const rows = routes.map((row) => ({ method: row.method.toUpperCase(), pattern: patternOf(row) }));
   return (req: Request, res: Response, next: NextFunction): void => {
