@@ -33,7 +33,7 @@ export type AdminContext<Body, Query> = {
   inSlices: <T>(steps: Steps<T>) => Promise<T>;
   /** Of a POST with an `Idempotency-Key`. */
   idempotencyKey?: IdempotencyKey | undefined;
-  /** A uuid that names this use of the key: the same where the request was cut short and is served again. */
+  /** A uuid of this use of the key: the same if the request was interrupted and is served again. */
   idempotencyId?: string;
 };
 

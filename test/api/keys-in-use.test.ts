@@ -151,7 +151,7 @@ describe('what a process remembers of keys', () => {
       await revoke('null');
       expect(await keys.find(hash)).toBeDefined();
       await revoke('now()');
-      keys.forgetAll();
+      keys.invalidateAll();
       expect(await keys.find(hash)).toBeUndefined();
 
       // Asked before, answered after: for whoever asked, and for nobody else.
@@ -169,7 +169,7 @@ describe('what a process remembers of keys', () => {
         );
         return count > 0;
       });
-      keys.forgetAll();
+      keys.invalidateAll();
       await lock.query('commit');
       await lock.end();
       expect(await early).toBeDefined();

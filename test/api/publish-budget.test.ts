@@ -197,14 +197,14 @@ describe('what a publish has to know', () => {
     await counting(async ({ rules, tenantId }) => {
       const [id, other] = [await tenantId('steady'), await tenantId('thrashing')];
       const look = async () => {
-        rules.forget(id);
+        rules.invalidate(id);
         const { filters, ofType } = await rules.of(id);
         return { filters, validator: (await ofType('sch.a', '1.0'))!.validator };
       };
       const first = await look();
       expect(first.validator).toBeDefined();
       for (let n = 0; n < 3; n++) {
-        rules.forget(other);
+        rules.invalidate(other);
         await (await rules.of(other)).ofTypes(types(400).map(({ type }) => ({ type, version: '1.0' })));
       }
       const second = await look();

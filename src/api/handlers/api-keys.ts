@@ -14,7 +14,7 @@ type None = undefined;
 type Body = z.output<typeof createApiKeyBody>;
 type Query = z.output<typeof listApiKeysQuery>;
 
-/** The answer is the only time that the key is shown. */
+/** Only this answer shows the key. */
 export async function create({ services, actor, body }: AdminContext<Body, None>): Promise<HandlerResult> {
   const { kysely } = services.db;
   const { owner, name, expires_in: expiresInMs, environment } = body;
@@ -35,8 +35,8 @@ export async function list({ services, query, inSlices }: AdminContext<None, Que
 }
 
 export async function revoke({ services, actor, ids }: AdminContext<unknown, None>): Promise<HandlerResult> {
-  // Also where it fails: whether it was revoked is not known then.
-  const key = await revokeKey(services.db.kysely, ids.key!, actor).finally(services.keys.forgetAll);
+  // Also if it fails: then it is not known whether the key was revoked.
+  const key = await revokeKey(services.db.kysely, ids.key!, actor).finally(services.keys.invalidateAll);
   if (!key) throw notFound('API key');
   return { status: 200, body: toOut(key) };
 }

@@ -9,7 +9,7 @@ import { windowBounds } from '../schemas/common';
 
 type Query = z.output<typeof listAuditQuery>;
 
-/** The tenant's own lines, and what administrators did to the tenant. */
+/** The tenant's own lines, and those of administrators about the tenant. */
 export async function list({ services, tenantId, query, inSlices }: Context<undefined, Query>): Promise<HandlerResult> {
   const { limit, cursor, since, until, ...filter } = query;
   const bounds = windowBounds({ ...(since && { since }), ...(until && { until }) });

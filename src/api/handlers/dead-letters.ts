@@ -21,9 +21,9 @@ import {
 } from '../schemas/replays';
 import { begin } from './replays';
 
-/** One statement's time; the caller asks again while there is more. */
+/** Discarded by one statement; the caller repeats the request while there are more. */
 const MAX_DISCARDED = 10_000;
-/** What the audit log names where an action is not about one thing. */
+/** The target in the audit log of an action on many things. */
 const TARGET = 'dead-letters';
 
 type None = undefined;
@@ -43,7 +43,7 @@ export async function list({
   return { status: 200, body: await readPage('delivery', query, { read, toOut }, inSlices) };
 }
 
-/** A bulk replay of what the filter matches, whosever webhooks of the tenant these are. */
+/** A bulk replay of the failed deliveries that match the filter, of any webhook of the tenant. */
 export async function replay(context: Context<z.output<typeof replayDeadLettersBody>, None>): Promise<HandlerResult> {
   const { services, tenantId, body } = context;
   if (body.webhook_id && !(await findWebhook(services.db.kysely, tenantId, body.webhook_id))) {

@@ -16,9 +16,9 @@ import type { listAttemptsQuery, listDeliveriesQuery, rescheduleBody } from '../
 import type { Services } from '../services';
 import { queryWorkflow } from '../temporal/query-workflow';
 
-/** A delivery has few attempts; one replayed by hand again and again shows its newest, and where to find the others. */
+/** Attempts in the answer for one delivery. Few have more; their answer has a cursor for the older ones. */
 const ATTEMPTS_SHOWN = 100;
-/** Each may have headers, and 16 KiB of what came back. */
+/** Rows per statement: each may have headers, and 16 KiB of the receiver's answer. */
 const ATTEMPTS_AT_ONCE = 10;
 
 type None = undefined;
@@ -40,7 +40,7 @@ export async function list({ services, tenantId, ids, query, inSlices }: Context
   return { status: 200, body: await readPage('delivery', query, { read, toOut }, inSlices) };
 }
 
-/** An event's deliveries share its time, so they are found however old it is. */
+/** The deliveries of an event have its time in their ids, so no time window is needed to find them. */
 function windowOf(query: Query, eventId: string | undefined) {
   if (!eventId || query.since || query.until) return windowBounds(query);
   const at = uuidTimeMs(eventId);
@@ -52,7 +52,7 @@ export async function get(context: Context<None, None>): Promise<HandlerResult> 
   const delivery = await find(services, tenantId, ids);
   const sent = await sentBody(services, tenantId, delivery);
   let isNewest = true;
-  /** The newest comes first, and says what every attempt sends. */
+  /** The newest comes first, with the request body, which is the same for every attempt. */
   const toOutWithBody = (attempt: Attempt) => {
     const out = toAttemptOut(attempt, isNewest ? sent : undefined);
     isNewest = false;
@@ -72,7 +72,7 @@ export async function get(context: Context<None, None>): Promise<HandlerResult> 
   };
 }
 
-/** What every attempt sends: the event, or what is left of it for a webhook in minimal mode. */
+/** The body of every attempt: the event, or its minimal form if the webhook's payload is `minimal`. */
 async function sentBody({ db }: Services, tenantId: string, { eventId, minimal }: Delivery): Promise<string> {
   const event = await findEvent(db.kysely, tenantId, eventId);
   const sent = event && (minimal ? minimalBody(event.body, event.keyFields) : event.body);
@@ -93,8 +93,8 @@ const readingOf = ({ db }: Services, tenantId: string, { id }: Delivery) => ({
 });
 
 /**
- * Asks the running workflow where there should be one; the record answers in every other case, and wherever the two do not
- * agree: a workflow that waits for a free slot knows nothing of it.
+ * The status from the workflow, if one should be running. In every other case, and if the two differ, the status is that
+ * in Postgres: a workflow that waits for a free slot does not know that it does.
  */
 export async function status({ services, tenantId, ids }: Context<None, None>): Promise<HandlerResult> {
   const delivery = await find(services, tenantId, ids);
@@ -177,7 +177,7 @@ function toOut(delivery: Delivery) {
   };
 }
 
-/** @param body what was sent, where that is to be shown */
+/** @param body the request body, if it is to be shown */
 function toAttemptOut(attempt: Attempt, body?: string) {
   return {
     id: toPublicId('attempt', attempt.id),

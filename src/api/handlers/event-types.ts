@@ -38,9 +38,9 @@ type None = undefined;
 
 const MAX_TYPES = 1_000;
 const MAX_VERSIONS = 20;
-/** Schemas and examples of a type's versions together: they are shown together. */
+/** Bytes of the schemas and examples of a type's versions: one answer shows them all. */
 const MAX_VERSIONS_BYTES = 1024 * 1024;
-/** Of all schemas and examples of a tenant, as JSON: what its publishes need of them is kept ready in each api process. */
+/** Bytes of all schemas and examples of a tenant, as JSON: each api process keeps those that publishes use in memory. */
 const MAX_VERSION_BYTES_OF_TENANT = 4 * 1024 * 1024;
 
 export async function create(context: Context<z.output<typeof createEventTypeBody>, None>): Promise<HandlerResult> {
@@ -50,11 +50,11 @@ export async function create(context: Context<z.output<typeof createEventTypeBod
     if (await insertEventType(tx, tenantId, body.name, toSettings(body) as EventTypeSettings)) return true;
     throw new ApiError('state_conflict', 'There is an event type of this name.');
   });
-  services.publishRules.forget(tenantId);
+  services.publishRules.invalidate(tenantId);
   return { status: 201, body: await show(context, body.name) };
 }
 
-/** The ten types that many systems share; those whose names the tenant has already are left as they are. */
+/** Adds the ten standard types. Types that the tenant has already stay as they are. */
 export async function seed(context: Context<unknown, None>): Promise<HandlerResult> {
   const { services, tenantId } = context;
   const created: string[] = [];
@@ -63,18 +63,18 @@ export async function seed(context: Context<unknown, None>): Promise<HandlerResu
     'event_type.seed',
     'standard',
     async (tx) => {
-      const room = MAX_TYPES - (await countEventTypes(tx, tenantId));
+      const left = MAX_TYPES - (await countEventTypes(tx, tenantId));
       for (const { name, schema, example, ...settings } of STANDARD_EVENT_TYPES) {
         if (!(await insertEventType(tx, tenantId, name, { ...settings, deprecated: false }))) continue;
         await insertVersion(tx, tenantId, name, { version: STANDARD_VERSION, schema, example });
         created.push(name);
       }
-      if (created.length > room) throw tooMany(`${MAX_TYPES} event types`);
+      if (created.length > left) throw tooMany(`${MAX_TYPES} event types`);
       return created.length > 0;
     },
     () => ({ created }),
   );
-  services.publishRules.forget(tenantId);
+  services.publishRules.invalidate(tenantId);
   const existing = STANDARD_EVENT_TYPES.map(({ name }) => name).filter((name) => !created.includes(name));
   return { status: 200, body: { created, existing } };
 }
@@ -111,7 +111,7 @@ export async function patch(context: Context<z.output<typeof patchEventTypeBody>
     () => ({ fields: Object.keys(body) }),
   );
   if (!updated) throw noSuchEventType();
-  services.publishRules.forget(tenantId);
+  services.publishRules.invalidate(tenantId);
   return { status: 200, body: await show(context, name) };
 }
 
@@ -120,7 +120,7 @@ export async function remove(context: Context<None, None>): Promise<HandlerResul
   const name = context.ids.name!;
   const removed = await audited(context, 'event_type.delete', name, (tx) => deleteEventType(tx, tenantId, name));
   if (!removed) throw noSuchEventType();
-  services.publishRules.forget(tenantId);
+  services.publishRules.invalidate(tenantId);
   return { status: 204 };
 }
 
@@ -147,7 +147,7 @@ export async function addVersion(context: Context<z.output<typeof addVersionBody
     },
     () => ({ version: body.version }),
   );
-  services.publishRules.forget(tenantId);
+  services.publishRules.invalidate(tenantId);
   return { status: 201, body: await show(context, name) };
 }
 
@@ -173,7 +173,7 @@ function* requireGood({ schema, example }: z.output<typeof addVersionBody>): Ste
   throw new ApiError('validation_failed', 'The example does not match the schema.', fields);
 }
 
-/** @throws ApiError validation_failed where the tenant's schemas and examples would be too long */
+/** @throws ApiError validation_failed if the tenant's schemas and examples would be too long */
 async function requireSchemaQuota(tx: Tx, tenantId: string, added: z.output<typeof addVersionBody>) {
   const bytes = bytesOf(added);
   if (bytes === 0 || (await bytesOfVersions(tx, tenantId)) + bytes <= MAX_VERSION_BYTES_OF_TENANT) return;
@@ -183,7 +183,7 @@ async function requireSchemaQuota(tx: Tx, tenantId: string, added: z.output<type
   ]);
 }
 
-/** Of a version's schema and example as JSON. */
+/** Bytes of a version's schema and example as JSON. */
 const bytesOf = ({ schema, example }: z.output<typeof addVersionBody>) =>
   [schema, example].reduce((sum, one) => sum + (one ? Buffer.byteLength(JSON.stringify(one)) : 0), 0);
 

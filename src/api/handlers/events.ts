@@ -15,14 +15,14 @@ import { windowBounds } from '../schemas/common';
 import type { listEventsQuery, publishBody } from '../schemas/events';
 import type { Services } from '../services';
 
-/** Receivers are often behind gateways that refuse more. */
+/** Gateways in front of receivers often refuse more. */
 const MAX_DATA_BYTES = 256 * 1024;
 
 type None = undefined;
 
 type Body = z.output<typeof publishBody>;
 
-/** `POST /events`. An `Idempotency-Key` takes the place of the producer's own id: one statement either way. */
+/** `POST /events`. An `Idempotency-Key` is used like the producer's own id: one statement either way. */
 export async function publish(context: Context<Body, None>): Promise<HandlerResult> {
   const { services, tenantId, body, idempotencyKey } = context;
   const event = await withinBudget('data', async (budget) => {
@@ -61,8 +61,8 @@ const answerHead = ({ id, type, createdAt }: Pick<NewEvent, 'id' | 'type' | 'cre
 });
 
 /**
- * An event as it is stored. `dataText` is its data as it was written.
- * @throws ApiError validation_failed where that is too long, or not what its type's schema asks for
+ * An event as it is stored. `dataText` is its data as received.
+ * @throws ApiError validation_failed if the data is too long, or does not match the schema of the type
  * @throws TooCostlyError
  */
 export function* toNewEvent(
@@ -98,7 +98,7 @@ export async function get({ services, tenantId, ids }: Context<None, None>): Pro
   const event = await findEvent(services.db.kysely, tenantId, ids.event!);
   if (!event) throw notFound('event');
   const payload = event.body.toString('utf8');
-  // The stored text goes out as it is: parsing it would round large numbers.
+  // The stored text is sent as it is: parsing it would round large numbers.
   return {
     status: 200,
     body: { id: toPublicId('event', event.id), type: event.type, timestamp: event.createdAt, payload },

@@ -10,17 +10,17 @@ import type { Context, HandlerResult } from '../route';
 import { type publishBatchBody, publishBody } from '../schemas/events';
 import { toNewEvent } from './events';
 
-/** Errors that one answer names in all; once there are so many, each further event has its first one only. */
+/** Errors that one answer names in all. After that, only the first error of each further event is named. */
 const MAX_BATCH_ERRORS = 1_000;
 
 type Body = Context<z.output<typeof publishBatchBody>, undefined>;
 type Refused = { status: 422; error: { code: 'validation_failed' } & ReturnType<typeof shortErrors> };
-/** An event that can be read, and its text. */
+/** An event that was parsed, and its text. */
 type Read = { event: z.output<typeof publishBody>; text: string };
 
 /**
- * `POST /events/batch`: each event is looked at and answered for itself. What they cost together is the request's: over
- * its limit nothing is published, so that the producer can send the same events in smaller batches.
+ * `POST /events/batch`: each event is validated and answered separately. The cost of all events counts against the limit of
+ * the request. Over it nothing is published, so that the producer can send the same events in smaller batches.
  */
 export async function publish(context: Body): Promise<HandlerResult> {
   const { services, tenantId } = context;
@@ -97,7 +97,7 @@ const isRead = (one: Read | Refused): one is Read => 'event' in one;
 
 type Refuse = (error: unknown) => Refused;
 
-/** Returns a function that turns what was thrown because of one event into its answer; what it is not to blame for is thrown on. */
+/** Returns a function that maps an error of one event to that event's result, and rethrows any other error. */
 function createRefuser(): Refuse {
   let named = 0;
   return (error) => {
@@ -110,7 +110,7 @@ function createRefuser(): Refuse {
 
 function toOut({ once }: BatchEvent, { eventId, deliveries, duplicate }: BatchResult) {
   const id = toPublicId('event', eventId);
-  // Published by this very request, before it was cut short.
+  // Published by this same request, before it was interrupted.
   const own = once?.kind === 'request';
   return duplicate && !own ? { status: 200, id, deliveries, duplicate } : { status: 202, id, deliveries };
 }

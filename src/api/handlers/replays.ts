@@ -32,7 +32,7 @@ export async function create(context: Context<z.output<typeof replayBody>, None>
   return begin(context, ids.webhook!, filter, body.rate_limit);
 }
 
-/** Writes a replay down and starts its workflow; where that cannot be reached, the reconciler starts it later. */
+/** Inserts a replay and starts its workflow. If Temporal cannot be reached, the reconciler starts it later. */
 export async function begin(
   asker: Asker,
   webhookId: string | null,
@@ -59,7 +59,7 @@ export async function begin(
   return { status: 202, body: toOut(replay) };
 }
 
-/** Asks the running workflow; the record answers in every other case. */
+/** The progress from the running workflow; in every other case from Postgres. */
 export async function get({ services, tenantId, ids }: Context<None, None>): Promise<HandlerResult> {
   const replay = await findReplay(services.db.kysely, tenantId, ids.replay!);
   if (!replay) throw notFound('replay');
@@ -67,7 +67,7 @@ export async function get({ services, tenantId, ids }: Context<None, None>): Pro
     replay.state === 'running'
       ? await queryWorkflow(services, tenantId, () => services.replayWorkflows.progress(replay.id))
       : undefined;
-  // One that has just ended says when, which only the record knows.
+  // The workflow does not know the time of its end; Postgres does.
   return live?.state === 'running'
     ? { status: 200, body: { ...toOut({ ...replay, ...live }), source: 'workflow' } }
     : { status: 200, body: { ...toOut(replay), source: 'database' } };
@@ -84,7 +84,7 @@ export async function list({
   return { status: 200, body: await readPage('replay', query, { read, toOut, atOnce: FEW_AT_ONCE }, inSlices) };
 }
 
-/** The record is cancelled first: no page is made after that, with or without an engine that hears of it. */
+/** Cancels in Postgres first: no page begins after that, whether or not the workflow gets the signal. */
 export async function cancel(context: Context<unknown, None>): Promise<HandlerResult> {
   const { services, tenantId, ids } = context;
   const { kysely } = services.db;

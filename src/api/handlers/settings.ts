@@ -25,8 +25,8 @@ export async function patch(context: Context<z.output<typeof patchSettingsBody>,
     (tx) => updateSettings(tx, tenantId, change, services.minVerification),
     () => body,
   );
-  services.publishRules.forget(tenantId);
-  // Webhooks that were held may be sent to.
+  services.publishRules.invalidate(tenantId);
+  // Webhooks whose gate held may pass now.
   services.notifyWork();
   return { status: 200, body: toOut(settings) };
 }

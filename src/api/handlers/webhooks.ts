@@ -29,7 +29,7 @@ import { startRound } from './verification';
 
 type None = undefined;
 
-/** Metadata, patterns and a filter may have some 200 KiB together. */
+/** Rows per statement: metadata, patterns and a filter of one webhook may have some 200 KiB. */
 const AT_ONCE = 20;
 
 export async function create(context: Context<z.output<typeof createWebhookBody>, None>): Promise<HandlerResult> {
@@ -50,10 +50,10 @@ export async function create(context: Context<z.output<typeof createWebhookBody>
     return begun;
   };
   const round = await services.changes.run(tenantId, () => services.db.kysely.transaction().execute(insert));
-  if (body.filter) services.publishRules.forget(tenantId);
+  if (body.filter) services.publishRules.invalidate(tenantId);
   if (round !== undefined) await startRound(services, tenantId, id, round);
   const webhook = await findWebhook(services.db.kysely, tenantId, id);
-  // Deleted by someone who saw it in the list.
+  // Another request has deleted it already.
   if (!webhook) throw notFound('webhook');
   return webhookResult(201, webhook, { secret });
 }
@@ -90,7 +90,7 @@ export async function patch(context: Context<z.output<typeof patchWebhookBody>, 
     const mode = change.url === undefined ? undefined : await findMode(tx, tenantId, services.minVerification);
     const before = await lockWebhook(tx, tenantId, id);
     if (!before) return undefined;
-    // Thrown in here, a refusal takes everything back.
+    // Thrown inside the transaction, so that nothing is changed.
     requireVersion(expected, before.version);
     await updateWebhook(tx, tenantId, id, change);
     const moved = mode !== undefined && change.url !== before.url;
@@ -103,9 +103,9 @@ export async function patch(context: Context<z.output<typeof patchWebhookBody>, 
   if (changed.round !== undefined) await startRound(services, tenantId, id, changed.round);
   const webhook = await findWebhook(services.db.kysely, tenantId, id);
   if (!webhook) throw notFound('webhook');
-  // Patterns as well: the rules hold those of every webhook with a filter.
-  if (body.filter !== undefined || body.events) services.publishRules.forget(tenantId);
-  // An opened gate lets its backlog flow at once.
+  // Also if the patterns changed: the rules contain those of every webhook with a filter.
+  if (body.filter !== undefined || body.events) services.publishRules.invalidate(tenantId);
+  // If the gate passes now, its backlog goes on at once.
   services.notifyWork();
   return webhookResult(200, webhook);
 }
@@ -122,7 +122,7 @@ export async function remove(context: Context<None, None>): Promise<HandlerResul
   return { status: 204 };
 }
 
-/** @throws ApiError validation_failed where no delivery may ever go to this URL */
+/** @throws ApiError validation_failed if deliveries may never go to this URL */
 async function requireTarget({ services, tenantId }: Owner, url: URL): Promise<void> {
   const { allowHttp, checkTarget } = services;
   const refuse = (rule: string) => new ApiError('validation_failed', 'The URL is refused.', [{ field: 'url', rule }]);
@@ -131,18 +131,18 @@ async function requireTarget({ services, tenantId }: Owner, url: URL): Promise<v
   if (problem) throw refuse(`${problem}: the host is not at an address that deliveries may reach`);
 }
 
-/** @throws ApiError state_conflict where the tenant has as many webhooks as it may have */
+/** @throws ApiError state_conflict if the tenant has as many webhooks as it may have */
 async function requireWebhookQuota({ maxWebhooks }: Services, tx: Tx, tenantId: string): Promise<void> {
   if (await hasPlaceForWebhook(tx, tenantId, maxWebhooks)) return;
   throw new ApiError('state_conflict', `There are ${maxWebhooks} webhooks, which is the most there may be.`);
 }
 
-/** Every publish goes through the filters of its tenant. */
+/** Webhooks of a tenant that may have a filter: every publish evaluates them. */
 const MAX_FILTERED = 200;
-/** They are read and made ready together whenever one has changed: some ten milliseconds at worst. */
+/** All filters of a tenant are loaded and compiled together when one has changed: some ten milliseconds at worst. */
 const MAX_FILTER_BYTES_OF_TENANT = 512 * 1024;
 
-/** @throws ApiError validation_failed where this filter and those of the tenant's other webhooks are too many or too long */
+/** @throws ApiError validation_failed if this filter and those of the tenant's other webhooks are too many or too long */
 async function requireFilterQuota(tx: Tx, tenantId: string, webhookId: string, filter: Filter): Promise<void> {
   const others = await sizeOfFilters(tx, tenantId, webhookId);
   const refuse = (rule: string) =>

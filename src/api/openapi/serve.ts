@@ -7,9 +7,9 @@ import { buildDocument } from './document';
 
 /** The document changes with a release only; a proxy may keep it for this long. */
 const MAX_AGE_SECONDS = 300;
-/** `/openapi.json`, and `/docs` for people. Neither needs a key: both say what every installation of this version does. */
+/** `/openapi.json`, and `/docs` for people. Neither needs a key: both are the same in every installation of this version. */
 export function serveDocument(routes: readonly Route[], limitAnonymous: (req: Request, res: Response) => void): Router {
-  // Made when it is first asked for: most processes never are.
+  // Created at the first request: most processes never get one.
   const document = once(() => buildDocument(routes));
   const json = once(() => cached(JSON.stringify(document())));
   const page = once(() => cached(docsPage(document())));
@@ -33,14 +33,14 @@ function once<T>(make: () => T): () => T {
   };
 }
 
-/** Bytes, not text: they are made once, and however many answers wait to be read all point to them. */
+/** Bytes, not text: created once, and shared by all answers that are being sent. */
 type Cached = { bytes: Buffer; etag: string };
 
 function cached(text: string): Cached {
   return { bytes: Buffer.from(text), etag: `"${createHash('sha256').update(text).digest('base64url')}"` };
 }
 
-/** Answers 304 where the caller has it already (RFC 9110 13.1.2). */
+/** Answers 304 if the caller has it already (RFC 9110 13.1.2). */
 function send(res: Response, { bytes, etag }: Cached): void {
   res
     .set('cache-control', `public, max-age=${MAX_AGE_SECONDS}`)

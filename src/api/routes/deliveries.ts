@@ -79,7 +79,7 @@ export const deliveryRoutes: Route[] = [
     handler: deliveries.status,
     doc: {
       tag: 'Deliveries',
-      summary: 'Ask the running workflow how a delivery is',
+      summary: 'Get the live status of a delivery',
       answers: { 200: deliveryStatusOut },
     },
   }),
@@ -119,7 +119,7 @@ export const deliveryRoutes: Route[] = [
     handler: deliveries.reschedule,
     doc: {
       tag: 'Deliveries',
-      summary: 'Move the next attempt of a delivery',
+      summary: 'Reschedule the next attempt of a delivery',
       answers: { 202: deliveryOut },
       problems: ['state_conflict'],
     },

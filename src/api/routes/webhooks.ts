@@ -124,7 +124,7 @@ export const webhookRoutes: Route[] = [
     ...onWebhook,
     path: '/webhooks/:webhook/disable',
     handler: control.disable,
-    doc: { tag: 'Webhooks', summary: 'Take a webhook out of service', answers: { 200: webhookOut } },
+    doc: { tag: 'Webhooks', summary: 'Disable a webhook', answers: { 200: webhookOut } },
   }),
   route({
     ...onWebhook,
@@ -167,7 +167,7 @@ export const webhookRoutes: Route[] = [
     scope: 'manage',
     ids: webhook,
     handler: control.getSecret,
-    doc: { tag: 'Webhooks', summary: 'Read the secret that signs', answers: { 200: secretOut } },
+    doc: { tag: 'Webhooks', summary: 'Get the signing secret', answers: { 200: secretOut } },
   }),
   route({
     method: 'post',
@@ -176,7 +176,7 @@ export const webhookRoutes: Route[] = [
     ids: webhook,
     body: rotateSecretBody,
     handler: control.rotate,
-    doc: { tag: 'Webhooks', summary: 'Sign with a new secret', answers: { 200: rotatedSecretOut } },
+    doc: { tag: 'Webhooks', summary: 'Rotate the signing secret', answers: { 200: rotatedSecretOut } },
   }),
   route({
     method: 'get',
