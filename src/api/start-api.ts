@@ -137,7 +137,7 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
     const app = createApp(services, {
       rateLimit: parseRateLimit(config.POSTHORN_API_RATE_LIMIT)!,
       trustedProxies: config.POSTHORN_TRUSTED_PROXIES,
-      requestsUnderWay: config.POSTHORN_API_MAX_UNDER_WAY,
+      requestsUnderWay: config.POSTHORN_API_MAX_CONCURRENT_REQUESTS,
       hsts: config.POSTHORN_HSTS,
       readiness,
       router: extras.router,

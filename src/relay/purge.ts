@@ -14,9 +14,9 @@ export type ForgetSettings = { db: Database; log: Log; keptFor: KeptFor };
 /** Removes idempotency keys whose time is over, with the answers that were kept for them, old logs and outbox rows. */
 export async function forgetOld({ db, log, keptFor }: ForgetSettings, stopped: () => boolean): Promise<void> {
   const keys = await inBatches(() => forgetExpired(db.pool, PER_BATCH), stopped);
-  if (keys > 0) log.info({ event: 'forgot_idempotency_keys', count: keys });
+  if (keys > 0) log.info({ event: 'purged_idempotency_keys', count: keys });
   const logs = await inBatches(() => trimLogs(db.kysely, keptFor, PER_BATCH), stopped);
-  if (logs > 0) log.info({ event: 'trimmed_logs', count: logs });
+  if (logs > 0) log.info({ event: 'purged_expired_rows', count: logs });
   await inBatches(async () => {
     const forgotten = await forgetSetAside(db.pool, PER_BATCH);
     return { forgotten, more: forgotten === PER_BATCH };

@@ -40,8 +40,8 @@ const replays = async (posthorn: Installation) =>
 test('a worker removes lines and ended replays when their time is over', async () => {
   const posthorn = await startInstallation({
     POSTHORN_RECONCILE_EVERY: '100ms',
-    POSTHORN_AUDIT_LOG_KEPT_FOR: '3d',
-    POSTHORN_REPLAYS_KEPT_FOR: '2d',
+    POSTHORN_AUDIT_LOG_RETENTION: '3d',
+    POSTHORN_REPLAY_RETENTION: '2d',
   });
   try {
     await addLine(posthorn, 'kept', ago(3 * DAY_MS - HOUR_MS));

@@ -62,7 +62,7 @@ export async function answerOnce<Body, Query>(
     return services.settling
       .finish(held, { status, sealedAnswer })
       .catch((error: Error) =>
-        services.log.warn({ event: 'answer_not_kept', request_id: context.requestId, err: error.message }),
+        services.log.warn({ event: 'answer_not_stored', request_id: context.requestId, err: error.message }),
       );
   };
   const stopRenewing = keepRenewing(() => renewRequest(pool, held));
