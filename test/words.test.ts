@@ -8,9 +8,15 @@ const RETIRED: [word: RegExp, say: string][] = [
   [/\blanes?\b/i, '"priority", "mode" or "path": a lane was two unrelated things'],
   [/first_?attempt(?!s\b)\b/i, '"mode" of a webhook, "path" of a delivery: the old name of the setting'],
   [/\bunwell\b/i, '"failing", of an endpoint'],
-  [/\bthe record has\b/i, '"Postgres" or "the attempt record": the record was the database, a row and the act of writing'],
+  [
+    /\bthe record has\b/i,
+    '"Postgres" or "the attempt record": the record was the database, a row and the act of writing',
+  ],
   [/\blets? go of\b/i, '"releases"'],
-  [/\bisShut\b|\bshut gates?\b|\bgates? (is|was|are) (shut|open)\b/i, 'a gate "holds" or "passes"; only a breaker is open or closed'],
+  [
+    /\bisShut\b|\bshut gates?\b|\bgates? (is|was|are) (shut|open)\b/i,
+    'a gate "holds" or "passes"; only a breaker is open or closed',
+  ],
   [/\breadSign\b|\bEndpointSign\b/, '"healthSignalOf", "HealthSignal": a sign reads as a signature'],
   [/\bAttemptFacts?\b/, '"AttemptContext" (what is loaded), "AttemptSummary" (what the workflow keeps)'],
   [/\bAttemptPlace\b/, '"SchedulePosition"'],

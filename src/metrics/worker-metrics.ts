@@ -21,26 +21,26 @@ export function createWorkerMetrics(registry: Registry, inFlight: () => Record<D
   const registers = [registry];
   const attempts = new Counter({
     name: 'posthorn_attempts_total',
-    help: 'Attempts that were recorded, by outcome.',
+    help: 'Recorded attempts, by outcome.',
     labelNames: ['path', 'outcome'],
     registers,
   });
   const durations = new Histogram({
     name: 'posthorn_attempt_duration_seconds',
-    help: 'Time of an attempt from its beginning to the end of what was read of the answer.',
+    help: 'Time from the beginning of an attempt until its answer was read.',
     labelNames: ['path'],
     buckets: DURATION_BUCKETS,
     registers,
   });
   const claimed = new Counter({
     name: 'posthorn_claimed_deliveries_total',
-    help: 'Deliveries that were taken from the queue.',
+    help: 'Deliveries that were claimed.',
     labelNames: ['path'],
     registers,
   });
   new Gauge({
     name: 'posthorn_deliveries_in_flight',
-    help: 'Deliveries that hold a slot: an attempt of theirs is under way or about to begin.',
+    help: 'Deliveries that hold a slot: an attempt is under way or about to begin.',
     labelNames: ['path'],
     registers,
     collect() {
@@ -55,7 +55,7 @@ export function createWorkerMetrics(registry: Registry, inFlight: () => Record<D
   });
   const autoSwitches = new Counter({
     name: 'posthorn_auto_switches_total',
-    help: 'Switches of mode auto to the other path.',
+    help: 'Times that mode auto switched to the other path.',
     labelNames: ['to'],
     registers,
   });

@@ -36,7 +36,7 @@ export function createAutoMode({ lagMs, log, ask, onTurn, nowMs = () => performa
     window = { atMs: nowMs(), taken: 0 };
     toldWhyNot = false;
     const path = to ? 'express' : 'workflow';
-    const known = Number.isFinite(perSecond) && { engine_per_s: Math.round(perSecond) };
+    const known = Number.isFinite(perSecond) && { workflow_starts_per_s: Math.round(perSecond) };
     log.info({ event: 'auto_mode', path, ...known, ...why });
     onTurn?.(path);
   }

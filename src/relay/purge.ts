@@ -14,9 +14,9 @@ export type PurgeSettings = { db: Database; log: Log; keptFor: KeptFor };
 /** Removes idempotency keys whose time is over, with the answers that were kept for them, old logs and outbox rows. */
 export async function purgeOld({ db, log, keptFor }: PurgeSettings, stopped: () => boolean): Promise<void> {
   const keys = await inBatches(() => purgeExpired(db.pool, PER_BATCH), stopped);
-  if (keys > 0) log.info({ event: 'forgot_idempotency_keys', count: keys });
+  if (keys > 0) log.info({ event: 'purged_idempotency_keys', count: keys });
   const logs = await inBatches(() => purgeLogs(db.kysely, keptFor, PER_BATCH), stopped);
-  if (logs > 0) log.info({ event: 'trimmed_logs', count: logs });
+  if (logs > 0) log.info({ event: 'purged_expired_rows', count: logs });
   await inBatches(async () => {
     const purged = await purgeSetAside(db.pool, PER_BATCH);
     return { purged, more: purged === PER_BATCH };

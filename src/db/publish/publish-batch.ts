@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import { uuidFloor, uuidTimeMs } from '../../domain/ids';
 import { PRIORITIES } from '../../domain/priorities';
 import { newDeliveryId } from '../delivery-id';
-import { type Once, UNLESS_TAKEN } from './idempotent-requests';
+import { type IdempotencyKey, UNLESS_TAKEN } from './idempotent-requests';
 import { type NewEvent, withPartition } from './publish-one';
 
 /**
@@ -11,7 +11,7 @@ import { type NewEvent, withPartition } from './publish-one';
  */
 export type EventKey = { kind: 'event' | 'request'; key: string };
 /** A request of its own with an `Idempotency-Key`, and its answer up to where the number of deliveries follows. */
-export type KeyedRequest = Once & { answerHead: string };
+export type KeyedRequest = IdempotencyKey & { answerHead: string };
 export type BatchEvent = Omit<NewEvent, 'producerId'> & { once?: EventKey; request?: KeyedRequest };
 export type BatchResult = { eventId: string; deliveries: number; duplicate: boolean };
 
