@@ -1,4 +1,4 @@
-import type { Turns as DatabaseTurns } from '../concurrency/fair-turns';
+import type { FairSemaphore } from '../concurrency/fair-semaphore';
 import type { Shares } from '../concurrency/shares';
 import type { SecretBox } from '../crypto/secret-box';
 import type { Database } from '../db/database';
@@ -30,9 +30,9 @@ export type Services = {
   settling: Settling;
   recentTenants: RecentTenants;
   /** Permits for reads of Postgres: they leave connections for publishes, and for other tenants. */
-  reads: DatabaseTurns;
+  reads: FairSemaphore;
   /** Permits for changes, except publishes of single events: those share statements. */
-  changes: DatabaseTurns;
+  changes: FairSemaphore;
   /** Shares the event loop between tenants. */
   timeSlices: TimeSlices;
   verificationWorkflows: VerificationWorkflows;

@@ -1,6 +1,6 @@
 import { Client, Connection } from '@temporalio/client';
 import type { Router } from 'express';
-import { createTurns as createDatabaseTurns } from '../concurrency/fair-turns';
+import { createFairSemaphore } from '../concurrency/fair-semaphore';
 import { createShares } from '../concurrency/shares';
 import { type Config, requireSetting } from '../config';
 import { createSecretBox } from '../crypto/secret-box';
@@ -94,7 +94,7 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
     const notify = createNotifier(db, publisher);
     const deliveryWorkflows = createDeliveryWorkflows(client, config.TEMPORAL_NAMESPACE, config.TEMPORAL_UI_URL);
     const databasePermits = ({ share, shareOfTenant, restFactor }: typeof READS) =>
-      createDatabaseTurns({
+      createFairSemaphore({
         atOnce: Math.ceil(config.POSTHORN_DB_POOL_SIZE * share),
         perKey: Math.ceil(config.POSTHORN_DB_POOL_SIZE * shareOfTenant),
         restFactor,

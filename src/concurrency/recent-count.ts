@@ -1,4 +1,4 @@
-/** How often something has happened within the last moment: as much as there was in this window or the one before it. */
+/** How often something happened lately: the larger count of this window and the one before it. */
 export class RecentCount {
   #windowStart = Number.NEGATIVE_INFINITY;
   #count = 0;
@@ -7,18 +7,18 @@ export class RecentCount {
   /** @param windowMs the length of a window, milliseconds */
   constructor(private readonly windowMs: number) {}
 
-  /** It has happened once more. */
+  /** Counts one more. */
   add(): void {
-    this.#turn();
+    this.#rotate();
     this.#count++;
   }
 
   get value(): number {
-    this.#turn();
+    this.#rotate();
     return Math.max(this.#count, this.#before);
   }
 
-  #turn(): void {
+  #rotate(): void {
     const now = performance.now();
     const passedMs = now - this.#windowStart;
     if (passedMs < this.windowMs) return;

@@ -1,5 +1,5 @@
 import { restAfter } from '../concurrency/rest';
-import type { TenantRoom } from '../concurrency/tenant-slots';
+import type { TenantAllowance } from '../concurrency/tenant-slots';
 import { FIRST_CURSORS } from '../db/queue/claim-cursors';
 import type { ClaimRequest } from '../db/queue/claim-statement';
 import type { Claim } from '../db/queue/claim-workflow';
@@ -33,7 +33,7 @@ export type RelayPath<Delivery> = {
   /** Deliveries that it can take now. */
   room(): number;
   /** For whom they are. */
-  tenants(): TenantRoom;
+  tenants(): TenantAllowance;
   /** What it has in hand, by webhook; below zero where it may take more than the webhook's cap. */
   held(): ReadonlyMap<string, number>;
   claim(request: ClaimRequest): Promise<Claim<Delivery>>;

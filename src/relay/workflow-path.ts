@@ -87,7 +87,7 @@ export function createWorkflowPath(settings: WorkflowPathSettings): RelayPath<Cl
       inFlight.expire();
       return Math.min(inFlight.first.left, MAX_STARTING - starting.size - inFlight.queued);
     },
-    tenants: () => inFlight.first.room,
+    tenants: () => inFlight.first.allowance,
     held: () => inFlight.byWebhook,
     claim: (request) => claimDeliveries(db.pool, request),
     begin(deliveries, { hold }: Claimed) {
@@ -97,7 +97,7 @@ export function createWorkflowPath(settings: WorkflowPathSettings): RelayPath<Cl
     backOffUntil: () => backOffUntil,
     onRoom(callback) {
       onRoom = callback;
-      inFlight.onRoom(callback);
+      inFlight.onCapacity(callback);
     },
     gatherMs: GATHER_MS,
     stop: async () => void (await Promise.allSettled(starting.keys())),

@@ -2,10 +2,10 @@ import type { Pool } from 'pg';
 import { type Database, openDatabase } from '../../src/db/database';
 import {
   FIRST_TENANT,
-  forgetSetAside,
   MAX_FAN_OUT,
   MAX_TRIES,
   nextTurns,
+  purgeSetAside,
   takeTurn,
 } from '../../src/db/publish/operational-outbox';
 import { createLog, type Log } from '../../src/log';
@@ -268,7 +268,7 @@ describe('an end', () => {
     await pool.query(
       `update operational_outbox set set_aside_at = now() - interval '31 days' where tenant_id = '${tenant}'`,
     );
-    expect(await forgetSetAside(pool, 100)).toBe(1);
+    expect(await purgeSetAside(pool, 100)).toBe(1);
     expect(await count('operational_outbox')).toBe(2);
   });
 });

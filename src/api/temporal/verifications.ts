@@ -1,5 +1,5 @@
 import type { Client } from '@temporalio/client';
-import { createTurns } from '../../concurrency/fair-turns';
+import { createFairSemaphore } from '../../concurrency/fair-semaphore';
 import { type StartableVerification, startVerification } from '../../temporal/start-verification';
 
 /** The time limit of a start. Its caller waits for it. */
@@ -25,11 +25,11 @@ export function createVerificationWorkflows(
   taskQueuePrefix: string,
   rests: (tenantId: string) => boolean,
 ): VerificationWorkflows {
-  const turns = createTurns({ ...STARTS, rests });
+  const semaphore = createFairSemaphore({ ...STARTS, rests });
   return {
     async start(verification) {
       const untilMs = Date.now() + WHOLE_LIMIT_MS;
-      await turns.run(verification.tenantId, async () => {
+      await semaphore.run(verification.tenantId, async () => {
         const deadline = Math.min(untilMs, Date.now() + START_LIMIT_MS);
         await client.withDeadline(deadline, () => startVerification(client, taskQueuePrefix, verification));
       });

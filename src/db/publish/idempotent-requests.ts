@@ -170,8 +170,8 @@ const FORGET = [
 ];
 
 /** Deletes up to `batch` expired rows of each kind; how many, and whether there may be more. */
-export async function forgetExpired(db: Connection, batch: number): Promise<{ forgotten: number; more: boolean }> {
+export async function purgeExpired(db: Connection, batch: number): Promise<{ purged: number; more: boolean }> {
   const counts: number[] = [];
   for (const statement of FORGET) counts.push((await db.query(statement, [batch])).rowCount ?? 0);
-  return { forgotten: counts.reduce((sum, count) => sum + count, 0), more: counts.includes(batch) };
+  return { purged: counts.reduce((sum, count) => sum + count, 0), more: counts.includes(batch) };
 }

@@ -285,7 +285,7 @@ async function fail(pool: Pool, row: OutboxRow, errorCode: string): Promise<Fail
 }
 
 /** Deletes up to `batch` rows that were set aside long ago; how many. */
-export async function forgetSetAside(db: Pick<Pool, 'query'>, batch: number): Promise<number> {
+export async function purgeSetAside(db: Pick<Pool, 'query'>, batch: number): Promise<number> {
   const { rowCount } = await db.query(
     `delete from operational_outbox where id = any(array(
        select id from operational_outbox where set_aside_at < now() - interval '${SET_ASIDE_KEPT_FOR}'

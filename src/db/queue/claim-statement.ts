@@ -1,4 +1,4 @@
-import type { TenantRoom } from '../../concurrency/tenant-slots';
+import type { TenantAllowance } from '../../concurrency/tenant-slots';
 import type { DeliveryMode, DeliveryPath } from '../../domain/delivery-mode';
 import { PRIORITIES } from '../../domain/priorities';
 import { FIRST_CURSOR, type Turn } from './claim-cursors';
@@ -11,7 +11,7 @@ export type ClaimRequest = Turn & {
   /** Rows this process holds now, by webhook. */
   held: ReadonlyMap<string, number>;
   /** What of the limit is for whom. */
-  room: TenantRoom;
+  room: TenantAllowance;
   leaseMs: number;
   /** Under which id this process holds what it takes. */
   holder: number;

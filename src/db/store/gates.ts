@@ -5,23 +5,23 @@ import { parseRateLimit, toTokenBucket } from '../../domain/rate-limit';
 import type { Queryable, Tx } from '../database';
 
 /**
- * A webhook's gate: what lets its deliveries through, and when. Opening and shutting it touches one row, however many
- * deliveries wait behind it; they stay where they are and are claimable as soon as it is open.
+ * A webhook's gate: whether its deliveries may be sent now. A change of it writes one row, however many deliveries it
+ * holds; they stay in the queue and are claimable as soon as it passes.
  */
 export type GateSettings = {
   /** As text, such as `100/1m`. */
   rateLimit: string | null;
   maxInFlight: number | null;
-  /** Null: what the installation says. */
+  /** Null: the installation's mode. */
   mode: DeliveryMode | null;
   ordered: boolean;
-  /** Null: never opens. */
+  /** Null: no breaker. */
   breaker: { failures: number; windowMs: number; openMs: number } | null;
   /** Null: not for this reason. */
   disableAfter: { failedDeliveries: number | null; failingForMs: number | null };
 };
 
-/** What the gate has found out. */
+/** What the health signals of attempts have made of the gate. */
 export type GateHealth = {
   breakerUntil: Date | null;
   throttledUntil: Date | null;
@@ -59,7 +59,7 @@ function toRateColumns(rateLimit: string | null) {
   return { rate_per_second: ratePerSecond, burst };
 }
 
-/** A slot that was taken under the other rule would never be given back. */
+/** A slot that was taken under the other rule would never be released. */
 export async function clearSlotOfOtherRule(tx: Tx, webhookId: string, ordered: boolean): Promise<void> {
   await tx
     .updateTable('webhook_gates')
@@ -69,12 +69,12 @@ export async function clearSlotOfOtherRule(tx: Tx, webhookId: string, ordered: b
     .execute();
 }
 
-/** Where an operator may take a gate from here, by what it is now. */
+/** An operator's change of a gate's status, and the statuses from which it may be made. */
 export type GateMove = { to: WebhookStatus; from: readonly WebhookStatus[] };
 
 /**
- * Moves a gate, and answers what it was before; undefined where there is no such webhook. One that is not in a state to
- * move from stays as it is. Opening forgets what the gate has found out: the operator knows better.
+ * Changes a gate's status and returns the one before; undefined if there is no such webhook. A gate whose status is not
+ * in `from` stays as it is. Becoming active clears the gate's health: the operator knows better.
  */
 export async function moveGate(
   tx: Tx,

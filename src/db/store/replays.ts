@@ -18,7 +18,7 @@ export type NewReplay = {
 
 export type Replay = Omit<NewReplay, 'askedBy'> & ReplayProgress & { createdAt: Date; endedAt: Date | null };
 
-/** Writes a replay down as running; its workflow does the rest. */
+/** Stores a replay as running; its workflow does the rest. */
 export async function insertReplay(db: Db, replay: NewReplay): Promise<Replay> {
   const { rate } = replay;
   const row = await db
@@ -47,7 +47,7 @@ export async function findReplay(db: Db, tenantId: string, id: string): Promise<
   return row && toReplay(row);
 }
 
-/** The tenant whose replay it is. @throws where there is no such replay */
+/** The tenant whose replay it is. @throws if there is no such replay */
 export async function ownerOf(db: Db, id: string): Promise<string> {
   const row = await db.selectFrom('replays').select('tenant_id').where('id', '=', id).executeTakeFirstOrThrow();
   return row.tenant_id;
@@ -69,8 +69,8 @@ export async function listReplays(db: Db, tenantId: string, limit: number, befor
 }
 
 /**
- * running ──▶ cancelled: no page is made after this. Waits for one that is being made. Returns what the row says then,
- * which is as it was where the replay had ended before.
+ * running ──▶ cancelled: no page is made after this. Waits for one that is being made. Returns the row's
+ * state then, which is unchanged if the replay had ended before.
  */
 export async function cancelReplay(db: Db, id: string): Promise<ReplayProgress> {
   await sql`
@@ -79,7 +79,7 @@ export async function cancelReplay(db: Db, id: string): Promise<ReplayProgress> 
   return findProgress(db, id);
 }
 
-/** @throws where there is no such replay */
+/** @throws if there is no such replay */
 export async function findProgress(db: Db, id: string): Promise<ReplayProgress> {
   return db
     .selectFrom('replays')

@@ -5,7 +5,7 @@ import { clearSlotOfOtherRule, setGateStatus, toGateColumns } from './gates';
 import { selectWebhooks, toColumns, toWebhook, type Webhook, type WebhookSettings } from './webhook-row';
 
 /**
- * Whether the tenant has fewer webhooks than `most`. Nobody else can add one of it until the end of the transaction; events
+ * Whether the tenant has fewer webhooks than `most`. No other transaction can add one until the end of this one; events
  * are published meanwhile.
  */
 export async function hasPlaceForWebhook(tx: Tx, tenantId: string, most: number): Promise<boolean> {
