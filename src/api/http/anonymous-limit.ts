@@ -16,12 +16,12 @@ const ADDRESSES = 10_000;
 export function createAnonymousLimit() {
   const limiter = createLimiter(REQUESTS, ADDRESSES);
   return (req: Request, res: Response): void => {
-    const turn = limiter.take(addressBlock(req.ip));
-    if (turn.allowed) return;
+    const permit = limiter.take(addressBlock(req.ip));
+    if (permit.allowed) return;
     res.set('connection', 'close');
     noteOverLimit(req.socket);
     const { count, perMs } = REQUESTS;
     const rule = `more than ${count} at once, or ${count / (perMs / 1_000)} a second`;
-    throw rateLimited(`Too many requests without a good API key came from this address: ${rule}.`, turn);
+    throw rateLimited(`Too many requests without a good API key came from this address: ${rule}.`, permit);
   };
 }

@@ -46,20 +46,20 @@ export function createAuthenticator(
     const hash = hashApiKey(token);
     const key = keys.wasGood(hash) ? await keys.find(hash) : await findUnknown(hash, addressBlock(req.ip));
     if (!key) {
-      const turn = guesses.take(addressBlock(req.ip));
-      if (turn.allowed) throw new ApiError('unauthorized', 'This API key is not known, was revoked or has expired.');
+      const permit = guesses.take(addressBlock(req.ip));
+      if (permit.allowed) throw new ApiError('unauthorized', 'This API key is not known, was revoked or has expired.');
       res.set('connection', 'close');
       noteOverLimit(req.socket);
-      throw tooManyUnknown(turn);
+      throw tooManyUnknown(permit);
     }
     noteUse(key.id);
     return key;
   };
 
-  /** Takes a token before the lookup, so that many lookups at once take as many tokens. */
+  /** Takes a permit before the lookup, so that many lookups at once take as many permits. */
   async function findUnknown(hash: Buffer, block: string): Promise<ApiKey | undefined> {
-    const turn = lookups.take(block);
-    if (!turn.allowed) throw tooManyUnknown(turn);
+    const permit = lookups.take(block);
+    if (!permit.allowed) throw tooManyUnknown(permit);
     let wrong = false;
     try {
       const key = await keys.find(hash);

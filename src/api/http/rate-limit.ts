@@ -18,9 +18,9 @@ export function createRateLimiter(limit: RateLimit) {
   const window = limit.perMs % 1_000 === 0 ? `;w=${limit.perMs / 1_000}` : '';
   const policy = `"key";q=${limit.count}${window}`;
   return (keyId: string, res: Response): void => {
-    const turn = limiter.take(keyId);
+    const permit = limiter.take(keyId);
     res.set('ratelimit-policy', policy);
-    res.set('ratelimit', `"key";r=${turn.remaining};t=${Math.ceil(turn.fullInMs / 1_000)}`);
-    if (!turn.allowed) throw rateLimited('This API key makes too many requests.', turn);
+    res.set('ratelimit', `"key";r=${permit.remaining};t=${Math.ceil(permit.fullInMs / 1_000)}`);
+    if (!permit.allowed) throw rateLimited('This API key makes too many requests.', permit);
   };
 }
