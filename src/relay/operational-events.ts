@@ -3,12 +3,12 @@ import type { Database } from '../db/database';
 import {
   type Failure,
   FIRST_TENANT,
-  MAX_FAN_OUT,
   nextTurns,
   type TenantTurn,
   type TurnResult,
   takeTurn,
 } from '../db/publish/operational-outbox';
+import { MAX_FAN_OUT } from '../db/publish/publish-operational';
 import { toPublicId } from '../domain/ids';
 import { type Log, reasonOf } from '../log';
 import { createWakeUp } from './wake-up';

@@ -1,10 +1,13 @@
-import { DatabaseError, type Pool, type PoolClient } from 'pg';
+import { DatabaseError, type Pool } from 'pg';
 import { envelope } from '../../domain/envelope';
-import { matchingPatterns } from '../../domain/event-types';
 import { newUuid, toPublicId, uuidTimeMs } from '../../domain/ids';
-import { PRIORITIES } from '../../domain/priorities';
-import { inTransaction, withConnection } from '../transaction';
-import { withPartition } from './publish-one';
+import { withPartition } from '../partitions';
+import {
+  MAX_DELIVERIES_PER_TURN,
+  type OperationalEvent,
+  type OperationalPublished,
+  publishOperational,
+} from './publish-operational';
 
 /**
  * The outbox of operational events, a tenant at a time. What is wrong with one row or one tenant must not hold up
@@ -13,20 +16,8 @@ import { withPartition } from './publish-one';
 
 /** Rows that a tenant publishes in one turn, in one statement: a few milliseconds. */
 const ROWS_PER_TURN = 20;
-/**
- * Webhooks that one operational event goes to, those that were registered first: each failure of thousands of webhooks
- * would otherwise be told to thousands.
- */
-export const MAX_FAN_OUT = 100;
-/**
- * Deliveries that one turn makes, but for those of a single row: with many webhooks it is of fewer rows. Some hundredths
- * of a second.
- */
-export const MAX_DELIVERIES_PER_TURN = 200;
 /** Ours are some hundred bytes. */
 const MAX_DETAILS_BYTES = 64 * 1024;
-/** Far above what a turn takes; whoever needs longer gives the place to others. */
-const STATEMENT_LIMIT_MS = 3_000;
 
 /** Tries of one row. With the waits between them they take half an hour. */
 export const MAX_TRIES = 12;
@@ -108,13 +99,8 @@ export async function nextTurns(
 
 export type Failure = { row: OutboxRow; errorCode: string; tries: number; setAside: boolean };
 
-export type TurnResult = {
-  published: number;
-  /** What these events put into the queue. */
-  deliveries: number;
+export type TurnResult = OperationalPublished & {
   failures: Failure[];
-  /** More webhooks asked for one of the events than {@link MAX_FAN_OUT}. */
-  cut: boolean;
   /** A statement of this tenant ran out of time: others should go first for a while. */
   slow: boolean;
 };
@@ -145,8 +131,9 @@ export async function takeTurn(pool: Pool, { tenantId, rows }: TenantTurn): Prom
   /** False where Postgres refuses it. A single one is then counted. */
   async function publish(some: OutboxEvent[]): Promise<boolean> {
     try {
-      const inserted = await withPartition(pool, some[0]!.createdAt, () => insert(pool, tenantId, some));
-      const { published, deliveries, cut } = inserted;
+      const { published, deliveries, cut } = await withPartition(pool, some[0]!.createdAt, () =>
+        publishOperational(pool, tenantId, some),
+      );
       result.published += published;
       result.deliveries += deliveries;
       result.cut ||= cut;
@@ -163,7 +150,7 @@ export async function takeTurn(pool: Pool, { tenantId, rows }: TenantTurn): Prom
   }
 }
 
-type OutboxEvent = { row: OutboxRow; id: string; type: string; body: Buffer; createdAt: Date };
+type OutboxEvent = OperationalEvent & { row: OutboxRow };
 
 /** Undefined where the row does not hold what an event needs. */
 function toEvent(row: OutboxRow): OutboxEvent | undefined {
@@ -179,7 +166,7 @@ function toEvent(row: OutboxRow): OutboxEvent | undefined {
       occurred_at: row.createdAt.toISOString(),
     };
     const body = envelope({ id, type: row.type, version: '1.0', createdAt, data: JSON.stringify(data) });
-    return { row, id, type: row.type, body, createdAt };
+    return { row, outboxId: row.id, id, type: row.type, body, createdAt };
   } catch {
     return undefined;
   }
@@ -193,75 +180,6 @@ function readDetails(text: string): Record<string, unknown> & { event_id?: strin
   if (typeof details !== 'object' || details === null || Array.isArray(details)) throw new TypeError('no object');
   if (details.event_id !== undefined && !UUID.test(details.event_id)) throw new TypeError('no event');
   return details;
-}
-
-/** As a publish of a producer's event, but that it takes from the outbox, and for the bounds on its deliveries. */
-const INSERT = {
-  name: 'publish_operational',
-  text: `
-with s as materialized (
-  select t.type, w.webhook_id, row_number() over (partition by t.type order by w.webhook_id) as nth
-  from (select distinct type from unnest($4::text[]) t (type)) t cross join lateral (
-    select distinct s.webhook_id from unnest($7::text[], $8::text[]) p (type, pattern)
-    join subscriptions s on s.tenant_id = $1 and s.pattern = p.pattern where p.type = t.type
-    order by s.webhook_id limit ${MAX_FAN_OUT} + 1) w),
-c as materialized (select type, count(*) as deliveries from s where nth <= ${MAX_FAN_OUT} group by type),
-i as materialized (
-  select * from (
-    select given.*, sum(coalesce(c.deliveries, 0)) over (order by place) as deliveries
-    from unnest($2::uuid[], $3::uuid[], $4::text[], $5::bytea[], $6::timestamptz[])
-    with ordinality as given (outbox_id, id, type, body, created_at, place) left join c using (type)) given
-  where place = 1 or deliveries <= ${MAX_DELIVERIES_PER_TURN}),
-o as materialized (
-  delete from operational_outbox where id = any(array(
-    select id from operational_outbox where id = any(array(select outbox_id from i)) and set_aside_at is null
-    for update skip locked))
-  returning id),
-n as materialized (select i.* from i where outbox_id in (select id from o)),
-e as (
-  insert into events (id, tenant_id, type, body, created_at)
-  select id, $1, type, body, created_at from n order by place),
-d as materialized (
-  select (substr(n.id::text, 1, 14) || '7' || substr(gen_random_uuid()::text, 16))::uuid as delivery_id,
-    n.id as event_id, s.webhook_id, n.type, n.place
-  from n join s on s.type = n.type and s.nth <= ${MAX_FAN_OUT}),
-x as (
-  insert into deliveries (id, tenant_id, event_id, webhook_id, event_type)
-  select delivery_id, $1, event_id, webhook_id, type from d),
-q as (
-  insert into delivery_queue (delivery_id, tenant_id, event_id, webhook_id, event_type, priority)
-  select delivery_id, $1, event_id, webhook_id, type, ${PRIORITIES.normal} from d order by place, webhook_id)
-select (select count(*)::int from n) as published, (select count(*)::int from d) as deliveries,
-  exists (select from s where nth > ${MAX_FAN_OUT}) as cut`,
-};
-
-type Inserted = Pick<TurnResult, 'published' | 'deliveries' | 'cut'>;
-
-async function insert(pool: Pool, tenantId: string, events: OutboxEvent[]): Promise<Inserted> {
-  const column = <K extends keyof OutboxEvent>(name: K) => events.map((event) => event[name]);
-  const types = [...new Set(column('type'))];
-  const pairs = types.flatMap((type) => matchingPatterns(type).map((pattern) => ({ type, pattern })));
-  const values = [
-    tenantId,
-    events.map(({ row }) => row.id),
-    ...[column('id'), column('type'), column('body'), column('createdAt')],
-    pairs.map(({ type }) => type),
-    pairs.map(({ pattern }) => pattern),
-  ];
-  return withLimit(pool, async (client) => {
-    const { rows } = await client.query<Inserted>({ ...INSERT, values });
-    return rows[0]!;
-  });
-}
-
-/** One transaction whose statements end after {@link STATEMENT_LIMIT_MS}. */
-function withLimit<T>(pool: Pool, work: (client: PoolClient) => Promise<T>): Promise<T> {
-  return withConnection(pool, (client) =>
-    inTransaction(client, async () => {
-      await client.query(`set local statement_timeout = ${STATEMENT_LIMIT_MS}`);
-      return work(client);
-    }),
-  );
 }
 
 /**
