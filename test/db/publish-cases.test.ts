@@ -6,7 +6,7 @@ import { publishEvent } from '../../src/db/publish/publish-one';
 import { publishOperational } from '../../src/db/publish/publish-operational';
 import type { NewEvent } from '../../src/db/publish/types';
 import { setGateStatus } from '../../src/db/store/gates';
-import type { WebhookSettings } from '../../src/db/store/webhook-row';
+import type { WebhookSettings } from '../../src/db/store/webhook-settings';
 import { deleteWebhook, insertWebhook } from '../../src/db/store/webhooks';
 import { matchingPatterns } from '../../src/domain/event-types';
 import { newUuid, uuidTimeMs } from '../../src/domain/ids';

@@ -4,7 +4,7 @@ import { sizeOfFilters } from '../../db/publish/publish-rules';
 import { writeAudit } from '../../db/store/audit-log';
 import { type Part, upTo } from '../../db/store/scan';
 import { beginForNewUrl, findMode } from '../../db/store/verifications';
-import type { WebhookSettings } from '../../db/store/webhook-row';
+import type { WebhookSettings } from '../../db/store/webhook-settings';
 import {
   deleteWebhook,
   findWebhook,
