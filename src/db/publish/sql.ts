@@ -1,3 +1,5 @@
+import { newDeliveryId } from '../delivery-id';
+
 /**
  * What every publish does in the same way, as parts of one `with`. A statement says in its own words which events are new
  * and who gets them, in two CTEs:
@@ -27,10 +29,9 @@ inserted_events as (
  * @param recipients the join from `new_events` to `recipients`
  */
 export const makeDeliveries = (recipients: string) => `
--- A delivery's id has the event's 48 time bits, so that both are in the same week, and is random otherwise. Only a
--- producer's event is cut to its key fields; our own have no version, and go out whole.
+-- Only a producer's event is cut to its key fields; our own have no version, and go out whole.
 new_deliveries as materialized (
-  select (substr(new_events.id::text, 1, 14) || '7' || substr(gen_random_uuid()::text, 16))::uuid as id,
+  select ${newDeliveryId('new_events.id')} as id,
     new_events.tenant_id, new_events.id as event_id, recipients.webhook_id, new_events.type as event_type,
     recipients.minimal and new_events.version is not null as minimal, new_events.priority, new_events.place
   from new_events ${recipients})`;
