@@ -5,6 +5,7 @@ import { publishOnce } from '../../src/db/publish/publish-once';
 import { publishEvent } from '../../src/db/publish/publish-one';
 import { publishOperational } from '../../src/db/publish/publish-operational';
 import type { NewEvent } from '../../src/db/publish/types';
+import { replayEvent } from '../../src/db/store/event-replay';
 import { setGateStatus } from '../../src/db/store/gates';
 import type { WebhookSettings } from '../../src/db/store/webhook-settings';
 import { deleteWebhook, insertWebhook } from '../../src/db/store/webhooks';
@@ -298,4 +299,19 @@ describe.each(WAYS)('published $name:', (way) => {
     expect(await eventsOf(tenantId)).toHaveLength(2);
     expect(await eventsOf(other)).toHaveLength(1);
   });
+});
+
+test.each([
+  ['our own event', TYPE, [false, false]],
+  ["a producer's event", 'order.created', [false, true]],
+])('a replay of %s cuts it for the same webhooks as a publish', async (_, type, minimal) => {
+  const tenantId = await newTenant();
+  const webhookIds = [await addWebhook(tenantId, {}), await addWebhook(tenantId, { payload: 'minimal' })];
+  // Nobody had subscribed when it was published.
+  const event = newEvent(tenantId, { type, patterns: [] });
+  await publishEvent(db.pool, event);
+  await db.kysely
+    .transaction()
+    .execute((tx) => replayEvent(tx, { tenantId, event: { id: event.id, type }, webhookIds, askedBy: newUuid() }));
+  expect((await stored(tenantId, webhookIds)).map((delivery) => delivery.minimal)).toEqual(minimal);
 });

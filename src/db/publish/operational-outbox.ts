@@ -1,6 +1,6 @@
 import { DatabaseError, type Pool } from 'pg';
 import { envelope } from '../../domain/envelope';
-import { newUuid, toPublicId, uuidTimeMs } from '../../domain/ids';
+import { NIL_UUID, newUuid, toPublicId, uuidTimeMs } from '../../domain/ids';
 import { withPartition } from '../partitions';
 import {
   MAX_DELIVERIES_PER_TURN,
@@ -54,7 +54,7 @@ export type TenantTurn = { tenantId: string; rows: OutboxRow[] };
 export type Turns = { turns: TenantTurn[]; cursor: string | undefined };
 
 /** Goes before every tenant. */
-export const FIRST_TENANT = '00000000-0000-0000-0000-000000000000';
+export const FIRST_TENANT = NIL_UUID;
 
 /** Jumps from tenant to tenant in the index, however many rows each has. */
 const TURNS = {
