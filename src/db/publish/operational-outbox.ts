@@ -1,7 +1,8 @@
 import { DatabaseError, type Pool } from 'pg';
 import { envelope } from '../../domain/envelope';
-import { NIL_UUID, newUuid, toPublicId, uuidTimeMs } from '../../domain/ids';
+import { newUuid, toPublicId, uuidTimeMs } from '../../domain/ids';
 import { withPartition } from '../partitions';
+import type { OutboxRow, TenantTurn } from './operational-turns';
 import {
   MAX_DELIVERIES_PER_TURN,
   type OperationalEvent,
@@ -13,11 +14,6 @@ import {
  * The outbox of operational events, a tenant at a time. What is wrong with one row or one tenant must not hold up
  * anybody else: a row that cannot be published is tried less and less often, and set aside in the end.
  */
-
-/** Rows that a tenant publishes in one turn, in one statement: a few milliseconds. */
-const ROWS_PER_TURN = 20;
-/** Ours are some hundred bytes. */
-const MAX_DETAILS_BYTES = 64 * 1024;
 
 /** Tries of one row. With the waits between them they take half an hour. */
 export const MAX_TRIES = 12;
@@ -35,67 +31,6 @@ const SERVER_TROUBLE = /^(08|53|57P|58|25006|40001|40P01|55P03)/;
 const TIMED_OUT = '57014';
 /** The error code of a row of which no event can be made. */
 const UNUSABLE = 'unusable_details';
-
-export type OutboxRow = {
-  id: string;
-  tenantId: string;
-  type: string;
-  webhookId: string;
-  deliveryId: string | null;
-  /** JSON text; null where there is too much of it. */
-  details: string | null;
-  createdAt: Date;
-};
-
-/** A tenant's next rows, oldest first; none where all of them wait for their next try. */
-export type TenantTurn = { tenantId: string; rows: OutboxRow[] };
-
-/** `cursor` is the last tenant that was looked at; undefined: there are no others. */
-export type Turns = { turns: TenantTurn[]; cursor: string | undefined };
-
-/** Goes before every tenant. */
-export const FIRST_TENANT = NIL_UUID;
-
-/** Jumps from tenant to tenant in the index, however many rows each has. */
-const TURNS = {
-  name: 'operational_turns',
-  text: `
-with recursive t (tenant_id, n) as (
-  (select tenant_id, 1 from operational_outbox where set_aside_at is null and tenant_id > $1 order by tenant_id limit 1)
-  union all
-  select (select o.tenant_id from operational_outbox o where o.set_aside_at is null and o.tenant_id > t.tenant_id
-      order by o.tenant_id limit 1), n + 1
-  from t where t.tenant_id is not null and n < $2)
-select t.tenant_id as "tenantId", r.id, r.type, r.webhook_id as "webhookId", r.delivery_id as "deliveryId",
-  case when octet_length(r.details) <= ${MAX_DETAILS_BYTES} then r.details end as details, r.created_at as "createdAt"
-from t left join lateral (
-  select id, type, webhook_id, delivery_id, details::text as details, next_try_at, created_at from operational_outbox o
-  where t.tenant_id <> all($4::uuid[])
-    and o.tenant_id = t.tenant_id and o.set_aside_at is null and o.next_try_at <= now()
-  order by next_try_at, created_at limit $3) r on true
-where t.tenant_id is not null order by t.tenant_id, r.next_try_at, r.created_at`,
-};
-
-/** The next rows of up to `tenants` tenants after this one; none of those that rest. */
-export async function nextTurns(
-  pool: Pool,
-  after: string,
-  tenants: number,
-  resting: readonly string[] = [],
-): Promise<Turns> {
-  const { rows } = await pool.query<OutboxRow & { id: string | null }>({
-    ...TURNS,
-    values: [after, tenants, ROWS_PER_TURN, resting],
-  });
-  const turns = new Map<string, OutboxRow[]>();
-  for (const row of rows) {
-    const ofTenant = turns.get(row.tenantId) ?? [];
-    turns.set(row.tenantId, ofTenant);
-    if (row.id !== null) ofTenant.push(row);
-  }
-  const found = [...turns].map(([tenantId, due]) => ({ tenantId, rows: due }));
-  return { turns: found, cursor: found.length === tenants ? found.at(-1)!.tenantId : undefined };
-}
 
 export type Failure = { row: OutboxRow; errorCode: string; tries: number; setAside: boolean };
 
