@@ -10,7 +10,7 @@ export type OneEvent = Pick<NewEvent, 'id' | 'tenantId' | 'type' | 'body' | 'cre
   excluded: string[];
 };
 
-/** The columns of `new_events` where there is one. */
+/** The columns of `new_events`, if it is a single one. */
 export const ONE_EVENT = `:id::uuid as id, :tenantId::uuid as tenant_id, :type::text as type, :body::bytea as body,
     :createdAt::timestamptz as created_at, :keyFields::text[] as key_fields, :priority::smallint as priority,
     :version::text as version, 1 as place`;

@@ -44,7 +44,7 @@ export type TurnResult = OperationalPublished & {
  * Publishes a tenant's rows, each exactly once: what leaves the outbox and what enters the queue is one statement. Where
  * that is refused, each row is published for itself, and one that fails waits for its next try. Rows beyond
  * {@link MAX_DELIVERIES_PER_TURN} are left for the next turn.
- * @throws where the database is away; that uses up no tries
+ * @throws if the database is unavailable; that uses up no tries
  */
 export async function takeTurn(pool: Pool, { tenantId, rows }: TenantTurn): Promise<TurnResult> {
   const result: TurnResult = { published: 0, deliveries: 0, failures: [], cut: false, slow: false };
@@ -63,7 +63,7 @@ export async function takeTurn(pool: Pool, { tenantId, rows }: TenantTurn): Prom
   }
   return result;
 
-  /** False where Postgres refuses it. A single one is then counted. */
+  /** False if Postgres refuses it. A single one is then counted. */
   async function publish(some: OutboxEvent[]): Promise<boolean> {
     try {
       const { published, deliveries, cut } = await withPartition(pool, some[0]!.createdAt, () =>
@@ -78,7 +78,7 @@ export async function takeTurn(pool: Pool, { tenantId, rows }: TenantTurn): Prom
       const code = error.code ?? 'unknown';
       if (some.length > 1) return false;
       result.slow = code === TIMED_OUT;
-      // Written down only where the server works: an outage ends the turn here.
+      // Written down only if the server works: an outage ends the turn here.
       result.failures.push(await fail(pool, some[0]!.row, code));
       return false;
     }
@@ -87,7 +87,7 @@ export async function takeTurn(pool: Pool, { tenantId, rows }: TenantTurn): Prom
 
 type OutboxEvent = OperationalEvent & { row: OutboxRow };
 
-/** Undefined where the row does not hold what an event needs. */
+/** Undefined if the row does not hold what an event needs. */
 function toEvent(row: OutboxRow): OutboxEvent | undefined {
   const id = newUuid();
   const createdAt = new Date(uuidTimeMs(id));
@@ -109,7 +109,7 @@ function toEvent(row: OutboxRow): OutboxEvent | undefined {
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-/** @throws where they are no object, or name no event */
+/** @throws if they are no object, or name no event */
 function readDetails(text: string): Record<string, unknown> & { event_id?: string } {
   const details = JSON.parse(text);
   if (typeof details !== 'object' || details === null || Array.isArray(details)) throw new TypeError('no object');

@@ -13,12 +13,12 @@ export type OutboxRow = {
   type: string;
   webhookId: string;
   deliveryId: string | null;
-  /** JSON text; null where there is too much of it. */
+  /** JSON text; null if there is too much of it. */
   details: string | null;
   createdAt: Date;
 };
 
-/** A tenant's next rows, oldest first; none where all of them wait for their next try. */
+/** A tenant's next rows, oldest first; none if all of them wait for their next try. */
 export type TenantTurn = { tenantId: string; rows: OutboxRow[] };
 
 /** `cursor` is the last tenant that was looked at; undefined: there are no others. */
@@ -46,7 +46,7 @@ const NEXT_TURNS = namedStatement<{ after: string; tenants: number; resting: rea
   'operational_turns',
   `
 with recursive
--- The next tenants, one jump each; the last one's id is null where there are no more.
+-- The next tenants, one jump each; the last one's id is null if there are no more.
 next_tenants (tenant_id, nth) as (
   (select tenant_id, 1 from operational_outbox
    where set_aside_at is null and tenant_id > :after::uuid

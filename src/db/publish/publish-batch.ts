@@ -10,7 +10,7 @@ const MAX_DELIVERIES = 10_000;
 
 /**
  * Publishes events of one tenant, made at one time, in their order; one result for each. They go in as few statements
- * as the cap on deliveries allows, each for itself: where a later one fails, what came before it stays published.
+ * as the cap on deliveries allows, each for itself: if a later one fails, what came before it stays published.
  * Of several with one key the first counts.
  */
 export async function publishBatch(pool: Pool, events: readonly BatchEvent[]): Promise<BatchResult[]> {

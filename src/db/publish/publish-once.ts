@@ -11,17 +11,17 @@ const ROUNDS = 3;
 
 /**
  * Publishes the event of a request with an `Idempotency-Key`: claims the key, keeps the answer, and stores the event, its
- * deliveries and their queue rows, or nothing at all where the key is taken. There is no moment at which only a part of
+ * deliveries and their queue rows, or nothing at all if the key is taken. There is no moment at which only a part of
  * it is done, and no more round trips than without a key.
  *
  * Parameters: those of {@link OneEvent}, and
  * - key, requestHash: of the request
- * - answerHead: its answer, up to where the number of deliveries follows
+ * - answerHead: its answer, up to the number of deliveries
  *
  * Reads subscriptions. Writes idempotent_requests, events, deliveries, delivery_queue.
  *
  * Returns one row:
- * - published: false where the key is taken
+ * - published: false if the key is taken
  * - deliveries: how many were made
  */
 const PUBLISH_ONCE = namedStatement<OneEvent & KeyedRequest>(
@@ -36,7 +36,7 @@ claimed_request as (
     :answerHead::text || (select count(*) from recipients) || '}', false
   ${UNLESS_TAKEN}
   returning id),
--- The event; no row where the key is taken.
+-- The event; no row if the key is taken.
 new_events as materialized (
   select ${ONE_EVENT}
   where exists (select from claimed_request)),

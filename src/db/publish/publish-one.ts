@@ -7,7 +7,7 @@ import { enqueue, insertDeliveries, insertEvents, makeDeliveries } from './sql';
 import type { NewEvent, Published } from './types';
 
 /**
- * Publishes one event: the event, its deliveries and their queue rows, or nothing at all where its producer's id is known.
+ * Publishes one event: the event, its deliveries and their queue rows, or nothing at all if its producer's id is known.
  *
  * Parameters: those of {@link OneEvent}, and
  * - producerId: the producer's own id; null: none
@@ -15,7 +15,7 @@ import type { NewEvent, Published } from './types';
  * Reads subscriptions. Writes idempotency_keys (with a producer's id), events, deliveries, delivery_queue.
  *
  * Returns one row:
- * - published: false where the producer's id is taken
+ * - published: false if the producer's id is taken
  * - deliveries: how many were made
  */
 const PUBLISH_ONE = namedStatement<OneEvent & { producerId: string | null }>(
@@ -29,7 +29,7 @@ claimed_key as (
   where :producerId::text is not null
   on conflict do nothing
   returning event_id),
--- The event; no row where its id is taken.
+-- The event; no row if its id is taken.
 new_events as materialized (
   select ${ONE_EVENT}
   where :producerId::text is null or exists (select from claimed_key)),
@@ -41,7 +41,7 @@ ${enqueue()}
 select exists (select from new_events) as published, (select count(*) from new_deliveries)::int as deliveries`,
 );
 
-/** Stores an event and queues its deliveries; answers with the earlier one where its producer's id is known. */
+/** Stores an event and queues its deliveries; answers with the earlier one if its producer's id is known. */
 export async function publishEvent(pool: Pool, event: NewEvent): Promise<Published> {
   const { id, type, createdAt, producerId = null } = event;
   const { rows } = await withPartition(pool, createdAt, () =>

@@ -44,7 +44,7 @@ type Parameters = {
 
 /**
  * Publishes a tenant's operational events, each exactly once: what leaves the outbox and what enters the queue is one
- * statement. Events beyond {@link MAX_DELIVERIES_PER_TURN} are left where they are, and so are those that another process
+ * statement. Events beyond {@link MAX_DELIVERIES_PER_TURN} stay in the outbox, and so do those that another process
  * is publishing.
  *
  * Parameters: see {@link Parameters}.
@@ -71,7 +71,7 @@ recipients as materialized (
   select type, webhook_id, minimal from subscribed where nth <= ${MAX_FAN_OUT}),
 recipient_counts as materialized (
   select type, count(*) as deliveries from recipients group by type),
--- The first events, up to where they would make too many deliveries together.
+-- The first events, as many as make no more deliveries together than a turn may.
 fitting as materialized (
   select * from (
     select given.*, sum(coalesce(recipient_counts.deliveries, 0)) over (order by place) as deliveries_so_far

@@ -23,7 +23,7 @@ export type NewEvent = {
 
 export type Published = { eventId: string; type: string; createdAt: Date; deliveries: number; duplicate: boolean };
 
-/** A request of its own with an `Idempotency-Key`, and its answer up to where the number of deliveries follows. */
+/** A request of its own with an `Idempotency-Key`, and its answer up to the number of deliveries. */
 export type KeyedRequest = Once & { answerHead: string };
 
 export type PublishedOnce = { state: 'published'; deliveries: number } | Earlier;

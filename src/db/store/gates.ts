@@ -3,8 +3,8 @@ import type { DisabledBecause, WebhookStatus } from '../../domain/delivery';
 import type { Queryable, Tx } from '../database';
 
 /**
- * A webhook's gate: what lets its deliveries pass, and when. Opening and shutting it touches one row, however many
- * deliveries wait behind it; they stay where they are and are claimable as soon as it is open.
+ * A webhook's gate: what lets its deliveries pass, and when. A change between holding and passing touches one
+ * row, however many deliveries wait behind it; they stay in the queue and are claimable as soon as it passes.
  */
 
 /** What the gate has found out. */
