@@ -12,7 +12,7 @@ import { createAddressPolicy } from '../../src/egress/address-policy';
 import { createEgressAgent } from '../../src/egress/agent';
 import { createSender } from '../../src/egress/send';
 import { createLog } from '../../src/log';
-import { createExpressPath } from '../../src/relay/express/express-path';
+import { ExpressPath } from '../../src/relay/express/express-path';
 import type { RelayPath } from '../../src/relay/relay';
 import { type Installation, startInstallation } from '../support/installation';
 import { type Receiver, startReceiver } from '../support/receiver';
@@ -56,7 +56,7 @@ function startPath(onRecorded: () => Promise<void>): RelayPath<ExpressDelivery> 
     takeRoom: () => true,
     onRaised: () => undefined,
   });
-  return createExpressPath({
+  return new ExpressPath({
     db,
     attempts: {
       post: attempts.post,
