@@ -131,7 +131,7 @@ export async function startWorker(config: Config, log: Log, registry?: Registry)
     lagMs: config.POSTHORN_AUTO_LAG,
     log,
     ask: () => askEngine(client),
-    onTurn: metrics?.onAutoTurn,
+    onSwitch: metrics?.onAutoSwitch,
   });
   const starts = createWaitingStarts({ ...start, log });
   const workflowRelay = startRelay(
