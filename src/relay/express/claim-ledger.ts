@@ -20,7 +20,7 @@ export type ClaimOf<Delivery> = {
 /** A later claim of a delivery, once the earlier one was released. */
 export type Reclaimed<Delivery> = {
   delivery: Delivery;
-  /** It is for an attempt that this process has made under the earlier claim: it must not be sent. */
+  /** It is for an attempt that was made under the earlier claim: it must not be sent. */
   alreadyMade: boolean;
 };
 
@@ -42,9 +42,10 @@ export type LedgerSettings = {
  * 1. The first claim has ended in Postgres, and the code that waits for Postgres' answer has not been called yet. The
  *    attempt was recorded and an operator's retry made the row claimable, or the row was released unsent. The second claim
  *    is then for a later attempt, or for the one that was never sent: it goes on once the first is released.
- * 2. Another process judged this one dead and deleted its holder's id, and this one lives. Its relay has taken the row
- *    again under a new id, for the attempt that may be under way under the old one. If it was made, the second claim must
- *    not be sent: it goes back to the queue unused, and whoever claims the row next sees what was recorded.
+ * 2. Another process judged this one dead and deleted its holder's id, and this one lives. Its relay has claimed the row
+ *    again under a new id, for the same attempt. If that was made under the old id, the second claim must not be sent. It
+ *    goes back to the queue: as long as the row says that the attempt is under way, the one that was made cannot be
+ *    recorded.
  *
  * `release` tells the two apart by the number of attempts that were made.
  */

@@ -247,7 +247,7 @@ export class ExpressPath implements RelayPath<ExpressDelivery> {
     }
   }
 
-  /** Ends a claim here. A later one of the same delivery, if there is any, is sent, or goes back if it must not be. */
+  /** Ends a claim here. A later one of the same delivery is sent, or goes back if it must not be. */
   #release(deliveryId: string, attemptsMade: number): void {
     const next = this.#ledger.release(deliveryId, attemptsMade);
     if (!next) return;
