@@ -21,7 +21,7 @@ export class DeliveryBuffer<Delivery> {
     this.#delivered = new RecentCount(WINDOW_MS, nowMs);
   }
 
-  /** @param webhook what the delivery's claim said of its webhook */
+  /** Adds a delivery, with what its claim said of the webhook. */
   push(delivery: Delivery, { rateLimited }: { rateLimited: boolean }): void {
     this.#rateLimited = rateLimited;
     this.#waiting.push(delivery);
