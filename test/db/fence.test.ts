@@ -4,10 +4,9 @@ import type { ClaimedDelivery } from '../../src/db/queue/claim-workflow';
 import { askForAttempt, moveNextAttempt, releaseExpress, unfence } from '../../src/db/queue/control';
 import { type Fence, loadAttempts } from '../../src/db/queue/load-attempt';
 import { logLateAttempt } from '../../src/db/queue/log-late-attempt';
-import { recordAttempts } from '../../src/db/queue/record-attempts';
 import { newUuid } from '../../src/domain/ids';
 import { createTestDatabase } from '../support/database';
-import { addHolder, attemptOf, DELIVERED, FAILED, HOLDER, publishMany, WAIT } from './support';
+import { addHolder, attemptOf, DELIVERED, FAILED, HOLDER, publishMany, recordAttempts, WAIT } from './support';
 
 /** Who may send an attempt, statement by statement: two workers that live, and one that is dead. */
 
@@ -70,12 +69,12 @@ test.each<[string, string, number, Fence['cause']]>([
   ['of the express path of this very process', `holder = ${HOLDER}, posting = 1, express = true`, 1, 'claimed'],
   ['waiting for its timer', `timed = true, next_attempt_at = now() + interval '1 hour'`, 1, 'claimed'],
   ['moved to another time meanwhile', `timed = true, moves = 1, next_attempt_at = now() + interval '1 hour'`, 1, 'due'],
-])('nobody gets one that is %s', async (_, change, number, cause) => {
+])('nobody gets an attempt that is %s', async (_, change, number, cause) => {
   await set(change);
   expect(await load(number, { holder: HOLDER, cause })).toMatchObject({ fenced: false });
 });
 
-test('one that was moved to a time that the workflow knows of is had', async () => {
+test('an attempt that was moved to a time that the workflow knows of is had', async () => {
   await set(`timed = true, moves = 1, next_attempt_at = now() + interval '1 hour'`);
   expect(await load(1, { holder: HOLDER, cause: 'due', moves: 1 })).toMatchObject({ fenced: true });
 });

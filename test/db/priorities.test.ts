@@ -1,7 +1,6 @@
 import { type Database, openDatabase } from '../../src/db/database';
 import { EMPTY_BUDGET } from '../../src/db/queue/claim-budget';
 import { FIRST_CURSORS } from '../../src/db/queue/claim-cursors';
-import { recordAttempts } from '../../src/db/queue/record-attempts';
 import { PRIORITY_NAMES, type Priority, priorityOrder } from '../../src/domain/priorities';
 import { createTestDatabase } from '../support/database';
 import {
@@ -14,6 +13,7 @@ import {
   DELIVERED,
   isFirst,
   queueOf,
+  recordAttempts,
   webhook,
 } from './support';
 

@@ -13,8 +13,9 @@ import {
   type AttemptNext,
   type AttemptRecord,
   type Recorded,
-  recordAttempts,
+  recordAttempts as record,
 } from '../../src/db/queue/record-attempts';
+import type { WebhookStatus } from '../../src/domain/delivery';
 import { newUuid } from '../../src/domain/ids';
 import { PRIORITIES, PRIORITY_NAMES, type Priority } from '../../src/domain/priorities';
 
@@ -25,7 +26,7 @@ export const webhook = (n: number) => `00000000-0000-7000-8000-${String(n).padSt
 export const tenant = (n: number) => `00000000-0000-7000-9000-${String(n).padStart(12, '0')}`;
 
 export type Gate = Partial<{
-  status: 'active' | 'paused' | 'disabled';
+  status: WebhookStatus;
   blockedForSeconds: number;
   maxInFlight: number;
   ordered: boolean;
@@ -150,6 +151,10 @@ export async function publishMany(pool: Pool, count: number): Promise<ClaimedDel
   return taken.filter((claimed) => claimed.webhookId === webhookId);
 }
 
+/** Writes attempts down as a worker does that makes so many of one webhook at once. */
+export const recordAttempts = (pool: Pool, records: readonly AttemptRecord[], perWebhook = 20): Promise<Recorded> =>
+  record(pool, records, perWebhook);
+
 /** An attempt of a claimed delivery, as its recorder writes it down. */
 export function attemptOf(claimed: ClaimedDelivery, number: number, next: AttemptNext): AttemptRecord {
   return {
@@ -200,12 +205,12 @@ export async function attempts(
   webhookId: string,
   count: number,
   next: AttemptNext,
-  { eventType, ...sign }: Partial<AttemptRecord['sign']> & { eventType?: string } = {},
+  { eventType, perWebhook, ...sign }: Partial<AttemptRecord['sign']> & { eventType?: string; perWebhook?: number } = {},
 ): Promise<Recorded> {
   let recorded: Recorded | undefined;
   for (let i = 0; i < count; i++) {
     const attempt = attemptOf(await underWay(pool, webhookId, eventType), 1, next);
-    recorded = await recordAttempts(pool, [{ ...attempt, sign: { ...attempt.sign, ...sign } }]);
+    recorded = await recordAttempts(pool, [{ ...attempt, sign: { ...attempt.sign, ...sign } }], perWebhook);
   }
   return recorded!;
 }
