@@ -21,7 +21,7 @@ const posthorn = installationForFile({}, { worker: false });
 const ROWS = SCAN * 2.5;
 const RARE = 'rare.type';
 /** One delivery in so many is of each rare kind. */
-const EVERY = 10_000;
+const EVERY = SCAN / 2;
 const STARTED = Date.now() - 3_600_000;
 
 let api: TestApi;
