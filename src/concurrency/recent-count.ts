@@ -4,8 +4,14 @@ export class RecentCount {
   #count = 0;
   #before = 0;
 
-  /** @param windowMs the length of a window, milliseconds */
-  constructor(private readonly windowMs: number) {}
+  /**
+   * @param windowMs the length of a window, milliseconds
+   * @param nowMs a monotonic clock
+   */
+  constructor(
+    private readonly windowMs: number,
+    private readonly nowMs = () => performance.now(),
+  ) {}
 
   /** Counts one more. */
   add(): void {
@@ -19,7 +25,7 @@ export class RecentCount {
   }
 
   #rotate(): void {
-    const now = performance.now();
+    const now = this.nowMs();
     const passedMs = now - this.#windowStart;
     if (passedMs < this.windowMs) return;
     this.#before = passedMs < 2 * this.windowMs ? this.#count : 0;
