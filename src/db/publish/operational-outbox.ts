@@ -78,7 +78,7 @@ export async function takeTurn(pool: Pool, { tenantId, rows }: TenantTurn): Prom
       const code = error.code ?? 'unknown';
       if (some.length > 1) return false;
       result.slow = code === TIMED_OUT;
-      // Written down only if the server works: an outage ends the turn here.
+      // Stored only if the server works: an outage ends the turn here.
       result.failures.push(await fail(pool, some[0]!.row, code));
       return false;
     }
