@@ -35,6 +35,10 @@ const RETIRED: [word: RegExp, say: string][] = [
   [/\bhas the word\b/i, '"is the source of truth"'],
   [/\bmessageClasses\b/, '"withSharedPrototypes"'],
   [/\bnothingHere\b/, '"notFoundHandler"'],
+  [/\bcontrol-delivery\b/, '"delivery-commands": operators give commands'],
+  [/\bengine_(unavailable|per_s)\b|\b(create|ask)Engine\b/, '"Temporal"; in the code of an error, "workflow_engine"'],
+  [/\b(AUDIT_LOG|REPLAYS)_KEPT_FOR\b/, '"RETENTION"'],
+  [/\bcreateStrangerLimit\b|\blimitStranger\b/, '"anonymous"'],
 ];
 
 function files(folder: string, pattern: RegExp, deep = false): string[] {
