@@ -39,6 +39,8 @@ export type AttemptWriter = {
 export type AttemptWriterDeps = {
   db: Database;
   log: Log;
+  /** Attempts of one webhook that this worker makes at once, at most. */
+  perWebhook: number;
   /** An operational event waits to be published. */
   onRaised: () => void;
   /** Hears of each attempt that was written down, once, as the log does. Must not throw. */
@@ -49,7 +51,7 @@ export type AttemptWriterDeps = {
  * Attempts that end at the same time are written down together. Each has its line in the log once, however often its
  * record had to be repeated; and where Postgres refuses one, the others do not suffer for it.
  */
-export function createAttemptWriter({ db, log, onRaised, onAttempt }: AttemptWriterDeps): AttemptWriter {
+export function createAttemptWriter({ db, log, perWebhook, onRaised, onAttempt }: AttemptWriterDeps): AttemptWriter {
   const late = new Set<Promise<void>>();
   const write = createBatcher<AttemptRecord, Written>(writeTogether, {
     maxItems: MAX_ATTEMPTS,
@@ -61,7 +63,7 @@ export function createAttemptWriter({ db, log, onRaised, onAttempt }: AttemptWri
   return { write, settled: async () => void (await Promise.all(late)) };
 
   async function writeTogether(records: AttemptRecord[]): Promise<Written[]> {
-    const { moved, logged, wanted, cancelled, gates, raised } = await recordAttempts(db.pool, records);
+    const { moved, logged, wanted, cancelled, gates, raised } = await recordAttempts(db.pool, records, perWebhook);
     for (const record of records) {
       if (!moved.has(record.deliveryId)) {
         const written = writeLate(record, logged.has(record.deliveryId)).finally(() => late.delete(written));

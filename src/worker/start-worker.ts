@@ -94,6 +94,7 @@ export async function startWorker(config: Config, log: Log, registry?: Registry)
     holding,
     pauses,
     log,
+    perWebhook,
     takeRoom: (delivery, cap) => inFlight.enter(delivery, Math.min(perWebhook, cap ?? perWebhook), 'later'),
     onRaised: () => operationalEvents.nudge(),
     onAttempt: metrics?.onAttempt,

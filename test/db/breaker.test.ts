@@ -1,7 +1,6 @@
 import { type Database, openDatabase } from '../../src/db/database';
 import { cancelDelivery } from '../../src/db/queue/cancel';
 import { askForAttempt, releaseLease } from '../../src/db/queue/control';
-import { recordAttempts } from '../../src/db/queue/record-attempts';
 import { newUuid } from '../../src/domain/ids';
 import { createTestDatabase } from '../support/database';
 import {
@@ -15,6 +14,7 @@ import {
   gateOf,
   HOLDER,
   queueOf,
+  recordAttempts,
   underWay,
   WAIT,
   webhook,

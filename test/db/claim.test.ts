@@ -2,7 +2,6 @@ import { type Database, openDatabase } from '../../src/db/database';
 import { cancelDelivery } from '../../src/db/queue/cancel';
 import { FIRST_CURSORS } from '../../src/db/queue/claim-cursors';
 import { askForAttempt, releaseLease } from '../../src/db/queue/control';
-import { recordAttempts } from '../../src/db/queue/record-attempts';
 import { newUuid } from '../../src/domain/ids';
 import { toTokenBucket } from '../../src/domain/rate-limit';
 import { createTestDatabase } from '../support/database';
@@ -18,6 +17,7 @@ import {
   HOLDER,
   isFirst,
   queueOf,
+  recordAttempts,
   webhook,
 } from './support';
 

@@ -4,13 +4,12 @@ import { claimExpress } from '../../src/db/queue/claim-express';
 import { type ClaimedDelivery, claimDeliveries } from '../../src/db/queue/claim-workflow';
 import { releaseExpress, releaseLease } from '../../src/db/queue/control';
 import { loadAttempts } from '../../src/db/queue/load-attempt';
-import { recordAttempts } from '../../src/db/queue/record-attempts';
 import { DELIVERY_MODES, DELIVERY_PATHS, type DeliveryPath } from '../../src/domain/delivery-mode';
 import { newUuid } from '../../src/domain/ids';
 import { PRIORITY_NAMES } from '../../src/domain/priorities';
 import { createTestDatabase } from '../support/database';
 import { seededRandom } from '../support/random';
-import { addHolder, addWebhook, attemptOf, DELIVERED, HOLDER, queueOf, ROOM, webhook } from './support';
+import { addHolder, addWebhook, attemptOf, DELIVERED, HOLDER, queueOf, ROOM, recordAttempts, webhook } from './support';
 
 /** Of each path. */
 const CLAIMERS = 2;

@@ -4,10 +4,9 @@ import type { ClaimedDelivery } from '../../src/db/queue/claim-workflow';
 import { askForAttempt, moveNextAttempt, releaseExpress, unfence } from '../../src/db/queue/control';
 import { type Fence, loadAttempts } from '../../src/db/queue/load-attempt';
 import { logLateAttempt } from '../../src/db/queue/log-late-attempt';
-import { recordAttempts } from '../../src/db/queue/record-attempts';
 import { newUuid } from '../../src/domain/ids';
 import { createTestDatabase } from '../support/database';
-import { addHolder, attemptOf, DELIVERED, FAILED, HOLDER, publishMany, WAIT } from './support';
+import { addHolder, attemptOf, DELIVERED, FAILED, HOLDER, publishMany, recordAttempts, WAIT } from './support';
 
 /** Who may send an attempt, statement by statement: two workers that live, and one that is dead. */
 

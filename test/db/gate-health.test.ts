@@ -1,7 +1,8 @@
 import { type Database, openDatabase } from '../../src/db/database';
-import { type AttemptRecord, recordAttempts } from '../../src/db/queue/record-attempts';
+import type { AttemptRecord } from '../../src/db/queue/record-attempts';
 import { createTestDatabase } from '../support/database';
 import {
+  addRows,
   addWebhook,
   attemptOf,
   attempts,
@@ -10,6 +11,7 @@ import {
   DELIVERED,
   FAILED,
   gateOf,
+  recordAttempts,
   underWay,
   WAIT,
   webhook,
@@ -121,9 +123,39 @@ describe('the adaptive cap', () => {
     expect(await capsAfter(timeOut, 5)).toEqual([4, 2, 1, 1, 1]);
   });
 
-  test('begins at the usual cap where the webhook has none', async () => {
-    await setGate('max_in_flight = null');
-    expect(await capsAfter(timeOut, 2)).toEqual([10, 5]);
+  describe.each([
+    [5, [2, 1, 1]],
+    [20, [10, 5, 2, 1]],
+    [100, [50, 25, 12, 6, 3, 1]],
+  ])('with a worker that makes %i attempts of one webhook at once', (perWebhook, falling) => {
+    const timeOutThere = () => attempts(db.pool, webhook(1), 1, WAIT, { timedOut: true, perWebhook });
+    const succeedThere = () => attempts(db.pool, webhook(1), 1, DELIVERED, { perWebhook });
+    const claimed = async () => (await claim(db.pool, { perWebhook, limit: 1_000 })).deliveries.length;
+
+    // What a webhook may ask for beyond the worker's cap changes nothing.
+    test.each([null, 1_000])('falls from there if the webhook asks for %p', async (maxInFlight) => {
+      await setGate(`max_in_flight = ${maxInFlight}`);
+      expect(await capsAfter(timeOutThere, falling.length)).toEqual(falling);
+    });
+
+    test('climbs back to there, one by one', async () => {
+      await setGate('max_in_flight = null');
+      await timeOutThere();
+      const climbing = Array.from({ length: perWebhook - falling[0]! - 1 }, (_, i) => falling[0]! + i + 1);
+      expect(await capsAfter(succeedThere, climbing.length + 1)).toEqual([...climbing, null]);
+    });
+
+    test('has the first timeout halve what a claim takes', async () => {
+      await setGate('max_in_flight = null');
+      await addRows(db.pool, webhook(1), 100);
+      await timeOutThere();
+      expect(await claimed()).toBe(falling[0]);
+    });
+
+    test('falls from a lower cap of the webhook', async () => {
+      await setGate('max_in_flight = 3');
+      expect(await capsAfter(timeOutThere, 2)).toEqual([1, 1]);
+    });
   });
 
   test('comes back one by one with successes, and is gone at the top', async () => {

@@ -1,5 +1,4 @@
 import { type Database, openDatabase } from '../../src/db/database';
-import { recordAttempts } from '../../src/db/queue/record-attempts';
 import { OPERATIONAL_EVENTS } from '../../src/domain/event-types';
 import { toPublicId } from '../../src/domain/ids';
 import { createTestDatabase } from '../support/database';
@@ -10,6 +9,7 @@ import {
   DELIVERED,
   FAILED,
   publishOutbox,
+  recordAttempts,
   tenant,
   underWay,
   WAIT,

@@ -1,6 +1,5 @@
 import { type Database, openDatabase } from '../../src/db/database';
 import { FIRST_CURSORS } from '../../src/db/queue/claim-cursors';
-import { recordAttempts } from '../../src/db/queue/record-attempts';
 import { PRIORITY_NAMES, type Priority, priorityOrder } from '../../src/domain/priorities';
 import { createTestDatabase } from '../support/database';
 import {
@@ -13,6 +12,7 @@ import {
   DELIVERED,
   isFirst,
   queueOf,
+  recordAttempts,
   webhook,
 } from './support';
 

@@ -1,7 +1,7 @@
 import { type Database, openDatabase } from '../../src/db/database';
-import { type AttemptRecord, recordAttempts } from '../../src/db/queue/record-attempts';
+import type { AttemptRecord } from '../../src/db/queue/record-attempts';
 import { createTestDatabase } from '../support/database';
-import { attemptOf, DELIVERED, publishMany } from './support';
+import { attemptOf, DELIVERED, publishMany, recordAttempts } from './support';
 
 let database: Awaited<ReturnType<typeof createTestDatabase>>;
 let db: Database;

@@ -1,7 +1,6 @@
 import { type Database, openDatabase } from '../../src/db/database';
-import { recordAttempts } from '../../src/db/queue/record-attempts';
 import { describeOnEachPostgres } from '../support/debian-postgres';
-import { attemptOf, DELIVERED, publishMany, rowsRead } from './support';
+import { attemptOf, DELIVERED, publishMany, recordAttempts, rowsRead } from './support';
 
 describeOnEachPostgres((server) => {
   let database: Awaited<ReturnType<typeof server.createDatabase>>;

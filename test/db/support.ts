@@ -12,7 +12,7 @@ import {
   type AttemptNext,
   type AttemptRecord,
   type Recorded,
-  recordAttempts,
+  recordAttempts as record,
 } from '../../src/db/queue/record-attempts';
 import { newUuid } from '../../src/domain/ids';
 import { PRIORITIES, PRIORITY_NAMES, type Priority } from '../../src/domain/priorities';
@@ -149,6 +149,10 @@ export async function publishMany(pool: Pool, count: number): Promise<ClaimedDel
   return taken.filter((claimed) => claimed.webhookId === webhookId);
 }
 
+/** Writes attempts down as a worker does that makes so many of one webhook at once. */
+export const recordAttempts = (pool: Pool, records: readonly AttemptRecord[], perWebhook = 20): Promise<Recorded> =>
+  record(pool, records, perWebhook);
+
 /** An attempt of a claimed delivery, as its recorder writes it down. */
 export function attemptOf(claimed: ClaimedDelivery, number: number, next: AttemptNext): AttemptRecord {
   return {
@@ -199,12 +203,12 @@ export async function attempts(
   webhookId: string,
   count: number,
   next: AttemptNext,
-  { eventType, ...sign }: Partial<AttemptRecord['sign']> & { eventType?: string } = {},
+  { eventType, perWebhook, ...sign }: Partial<AttemptRecord['sign']> & { eventType?: string; perWebhook?: number } = {},
 ): Promise<Recorded> {
   let recorded: Recorded | undefined;
   for (let i = 0; i < count; i++) {
     const attempt = attemptOf(await underWay(pool, webhookId, eventType), 1, next);
-    recorded = await recordAttempts(pool, [{ ...attempt, sign: { ...attempt.sign, ...sign } }]);
+    recorded = await recordAttempts(pool, [{ ...attempt, sign: { ...attempt.sign, ...sign } }], perWebhook);
   }
   return recorded!;
 }

@@ -1,9 +1,8 @@
 import { type Database, openDatabase } from '../../src/db/database';
 import { takeTurn } from '../../src/db/queue/control';
-import { recordAttempts } from '../../src/db/queue/record-attempts';
 import { PRIORITY_NAMES } from '../../src/domain/priorities';
 import { createTestDatabase } from '../support/database';
-import { addRows, addWebhook, attemptOf, claimAll, DELIVERED, queueOf, webhook } from './support';
+import { addRows, addWebhook, attemptOf, claimAll, DELIVERED, queueOf, recordAttempts, webhook } from './support';
 
 /** More than the machine has cores, so that takers truly overlap in the server. */
 const TAKERS = 6;

@@ -53,6 +53,7 @@ function startPath(onRecorded: () => Promise<void>): RelayPath<ExpressDelivery> 
     secretBox: createSecretBox(parseEncryptionKeys(posthorn.env.POSTHORN_ENCRYPTION_KEYS!)),
     sender: createSender({ agent, allowHttp: true }),
     ...{ holding, pauses, log },
+    perWebhook: 20,
     takeRoom: () => true,
     onRaised: () => undefined,
   });

@@ -76,6 +76,7 @@ export async function startSkippingInstallation(): Promise<SkippingInstallation>
       holding,
       pauses,
       log,
+      perWebhook: config.POSTHORN_MAX_IN_FLIGHT_PER_WEBHOOK,
       takeRoom: () => true,
       onRaised: () => undefined,
     }),

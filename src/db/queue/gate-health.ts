@@ -1,7 +1,5 @@
 import { BREAKER_IS_OPEN } from './gate-conditions';
 
-/** Without a cap of its own, a webhook's adaptive cap starts from this: the installation's default per worker. */
-const USUAL_CAP = 20;
 /** A receiver that asks for less without saying for how long: doubled with every failure in a row, to about a minute. */
 const SLOW_DOWN_MS = 1_000;
 const SLOW_DOWN_DOUBLINGS = 6;
@@ -11,12 +9,14 @@ const MAX_SLOW_DOWN_MS = 3_600_000;
 const FORGOTTEN_AFTER = '1 day';
 
 /**
- * The part of the recording statement that moves the gates, after `due` (the attempts that count, each with its sign).
+ * The part of the recording statement that moves the gates, after `due` (the attempts that count, each with its sign);
+ * `$4` is what a worker has of one webhook under way at most.
  * A gate row is written only where something about it changes: an endpoint that is well costs no write.
  *
  * - Breaker: closed ──(threshold failures in a row within the window)──▶ open ──(open time)──▶ half-open; the probe's
  *   success closes it, its failure opens it anew. Any success closes it.
- * - Adaptive cap: halved by a timeout (once by those that are written down together), one more for each success, gone at the top.
+ * - Adaptive cap: starts from the cap that holds (the worker's, or the webhook's own if it is lower), is halved by a timeout
+ *   (once by those that are written down together), gets one more for each success, and is gone at the top.
  * - Throttling: 429, 502, 504 and Retry-After hold the whole webhook up for a while.
  * - Disabled: by 410, after so many failed deliveries in a row, or when nothing has succeeded for so long.
  * - Slot: given back when its delivery ended; the head of an ordered webhook keeps it while it waits for its retry.
@@ -35,7 +35,7 @@ signs as materialized (
 gate as materialized (
   select s.*, g.status, g.failures, g.failures_since, g.failing_since, g.last_failure_at, g.failed_in_a_row, g.breaker_until, ${BREAKER_IS_OPEN} breaker_open,
     g.breaker_threshold, g.breaker_open_ms, g.disable_after_failed, g.disable_after_ms,
-    coalesce(g.max_in_flight, ${USUAL_CAP}) cap, g.failures_since < now() - g.breaker_window_ms * interval '1 ms' stale
+    least($4::int, g.max_in_flight) cap, g.failures_since < now() - g.breaker_window_ms * interval '1 ms' stale
   from signs s join webhook_gates g using (webhook_id)
   where s.bad > 0 or s.failed > 0 or g.slot_delivery_id = any(s.ids)
     or (s.good and (g.failures > 0 or g.failing_since is not null or g.failed_in_a_row > 0

@@ -154,12 +154,19 @@ type Row = {
   raised: boolean;
 };
 
-/** Writes attempts down, one per delivery, and moves their deliveries and gates on, all or none. */
-export async function recordAttempts(pool: Pool, records: readonly AttemptRecord[]): Promise<Recorded> {
+/**
+ * Writes attempts down, one per delivery, and moves their deliveries and gates on, all or none. `perWebhook` is how many
+ * attempts of one webhook this worker makes at once, at most: from there timeouts lower the webhook's own cap.
+ */
+export async function recordAttempts(
+  pool: Pool,
+  records: readonly AttemptRecord[],
+  perWebhook: number,
+): Promise<Recorded> {
   const ids = records.map((record) => record.deliveryId).sort();
   const { rows } = await pool.query<Row>({
     ...RECORD,
-    values: [JSON.stringify(records.map(toRow)), ids[0], ids.at(-1)],
+    values: [JSON.stringify(records.map(toRow)), ids[0], ids.at(-1), perWebhook],
   });
   const { moved, logged, wanted, cancelled, gates, raised } = rows[0]!;
   return {
