@@ -1,7 +1,8 @@
 import { type Database, openDatabase } from '../../src/db/database';
 import { cancelDelivery } from '../../src/db/queue/cancel';
 import { FIRST_CURSORS } from '../../src/db/queue/claim-cursors';
-import { askForAttempt, releaseLease } from '../../src/db/queue/control';
+import { releaseLease } from '../../src/db/queue/leases';
+import { askForAttempt } from '../../src/db/queue/operator-commands';
 import { newUuid } from '../../src/domain/ids';
 import { toTokenBucket } from '../../src/domain/rate-limit';
 import { createTestDatabase } from '../support/database';

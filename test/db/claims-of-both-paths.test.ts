@@ -2,7 +2,7 @@ import { type Database, openDatabase } from '../../src/db/database';
 import { FIRST_CURSORS } from '../../src/db/queue/claim-cursors';
 import { claimExpress } from '../../src/db/queue/claim-express';
 import { type ClaimedDelivery, claimDeliveries } from '../../src/db/queue/claim-workflow';
-import { releaseExpress, releaseLease } from '../../src/db/queue/control';
+import { releaseExpress, releaseLease } from '../../src/db/queue/leases';
 import { loadAttempts } from '../../src/db/queue/load-attempt';
 import { DELIVERY_MODES, DELIVERY_PATHS, type DeliveryPath } from '../../src/domain/delivery-mode';
 import { newUuid } from '../../src/domain/ids';

@@ -6,7 +6,7 @@ import { publishEvent } from '../../src/db/publish/publish-one';
 import { FIRST_CURSORS } from '../../src/db/queue/claim-cursors';
 import type { ClaimRequest } from '../../src/db/queue/claim-statement';
 import { type ClaimedDelivery, claimDeliveries } from '../../src/db/queue/claim-workflow';
-import { requeueDelivery } from '../../src/db/queue/control';
+import { requeueDelivery } from '../../src/db/queue/leases';
 import { loadAttempts } from '../../src/db/queue/load-attempt';
 import {
   type AttemptNext,

@@ -3,6 +3,7 @@ import { CLAIM_FRESH_MS } from '../../domain/limits';
 import { BEAT_EVERY_MS } from '../../domain/liveness';
 import type { Tables } from '../tables';
 import { IN_FLIGHT, isDead, LIVE_HOLDERS } from './lease-holders';
+import { releaseSlots } from './release-slots';
 
 /** The statements that cancel deliveries: pending | in_progress | retrying ──▶ cancelled. */
 
@@ -82,8 +83,7 @@ function endAsCancelled(rows: string) {
   return sql.raw(`gone as (
       delete from delivery_queue where delivery_id = any(array(select delivery_id from ${rows} r))),
     slots as (
-      update webhook_gates g set slot_delivery_id = null, slot_until = 'epoch'
-      from ${rows} r where g.webhook_id = r.webhook_id and g.slot_delivery_id = r.delivery_id),
+      ${releaseSlots(rows)}),
     ended as (
       update deliveries d set state = 'cancelled', ended_at = now(), attempt_count = r.attempt
       from ${rows} r where d.id = r.delivery_id and d.state = 'pending')`);

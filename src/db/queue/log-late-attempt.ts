@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import type { Queryable, Tx } from '../database';
 import { IN_FLIGHT } from './lease-holders';
 import type { AttemptRecord } from './record-attempts';
+import { releaseSlots } from './release-slots';
 
 /**
  * Writes down an attempt that was made all the same: it came after its delivery had ended, or another one was made under
@@ -43,12 +44,11 @@ export async function logLateAttempt(db: Queryable, record: AttemptRecord): Prom
 /** pending | retrying ──▶ delivered */
 async function endDelivered(tx: Tx, deliveryId: string, attempts: number): Promise<void> {
   await sql`
-    with q as (delete from delivery_queue where delivery_id = ${deliveryId} returning webhook_id),
+    with dequeued as (delete from delivery_queue where delivery_id = ${deliveryId} returning delivery_id, webhook_id),
     slots as (
-      update webhook_gates g set slot_delivery_id = null, slot_until = 'epoch'
-      from q where g.webhook_id = q.webhook_id and g.slot_delivery_id = ${deliveryId})
+      ${sql.raw(releaseSlots('dequeued'))})
     update deliveries d set state = 'delivered', ended_at = now(), attempt_count = ${attempts}::int
-    from q where d.id = ${deliveryId} and d.state = 'pending'`.execute(tx);
+    from dequeued where d.id = ${deliveryId} and d.state = 'pending'`.execute(tx);
 }
 
 function toRow(record: AttemptRecord, number: number) {
