@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openPool } from '../../src/db/guarded-pool';
+import { EMPTY_BUDGET } from '../../src/db/queue/claim-budget';
 import { FIRST_CURSORS } from '../../src/db/queue/claim-cursors';
 import { claimDeliveries } from '../../src/db/queue/claim-workflow';
 import { PRIORITY_NAMES } from '../../src/domain/priorities';
@@ -128,11 +129,18 @@ async function timeClaims(rig: Rig): Promise<number[]> {
   for (let n = 0; n < CLAIMS; n++) {
     const beganMs = nowMs();
     await claimDeliveries(pool, {
-      ...{ priorities: PRIORITY_NAMES, cursors: FIRST_CURSORS, scan: 200, limit: 100, perWebhook: 20, held: new Map() },
+      ...{
+        priorities: PRIORITY_NAMES,
+        cursors: FIRST_CURSORS,
+        scan: 200,
+        limit: 100,
+        perWebhook: 20,
+        budget: EMPTY_BUDGET,
+      },
       room: { free: 100, level: 100, held: new Map() },
       leaseMs: 1_000,
       holder: 0,
-      taker: { path: 'workflow', modes: ['workflow', 'express', 'auto'], installation: 'workflow' },
+      claimant: { path: 'workflow', modes: ['workflow', 'express', 'auto'], defaultMode: 'workflow' },
     });
     times.push(nowMs() - beganMs);
   }

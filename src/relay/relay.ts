@@ -1,5 +1,6 @@
 import { restAfter } from '../concurrency/rest';
 import type { TenantRoom } from '../concurrency/tenant-slots';
+import type { ClaimBudget } from '../db/queue/claim-budget';
 import { FIRST_CURSORS } from '../db/queue/claim-cursors';
 import type { ClaimRequest } from '../db/queue/claim-statement';
 import type { Claim } from '../db/queue/claim-workflow';
@@ -21,38 +22,44 @@ export type RelaySettings = {
   priorities: readonly Priority[];
   /** The mode of webhooks that have none of their own. */
   mode: DeliveryMode;
-  /** Hears after each claim how many deliveries it brought. */
+  /** Called after each claim with the number of deliveries that it brought. */
   onClaimed?: ((path: DeliveryPath, count: number) => void) | undefined;
 };
 
-/** Who makes the attempts of the deliveries that a relay claims. */
+/**
+ * Makes the attempts of the deliveries that a relay claims. For each claim the relay calls `beforeClaim`, asks `capacity`,
+ * `tenants` and `budget`, which change nothing, then calls `claim`, `claimed` and `begin`. Without capacity it calls
+ * `claimed(true)` and waits.
+ */
 export type RelayPath<Delivery> = {
   name: DeliveryPath;
-  /** Whose webhooks it serves at this moment. */
+  /** The modes of the webhooks that it serves now. */
   modes(): readonly DeliveryMode[];
-  /** Deliveries that it can take now. */
-  room(): number;
-  /** For whom they are. */
+  /** Releases what it has held for too long. */
+  beforeClaim(): void;
+  /** How many deliveries it can take now. */
+  capacity(): number;
+  /** Which tenants may have how much of the capacity. */
   tenants(): TenantRoom;
-  /** What it has in hand, by webhook; below zero where it may take more than the webhook's cap. */
-  held(): ReadonlyMap<string, number>;
+  /** How many deliveries of each webhook it can take now. */
+  budget(): ClaimBudget;
   claim(request: ClaimRequest): Promise<Claim<Delivery>>;
   /** Takes what was claimed. Must not throw. */
   begin(deliveries: Delivery[], claimed: Claimed): void;
-  /** Whether there may be more work than room. */
+  /** Called with whether there may be more work than capacity. */
   claimed?(full: boolean): void;
-  /** Until then nothing is claimed, on the clock of `performance.now()`: what it depends on is away. */
+  /** Until then nothing is claimed, on the clock of `performance.now()`: what it depends on is unavailable. */
   backOffUntil(): number;
-  /** Calls back whenever there may be room for more. */
-  onRoom(callback: () => void): void;
+  /** Registers what is called whenever there may be capacity for more. */
+  onCapacity(callback: () => void): void;
   /** Slots freed within this time are filled by one claim; and while claims find work, they are this far apart. */
   gatherMs: number;
-  /** No more will come: waits for what it has begun, as far as that belongs to it. */
+  /** Called once the relay claims no more: waits for what the path has begun, as far as that belongs to it. */
   stop(): Promise<void>;
 };
 
-/** Under what a claim was made, and when it was asked for, on the clock of `performance.now()`. */
-export type Claimed = { hold: Hold; askedMs: number };
+/** The conditions of a claim: under which hold and budget it was made, and when, on the clock of `performance.now()`. */
+export type Claimed = { hold: Hold; budget: ClaimBudget; askedMs: number };
 
 export type Relay = {
   /** Something was published: look now instead of at the next poll. */
@@ -107,7 +114,7 @@ export function startRelay<Delivery>(settings: RelaySettings, path: RelayPath<De
     else wakeUp.wakeWithin(Math.max(OTHER_PATH_MS, OTHER_PATH_FACTOR * lastClaim.tookMs));
   };
   // Freed slots come one by one; a claim for each would cost more than it brings.
-  path.onRoom(() => wakeUp.wakeWithin(path.gatherMs));
+  path.onCapacity(() => wakeUp.wakeWithin(path.gatherMs));
 
   async function loop(): Promise<void> {
     while (!stopping) {
@@ -134,24 +141,26 @@ export function startRelay<Delivery>(settings: RelaySettings, path: RelayPath<De
   /** One claim. `more`: this turn through the webhooks may find more; else how long to wait at most. */
   async function claimAndBegin(): Promise<'more' | { waitMs: number }> {
     const modes = path.modes();
-    const limit = path.room();
+    path.beforeClaim();
+    const limit = path.capacity();
     if (limit <= 0) path.claimed?.(true);
     if (limit <= 0 || modes.length === 0) return { waitMs: POLL_MS };
     const priorities = priorityOrder(turn, settings.priorities);
-    const taker = { path: path.name, modes, installation: settings.mode };
+    const claimant = { path: path.name, modes, defaultMode: settings.mode };
     const hold = await holding.begin();
     const askedMs = performance.now();
+    const budget = path.budget();
     const request = {
       priorities,
       cursors,
       scan: SCAN,
       limit,
       perWebhook,
-      held: path.held(),
+      budget,
       room: path.tenants(),
       leaseMs,
       holder: hold.id,
-      taker,
+      claimant,
     };
     const claim = await path.claim(request).catch((error: unknown) => {
       // It may have taken rows all the same, or take them yet: nobody holds them once this id has ended.
@@ -167,7 +176,7 @@ export function startRelay<Delivery>(settings: RelaySettings, path: RelayPath<De
     // While there is more work than room, another priority goes first each time.
     if (claim.full) turn++;
     fullThisTurn ||= claim.full;
-    path.begin(claim.deliveries, { hold, askedMs });
+    path.begin(claim.deliveries, { hold, budget, askedMs });
     hold.end();
     for (const one of claim.through) ahead.delete(one);
     if (ahead.size > 0) {

@@ -1,4 +1,5 @@
 import type { Database } from '../db/database';
+import { EMPTY_BUDGET } from '../db/queue/claim-budget';
 import { type ClaimedDelivery, claimDeliveries } from '../db/queue/claim-workflow';
 import { releaseLease } from '../db/queue/leases';
 import type { Hold } from '../delivery/holding';
@@ -40,7 +41,7 @@ export function createWorkflowPath(settings: WorkflowPathSettings): RelayPath<Cl
   let backOffUntil = Number.NEGATIVE_INFINITY;
   let lastFailure = '';
   let begun = 0;
-  let onRoom: () => void = () => undefined;
+  let onCapacity: () => void = () => undefined;
 
   function begin(claimed: ClaimedDelivery, hold: Hold): void {
     // A timer that fired while the claim was made may have taken the last place.
@@ -65,7 +66,7 @@ export function createWorkflowPath(settings: WorkflowPathSettings): RelayPath<Cl
       })
       .finally(() => {
         starting.delete(started);
-        onRoom();
+        onCapacity();
       });
     starting.set(started, performance.now());
     hold.until(started);
@@ -83,20 +84,18 @@ export function createWorkflowPath(settings: WorkflowPathSettings): RelayPath<Cl
   return {
     name: 'workflow',
     modes,
-    room() {
-      inFlight.expire();
-      return Math.min(inFlight.first.left, MAX_STARTING - starting.size - inFlight.queued);
-    },
+    beforeClaim: () => inFlight.expire(),
+    capacity: () => Math.min(inFlight.first.left, MAX_STARTING - starting.size - inFlight.queued),
     tenants: () => inFlight.first.room,
-    held: () => inFlight.byWebhook,
+    budget: () => ({ ...EMPTY_BUDGET, occupied: inFlight.byWebhook }),
     claim: (request) => claimDeliveries(db.pool, request),
     begin(deliveries, { hold }: Claimed) {
       for (const delivery of deliveries) begin(delivery, hold);
     },
     claimed: (full) => onClaim?.(full, begun, trouble()),
     backOffUntil: () => backOffUntil,
-    onRoom(callback) {
-      onRoom = callback;
+    onCapacity(callback) {
+      onCapacity = callback;
       inFlight.onRoom(callback);
     },
     gatherMs: GATHER_MS,

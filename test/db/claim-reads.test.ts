@@ -1,4 +1,5 @@
 import { type Database, openDatabase } from '../../src/db/database';
+import { EMPTY_BUDGET } from '../../src/db/queue/claim-budget';
 import { FIRST_CURSORS } from '../../src/db/queue/claim-cursors';
 import { claimExpress } from '../../src/db/queue/claim-express';
 import { PRIORITY_NAMES } from '../../src/domain/priorities';
@@ -29,12 +30,12 @@ describeOnEachPostgres((server) => {
         scan: 200,
         limit: LIMIT,
         perWebhook: 100,
-        held: new Map(),
+        budget: EMPTY_BUDGET,
       },
       room: ROOM,
       leaseMs: 60_000,
       holder: HOLDER,
-      taker: { path: 'express', modes: ['express'], installation: 'express' },
+      claimant: { path: 'express', modes: ['express'], defaultMode: 'express' },
     });
 
   /** Rows of the queue that were read so far. */

@@ -1,4 +1,5 @@
 import { type Database, openDatabase } from '../../src/db/database';
+import { EMPTY_BUDGET } from '../../src/db/queue/claim-budget';
 import { FIRST_CURSORS } from '../../src/db/queue/claim-cursors';
 import { PRIORITY_NAMES, type Priority, priorityOrder } from '../../src/domain/priorities';
 import { createTestDatabase } from '../support/database';
@@ -198,7 +199,7 @@ describe('webhooks that have work and get none of it done', () => {
     const { deliveries } = await claim(db.pool, {
       limit: 30,
       perWebhook: 20,
-      held: new Map([...held, [webhook(50), 0]]),
+      budget: { ...EMPTY_BUDGET, occupied: new Map([...held, [webhook(50), 0]]) },
     });
     expect(byTenant(deliveries)).toEqual({ 2: 20 });
   });

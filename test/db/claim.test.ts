@@ -1,5 +1,6 @@
 import { type Database, openDatabase } from '../../src/db/database';
 import { cancelDelivery } from '../../src/db/queue/cancel';
+import { EMPTY_BUDGET } from '../../src/db/queue/claim-budget';
 import { FIRST_CURSORS } from '../../src/db/queue/claim-cursors';
 import { releaseLease } from '../../src/db/queue/leases';
 import { askForAttempt } from '../../src/db/queue/operator-commands';
@@ -90,14 +91,26 @@ describe('fairness', () => {
   test('a webhook gets no more than its cap, and what is held counts', async () => {
     await addWebhook(db.pool, webhook(1), 100, { maxInFlight: 8 });
     await addWebhook(db.pool, webhook(2), 100);
-    const held = new Map([
+    const occupied = new Map([
       [webhook(1), 3],
       [webhook(2), 12],
     ]);
-    const { deliveries } = await claim(db.pool, { perWebhook: 12, held });
+    const { deliveries } = await claim(db.pool, { perWebhook: 12, budget: { ...EMPTY_BUDGET, occupied } });
     expect(webhooks(deliveries)).toEqual(Array(5).fill(webhook(1)));
     const free = await claim(db.pool, { perWebhook: 12 });
     expect(webhooks(free.deliveries).sort()).toEqual([...Array(8).fill(webhook(1)), ...Array(12).fill(webhook(2))]);
+  });
+
+  test('a claim takes the prefetch beyond the cap, and nothing of a webhook to skip', async () => {
+    await addWebhook(db.pool, webhook(1), 100, { maxInFlight: 8 });
+    await addWebhook(db.pool, webhook(2), 100, { maxInFlight: 8 });
+    const prefetch = new Map([
+      [webhook(1), 5],
+      [webhook(2), 5],
+    ]);
+    const budget = { occupied: new Map([[webhook(1), 6]]), prefetch, skip: new Set([webhook(2)]) };
+    const { deliveries } = await claim(db.pool, { budget });
+    expect(webhooks(deliveries)).toEqual(Array(7).fill(webhook(1)));
   });
 });
 

@@ -1,4 +1,5 @@
 import { type Database, openDatabase } from '../../src/db/database';
+import { EMPTY_BUDGET } from '../../src/db/queue/claim-budget';
 import { FIRST_CURSORS } from '../../src/db/queue/claim-cursors';
 import { claimExpress } from '../../src/db/queue/claim-express';
 import { type ClaimedDelivery, claimDeliveries } from '../../src/db/queue/claim-workflow';
@@ -91,10 +92,10 @@ test('claimers of both paths, some of which die: no row is ever two’s at once,
       const holder = await addHolder(db.pool, ++holders);
       const sentAt = performance.now();
       const claim = await paths[path].claim(db.pool, {
-        ...{ priorities: PRIORITY_NAMES, cursors, scan: 20, limit: 40, perWebhook: 10, held: new Map() },
+        ...{ priorities: PRIORITY_NAMES, cursors, scan: 20, limit: 40, perWebhook: 10, budget: EMPTY_BUDGET },
         ...{ leaseMs, holder, room: ROOM },
         // Each worker decides about `auto` for itself, so both paths may serve it.
-        taker: { path, modes: [path, 'auto'], installation: 'auto' },
+        claimant: { path, modes: [path, 'auto'], defaultMode: 'auto' },
       });
       const gotAt = performance.now();
       cursors = claim.nextCursors;

@@ -1,4 +1,5 @@
 import { type Database, openDatabase } from '../../src/db/database';
+import { EMPTY_BUDGET } from '../../src/db/queue/claim-budget';
 import type { AttemptRecord } from '../../src/db/queue/record-attempts';
 import { createTestDatabase } from '../support/database';
 import {
@@ -180,7 +181,9 @@ describe('the adaptive cap', () => {
   test('is what a claim gives at most, and what is held counts', async () => {
     await setGate('max_in_flight = 12');
     await timeOut();
-    const { deliveries } = await claim(db.pool, { held: new Map([[webhook(1), 2]]) });
+    const { deliveries } = await claim(db.pool, {
+      budget: { ...EMPTY_BUDGET, occupied: new Map([[webhook(1), 2]]) },
+    });
     expect(deliveries).toHaveLength(4);
   });
 });

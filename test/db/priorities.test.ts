@@ -1,4 +1,5 @@
 import { type Database, openDatabase } from '../../src/db/database';
+import { EMPTY_BUDGET } from '../../src/db/queue/claim-budget';
 import { FIRST_CURSORS } from '../../src/db/queue/claim-cursors';
 import { PRIORITY_NAMES, type Priority, priorityOrder } from '../../src/domain/priorities';
 import { createTestDatabase } from '../support/database';
@@ -106,7 +107,9 @@ describe('a webhook with rows in three priorities', () => {
 
   test('has what is held counted once, not per priority', async () => {
     await addPriorities(webhook(1), [5, 5, 5], { maxInFlight: 6 });
-    const { deliveries } = await claim(db.pool, { held: new Map([[webhook(1), 2]]) });
+    const { deliveries } = await claim(db.pool, {
+      budget: { ...EMPTY_BUDGET, occupied: new Map([[webhook(1), 2]]) },
+    });
     expect(deliveries).toHaveLength(4);
   });
 

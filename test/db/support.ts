@@ -3,6 +3,7 @@ import type { Pool } from 'pg';
 import type { Database } from '../../src/db/database';
 import { FIRST_TENANT, nextTurns, type TurnResult, takeTurn } from '../../src/db/publish/operational-outbox';
 import { publishEvent } from '../../src/db/publish/publish-one';
+import { EMPTY_BUDGET } from '../../src/db/queue/claim-budget';
 import { FIRST_CURSORS } from '../../src/db/queue/claim-cursors';
 import type { ClaimRequest } from '../../src/db/queue/claim-statement';
 import { type ClaimedDelivery, claimDeliveries } from '../../src/db/queue/claim-workflow';
@@ -91,11 +92,11 @@ const REQUEST: ClaimRequest = {
   scan: 200,
   limit: 50,
   perWebhook: 1_000,
-  held: new Map(),
+  budget: EMPTY_BUDGET,
   room: ROOM,
   leaseMs: 60_000,
   holder: HOLDER,
-  taker: { path: 'workflow', modes: ['workflow'], installation: 'workflow' },
+  claimant: { path: 'workflow', modes: ['workflow'], defaultMode: 'workflow' },
 };
 
 export const claim = (pool: Pool, request: Partial<ClaimRequest> = {}) =>

@@ -78,21 +78,23 @@ function startPath(onRecorded: () => Promise<void>): RelayPath<ExpressDelivery> 
 async function claimFor(path: RelayPath<ExpressDelivery>): Promise<number> {
   const hold = await holding.begin();
   const askedMs = performance.now();
+  path.beforeClaim();
+  const budget = path.budget();
   const { deliveries } = await path.claim({
     ...{
       priorities: PRIORITY_NAMES,
       cursors: FIRST_CURSORS,
       scan: 200,
-      limit: path.room(),
+      limit: path.capacity(),
       perWebhook: 20,
-      held: path.held(),
+      budget,
     },
     room: path.tenants(),
     leaseMs: LEASE_MS,
     holder: hold.id,
-    taker: { path: 'express', modes: path.modes(), installation: 'express' },
+    claimant: { path: 'express', modes: path.modes(), defaultMode: 'express' },
   });
-  path.begin(deliveries, { hold, askedMs });
+  path.begin(deliveries, { hold, budget, askedMs });
   hold.end();
   return deliveries.length;
 }

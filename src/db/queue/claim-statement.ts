@@ -1,6 +1,7 @@
 import type { TenantRoom } from '../../concurrency/tenant-slots';
 import type { DeliveryMode, DeliveryPath } from '../../domain/delivery-mode';
 import { PRIORITIES } from '../../domain/priorities';
+import { type ClaimBudget, takenByWebhook } from './claim-budget';
 import { FIRST_CURSOR, type Turn } from './claim-cursors';
 import { ARRIVAL_TIME, BREAKER_IS_OPEN, LONGEST_LEASE, SLOT_IS_TAKEN } from './gate-conditions';
 import { isDead, LIVE_HOLDERS } from './lease-holders';
@@ -8,22 +9,22 @@ import { isDead, LIVE_HOLDERS } from './lease-holders';
 export type ClaimRequest = Turn & {
   /** Rows this process may hold of one webhook, at most; the webhook's own caps count as well. */
   perWebhook: number;
-  /** Rows this process holds now, by webhook. */
-  held: ReadonlyMap<string, number>;
+  /** What of it is taken, by webhook. */
+  budget: ClaimBudget;
   /** What of the limit is for whom. */
   room: TenantRoom;
   leaseMs: number;
   /** Under which id this process holds what it takes. */
   holder: number;
-  /** The priority that takes the rows, and whose webhooks: those of these modes. */
-  taker: Taker;
+  claimant: Claimant;
 };
 
-export type Taker = {
+/** For which path the rows are claimed, and of which webhooks: those in one of these modes. */
+export type Claimant = {
   path: DeliveryPath;
   modes: readonly DeliveryMode[];
   /** The mode of webhooks that have none of their own. */
-  installation: DeliveryMode;
+  defaultMode: DeliveryMode;
 };
 
 /** What may be taken of the tenant `t`: its webhooks one after the other, of each up to k rows. */
@@ -208,7 +209,8 @@ function oldest(condition: string): string {
 }
 
 /** The parameters of {@link CLAIM_ROWS}. */
-export function claimValues({ taker, ...request }: ClaimRequest): unknown[] {
+export function claimValues({ claimant, ...request }: ClaimRequest): unknown[] {
+  const taken = takenByWebhook(request.budget);
   const cursors = request.priorities.flatMap((priority) =>
     [...request.cursors[priority].webhooks].map(([tenant, webhook]) => ({ priority, tenant, webhook })),
   );
@@ -216,14 +218,14 @@ export function claimValues({ taker, ...request }: ClaimRequest): unknown[] {
     request.priorities.map((priority) => PRIORITIES[priority]),
     request.priorities.map((priority) => request.cursors[priority].tenant),
     request.scan,
-    [...request.held.keys()],
-    [...request.held.values()],
+    [...taken.keys()],
+    [...taken.values()],
     request.perWebhook,
     request.limit,
     request.leaseMs,
-    taker.installation,
-    taker.modes,
-    taker.path === 'express',
+    claimant.defaultMode,
+    claimant.modes,
+    claimant.path === 'express',
     request.holder,
     cursors.map(({ priority }) => PRIORITIES[priority]),
     cursors.map(({ tenant }) => tenant),

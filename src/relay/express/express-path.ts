@@ -1,6 +1,7 @@
 import { TenantSlots } from '../../concurrency/tenant-slots';
 import type { Database } from '../../db/database';
 import { endCancelled } from '../../db/queue/cancel';
+import { allowanceOf } from '../../db/queue/claim-budget';
 import { type ClaimedWebhook, claimExpress, type ExpressDelivery } from '../../db/queue/claim-express';
 import { findWait } from '../../db/queue/delivery-state';
 import { releaseExpress } from '../../db/queue/leases';
@@ -37,6 +38,8 @@ export type ExpressPathSettings = {
   startWaiting: (delivery: WaitingDelivery) => void;
 };
 
+type Own = Pick<Claimed, 'hold' | 'askedMs'>;
+
 /** Rows of one claim; more would keep the first of them waiting for the others' bodies. */
 const MAX_CLAIM = 100;
 /** Claims are this far apart while there is work: a few milliseconds that save most of the statements. */
@@ -47,8 +50,6 @@ const MAX_WAIT_MS = 500;
 const BACK_OFF_MS = 1_000;
 /** After which such a delivery is tried again: what is wrong with it may take a person to mend. */
 const OWN_TROUBLE_MS = 30_000;
-/** Held of a webhook that is to get nothing: above every cap. */
-const ALL = 1_000_000;
 
 /**
  * Makes the attempts of what it claims in this process, without a workflow: the same attempt, the same records, the same
@@ -57,20 +58,19 @@ const ALL = 1_000_000;
  */
 export function createExpressPath(settings: ExpressPathSettings): RelayPath<ExpressDelivery> {
   const { db, attempts, inFlight, holding, pauses, log, capacity } = settings;
-  const inHand = new Map<string, Claimed & { tenantId: string }>();
+  const inHand = new Map<string, Own & { tenantId: string }>();
   const slots = new TenantSlots(capacity);
   /** Claimed once more before this process was done with them. */
-  const again = new Map<string, { delivery: ExpressDelivery; claimed: Claimed }>();
+  const again = new Map<string, { delivery: ExpressDelivery; claimed: Own }>();
   const lines = new Map<string, WebhookLine>();
   /** Attempts and hand-backs under way. */
   let running = 0;
   let onIdle: () => void = () => undefined;
-  let heldAtClaim = new Map<string, number>();
   let wasFull = false;
   let stopping = false;
-  let onRoom: () => void = () => undefined;
+  let onCapacity: () => void = () => undefined;
 
-  function begin(deliveries: ExpressDelivery[], { hold, askedMs }: Claimed): void {
+  function begin(deliveries: ExpressDelivery[], { hold, budget, askedMs }: Claimed): void {
     const taken = new Map<string, { count: number; cap: number }>();
     settings.onClaim?.(deliveries.length);
     for (const delivery of deliveries) {
@@ -85,20 +85,20 @@ export function createExpressPath(settings: ExpressPathSettings): RelayPath<Expr
     }
     for (const [webhookId, line] of lines) {
       const own = taken.get(webhookId);
-      const room = (own?.cap ?? 0) - (heldAtClaim.get(webhookId) ?? 0);
-      if (own || room > 0) line.capped = (own?.count ?? 0) >= room;
+      const allowance = allowanceOf(webhookId, own?.cap ?? 0, budget);
+      if (own || allowance > 0) line.capped = (own?.count ?? 0) >= allowance;
     }
     for (const webhookId of taken.keys()) pump(webhookId);
   }
 
-  function lineUp(delivery: ExpressDelivery, claimed: Claimed): void {
+  function lineUp(delivery: ExpressDelivery, claimed: Own): void {
     take(delivery, claimed);
     const line = lineOf(delivery.webhookId);
     line.paced = delivery.webhook?.paced ?? false;
     line.waiting.push(delivery);
   }
 
-  function take({ deliveryId, tenantId }: ExpressDelivery, claimed: Claimed): void {
+  function take({ deliveryId, tenantId }: ExpressDelivery, claimed: Own): void {
     inHand.set(deliveryId, { ...claimed, tenantId });
     slots.take(tenantId);
   }
@@ -153,7 +153,7 @@ export function createExpressPath(settings: ExpressPathSettings): RelayPath<Expr
       void make(next, line);
     }
     if (line.paced) giveBack(line.waiting.splice(0));
-    if (line.capped && line.waiting.length <= line.ahead / 2) onRoom();
+    if (line.capped && line.waiting.length <= line.ahead / 2) onCapacity();
   }
 
   /** Never rejects. */
@@ -164,7 +164,7 @@ export function createExpressPath(settings: ExpressPathSettings): RelayPath<Expr
     } catch (error) {
       notMade(delivery, line, error);
     }
-    if (wasFull) onRoom();
+    if (wasFull) onCapacity();
     ended();
   }
 
@@ -215,7 +215,7 @@ export function createExpressPath(settings: ExpressPathSettings): RelayPath<Expr
 
   async function settle(delivery: ExpressDelivery, { host }: ClaimedWebhook, { record, verdict }: Made): Promise<void> {
     const written = await writeUntilTaken(attempts.writeAttempt, record, () => stopping);
-    if (written?.wanted) onRoom();
+    if (written?.wanted) onCapacity();
     if (!written || written.wanted || written.cancelled || verdict.kind !== 'retry') return;
     // A record that was repeated may have been taken the first time: its answer was lost, and nobody else knows of it.
     const waitMs = written.moved ? verdict.waitMs : await findWait(db.kysely, delivery.deliveryId, record.number);
@@ -240,7 +240,7 @@ export function createExpressPath(settings: ExpressPathSettings): RelayPath<Expr
         .catch(() => holding.retire(holder))
         .then(() => {
           for (const id of ids) letGo(id, 0);
-          onRoom();
+          onCapacity();
           ended();
         });
     }
@@ -271,26 +271,30 @@ export function createExpressPath(settings: ExpressPathSettings): RelayPath<Expr
   return {
     name: 'express',
     modes: settings.modes,
-    room() {
+    beforeClaim() {
       tidy();
       // Slots that are left, but not for everyone, may not be enough either.
       wasFull = slots.free < MAX_CLAIM;
-      return Math.min(MAX_CLAIM, slots.left);
     },
+    capacity: () => Math.min(MAX_CLAIM, slots.left),
     tenants: () => slots.room,
-    held() {
-      heldAtClaim = new Map(inFlight.byWebhook);
+    budget() {
+      const occupied = new Map(inFlight.byWebhook);
+      const prefetch = new Map<string, number>();
+      const skip = new Set<string>();
       for (const [webhookId, { waiting, ahead, backsOff }] of lines) {
-        heldAtClaim.set(webhookId, backsOff ? ALL : (heldAtClaim.get(webhookId) ?? 0) + waiting.length - ahead);
+        occupied.set(webhookId, (occupied.get(webhookId) ?? 0) + waiting.length);
+        prefetch.set(webhookId, ahead);
+        if (backsOff) skip.add(webhookId);
       }
-      return heldAtClaim;
+      return { occupied, prefetch, skip };
     },
     claim: (request) => claimExpress(db.pool, request),
     begin,
     // A database that is away fails the claim itself, and nothing else is everyone's trouble.
     backOffUntil: () => 0,
-    onRoom(callback) {
-      onRoom = callback;
+    onCapacity(callback) {
+      onCapacity = callback;
     },
     gatherMs: GATHER_MS,
     async stop() {
