@@ -120,7 +120,7 @@ export function createActivities(deps: ActivityDeps) {
       }),
 
     /** Writes down an attempt whose POST was made while Postgres was away. */
-    recordMade: (made: UnrecordedAttempt): Promise<AttemptResult> => heartbeating(() => attempts.recordMade(made)),
+    recordMade: (made: UnrecordedAttempt): Promise<AttemptResult> => heartbeating(() => attempts.recordCompleted(made)),
 
     /** Sends an endpoint its challenge. May be called again: an answer to a round that is over changes nothing. */
     verifyEndpoint: (webhookId: string, round: number): Promise<void> => heartbeating(() => verify(webhookId, round)),

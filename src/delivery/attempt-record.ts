@@ -1,6 +1,6 @@
-import type { AttemptFacts } from '../db/queue/load-attempt';
+import type { AttemptContext } from '../db/queue/load-attempt';
 import type { AttemptNext, AttemptRecord, GateChange } from '../db/queue/record-attempts';
-import { type PostResult, readSign } from '../domain/classify';
+import { healthSignalOf, type PostResult } from '../domain/classify';
 import type { Trigger } from '../domain/delivery';
 import type { DeliveryPath } from '../domain/delivery-mode';
 import { newUuid, toPublicId } from '../domain/ids';
@@ -9,12 +9,12 @@ import { redactHeaders } from '../egress/headers';
 import type { SendResult } from '../egress/send';
 import type { Log } from '../log';
 import type { Sendable } from './post-attempt';
-import type { AttemptFact, AttemptRequest, UnrecordedAttempt } from './types';
+import type { AttemptRequest, AttemptSummary, UnrecordedAttempt } from './types';
 
 /** An attempt in its forms: what is written down, what the workflow keeps, what the log says. */
 
 /** Why this attempt is made: an operator's wish in the run, or what the row says. */
-export function triggerOf(facts: Pick<AttemptFacts, 'queue'>, { cause }: AttemptRequest): Trigger {
+export function triggerOf(facts: Pick<AttemptContext, 'queue'>, { cause }: AttemptRequest): Trigger {
   return cause === 'manual' ? 'manual' : (facts.queue?.trigger ?? 'schedule');
 }
 
@@ -50,7 +50,7 @@ export function toRecord(
     responseBody: response?.body ?? null,
     responseCut: response?.bodyCut ?? null,
     remoteAddress: result.remoteAddress,
-    sign: readSign(toPostResult(result)),
+    healthSignal: healthSignalOf(toPostResult(result)),
     holder,
     next,
   };
@@ -64,7 +64,7 @@ export function toPostResult(result: SendResult): PostResult {
 }
 
 /** The same of an attempt that is yet to be written down. */
-export function madeResult({ statusCode, errorCode, blocked, retryAfterMs }: UnrecordedAttempt): PostResult {
+export function completedResult({ statusCode, errorCode, blocked, retryAfterMs }: UnrecordedAttempt): PostResult {
   if (statusCode !== undefined) return { statusCode, retryAfterMs };
   return { errorCode: errorCode ?? 'unknown', blocked: blocked === true };
 }
@@ -82,13 +82,15 @@ export function toUnrecorded(record: AttemptRecord, request: AttemptRequest): Un
     ...(record.statusCode !== null && { statusCode: record.statusCode }),
     ...(record.errorCode !== null && { errorCode: record.errorCode }),
     ...(record.next.kind === 'end' && record.next.because === 'blocked' && { blocked: true }),
-    ...(record.sign.slowDown?.retryAfterMs !== undefined && { retryAfterMs: record.sign.slowDown.retryAfterMs }),
+    ...(record.healthSignal.slowDown?.retryAfterMs !== undefined && {
+      retryAfterMs: record.healthSignal.slowDown.retryAfterMs,
+    }),
   };
 }
 
 export function fromUnrecorded(
   made: UnrecordedAttempt,
-  facts: Pick<AttemptFacts, 'tenantId' | 'webhookId'>,
+  facts: Pick<AttemptContext, 'tenantId' | 'webhookId'>,
 ): Omit<AttemptRecord, 'next'> {
   return {
     deliveryId: made.deliveryId,
@@ -108,12 +110,12 @@ export function fromUnrecorded(
     responseBody: null,
     responseCut: null,
     remoteAddress: null,
-    sign: readSign(madeResult(made)),
+    healthSignal: healthSignalOf(completedResult(made)),
     holder: made.holder ?? null,
   };
 }
 
-export function toFact(record: AttemptRecord): AttemptFact {
+export function toSummary(record: AttemptRecord): AttemptSummary {
   return {
     number: record.number,
     ...(record.statusCode !== null && { statusCode: record.statusCode }),

@@ -1,12 +1,12 @@
-import type { AttemptFacts, GateFacts } from '../db/queue/load-attempt';
-import type { AttemptCause, AttemptFact, AttemptRequest, AttemptResult } from './types';
+import type { AttemptContext, GateFacts } from '../db/queue/load-attempt';
+import type { AttemptCause, AttemptRequest, AttemptResult, AttemptSummary } from './types';
 
-/** A delivery that may be sent now. */
-export type Live = AttemptFacts & Required<Pick<AttemptFacts, 'queue' | 'webhook'>>;
+/** A delivery that is not ended and whose webhook exists, with its gate. */
+export type LiveDelivery = AttemptContext & Required<Pick<AttemptContext, 'queue' | 'webhook'>>;
 
 /** What to do about an attempt that was asked for, once its facts are loaded. */
 export type Decision =
-  | { do: 'send'; facts: Live }
+  | { do: 'send'; facts: LiveDelivery }
   | { do: 'answer'; result: AttemptResult }
   /** The gate is shut: give the delivery back to the queue. */
   | { do: 'requeue' }
@@ -23,11 +23,11 @@ export type Decision =
  * Decides whether attempt `number` is to be made. The record in Postgres has the word: an attempt that stands there
  * is answered, never repeated, and a delivery that has ended or waits is left alone.
  */
-export function decide(facts: AttemptFacts | undefined, { number, cause, anew }: AttemptRequest): Decision {
+export function decide(facts: AttemptContext | undefined, { number, cause, anew }: AttemptRequest): Decision {
   // Its week was dropped by retention: nothing is left to send.
   if (!facts) return { do: 'answer', result: { kind: 'cancelled' } };
   const { queue, webhook, recorded } = facts;
-  const last = recorded && toFact(number, recorded);
+  const last = recorded && summaryOfRecorded(number, recorded);
   if (!queue) {
     // What an operator asked for before they cancelled it, the cancel has met.
     const wanted = cause === 'manual' && (anew || facts.state !== 'cancelled');
@@ -71,7 +71,7 @@ function isShut({ status, unverified, throttled, breaker, hasSlot }: GateFacts, 
   }
 }
 
-function toFact(number: number, recorded: NonNullable<AttemptFacts['recorded']>): AttemptFact {
+function summaryOfRecorded(number: number, recorded: NonNullable<AttemptContext['recorded']>): AttemptSummary {
   return {
     number,
     ...(recorded.statusCode !== null && { statusCode: recorded.statusCode }),

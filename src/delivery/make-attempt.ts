@@ -3,17 +3,17 @@ import type { SecretBox } from '../crypto/secret-box';
 import { acquirePermit } from '../db/queue/acquire-permit';
 import { endCancelled } from '../db/queue/cancel';
 import { requeueDelivery, unfence } from '../db/queue/leases';
-import { type AttemptFacts, type AttemptKey, loadAttempts, type WebhookFacts } from '../db/queue/load-attempt';
+import { type AttemptContext, type AttemptKey, loadAttempts, type WebhookFacts } from '../db/queue/load-attempt';
 import { reopenEnded } from '../db/queue/reopen';
 import { wasRefused } from '../db/statement-errors';
 import { CLAIM_FRESH_MS } from '../domain/limits';
 import type { Sender } from '../egress/send';
 import { triggerOf } from './attempt-record';
 import { type AttemptWriterDeps, createAttemptWriter, type WriteAttempt } from './attempt-writer';
-import { decide, type Live } from './decide';
+import { decide, type LiveDelivery } from './decide';
 import type { Hold, Holding } from './holding';
 import { type OpenedWebhook, openWebhook } from './open-webhook';
-import { type How, type Made, postAttempt, type Sendable } from './post-attempt';
+import { type CompletedPost, type How, postAttempt, type Sendable } from './post-attempt';
 import { createRecorder } from './recorder';
 import { HeldElsewhere, type Pauses, StaleAttempt } from './stale';
 import type { AttemptRequest, AttemptResult, UnrecordedAttempt } from './types';
@@ -47,12 +47,12 @@ export type Attempts = {
    */
   attempt(request: AttemptRequest, onPost?: OnPost): Promise<AttemptResult>;
   /** Writes down an attempt whose POST was made. @throws while the database does not take it */
-  recordMade(made: UnrecordedAttempt): Promise<AttemptResult>;
+  recordCompleted(made: UnrecordedAttempt): Promise<AttemptResult>;
   /**
    * The attempt of a delivery that the express path has claimed and loaded: without gate and record.
    * @throws StaleAttempt where `mayGo` said no: nothing was sent
    */
-  post(facts: Sendable, request: AttemptRequest, how: Omit<How, 'path'>): Promise<Made>;
+  post(facts: Sendable, request: AttemptRequest, how: Omit<How, 'path'>): Promise<CompletedPost>;
   /** The writer of both paths. */
   writeAttempt: WriteAttempt;
   /** Resolves when what was made, and came after its delivery had moved on, is written down as well. */
@@ -67,7 +67,7 @@ export function createAttempts(deps: AttemptDeps): Attempts {
   const { db, secretBox, sender, log, holding, pauses } = deps;
   const { write: writeAttempt, settled } = createAttemptWriter(deps);
   const recorder = createRecorder({ db, log, writeAttempt, holding }, (request) => attempt(request));
-  const load = createBatcher<AttemptKey, AttemptFacts | undefined>(
+  const load = createBatcher<AttemptKey, AttemptContext | undefined>(
     (keys) => loadAttempts(db.pool, keys),
     LOAD_TOGETHER,
   );
@@ -135,7 +135,7 @@ export function createAttempts(deps: AttemptDeps): Attempts {
         }
         case 'send': {
           const { webhook } = decision.facts;
-          let made: Made;
+          let post: CompletedPost;
           try {
             if (!(await mayGo(decision.facts, request, webhook.timeoutMs + SLOT_MARGIN_MS))) {
               await requeueDelivery(db.kysely, request, triggerOf(decision.facts, request), hold.id);
@@ -143,13 +143,13 @@ export function createAttempts(deps: AttemptDeps): Attempts {
             }
             // Whoever asked for a cancel meanwhile waits for no longer than this.
             if (performance.now() - askedMs > CLAIM_FRESH_MS) continue;
-            made = await send(decision.facts, request, { askedMs, holder: hold.id }, onPost);
+            post = await send(decision.facts, request, { askedMs, holder: hold.id }, onPost);
           } catch (error) {
             if (error instanceof StaleAttempt) continue;
             await letGo(unfence(db.kysely, request, hold.id)).catch(() => undefined);
             throw error;
           }
-          return recorder.recordPatiently(made, request, hold);
+          return recorder.recordPatiently(post, request, hold);
         }
       }
     }
@@ -159,7 +159,7 @@ export function createAttempts(deps: AttemptDeps): Attempts {
 
   /** What the claim saw to already, an attempt by timer or by hand must find for itself: room, and its webhook's turn. */
   async function mayGo(
-    { tenantId, webhook }: Live,
+    { tenantId, webhook }: LiveDelivery,
     { deliveryId, cause }: AttemptRequest,
     leaseMs: number,
   ): Promise<boolean> {
@@ -172,11 +172,11 @@ export function createAttempts(deps: AttemptDeps): Attempts {
   }
 
   async function send(
-    facts: Live,
+    facts: LiveDelivery,
     request: AttemptRequest,
     { askedMs, holder }: { askedMs: number; holder: number },
     onPost?: OnPost,
-  ): Promise<Made> {
+  ): Promise<CompletedPost> {
     const opened = openWebhook(secretBox, facts.tenantId, facts.webhook);
     onPost?.(facts.webhook.timeoutMs);
     // What was loaded still counts, as far as this process can tell without asking.
@@ -186,7 +186,7 @@ export function createAttempts(deps: AttemptDeps): Attempts {
 
   /** Deliveries of one claim share what it found of their webhook, and so what was opened of it. */
   const opened = new WeakMap<WebhookFacts, OpenedWebhook>();
-  function post(facts: Sendable, request: AttemptRequest, how: Omit<How, 'path'>): Promise<Made> {
+  function post(facts: Sendable, request: AttemptRequest, how: Omit<How, 'path'>): Promise<CompletedPost> {
     const { tenantId, webhook } = facts;
     let open = opened.get(webhook);
     if (!open) {
@@ -196,5 +196,5 @@ export function createAttempts(deps: AttemptDeps): Attempts {
     return postAttempt(sender, facts, request, open, { ...how, path: 'express' });
   }
 
-  return { attempt, recordMade: recorder.recordMade, post, writeAttempt, settled };
+  return { attempt, recordCompleted: recorder.recordCompleted, post, writeAttempt, settled };
 }

@@ -1,4 +1,4 @@
-import type { AttemptFacts, WebhookFacts } from '../db/queue/load-attempt';
+import type { AttemptContext, WebhookFacts } from '../db/queue/load-attempt';
 import type { AttemptRecord } from '../db/queue/record-attempts';
 import { classify, type Verdict } from '../domain/classify';
 import type { DeliveryPath } from '../domain/delivery-mode';
@@ -8,20 +8,20 @@ import { NotSentError } from '../egress/exchange';
 import { buildHeaders } from '../egress/headers';
 import type { Sender } from '../egress/send';
 import { toPostResult, toRecord } from './attempt-record';
-import { placeOf, toNext } from './next-step';
+import { positionOf, toNext } from './next-step';
 import type { OpenedWebhook } from './open-webhook';
 import { StaleAttempt } from './stale';
 import type { AttemptRequest } from './types';
 
 /** What an attempt is made from: a delivery that may be sent now. */
-export type Sendable = Pick<AttemptFacts, 'tenantId' | 'eventId' | 'eventType' | 'body'> &
-  Required<Pick<AttemptFacts, 'queue'>> & { webhook: WebhookFacts };
+export type Sendable = Pick<AttemptContext, 'tenantId' | 'eventId' | 'eventType' | 'body'> &
+  Required<Pick<AttemptContext, 'queue'>> & { webhook: WebhookFacts };
 
 /** In which path it is made, and under which id it is held. `mayGo` is asked right before it is written to its connection. */
 export type How = { path: DeliveryPath; holder: number; mayGo: () => boolean };
 
 /** An attempt that was made and is yet to be written down. */
-export type Made = { record: AttemptRecord; verdict: Verdict };
+export type CompletedPost = { record: AttemptRecord; verdict: Verdict };
 
 /**
  * Signs, POSTs and classifies; both paths make their attempts here. What the receiver did is data in the result.
@@ -33,7 +33,7 @@ export async function postAttempt(
   request: AttemptRequest,
   { secrets, headers: custom }: OpenedWebhook,
   { path, holder, mayGo }: How,
-): Promise<Made> {
+): Promise<CompletedPost> {
   const { webhook, body } = facts;
   const policy = toRetryPolicy(webhook.retryPolicy);
   const headers = buildHeaders({
@@ -41,7 +41,7 @@ export async function postAttempt(
     deliveryId: toPublicId('delivery', request.deliveryId),
     eventType: facts.eventType,
     attemptNumber: request.number,
-    retryable: classify({ statusCode: 500 }, policy, placeOf(facts, request, 0)).kind === 'retry',
+    retryable: classify({ statusCode: 500 }, policy, positionOf(facts, request, 0)).kind === 'retry',
     timestampSeconds: Math.floor(Date.now() / 1000),
     body,
     secrets,
@@ -52,7 +52,10 @@ export async function postAttempt(
   const result = await sender.send(toSend).catch((error: unknown) => {
     throw error instanceof NotSentError ? new StaleAttempt() : error;
   });
-  const place = placeOf(facts, request, result.durationMs);
-  const verdict = classify(toPostResult(result), policy, place);
-  return { record: toRecord(facts, { request, headers, result, next: toNext(verdict, place), path, holder }), verdict };
+  const position = positionOf(facts, request, result.durationMs);
+  const verdict = classify(toPostResult(result), policy, position);
+  return {
+    record: toRecord(facts, { request, headers, result, next: toNext(verdict, position), path, holder }),
+    verdict,
+  };
 }

@@ -5,12 +5,12 @@ import type { AttemptNext, AttemptRecord } from '../db/queue/record-attempts';
 import { classify, isSuccess, type Verdict } from '../domain/classify';
 import { toRetryPolicy } from '../domain/retry-schedule';
 import { type Log, reasonOf } from '../log';
-import { fromUnrecorded, madeResult, toFact, toUnrecorded } from './attempt-record';
+import { completedResult, fromUnrecorded, toSummary, toUnrecorded } from './attempt-record';
 import type { WriteAttempt } from './attempt-writer';
 import { decide } from './decide';
 import type { Hold, Holding } from './holding';
-import { placeOf, toNext } from './next-step';
-import type { Made } from './post-attempt';
+import { positionOf, toNext } from './next-step';
+import type { CompletedPost } from './post-attempt';
 import type { AttemptRequest, AttemptResult, UnrecordedAttempt } from './types';
 
 /** How long a made POST waits for Postgres to take its record before the workflow is asked to see to it. */
@@ -34,9 +34,9 @@ export function createRecorder(
    * Answers within about a second. Where Postgres has not taken the record by then the workflow has the outcome, and it is
    * written here as well, for as long as it takes: until then the attempt stays ours, and nobody makes it again.
    */
-  async function recordPatiently(made: Made, request: AttemptRequest, hold: Hold): Promise<AttemptResult> {
-    const { record } = made;
-    const written = writeUntilTaken(made, request);
+  async function recordPatiently(post: CompletedPost, request: AttemptRequest, hold: Hold): Promise<AttemptResult> {
+    const { record } = post;
+    const written = recordWithRetry(post, request);
     const inTime = await Promise.race([written, sleep(RECORD_PATIENCE_MS, undefined, { ref: false })]);
     if (inTime) return inTime;
     const key = keyOf(record);
@@ -45,23 +45,23 @@ export function createRecorder(
     return { kind: 'unrecorded', record: toUnrecorded(record, request) };
   }
 
-  async function writeUntilTaken(made: Made, request: AttemptRequest): Promise<AttemptResult> {
+  async function recordWithRetry(post: CompletedPost, request: AttemptRequest): Promise<AttemptResult> {
     for (let tries = 1; ; tries++) {
       try {
-        return await write(made, request);
+        return await write(post, request);
       } catch (error) {
         if (holding.stopped) throw error;
         if (tries === 1)
-          log.warn({ event: 'record_failed', delivery_id: made.record.deliveryId, err: reasonOf(error) });
+          log.warn({ event: 'record_failed', delivery_id: post.record.deliveryId, err: reasonOf(error) });
         await sleep(RECORD_RETRY_MS);
       }
     }
   }
 
-  async function write({ record, verdict }: Made, request: AttemptRequest): Promise<AttemptResult> {
+  async function write({ record, verdict }: CompletedPost, request: AttemptRequest): Promise<AttemptResult> {
     const { moved, cancelled, wanted } = await writeAttempt(record);
     if (!moved) return again({ ...request, cause: 'claimed' });
-    const last = toFact(record);
+    const last = toSummary(record);
     if (cancelled) return { kind: 'cancelled', last };
     // The relay is about to claim it for the attempt that was asked for, and to wake the run.
     if (verdict.kind !== 'retry' && !wanted) return { kind: verdict.kind, last };
@@ -74,7 +74,7 @@ export function createRecorder(
     };
   }
 
-  async function recordMade(made: UnrecordedAttempt): Promise<AttemptResult> {
+  async function recordCompleted(made: UnrecordedAttempt): Promise<AttemptResult> {
     const request = { deliveryId: made.deliveryId, number: made.number, cause: made.cause };
     const [facts] = await loadAttempts(db.pool, [{ deliveryId: made.deliveryId, number: made.number }]);
     // Its week was dropped by retention: there is nothing to write it to.
@@ -86,12 +86,12 @@ export function createRecorder(
     }
     const known = unrecorded.get(keyOf(made)) ?? fromUnrecorded(made, facts);
     if (queue && webhook) {
-      const place = placeOf({ queue }, request, made.durationMs);
-      const verdict = classify(madeResult(made), toRetryPolicy(webhook.retryPolicy), place);
-      return write({ record: { ...known, next: toNext(verdict, place) }, verdict }, request);
+      const position = positionOf({ queue }, request, made.durationMs);
+      const verdict = classify(completedResult(made), toRetryPolicy(webhook.retryPolicy), position);
+      return write({ record: { ...known, next: toNext(verdict, position) }, verdict }, request);
     }
     // It has ended meanwhile, or its webhook is gone: it was made all the same, and is written down.
-    const state = isSuccess(madeResult(made)) ? 'delivered' : 'cancelled';
+    const state = isSuccess(completedResult(made)) ? 'delivered' : 'cancelled';
     const next: AttemptNext = { kind: 'end', state, because: null };
     const verdict: Verdict = state === 'delivered' ? { kind: state } : { kind: 'retry', waitMs: 0 };
     return write({ record: { ...known, next }, verdict }, request);
@@ -103,7 +103,7 @@ export function createRecorder(
     return record && { kind: 'unrecorded', record: toUnrecorded(record, request) };
   }
 
-  return { recordPatiently, recordMade, findUnrecorded };
+  return { recordPatiently, recordCompleted, findUnrecorded };
 }
 
 const keyOf = ({ deliveryId, number }: { deliveryId: string; number: number }) => `${deliveryId}/${number}`;

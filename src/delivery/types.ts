@@ -21,13 +21,13 @@ export type AttemptRequest = {
 };
 
 /** What came back, as far as the workflow keeps it. */
-export type AttemptFact = { number: number; statusCode?: number; errorCode?: string };
+export type AttemptSummary = { number: number; statusCode?: number; errorCode?: string };
 
 export type AttemptResult =
   /** Ended, by this attempt or before it. */
-  | { kind: EndState; last?: AttemptFact }
+  | { kind: EndState; last?: AttemptSummary }
   /** To be made again after the wait; `kept` = the wait that was running goes on. `attempt` = attempts made so far. */
-  | { kind: 'retry'; waitMs: number; kept: boolean; attempt: number; last?: AttemptFact; moves?: number }
+  | { kind: 'retry'; waitMs: number; kept: boolean; attempt: number; last?: AttemptSummary; moves?: number }
   /** The gate was shut: the row is back in the queue and nothing was sent. */
   | { kind: 'requeued' }
   /**

@@ -19,7 +19,7 @@ export type Verdict =
   | { kind: 'retry'; waitMs: number };
 
 /** A scheduled attempt uses up one step of the schedule; one made by hand keeps the wait that was running. */
-export type AttemptPlace =
+export type SchedulePosition =
   | {
       kind: 'scheduled';
       attemptsMade: number;
@@ -38,14 +38,14 @@ export function isSuccess(result: PostResult): boolean {
  * Decides what follows from an attempt.
  * 410 Gone ends the delivery (the receiver asks for no more); a blocked address will be blocked next time as well.
  */
-export function classify(result: PostResult, policy: RetryPolicy, place: AttemptPlace): Verdict {
+export function classify(result: PostResult, policy: RetryPolicy, position: SchedulePosition): Verdict {
   if (isSuccess(result)) return { kind: 'delivered' };
   if ('statusCode' in result && result.statusCode === 410) return { kind: 'failed', reason: 'gone' };
   if ('errorCode' in result && result.blocked) return { kind: 'failed', reason: 'blocked' };
   if (policy.clientErrors === 'fail' && isClientError(result)) return { kind: 'failed', reason: 'client_error' };
-  if (place.kind === 'manual') return { kind: 'retry', waitMs: place.remainingWaitMs };
+  if (position.kind === 'manual') return { kind: 'retry', waitMs: position.remainingWaitMs };
   const retryAfterMs = 'statusCode' in result ? result.retryAfterMs : undefined;
-  const waitMs = nextWaitMs(policy, { ...place, retryAfterMs });
+  const waitMs = nextWaitMs(policy, { ...position, retryAfterMs });
   return waitMs === undefined ? { kind: 'failed', reason: 'exhausted' } : { kind: 'retry', waitMs };
 }
 
@@ -64,7 +64,7 @@ const OUR_OWN = new Set(['no_free_connection']);
 const THROTTLING = new Set([429, 502, 504]);
 
 /** What an attempt says about its endpoint, as far as the gate of the webhook goes by it. */
-export type EndpointSign = {
+export type HealthSignal = {
   /**
    * `busy`: it asked for a pause, which it gets; that alone does not open its breaker.
    * `none`: nothing was sent.
@@ -77,7 +77,7 @@ export type EndpointSign = {
 };
 
 /** Reads an attempt as a sign of its endpoint's health. */
-export function readSign(result: PostResult): EndpointSign {
+export function healthSignalOf(result: PostResult): HealthSignal {
   if ('errorCode' in result) {
     const { errorCode, blocked } = result;
     return {

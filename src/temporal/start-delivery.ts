@@ -1,7 +1,7 @@
 import { type Client, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import { TypedSearchAttributes } from '@temporalio/common';
 import type { ClaimedDelivery, QueuedDelivery } from '../db/queue/claim-workflow';
-import type { AttemptFact } from '../delivery/types';
+import type { AttemptSummary } from '../delivery/types';
 import { toPublicId } from '../domain/ids';
 import { type DeliverInput, PosthornEventType, PosthornTenant, PosthornWebhook } from '../workflows/contract';
 import { taskQueues, WORKFLOW_TYPE, workflowId } from './names';
@@ -56,7 +56,7 @@ export async function startClaimed(settings: StartSettings, claimed: ClaimedDeli
  * A delivery whose attempt was made without a workflow, and that waits for its next one, due on the clock of
  * `performance.now()`.
  */
-export type WaitingDelivery = QueuedDelivery & { dueAtMs: number; last: AttemptFact };
+export type WaitingDelivery = QueuedDelivery & { dueAtMs: number; last: AttemptSummary };
 
 /**
  * Starts the workflow of a delivery that waits: it begins with its timer. Where a run of it is still open, that one is

@@ -1,5 +1,5 @@
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
-import type { AttemptCause, AttemptFact } from '../delivery/types';
+import type { AttemptCause, AttemptSummary } from '../delivery/types';
 import type { RateLimit } from '../domain/rate-limit';
 import type { ReplayProgress } from '../domain/replay';
 
@@ -18,7 +18,7 @@ export type DeliverInput = {
   /** The same as a time (Unix milliseconds), by the clock of a worker: from those before clocks were told apart. */
   dueAtMs?: number;
   /** That one. */
-  last?: AttemptFact;
+  last?: AttemptSummary;
   /** The task queue of every attempt but a quick first one. */
   retriesQueue: string;
   /** Above the longest possible attempt. */
@@ -30,7 +30,7 @@ export type WorkflowStatus = {
   state: 'in_progress' | 'retrying' | 'cancelled';
   attempts: number;
   nextAttemptAtMs?: number;
-  last?: AttemptFact;
+  last?: AttemptSummary;
 };
 
 /** The input of a bulk replay; its filter stays in Postgres. */

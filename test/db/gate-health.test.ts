@@ -80,7 +80,7 @@ describe('throttling', () => {
     const records: AttemptRecord[] = [];
     for (const retryAfterMs of [5_000, 60_000, undefined]) {
       const attempt = attemptOf(await underWay(db.pool, webhook(1)), 1, WAIT);
-      records.push({ ...attempt, sign: { ...attempt.sign, slowDown: { retryAfterMs } } });
+      records.push({ ...attempt, healthSignal: { ...attempt.healthSignal, slowDown: { retryAfterMs } } });
     }
     await recordAttempts(db.pool, records);
     const { blocked_until, failing_since } = await gate();

@@ -109,7 +109,9 @@ describe('what happens to a webhook is in the outbox', () => {
     const failed = await underWay(db.pool, troubled);
     const end = { kind: 'end', state: 'failed', because: 'gone' } as const;
     const attempt = attemptOf(failed, 4, end);
-    await recordAttempts(db.pool, [{ ...attempt, statusCode: 410, sign: { ...attempt.sign, gone: true } }]);
+    await recordAttempts(db.pool, [
+      { ...attempt, statusCode: 410, healthSignal: { ...attempt.healthSignal, gone: true } },
+    ]);
     const details = {
       ...{ event_id: failed.deliveryId, event_type: 'order.created', failed_because: 'gone' },
       ...{ attempt_count: 4, status_code: 410, error_code: null },

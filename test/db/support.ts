@@ -173,7 +173,11 @@ export function attemptOf(claimed: ClaimedDelivery, number: number, next: Attemp
     responseHeaders: {},
     responseBody: Buffer.from('ok'),
     responseCut: null,
-    sign: { health: next.kind === 'end' && next.state === 'delivered' ? 'good' : 'bad', timedOut: false, gone: false },
+    healthSignal: {
+      health: next.kind === 'end' && next.state === 'delivered' ? 'good' : 'bad',
+      timedOut: false,
+      gone: false,
+    },
     remoteAddress: '127.0.0.1',
     holder: HOLDER,
     next,
@@ -204,12 +208,17 @@ export async function attempts(
   webhookId: string,
   count: number,
   next: AttemptNext,
-  { eventType, perWebhook, ...sign }: Partial<AttemptRecord['sign']> & { eventType?: string; perWebhook?: number } = {},
+  {
+    eventType,
+    perWebhook,
+    ...healthSignal
+  }: Partial<AttemptRecord['healthSignal']> & { eventType?: string; perWebhook?: number } = {},
 ): Promise<Recorded> {
   let recorded: Recorded | undefined;
   for (let i = 0; i < count; i++) {
     const attempt = attemptOf(await underWay(pool, webhookId, eventType), 1, next);
-    recorded = await recordAttempts(pool, [{ ...attempt, sign: { ...attempt.sign, ...sign } }], perWebhook);
+    const signal = { ...attempt.healthSignal, ...healthSignal };
+    recorded = await recordAttempts(pool, [{ ...attempt, healthSignal: signal }], perWebhook);
   }
   return recorded!;
 }

@@ -1,11 +1,11 @@
 import fc from 'fast-check';
-import { type AttemptPlace, classify, isSuccess, type PostResult, readSign } from '../../src/domain/classify';
+import { classify, healthSignalOf, isSuccess, type PostResult, type SchedulePosition } from '../../src/domain/classify';
 import type { RetryPolicy } from '../../src/domain/retry-schedule';
 
 const policy: RetryPolicy = { waitsMs: [1_000, 2_000], jitter: 0, clientErrors: 'retry' };
-const first: AttemptPlace = { kind: 'scheduled', attemptsMade: 1, elapsedMs: 0, random: 0 };
-const last: AttemptPlace = { kind: 'scheduled', attemptsMade: 3, elapsedMs: 0, random: 0 };
-const byHand: AttemptPlace = { kind: 'manual', remainingWaitMs: 77 };
+const first: SchedulePosition = { kind: 'scheduled', attemptsMade: 1, elapsedMs: 0, random: 0 };
+const last: SchedulePosition = { kind: 'scheduled', attemptsMade: 3, elapsedMs: 0, random: 0 };
+const byHand: SchedulePosition = { kind: 'manual', remainingWaitMs: 77 };
 const timeout: PostResult = { errorCode: 'headers_timeout', blocked: false };
 const blocked: PostResult = { errorCode: 'blocked_address', blocked: true };
 
@@ -16,7 +16,7 @@ test('2xx is success, and nothing else is', () => {
   expect(isSuccess(timeout)).toBe(false);
 });
 
-test.each<[string, PostResult, AttemptPlace, object]>([
+test.each<[string, PostResult, SchedulePosition, object]>([
   ['200', { statusCode: 200 }, first, { kind: 'delivered' }],
   ['200 to the last attempt', { statusCode: 200 }, last, { kind: 'delivered' }],
   ['200 to an attempt by hand', { statusCode: 200 }, byHand, { kind: 'delivered' }],
@@ -32,8 +32,8 @@ test.each<[string, PostResult, AttemptPlace, object]>([
   ['no answer to the last attempt', timeout, last, { kind: 'failed', reason: 'exhausted' }],
   ['an address that is blocked', blocked, first, { kind: 'failed', reason: 'blocked' }],
   ['an address that is blocked, by hand', blocked, byHand, { kind: 'failed', reason: 'blocked' }],
-])('%s', (_what, result, place, verdict) => {
-  expect(classify(result, policy, place)).toEqual(verdict);
+])('%s', (_what, result, position, verdict) => {
+  expect(classify(result, policy, position)).toEqual(verdict);
 });
 
 test('scheduled attempts come to an end whatever the receiver says', () => {
@@ -107,5 +107,5 @@ test.each<[string, PostResult, object]>([
   ],
   ['a blocked address', blocked, { health: 'none', timedOut: false, gone: false }],
 ])('%s as a sign of the endpoint’s health', (_what, result, sign) => {
-  expect(readSign(result)).toEqual(sign);
+  expect(healthSignalOf(result)).toEqual(sign);
 });

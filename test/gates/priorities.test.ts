@@ -31,7 +31,7 @@ test('while there is more work than room, high goes first and low still goes', a
     for (const id of webhooks.reverse()) await api.ok('POST', `/webhooks/${id}/resume`);
     await receiver.waitFor(2 * EACH, 60_000);
     const order = receiver.requests.map(({ headers }) => headers['x-webhook-event']);
-    const until80PercentOfHigh = order.slice(0, placeOf(order, 'priority.high', Math.round(EACH * 0.8)));
+    const until80PercentOfHigh = order.slice(0, positionOf(order, 'priority.high', Math.round(EACH * 0.8)));
     const low = until80PercentOfHigh.filter((type) => type === 'priority.low').length;
     expect(low).toBeGreaterThan(0);
     expect(low).toBeLessThan(EACH * 0.8);
@@ -62,7 +62,7 @@ test('a worker that is told its priorities takes nothing of the others', async (
 });
 
 /** Where the nth of these is, counting from 1. */
-function placeOf(order: unknown[], type: string, nth: number): number {
+function positionOf(order: unknown[], type: string, nth: number): number {
   const places = order.flatMap((each, place) => (each === type ? place : []));
   return places[nth - 1]!;
 }

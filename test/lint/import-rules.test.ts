@@ -16,7 +16,7 @@ const FORBIDDEN: [folder: string, code: string][] = [
   ['workflows', `import '../db/database';`],
   ['workflows', `import { Client } from '@temporalio/client';`],
   ['workflows', `import { createActivities } from '../activities/activities';`],
-  ['workflows', `import { type AttemptFact } from '../delivery/types';`],
+  ['workflows', `import { type AttemptSummary } from '../delivery/types';`],
   ['workflows', `import '../delivery/make-attempt';`],
   ['workflows', `export { decide } from '../delivery/decide';`],
   ['workflows', `await import('../delivery/decide');`],
@@ -75,7 +75,7 @@ const FORBIDDEN: [folder: string, code: string][] = [
 const ALLOWED: [folder: string, code: string][] = [
   ['domain', `import './durations';`],
   ['domain', `export const url = new URL('https://example.com'); // never canParse`],
-  ['workflows', `import type { AttemptFact } from '../delivery/types';`],
+  ['workflows', `import type { AttemptSummary } from '../delivery/types';`],
   ['workflows', `import type { Activities } from '../activities/activities';`],
   ['workflows', `import { condition } from '@temporalio/workflow';`],
   ['delivery', `import '../egress/send'; import '../db/queue/leases'; import '../log';`],

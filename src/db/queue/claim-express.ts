@@ -3,15 +3,15 @@ import type { Trigger } from '../../domain/delivery';
 import { type PriorityRow, progress } from './claim-cursors';
 import { CLAIM_PRIORITIES, CLAIM_ROWS, type ClaimRequest, claimValues, NO_PRIORITY } from './claim-statement';
 import type { Claim } from './claim-workflow';
-import { type AttemptFacts, bodyOf, remainingMs, sealedSecretsOf, type WebhookFacts } from './load-attempt';
+import { type AttemptContext, bodyOf, remainingMs, sealedSecretsOf, type WebhookFacts } from './load-attempt';
 
 /** A claimed delivery with all that its attempt needs, as it stood when it was claimed. */
-export type ExpressDelivery = Pick<AttemptFacts, 'tenantId' | 'eventId' | 'eventType' | 'body'> & {
+export type ExpressDelivery = Pick<AttemptContext, 'tenantId' | 'eventId' | 'eventType' | 'body'> & {
   deliveryId: string;
   webhookId: string;
   /** The id under which it is held. */
   holder: number;
-  queue: NonNullable<AttemptFacts['queue']>;
+  queue: NonNullable<AttemptContext['queue']>;
   /** Absent where it was deleted meanwhile. */
   webhook: ClaimedWebhook | undefined;
 };

@@ -8,7 +8,7 @@ import { BREAKER_STATE } from './gate-conditions';
 import { isDead, LIVE_HOLDERS } from './lease-holders';
 
 /** Everything one attempt needs, read at every attempt so that configuration changes count from the next one on. */
-export type AttemptFacts = {
+export type AttemptContext = {
   tenantId: string;
   webhookId: string;
   eventId: string;
@@ -200,7 +200,7 @@ export type Fence = { holder: number; cause: AttemptCause; moves?: number | unde
  * Loads what each of these attempts needs and fences it, in one statement; undefined where there is no such delivery.
  * The rest is told as it stood just before: where `fenced` does not agree with it, someone came between.
  */
-export async function loadAttempts(pool: Pool, keys: readonly AttemptKey[]): Promise<(AttemptFacts | undefined)[]> {
+export async function loadAttempts(pool: Pool, keys: readonly AttemptKey[]): Promise<(AttemptContext | undefined)[]> {
   const { rows } = await pool.query<Row>({
     ...LOAD,
     values: [
@@ -212,8 +212,8 @@ export async function loadAttempts(pool: Pool, keys: readonly AttemptKey[]): Pro
       keys.map(({ fence }) => fence?.again ?? false),
     ],
   });
-  const facts: (AttemptFacts | undefined)[] = keys.map(() => undefined);
-  for (const row of rows) facts[row.place - 1] = toFacts(row);
+  const facts: (AttemptContext | undefined)[] = keys.map(() => undefined);
+  for (const row of rows) facts[row.place - 1] = toContext(row);
   return facts;
 }
 
@@ -222,7 +222,7 @@ export function bodyOf({ body, minimal, key_fields }: Pick<Row, 'body' | 'minima
   return minimal ? minimalBody(body, key_fields ?? []) : body;
 }
 
-function toFacts(row: Row): AttemptFacts {
+function toContext(row: Row): AttemptContext {
   return {
     tenantId: row.tenant_id,
     webhookId: row.webhook_id,

@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import type { EndpointSign } from '../../domain/classify';
+import type { HealthSignal } from '../../domain/classify';
 import type { DisabledBecause, EndState, Trigger } from '../../domain/delivery';
 import type { DeliveryPath } from '../../domain/delivery-mode';
 import { OPERATIONAL_PREFIX } from '../../domain/event-types';
@@ -27,7 +27,7 @@ export type AttemptRecord = {
   responseCut: string | null;
   remoteAddress: string | null;
   /** What it says about the endpoint. */
-  sign: EndpointSign;
+  healthSignal: HealthSignal;
   /** Under which id it was made; null where that is not known any more. */
   holder: number | null;
   /** What follows: the end, or a wait. */
@@ -184,7 +184,7 @@ export async function recordAttempts(
  * missing as null. Every byte and every member costs here and there.
  */
 function toRow(record: AttemptRecord) {
-  const { next, sign } = record;
+  const { next, healthSignal } = record;
   return {
     delivery_id: record.deliveryId,
     tenant_id: record.tenantId,
@@ -208,10 +208,10 @@ function toRow(record: AttemptRecord) {
     because: next.kind === 'end' ? (next.because ?? undefined) : undefined,
     wait_ms: next.kind === 'wait' ? next.waitMs : undefined,
     holder: record.holder ?? undefined,
-    health: sign.health,
-    timed_out: sign.timedOut || undefined,
-    slow_down: sign.slowDown ? true : undefined,
-    retry_after_ms: sign.slowDown?.retryAfterMs,
-    gone: sign.gone || undefined,
+    health: healthSignal.health,
+    timed_out: healthSignal.timedOut || undefined,
+    slow_down: healthSignal.slowDown ? true : undefined,
+    retry_after_ms: healthSignal.slowDown?.retryAfterMs,
+    gone: healthSignal.gone || undefined,
   };
 }

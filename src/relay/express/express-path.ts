@@ -5,13 +5,13 @@ import { allowanceOf } from '../../db/queue/claim-budget';
 import { type ClaimedWebhook, claimExpress, type ExpressDelivery } from '../../db/queue/claim-express';
 import { findWait } from '../../db/queue/delivery-state';
 import { releaseExpress } from '../../db/queue/leases';
-import { toFact } from '../../delivery/attempt-record';
+import { toSummary } from '../../delivery/attempt-record';
 import type { Holding } from '../../delivery/holding';
 import type { InFlight } from '../../delivery/in-flight';
 import type { Attempts } from '../../delivery/make-attempt';
-import type { Made, Sendable } from '../../delivery/post-attempt';
+import type { CompletedPost, Sendable } from '../../delivery/post-attempt';
+import { recordWithRetry } from '../../delivery/record-with-retry';
 import { type Pauses, StaleAttempt } from '../../delivery/stale';
-import { writeUntilTaken } from '../../delivery/write-until-taken';
 import type { DeliveryMode } from '../../domain/delivery-mode';
 import { CLAIM_FRESH_MS } from '../../domain/limits';
 import { OwnTroubleError } from '../../domain/own-trouble';
@@ -189,32 +189,36 @@ export function createExpressPath(settings: ExpressPathSettings): RelayPath<Expr
   async function attempt(delivery: ExpressDelivery, line: WebhookLine): Promise<void> {
     const { deliveryId, webhook, queue } = delivery;
     const request = { deliveryId, number: queue.attempt + 1, cause: 'claimed' } as const;
-    let made: Made;
+    let post: CompletedPost;
     try {
       if (queue.cancelAsked) return void (await endCancelled(db.kysely, deliveryId, 'asked', delivery.holder));
       if (!webhook) return void (await endCancelled(db.kysely, deliveryId, 'deleted'));
-      made = await attempts.post(delivery as Sendable, request, {
+      post = await attempts.post(delivery as Sendable, request, {
         holder: delivery.holder,
         mayGo: () => isOurs(delivery),
       });
     } finally {
       inFlight.release(deliveryId);
     }
-    if (made.verdict.kind === 'delivered') {
+    if (post.verdict.kind === 'delivered') {
       line.delivered();
       pump(delivery.webhookId);
-      await settle(delivery, webhook, made);
+      await settle(delivery, webhook, post);
       return;
     }
     line.failing++;
-    await settle(delivery, webhook, made).finally(() => {
+    await settle(delivery, webhook, post).finally(() => {
       line.failing--;
     });
     giveBack(line.waiting.splice(0));
   }
 
-  async function settle(delivery: ExpressDelivery, { host }: ClaimedWebhook, { record, verdict }: Made): Promise<void> {
-    const written = await writeUntilTaken(attempts.writeAttempt, record, () => stopping);
+  async function settle(
+    delivery: ExpressDelivery,
+    { host }: ClaimedWebhook,
+    { record, verdict }: CompletedPost,
+  ): Promise<void> {
+    const written = await recordWithRetry(attempts.writeAttempt, record, () => stopping);
     if (written?.wanted) onCapacity();
     if (!written || written.wanted || written.cancelled || verdict.kind !== 'retry') return;
     // A record that was repeated may have been taken the first time: its answer was lost, and nobody else knows of it.
@@ -225,7 +229,7 @@ export function createExpressPath(settings: ExpressPathSettings): RelayPath<Expr
       ...{ deliveryId, tenantId, webhookId, eventType, host },
       attempt: record.number,
       dueAtMs: performance.now() + waitMs,
-      last: toFact(record),
+      last: toSummary(record),
     });
   }
 

@@ -10,7 +10,7 @@ const LAST_TRIES = 10;
  * Writes a made attempt down, however long the database is away: a POST is not made again because Postgres failed.
  * Undefined where the process stopped first.
  */
-export async function writeUntilTaken(
+export async function recordWithRetry(
   write: WriteAttempt,
   record: AttemptRecord,
   stopping: () => boolean,
