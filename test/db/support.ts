@@ -5,7 +5,7 @@ import { FIRST_TENANT, nextTurns, type TurnResult, takeTurn } from '../../src/db
 import { publishEvent } from '../../src/db/publish/publish-one';
 import { EMPTY_BUDGET } from '../../src/db/queue/claim-budget';
 import { FIRST_CURSORS } from '../../src/db/queue/claim-cursors';
-import type { ClaimRequest } from '../../src/db/queue/claim-statement';
+import type { ClaimRequest } from '../../src/db/queue/claim-request';
 import { type ClaimedDelivery, claimDeliveries } from '../../src/db/queue/claim-workflow';
 import { requeueDelivery } from '../../src/db/queue/leases';
 import { loadAttempts } from '../../src/db/queue/load-attempt';

@@ -1,6 +1,10 @@
 import { sql } from 'kysely';
 import type { Queryable } from '../database';
-import { ARRIVAL_TIME, SLOT_IS_TAKEN } from './gate-conditions';
+import { gateConditions } from './gate-conditions';
+
+const gate = gateConditions('gate');
+const arrivalTime = sql.raw(gate.arrivalTime);
+const slotIsTaken = sql.raw(gate.slotIsTaken);
 
 /**
  * Takes from the gate what an attempt needs that was not claimed (its timer fired, or an operator asked for it): the slot
@@ -13,16 +17,15 @@ export async function acquirePermit(
   webhookId: string,
   leaseMs: number,
 ): Promise<boolean> {
-  const arrivalTime = sql.raw(ARRIVAL_TIME);
   const { numAffectedRows } = await sql`
-    update webhook_gates g set
-      slot_delivery_id = case when g.ordered then ${deliveryId}::uuid else g.slot_delivery_id end,
-      slot_until = case when g.ordered then now() + ${leaseMs}::int * interval '1 ms' else g.slot_until end,
-      tat = case when g.rate_per_second is null then g.tat else
-        greatest(${arrivalTime}, now() - g.burst * interval '1 s' / g.rate_per_second) + interval '1 s' / g.rate_per_second end
-    where g.webhook_id = ${webhookId} and exists (select from delivery_queue where delivery_id = ${deliveryId})
-      and (g.rate_per_second is null or ${arrivalTime} <= now() - interval '1 s' / g.rate_per_second)
-      and (not g.ordered or g.slot_delivery_id = ${deliveryId} or (not ${sql.raw(SLOT_IS_TAKEN)} and not exists (
+    update webhook_gates gate set
+      slot_delivery_id = case when gate.ordered then ${deliveryId}::uuid else gate.slot_delivery_id end,
+      slot_until = case when gate.ordered then now() + ${leaseMs}::int * interval '1 ms' else gate.slot_until end,
+      tat = case when gate.rate_per_second is null then gate.tat else
+        greatest(${arrivalTime}, now() - gate.burst * interval '1 s' / gate.rate_per_second) + interval '1 s' / gate.rate_per_second end
+    where gate.webhook_id = ${webhookId} and exists (select from delivery_queue where delivery_id = ${deliveryId})
+      and (gate.rate_per_second is null or ${arrivalTime} <= now() - interval '1 s' / gate.rate_per_second)
+      and (not gate.ordered or gate.slot_delivery_id = ${deliveryId} or (not ${slotIsTaken} and not exists (
         select from delivery_queue own, delivery_queue older
         where own.delivery_id = ${deliveryId} and older.tenant_id = own.tenant_id and older.webhook_id = ${webhookId}
           and older.seq < own.seq and not older.timed and older.priority = any('{0,1,2}')) and not exists (

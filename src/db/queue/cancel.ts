@@ -2,7 +2,7 @@ import { type Kysely, sql } from 'kysely';
 import { CLAIM_FRESH_MS } from '../../domain/limits';
 import { BEAT_EVERY_MS } from '../../domain/liveness';
 import type { Tables } from '../tables';
-import { IN_FLIGHT, isDead, LIVE_HOLDERS } from './lease-holders';
+import { isDead, isInFlight, LIVE_HOLDERS } from './lease-holders';
 import { releaseSlots } from './release-slots';
 
 /** The statements that cancel deliveries: pending | in_progress | retrying ──▶ cancelled. */
@@ -28,7 +28,7 @@ export type Cancelled = { state: 'cancelled' } | { state: 'asked'; beginsWithinM
 export async function cancelDelivery(db: Db, deliveryId: string): Promise<Cancelled | undefined> {
   const { rows } = await sql<{ in_flight: boolean; begun: boolean }>`
     with q as materialized (
-      select q.delivery_id, q.webhook_id, q.attempt, ${sql.raw(IN_FLIGHT)} as in_flight,
+      select q.delivery_id, q.webhook_id, q.attempt, ${sql.raw(isInFlight('q'))} as in_flight,
         coalesce((select h.beats - q.posted_beat > ${BEGUN_AFTER_BEATS}::int from lease_holders h where h.id = q.holder), false)
           as begun
       from delivery_queue q where q.delivery_id = ${deliveryId} for update of q),
@@ -52,7 +52,7 @@ export async function endCancelled(
   because: 'deleted' | 'asked',
   holder: number | null = null,
 ): Promise<void> {
-  const idle = sql`(q.holder = ${holder}::int or not ${sql.raw(IN_FLIGHT)})`;
+  const idle = sql`(q.holder = ${holder}::int or not ${sql.raw(isInFlight('q'))})`;
   const asked = because === 'asked' ? sql`and q.cancel_asked and ${idle}` : sql``;
   await sql`
     with q as materialized (

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { PRIORITIES } from '../../domain/priorities';
 import type { Queryable } from '../database';
-import { IN_FLIGHT } from './lease-holders';
+import { isInFlight } from './lease-holders';
 
 /**
  * What an operator may ask of a live delivery besides its cancellation (./cancel.ts):
@@ -20,7 +20,7 @@ import { IN_FLIGHT } from './lease-holders';
 export async function askForAttempt(db: Queryable, deliveryId: string, askedBy: string): Promise<boolean> {
   const { rows } = await sql`
     with asked as materialized (
-      select q.delivery_id, q.webhook_id, ${sql.raw(IN_FLIGHT)} as in_flight from delivery_queue q
+      select q.delivery_id, q.webhook_id, ${sql.raw(isInFlight('q'))} as in_flight from delivery_queue q
       where q.delivery_id = ${deliveryId} and not q.cancel_asked for update of q),
     slots as (
       update webhook_gates g set slot_until = 'epoch'
@@ -39,7 +39,7 @@ export async function askForAttempt(db: Queryable, deliveryId: string, askedBy: 
 export async function moveNextAttempt(db: Queryable, deliveryId: string, at: Date): Promise<number | undefined> {
   const { rows } = await sql<{ moves: number }>`
     update delivery_queue q set next_attempt_at = ${at}, moves = moves + 1
-    where delivery_id = ${deliveryId} and timed and not cancel_asked and not ${sql.raw(IN_FLIGHT)}
+    where delivery_id = ${deliveryId} and timed and not cancel_asked and not ${sql.raw(isInFlight('q'))}
     returning moves`.execute(db);
   return rows[0]?.moves;
 }
@@ -48,5 +48,5 @@ export async function moveNextAttempt(db: Queryable, deliveryId: string, at: Dat
 export async function setNextAttempt(db: Queryable, deliveryId: string, at: Date): Promise<void> {
   await sql`
     update delivery_queue q set next_attempt_at = ${at}
-    where delivery_id = ${deliveryId} and timed and not ${sql.raw(IN_FLIGHT)}`.execute(db);
+    where delivery_id = ${deliveryId} and timed and not ${sql.raw(isInFlight('q'))}`.execute(db);
 }

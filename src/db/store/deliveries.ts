@@ -2,8 +2,8 @@ import { type Kysely, sql } from 'kysely';
 import { type DeliveryState, END_STATES, type EndState, type HeldBecause, visibleState } from '../../domain/delivery';
 import type { DeliveryPath } from '../../domain/delivery-mode';
 import { sameTimeBounds, uuidFloor } from '../../domain/ids';
-import { ARRIVAL_TIME, BREAKER_IS_OPEN, SLOT_IS_TAKEN } from '../queue/gate-conditions';
-import { IN_FLIGHT } from '../queue/lease-holders';
+import { gateConditions } from '../queue/gate-conditions';
+import { isInFlight } from '../queue/lease-holders';
 import type { Tables } from '../tables';
 import { type Found, type Part, scanIds, upTo } from './scan';
 
@@ -124,7 +124,7 @@ async function isOwnWebhook(db: Db, tenantId: string, id: string): Promise<boole
 }
 
 /** The POST of an attempt is under way, or may begin at any moment. */
-const inFlight = sql.raw(IN_FLIGHT);
+const inFlight = sql.raw(isInFlight('q'));
 
 /** SQL for the rule of `visibleState`; the mapper below applies the same rule to each row. */
 function stateIs(state: DeliveryState) {
@@ -146,7 +146,8 @@ function stateIs(state: DeliveryState) {
   }
 }
 
-const OTHERS_HAVE_SLOT = `(${SLOT_IS_TAKEN} and g.slot_delivery_id is distinct from d.id)`;
+const gate = gateConditions('g');
+const OTHERS_HAVE_SLOT = `(${gate.slotIsTaken} and g.slot_delivery_id is distinct from d.id)`;
 
 /**
  * Why a waiting delivery is not sent, from its webhook's gate; null where nothing holds it. The claim goes by the same
@@ -156,9 +157,9 @@ const heldBecause = sql<HeldBecause | null>`
   case when g.status in ('paused', 'disabled') then g.status
     when g.unverified then 'unverified'
     when g.blocked_until > now() then 'throttled'
-    when ${sql.raw(BREAKER_IS_OPEN)} or (g.breaker_until is not null and ${sql.raw(OTHERS_HAVE_SLOT)}) then 'circuit_open'
+    when ${sql.raw(gate.breakerIsOpen)} or (g.breaker_until is not null and ${sql.raw(OTHERS_HAVE_SLOT)}) then 'circuit_open'
     when g.ordered and ${sql.raw(OTHERS_HAVE_SLOT)} then 'ordered'
-    when ${sql.raw(ARRIVAL_TIME)} > now() - interval '1 s' / g.rate_per_second then 'rate_limited' end`;
+    when ${sql.raw(gate.arrivalTime)} > now() - interval '1 s' / g.rate_per_second then 'rate_limited' end`;
 
 /** The delivery that goes first of an ordered webhook: the oldest that has not ended. */
 export async function findHead(db: Db, tenantId: string, webhookId: string): Promise<string | undefined> {

@@ -6,7 +6,7 @@ import type { StoredRetryPolicy } from '../../domain/retry-schedule';
 import type { SignatureStyle } from '../../domain/signature-styles';
 import { VERIFICATION_LIMIT_MS, type VerificationMethod } from '../../domain/verification';
 import type { Queryable } from '../database';
-import { BREAKER_STATE } from '../queue/gate-conditions';
+import { gateConditions } from '../queue/gate-conditions';
 import type { GateHealth, GateSettings } from './gates';
 
 export type WebhookSettings = {
@@ -80,7 +80,7 @@ export function selectWebhooks(db: Queryable, tenantId: string) {
       sql<boolean>`coalesce(w.verification_pending_since > now() - ${VERIFICATION_LIMIT_MS}::int * interval '1 ms', false)`.as(
         'verification_pending',
       ),
-      sql.raw<BreakerState>(BREAKER_STATE).as('breaker_state'),
+      sql.raw<BreakerState>(gateConditions('g').breakerState).as('breaker_state'),
       sql<Date | null>`case when g.blocked_until > now() then g.blocked_until end`.as('throttled_until'),
     ])
     .where('w.tenant_id', '=', tenantId)
