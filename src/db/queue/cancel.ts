@@ -1,13 +1,11 @@
-import { type Kysely, sql } from 'kysely';
+import { sql } from 'kysely';
 import { CLAIM_FRESH_MS } from '../../domain/limits';
 import { BEAT_EVERY_MS } from '../../domain/liveness';
-import type { Tables } from '../tables';
+import type { Queryable } from '../database';
 import { isDead, isInFlight, LIVE_HOLDERS } from './lease-holders';
 import { releaseSlots } from './release-slots';
 
 /** The statements that cancel deliveries: pending | in_progress | retrying ──▶ cancelled. */
-
-type Db = Kysely<Tables>;
 
 /**
  * After so many beats of its holder since it was claimed or loaded, a POST has begun if it ever will: time that no clock
@@ -25,7 +23,7 @@ export type Cancelled = { state: 'cancelled' } | { state: 'asked'; beginsWithinM
  * Ends a delivery as cancelled. Nobody can send it from then on: whoever would has to find its row. Where an attempt is in
  * flight the row keeps the wish, and the record of that attempt meets it. Undefined where the delivery had ended.
  */
-export async function cancelDelivery(db: Db, deliveryId: string): Promise<Cancelled | undefined> {
+export async function cancelDelivery(db: Queryable, deliveryId: string): Promise<Cancelled | undefined> {
   const { rows } = await sql<{ in_flight: boolean; begun: boolean }>`
     with q as materialized (
       select q.delivery_id, q.webhook_id, q.attempt, ${sql.raw(isInFlight('q'))} as in_flight,
@@ -47,7 +45,7 @@ export async function cancelDelivery(db: Db, deliveryId: string): Promise<Cancel
  * Ends a delivery whose webhook was deleted, or that was to be cancelled (`asked`) and is in flight at nobody but `holder`.
  */
 export async function endCancelled(
-  db: Db,
+  db: Queryable,
   deliveryId: string,
   because: 'deleted' | 'asked',
   holder: number | null = null,
@@ -66,7 +64,7 @@ export async function endCancelled(
  * Ends what was to be cancelled and whose attempt nobody is making (any more): its worker died, or gave it back. `limit` at a
  * time; returns how many.
  */
-export async function sweepCancelled(db: Db, limit: number): Promise<number> {
+export async function sweepCancelled(db: Queryable, limit: number): Promise<number> {
   const { rows } = await sql`
     with ${sql.raw(LIVE_HOLDERS)},
     q as materialized (
@@ -93,7 +91,10 @@ function endAsCancelled(rows: string) {
  * Cancels live deliveries of deleted webhooks, `limit` at a time; returns those that wait for a timer, whose
  * workflows can be told. A webhook is done with once it has none left and no publish can still be adding any.
  */
-export async function cancelOfDeletedWebhooks(db: Db, limit: number): Promise<{ cancelled: number; timed: string[] }> {
+export async function cancelOfDeletedWebhooks(
+  db: Queryable,
+  limit: number,
+): Promise<{ cancelled: number; timed: string[] }> {
   const { rows } = await sql<{ id: string; timed: boolean }>`
     with dead as materialized (
       select q.delivery_id from webhooks w join lateral (

@@ -1,13 +1,11 @@
-import { type Kysely, sql } from 'kysely';
+import { sql } from 'kysely';
 import { type DeliveryState, END_STATES, type EndState, type HeldBecause, visibleState } from '../../domain/delivery';
 import type { DeliveryPath } from '../../domain/delivery-mode';
 import { sameTimeBounds, uuidFloor } from '../../domain/ids';
+import type { Queryable } from '../database';
 import { gateConditions } from '../queue/gate-conditions';
 import { isInFlight } from '../queue/lease-holders';
-import type { Tables } from '../tables';
 import { type Found, type Part, scanIds, upTo } from './scan';
-
-type Db = Kysely<Tables>;
 
 export type Delivery = {
   id: string;
@@ -40,7 +38,7 @@ export type DeliveryFilter = Part & {
   until: Date;
 };
 
-export async function findDelivery(db: Db, tenantId: string, id: string): Promise<Delivery | undefined> {
+export async function findDelivery(db: Queryable, tenantId: string, id: string): Promise<Delivery | undefined> {
   const row = await selectDeliveries(db, tenantId).where('d.id', '=', id).executeTakeFirst();
   return row && toDelivery(row);
 }
@@ -49,7 +47,11 @@ export async function findDelivery(db: Db, tenantId: string, id: string): Promis
  * Newest first, by keyset within the time window. The state filter is the state that people see. What no index serves
  * is looked for among so many deliveries at most: see {@link scanIds}.
  */
-export async function listDeliveries(db: Db, tenantId: string, filter: DeliveryFilter): Promise<Found<Delivery>> {
+export async function listDeliveries(
+  db: Queryable,
+  tenantId: string,
+  filter: DeliveryFilter,
+): Promise<Found<Delivery>> {
   const { limit, webhookId, eventId, state } = filter;
   // Else the index of webhooks would lead through another tenant's deliveries.
   if (webhookId && !(await isOwnWebhook(db, tenantId, webhookId))) return { rows: [], next: undefined };
@@ -72,7 +74,7 @@ export async function listDeliveries(db: Db, tenantId: string, filter: DeliveryF
   return { rows: rows.map(toDelivery), next };
 }
 
-async function scanDeliveries(db: Db, tenantId: string, filter: DeliveryFilter): Promise<Found<Delivery>> {
+async function scanDeliveries(db: Queryable, tenantId: string, filter: DeliveryFilter): Promise<Found<Delivery>> {
   const { webhookId, state, eventType, beforeId, limit } = filter;
   // Failures have an index of their own, by tenant.
   const owner =
@@ -118,7 +120,7 @@ const LIVE = sql`
   left join lateral (select * from webhook_gates g where g.webhook_id = d.webhook_id and d.state = 'pending' offset 0) g
     on true`;
 
-async function isOwnWebhook(db: Db, tenantId: string, id: string): Promise<boolean> {
+async function isOwnWebhook(db: Queryable, tenantId: string, id: string): Promise<boolean> {
   const query = db.selectFrom('webhooks').select('id').where('id', '=', id).where('tenant_id', '=', tenantId);
   return (await query.executeTakeFirst()) !== undefined;
 }
@@ -162,7 +164,7 @@ const heldBecause = sql<HeldBecause | null>`
     when ${sql.raw(gate.arrivalTime)} > now() - interval '1 s' / g.rate_per_second then 'rate_limited' end`;
 
 /** The delivery that goes first of an ordered webhook: the oldest that has not ended. */
-export async function findHead(db: Db, tenantId: string, webhookId: string): Promise<string | undefined> {
+export async function findHead(db: Queryable, tenantId: string, webhookId: string): Promise<string | undefined> {
   const { rows } = await sql<{ id: string }>`
     select delivery_id as id from (
       (select delivery_id, seq from delivery_queue where timed and webhook_id = ${webhookId} and tenant_id = ${tenantId}
@@ -176,7 +178,7 @@ export async function findHead(db: Db, tenantId: string, webhookId: string): Pro
   return rows[0]?.id;
 }
 
-function selectDeliveries(db: Db, tenantId: string) {
+function selectDeliveries(db: Queryable, tenantId: string) {
   return db
     .selectFrom('deliveries as d')
     .leftJoin('delivery_queue as q', 'q.delivery_id', 'd.id')
