@@ -22,6 +22,7 @@ const TASKS = {
   bench: async (args) => (await build(root)) || node(join('dist', 'bench', 'main.js'), ...args),
   chaos: async (args) => (await build(root)) || node(join('dist', 'chaos', 'main.js'), ...args),
   test: async (args) => (await build(root)) || run(bin('jest'), args, root),
+  'test-unit': (args) => run(bin('jest'), ['--config', 'jest.unit.config.js', ...args], root),
   'test-nodes': async (args) => (await build(root)) || node(join('scripts', 'test-nodes.mjs'), ...args),
   lint: (args) => run(bin('biome'), ['check', ...args], root, toolEnv()),
   format: (args) => run(bin('biome'), ['check', '--write', ...args], root, toolEnv()),

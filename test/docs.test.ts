@@ -47,7 +47,7 @@ describe('the reference pages agree with the code', () => {
   });
 
   test('docs/errors.md lists exactly the body cut codes', () => {
-    const [[union = ''] = []] = captures('src/egress/send.ts', /^export type BodyCut = (.+);$/gm);
+    const [[union = ''] = []] = captures('src/egress/types.ts', /^export type BodyCut = (.+);$/gm);
     const codes = [...union.matchAll(/'(\w+)'/g)].map(([, code]) => code);
     expect(codes.length).toBeGreaterThan(0);
     expect(names(section('docs/errors.md', 'Body cut codes')).sort()).toEqual(codes.sort());
@@ -91,6 +91,11 @@ describe('the reference pages agree with the code', () => {
     expect([20, ...[...tried.matchAll(/'(\d+)\./g)].map(([, major]) => Number(major))]).toEqual(numbers);
   });
 
+  test('.nvmrc names the lowest Node that package.json supports', () => {
+    const [[lowest = ''] = []] = captures('package.json', /"node": "\^(\d+\.\d+)\.0 /g);
+    expect(read('.nvmrc').trim()).toBe(lowest);
+  });
+
   test('docs/api.md describes exactly the routes, with their scopes', () => {
     const described = captures('docs/api.md', /^### `([A-Z]+ \/\S*)`\n\n(?:Scope `(\w+)`)?/gm);
     const served = routes.map(({ method, path: at, scope }) => [
@@ -101,14 +106,23 @@ describe('the reference pages agree with the code', () => {
   });
 });
 
-describe('links', () => {
-  const folders = ['.', 'docs', 'docs/decisions'];
-  const pages = folders.flatMap((folder) =>
-    readdirSync(path.join(ROOT, folder))
-      .filter((name) => name.endsWith('.md'))
-      .map((name) => path.join(folder, name)),
-  );
+const pages = ['.', 'docs', 'docs/contributing', 'docs/decisions'].flatMap((folder) =>
+  readdirSync(path.join(ROOT, folder))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => path.join(folder, name)),
+);
 
+// One that was cut in two leaves rows under a text, or a rule without a head.
+test.each(pages)('every table of %s has a head and a rule below it', (page) => {
+  const tables = read(page)
+    .replace(/^```[\s\S]*?^```/gm, '')
+    .split(/\n(?!\|)/)
+    .filter((block) => /^\|/m.test(block));
+  const broken = tables.filter((block) => !/^[^|]*\n\|.*\n\|( *:?-+:? *\|)+(\n\||$)/.test(block));
+  expect(broken).toEqual([]);
+});
+
+describe('links', () => {
   test.each(pages)('%s points at what exists', (page) => {
     const targets = captures(page, /\]\(([^)\s]+)\)/g).flat();
     const broken = targets.filter((target) => !/^https?:/.test(target) && !exists(page, target));

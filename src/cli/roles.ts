@@ -28,7 +28,7 @@ export async function runWorker({ priorities }: { priorities?: string }): Promis
   const log = createLog(config.POSTHORN_LOG_LEVEL);
   const { startWorker } = await import('../worker/start-worker.js');
   const metrics = await startMetrics(config, log);
-  const worker = await startWorker(config, log, metrics?.registry).catch(explainUnreachable(config));
+  const worker = await startWorker(config, log, { registry: metrics?.registry }).catch(explainUnreachable(config));
   // A start that fails has one thing to say.
   sayWarnings(startWarnings(config, process.env), log, toStandardError);
   log.info({ event: 'worker_ready' });

@@ -86,7 +86,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     // Both roles are in this process: they share its metrics and their port.
     const metrics = await startMetrics(config, log);
     if (metrics) stops.push(metrics.stop);
-    const worker = await startWorker(config, log, metrics?.registry).catch(explainUnreachable(config));
+    const worker = await startWorker(config, log, { registry: metrics?.registry }).catch(explainUnreachable(config));
     stops.push(worker.stop);
     const api = await startApi(config, log, {
       ...(options.router && { router: options.router }),

@@ -1,4 +1,5 @@
 import type { ColumnType, Generated, GeneratedAlways } from 'kysely';
+import type { FailedBecause } from '../domain/classify';
 import type { DisabledBecause, EndState, Trigger, WebhookStatus } from '../domain/delivery';
 import type { DeliveryMode, DeliveryPath } from '../domain/delivery-mode';
 import type { JsonObject, OnUnknown } from '../domain/event-types';
@@ -146,7 +147,7 @@ export type Tables = {
     state: Generated<'pending' | EndState>;
     minimal: Generated<boolean>;
     attempt_count: Generated<number>;
-    failed_because: string | null;
+    failed_because: FailedBecause | null;
     failed_at: Date | null;
     ended_at: Date | null;
     path: DeliveryPath | null;

@@ -6,7 +6,7 @@ import type { DeliveryPath } from '../domain/delivery-mode';
 import { newUuid, toPublicId } from '../domain/ids';
 import { retryAfterMs } from '../domain/retry-after';
 import { redactHeaders } from '../egress/headers';
-import type { SendResult } from '../egress/send';
+import type { SendResult } from '../egress/types';
 import type { Log } from '../log';
 import type { Sendable } from './post-attempt';
 import type { AttemptRequest, AttemptSummary, UnrecordedAttempt } from './types';

@@ -11,7 +11,8 @@ import {
 import { newUuid, toPublicId } from '../domain/ids';
 import { VERIFICATION_METHODS, type VerificationMethod } from '../domain/verification';
 import { buildChallengeHeaders } from '../egress/headers';
-import type { Sender, SendRequest, SendResult } from '../egress/send';
+import type { Sender } from '../egress/send';
+import type { SendRequest, SendResult } from '../egress/types';
 import type { Log } from '../log';
 import { openWebhook } from './open-webhook';
 import { NoRoom } from './retry-room';

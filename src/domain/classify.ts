@@ -9,8 +9,9 @@ export type PostResult =
     }
   | { errorCode: string /** Our own rules forbade it. */; blocked: boolean };
 
-/** `client_error`: a 4xx of a webhook whose policy is not to repeat those. */
-export type FailedBecause = 'exhausted' | 'gone' | 'blocked' | 'client_error';
+/** Why a delivery failed. `client_error`: a 4xx of a webhook whose policy is not to repeat those. */
+export const FAILED_BECAUSE = ['exhausted', 'gone', 'blocked', 'client_error'] as const;
+export type FailedBecause = (typeof FAILED_BECAUSE)[number];
 
 /** What follows from an attempt. */
 export type Verdict =

@@ -15,7 +15,7 @@ export const END_STATES = ['delivered', 'failed', 'cancelled'] as const;
 export type EndState = (typeof END_STATES)[number];
 
 /** Why an attempt was made. */
-export const TRIGGERS = ['schedule', 'manual', 'test', 'replay'] as const;
+export const TRIGGERS = ['schedule', 'manual', 'replay'] as const;
 export type Trigger = (typeof TRIGGERS)[number];
 
 /**
@@ -59,7 +59,8 @@ export const HELD_BECAUSE = [
 export type HeldBecause = (typeof HELD_BECAUSE)[number];
 
 /** Why Posthorn disabled a webhook: it answered 410, its deliveries failed in a row, or nothing succeeded for too long. */
-export type DisabledBecause = 'gone' | 'failed_deliveries' | 'failing_too_long' | 'operator';
+export const DISABLED_BECAUSE = ['gone', 'failed_deliveries', 'failing_too_long', 'operator'] as const;
+export type DisabledBecause = (typeof DISABLED_BECAUSE)[number];
 
 /** The state a person sees, from the record, the queue row and the webhook's gate. */
 export function visibleState(

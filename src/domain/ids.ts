@@ -18,6 +18,9 @@ export const ID_PREFIXES = {
 
 export type IdKind = keyof typeof ID_PREFIXES;
 
+/** The nil uuid (RFC 9562, section 5.9): where whatever goes through ids in their order begins. */
+export const NIL_UUID = '00000000-0000-0000-0000-000000000000';
+
 /** One call for the random bytes of many ids: each costs as much as many bytes. */
 const POOL_BYTES = 4_096;
 const pool = Buffer.alloc(POOL_BYTES);

@@ -9,3 +9,6 @@ export const DEFAULT_TIMEOUT_MS = 10_000;
 export const LEASE_MS = MAX_TIMEOUT_MS + 10_000;
 /** What was claimed or loaded is sent within this time of having been asked for, or not without asking again. */
 export const CLAIM_FRESH_MS = 5_000;
+
+/** A workflow task whose worker died with it is given to another after this time. */
+export const WORKFLOW_TASK_TIMEOUT_MS = 10_000;

@@ -2,10 +2,11 @@ import { Agent, Pool } from 'undici';
 import type { AddressPolicy } from './address-policy';
 import { createConnector } from './connector';
 import { EgressError } from './errors';
-import { createCheckedResolve, type NameServers } from './lookup';
+import { createCheckedResolve } from './lookup';
 import { createLookups, type LookupLimits } from './lookups';
 import { createNameServers } from './name-servers';
 import { PeerClient } from './peer-client';
+import type { NameServers } from './types';
 
 /** Below the 5 s after which a Node server closes an idle connection, so that a POST rarely meets a closing one. */
 const IDLE_CONNECTION_MS = 4_000;

@@ -2,9 +2,10 @@ import { isIP } from 'node:net';
 import { OwnTroubleError } from '../domain/own-trouble';
 import type { AddressPolicy } from './address-policy';
 import { EgressError } from './errors';
-import { createCheckedResolve, type NameServers } from './lookup';
+import { createCheckedResolve } from './lookup';
 import { createLookups } from './lookups';
 import { createNameServers } from './name-servers';
+import type { NameServers } from './types';
 
 /** Why a tenant may not register this http or https URL; undefined when it may, as far as is known today. */
 export type TargetCheck = (url: URL, tenantId: string) => Promise<'blocked_address' | undefined>;

@@ -1,8 +1,9 @@
+import type { LookupAddress } from 'node:dns';
 import { isIP, type LookupFunction, type Socket } from 'node:net';
 import { buildConnector } from 'undici';
 import type { AddressPolicy } from './address-policy';
 import { EgressError } from './errors';
-import type { CheckedResolve, LookupAddress } from './lookup';
+import type { CheckedResolve } from './lookup';
 import type { Connector, Peer } from './peer-client';
 
 /** How long one address may take before the next one of the name is tried too (RFC 8305 5); Node's 250 ms is less than

@@ -3,7 +3,7 @@ import { OwnTroubleError, type OwnTroubleReason } from '../domain/own-trouble';
 import { classifyError } from './classify-error';
 import { type SendErrorCode, sendError } from './errors';
 import type { Peer, PeerAware } from './peer-client';
-import type { BodyCut, SendRequest, SendResult } from './send';
+import type { BodyCut, SendRequest, SendResult } from './types';
 
 /** Of a response body; enough for any error message, little enough to store with every attempt. */
 export const MAX_BODY_BYTES = 16 * 1024;

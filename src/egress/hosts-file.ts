@@ -1,6 +1,6 @@
+import type { LookupAddress } from 'node:dns';
 import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
-import type { LookupAddress } from './lookup';
 
 /** How old what was read of a file may be: a line that was added to it counts soon, and a burst reads it once. */
 const FRESH_MS = 5_000;

@@ -3,16 +3,6 @@ import type { AddressPolicy } from './address-policy';
 import { EgressError } from './errors';
 import type { Lookups, OnBegun } from './lookups';
 
-export type { LookupAddress };
-
-/** Who looks names up. */
-export interface NameServers {
-  /** All addresses of a host name; none where there is no such name. Rejects with a `code` of `node:dns`. */
-  resolve(hostname: string, signal: AbortSignal): Promise<LookupAddress[]>;
-  /** Whether any name was answered since then (of `performance.now()`): where none was, a name that hangs proves nothing. */
-  answeredSince(sinceMs: number): boolean;
-}
-
 /** All addresses of a name, each of which may be connected to. */
 export type CheckedResolve = (hostname: string, tenantId: string, onBegun?: OnBegun) => Promise<LookupAddress[]>;
 

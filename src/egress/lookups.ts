@@ -1,6 +1,7 @@
+import type { LookupAddress } from 'node:dns';
 import { OwnTroubleError } from '../domain/own-trouble';
 import { EgressError, type SendErrorCode } from './errors';
-import type { LookupAddress, NameServers } from './lookup';
+import type { NameServers } from './types';
 
 /**
  * Lookups at once. They hold no threads, but a socket or two each; so many that nobody waits for a turn in ordinary times,

@@ -1,6 +1,7 @@
+import type { LookupAddress } from 'node:dns';
 import { Resolver } from 'node:dns/promises';
 import { createFileReader, parseHosts, parseSearch } from './hosts-file';
-import type { LookupAddress, NameServers } from './lookup';
+import type { NameServers } from './types';
 
 export interface NameServersSettings {
   /** Of one lookup, milliseconds. */

@@ -1,44 +1,9 @@
 import type { Agent } from 'undici';
-import { EgressError, type SendError, sendError } from './errors';
+import { EgressError, sendError } from './errors';
 import { Exchange } from './exchange';
 import type { PeerDispatchOptions } from './peer-client';
+import type { SendRequest, SendResult } from './types';
 import { parseTarget, type Target } from './url';
-
-export interface SendRequest {
-  url: string;
-  /** Whose request it is: tenants take turns where there is something to wait for. */
-  tenantId: string;
-  /** POST unless it says otherwise: the others are for endpoint verification. */
-  method?: 'POST' | 'GET' | 'OPTIONS';
-  headers: Record<string, string>;
-  body?: Buffer;
-  /** From the call to the status line and headers of the answer, connecting included; what it waits for us is not. */
-  timeoutMs: number;
-  /** Asked right before the request is written to its connection, which may take a while to come about. */
-  mayGo?: () => boolean;
-}
-
-/** Why a body was kept only in part: its own limits of time and size, the receiver, or the limit of the attempt. */
-export type BodyCut = 'body_timeout' | 'body_too_large' | 'body_broken_off' | 'total_timeout';
-
-export type SendResult = {
-  startedAt: Date;
-  /** To the end of what was read of the answer. */
-  durationMs: number;
-  /** Where it was sent to, for operators; null if no connection came about. */
-  remoteAddress: string | null;
-} & (
-  | {
-      kind: 'response';
-      statusCode: number;
-      headers: Record<string, string>;
-      /** As it came, never inflated; at most 16 KiB. */
-      body: Buffer;
-      /** Why this is not the whole body; null when it is. */
-      bodyCut: BodyCut | null;
-    }
-  | ({ kind: 'error' } & SendError)
-);
 
 export interface Sender {
   send(request: SendRequest): Promise<SendResult>;

@@ -2,6 +2,7 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { Connection } from '@temporalio/client';
+import { SEARCH_ATTRIBUTES } from '../domain/search-attributes';
 import { serverEnv } from './child-env';
 import { makeFolder } from './folders';
 import { noteRunning, releaseData } from './leftover';
@@ -52,9 +53,6 @@ const DYNAMIC_CONFIG = {
   'matching.numTaskqueueReadPartitions': 1, // more partitions only add hops within one process
   'matching.numTaskqueueWritePartitions': 1,
 };
-
-/** Registered at the start, because the server refuses a workflow with an unknown one. */
-const SEARCH_ATTRIBUTES = ['PosthornTenant', 'PosthornWebhook', 'PosthornEventType', 'PosthornState'];
 
 /** Timers must survive a restart, not a power cut: no fsync at each commit. */
 const SQLITE_PRAGMAS = ['journal_mode=WAL', 'synchronous=NORMAL'];
@@ -112,7 +110,8 @@ function serverArguments(options: {
     ...['--log-level', 'error'],
     ...(uiPort === 'off' ? ['--headless'] : ['--ui-port', String(uiPort)]),
     ...(dbFile ? ['--db-filename', dbFile, ...SQLITE_PRAGMAS.flatMap((pragma) => ['--sqlite-pragma', pragma])] : []),
-    ...SEARCH_ATTRIBUTES.flatMap((name) => ['--search-attribute', `${name}=Keyword`]),
+    // The server refuses a workflow with an unknown one.
+    ...Object.values(SEARCH_ATTRIBUTES).flatMap((name) => ['--search-attribute', `${name}=Keyword`]),
     ...Object.entries(DYNAMIC_CONFIG).flatMap(([key, value]) => ['--dynamic-config-value', `${key}=${value}`]),
   ];
 }

@@ -27,6 +27,3 @@ export function verificationWorkflowId(webhookUuid: string, round: number): stri
 }
 
 export const VERIFICATION_WORKFLOW_TYPE = 'verifyEndpoint';
-
-/** Search attributes of a delivery's workflow; all of type Keyword. */
-export const SEARCH_ATTRIBUTES = ['PosthornTenant', 'PosthornWebhook', 'PosthornEventType', 'PosthornState'] as const;

@@ -3,6 +3,7 @@ import { TypedSearchAttributes } from '@temporalio/common';
 import type { ClaimedDelivery, QueuedDelivery } from '../db/queue/claim-workflow';
 import type { AttemptSummary } from '../delivery/types';
 import { toPublicId } from '../domain/ids';
+import { WORKFLOW_TASK_TIMEOUT_MS } from '../domain/limits';
 import { type DeliverInput, PosthornEventType, PosthornTenant, PosthornWebhook } from '../workflows/contract';
 import { taskQueues, WORKFLOW_TYPE, workflowId } from './names';
 
@@ -16,9 +17,6 @@ export type StartSettings = {
 /** Where the first workflow task of a started delivery runs. */
 export type Started = 'here' | 'anywhere' | 'already_running';
 
-/** The recovery time after a worker died with a workflow task in hand. */
-const WORKFLOW_TASK_TIMEOUT_MS = 10_000;
-
 /**
  * Starts the workflow of a claimed delivery, eagerly: its first workflow task comes back with the answer and runs in
  * this process. Where a run of this delivery is still open (it has put its row back and is about to close), it is
@@ -30,7 +28,7 @@ export async function startClaimed(settings: StartSettings, claimed: ClaimedDeli
   if (claimed.trigger === 'manual') {
     await client.workflow.signalWithStart(WORKFLOW_TYPE, {
       ...options(settings, claimed, 'claimed'),
-      signal: 'replay',
+      signal: 'retryNow',
       signalArgs: [{ by: claimed.askedBy ? toPublicId('apiKey', claimed.askedBy) : 'operator', claimed: true }],
     });
     return 'anywhere';

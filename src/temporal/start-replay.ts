@@ -1,6 +1,7 @@
 import { type Client, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import { TypedSearchAttributes } from '@temporalio/common';
 import { toPublicId } from '../domain/ids';
+import { WORKFLOW_TASK_TIMEOUT_MS } from '../domain/limits';
 import type { RateLimit } from '../domain/rate-limit';
 import { PAGES_PER_RUN, pageSize, type ReplayProgress } from '../domain/replay';
 import { PosthornTenant, PosthornWebhook, type ReplayInput } from '../workflows/contract';
@@ -13,9 +14,6 @@ export type StartableReplay = ReplayProgress & {
   webhookId: string | null;
   rate: RateLimit;
 };
-
-/** The recovery time after a worker died with a workflow task in hand. */
-const WORKFLOW_TASK_TIMEOUT_MS = 10_000;
 
 /**
  * Starts the workflow of a bulk replay where it left off; the same for the api, when one is asked for, and for the

@@ -1,6 +1,7 @@
 import { type Client, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import { TypedSearchAttributes } from '@temporalio/common';
 import { toPublicId } from '../domain/ids';
+import { WORKFLOW_TASK_TIMEOUT_MS } from '../domain/limits';
 import { PosthornTenant, PosthornWebhook, type VerificationInput } from '../workflows/contract';
 import { taskQueues, VERIFICATION_WORKFLOW_TYPE, verificationWorkflowId } from './names';
 
@@ -21,6 +22,7 @@ export async function startVerification(
       workflowId: verificationWorkflowId(webhookId, round),
       taskQueue: queues.workflows,
       workflowIdReusePolicy: 'REJECT_DUPLICATE',
+      workflowTaskTimeout: WORKFLOW_TASK_TIMEOUT_MS,
       typedSearchAttributes: new TypedSearchAttributes([
         { key: PosthornTenant, value: toPublicId('tenant', tenantId) },
         { key: PosthornWebhook, value: toPublicId('webhook', webhookId) },

@@ -40,6 +40,8 @@ export class LeanWorker extends Worker {
       registeredActivityNames: new Set(options.activities.keys()),
       hasPatchActivationCallback: false,
     });
+    // How long it takes to load the bundle is nobody's fault: only steps of workflows are watched.
+    thread.watch();
     return new ThreadedVMWorkflowCreator([thread]);
   }
 }
@@ -50,17 +52,27 @@ export class LeanWorker extends Worker {
  */
 class WatchedThread extends WorkerThreadClient {
   readonly #unanswered = new Set<{ looks: number }>(); // in the order of sending
-  readonly #look: NodeJS.Timeout;
+  readonly #thread: Thread;
+  readonly #logger: Logger;
+  readonly #stuckAfterMs: number;
+  #look: NodeJS.Timeout | undefined;
 
   constructor(thread: Thread, logger: Logger, stuckAfterMs: number) {
     super(thread, logger);
+    this.#thread = thread;
+    this.#logger = logger;
+    this.#stuckAfterMs = stuckAfterMs;
+  }
+
+  /** Ends the thread once a request that is sent from now on is not answered in time. */
+  watch(): void {
     this.#look = setInterval(() => {
       const [oldest] = this.#unanswered;
       // Looks are counted, not time: a process that was stopped for a while is not stuck.
-      if (oldest === undefined || ++oldest.looks * LOOK_EVERY_MS < stuckAfterMs) return;
+      if (oldest === undefined || ++oldest.looks * LOOK_EVERY_MS < this.#stuckAfterMs) return;
       clearInterval(this.#look);
-      logger.error(`a workflow has not come back for ${stuckAfterMs} ms`);
-      void thread.terminate();
+      this.#logger.error(`a workflow has not come back for ${this.#stuckAfterMs} ms`);
+      void this.#thread.terminate();
     }, LOOK_EVERY_MS).unref();
   }
 

@@ -49,15 +49,25 @@ export type RunningWorker = {
   ended: Promise<void>;
 };
 
+export type WorkerExtras = {
+  /** Where it registers its metrics; without it, it counts nothing. */
+  registry?: Registry | undefined;
+  /** To Temporal, of a caller that has set the SDK's runtime up and closes it; without it, by the settings. */
+  connection?: NativeConnection;
+};
+
 /**
  * A worker process: relay, workflows and activities over one connection. Any number may run side by side.
- * @param registry where it registers its metrics; without it, it counts nothing
  * @throws where the database or Temporal cannot be reached, or the database is not migrated
  */
-export async function startWorker(config: Config, log: Log, registry?: Registry): Promise<RunningWorker> {
+export async function startWorker(
+  config: Config,
+  log: Log,
+  { registry, connection: given }: WorkerExtras = {},
+): Promise<RunningWorker> {
   const databaseUrl = requireSetting(config, 'DATABASE_URL');
   const secretBox = createSecretBox(requireSetting(config, 'POSTHORN_ENCRYPTION_KEYS'));
-  quietRuntime(log);
+  if (!given) quietRuntime(log);
   const db = openDatabase({
     url: databaseUrl,
     poolSize: config.POSTHORN_DB_POOL_SIZE,
@@ -68,7 +78,7 @@ export async function startWorker(config: Config, log: Log, registry?: Registry)
   });
   await assertMigrated(db.pool);
   // Client and workers share one native connection: eager starts need it.
-  const connection = await NativeConnection.connect(await nativeConnectionOptions(config));
+  const connection = given ?? (await NativeConnection.connect(await nativeConnectionOptions(config)));
   const client = new Client({ connection, namespace: config.TEMPORAL_NAMESPACE });
   await registerSearchAttributes(client, config.TEMPORAL_NAMESPACE, log);
 
@@ -191,7 +201,7 @@ export async function startWorker(config: Config, log: Log, registry?: Registry)
     await operationalEvents.stop();
     clearTimeout(cut);
     await agent.destroy();
-    await connection.close();
+    if (!given) await connection.close();
     await db.close();
   }
   return {

@@ -2,6 +2,7 @@ import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/commo
 import type { AttemptCause, AttemptSummary } from '../delivery/types';
 import type { RateLimit } from '../domain/rate-limit';
 import type { ReplayProgress } from '../domain/replay';
+import { SEARCH_ATTRIBUTES } from '../domain/search-attributes';
 
 /** What relay, api and workflow agree on. Only ids, numbers and names: everything here is kept in Temporal. */
 export type DeliverInput = {
@@ -57,7 +58,7 @@ export type VerificationInput = {
   retriesQueue: string;
 };
 
-export const PosthornTenant = defineSearchAttributeKey('PosthornTenant', SearchAttributeType.KEYWORD);
-export const PosthornWebhook = defineSearchAttributeKey('PosthornWebhook', SearchAttributeType.KEYWORD);
-export const PosthornEventType = defineSearchAttributeKey('PosthornEventType', SearchAttributeType.KEYWORD);
-export const PosthornState = defineSearchAttributeKey('PosthornState', SearchAttributeType.KEYWORD);
+export const PosthornTenant = defineSearchAttributeKey(SEARCH_ATTRIBUTES.tenant, SearchAttributeType.KEYWORD);
+export const PosthornWebhook = defineSearchAttributeKey(SEARCH_ATTRIBUTES.webhook, SearchAttributeType.KEYWORD);
+export const PosthornEventType = defineSearchAttributeKey(SEARCH_ATTRIBUTES.eventType, SearchAttributeType.KEYWORD);
+export const PosthornState = defineSearchAttributeKey(SEARCH_ATTRIBUTES.state, SearchAttributeType.KEYWORD);

@@ -20,11 +20,13 @@ type Signals = {
    * delivery had ended, so that the attempt that ended it is not the answer. `claimed`: sent by the relay for a row
    * that an operator put into the queue, which says by itself whether there is still something to send.
    */
-  replay(wish: { by: string; anew?: boolean; claimed?: boolean }): void;
-  /** `recorded`: the record has met it already, or will with the attempt under way; the run only has to end. */
-  cancel(wish: { by: string; recorded?: boolean }): void;
-  /** Moves the next attempt to another time (Unix milliseconds). `moves`: the record did so, for the so-many-th time. */
-  reschedule(wish: { atMs: number; by: string; moves?: number }): void;
+  retryNow(request: { by: string; anew?: boolean; claimed?: boolean }): void;
+  /** The same under its first name: runs may be waiting whose history has it. */
+  replay: Signals['retryNow'];
+  /** `recorded`: Postgres has it already, or will with the attempt under way; the run only has to end. */
+  cancel(request: { by: string; recorded?: boolean }): void;
+  /** Moves the next attempt to another time (Unix milliseconds). `moves`: Postgres has it, as the so-many-th move. */
+  reschedule(request: { atMs: number; by: string; moves?: number }): void;
   /** The relay claimed this delivery's row: look at it. */
   wake(): void;
   /** A worker's word on an attempt that was handed over. */
@@ -36,7 +38,7 @@ export const statusQuery = defineQuery<WorkflowStatus>('status');
 /**
  * First attempts and reschedules run inside the workflow task: no trip through the server. A task that is done again,
  * as every closing one is that a signal came in on, does them again as well. So a cancel is not among them: the second
- * one would undo the replay that was asked for after the first.
+ * one would undo the retry that was asked for after the first.
  */
 const local = proxyLocalActivities<Pick<Activities, 'attemptFirst' | 'reschedule'>>({
   startToCloseTimeout: '8s',
@@ -57,7 +59,7 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
   });
 
   // Signals are counted, never remembered as yes or no: what was asked is compared with what was served.
-  const asked = { replay: 0, anew: 0, wake: 0, cancel: 0 };
+  const asked = { retry: 0, anew: 0, wake: 0, cancel: 0 };
   const served = { ...asked };
   const wanted = (what: keyof typeof asked) => asked[what] > served[what];
   let rescheduledToMs: number | undefined;
@@ -75,14 +77,16 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
   let last = input.last;
   let markedRetrying = false;
 
+  const retryNow: Signals['retryNow'] = ({ anew, claimed }) => void asked[claimed ? 'wake' : anew ? 'anew' : 'retry']++;
   onSignals({
-    replay: ({ anew, claimed }) => void asked[claimed ? 'wake' : anew ? 'anew' : 'replay']++,
+    retryNow,
+    replay: retryNow,
     wake: () => void asked.wake++,
     cancel({ recorded } = { by: '' }) {
       asked.cancel++;
       if (!recorded) onlyRecorded = false;
       // What was asked before is cancelled with the rest; what is asked afterwards is not.
-      serveReplays();
+      serveRetries();
       rescheduledToMs = undefined;
     },
     reschedule({ atMs, moves: told }) {
@@ -104,9 +108,9 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
   if (dueAtMs !== undefined) cause = await nextCause();
   for (;;) {
     served.wake = asked.wake;
-    // A replay that was asked for after a cancel is for what the cancel has ended.
+    // A retry that was asked for after a cancel is for what the cancel has ended.
     const anew = cause === 'manual' && (wanted('anew') || served.cancel > 0);
-    if (cause === 'manual' && !wanted('cancel')) serveReplays();
+    if (cause === 'manual' && !wanted('cancel')) serveRetries();
     state = 'in_progress';
     const result = wanted('cancel') ? NOT_MADE : await attempt(attemptsMade + 1, cause, anew);
     if ('last' in result && result.last) {
@@ -124,8 +128,8 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
       cause = await nextCause();
       if (!wanted('cancel')) continue;
     }
-    // A success met every replay that was asked for while its attempt ran.
-    if (result.kind === 'delivered') served.replay = asked.replay;
+    // A success met every retry that was asked for while its attempt ran.
+    if (result.kind === 'delivered') served.retry = asked.retry;
     let { kind } = result;
     if (kind === 'retry' || kind === 'requeued') {
       if (wanted('cancel')) {
@@ -141,13 +145,13 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
       served.cancel = asked.cancel;
       rescheduledToMs = undefined;
     }
-    if (wanted('replay') || wanted('anew')) cause = 'manual';
+    if (wanted('retry') || wanted('anew')) cause = 'manual';
     else if (wanted('wake') || wanted('cancel')) cause = 'claimed';
     else return kind;
   }
 
-  function serveReplays(): void {
-    served.replay = asked.replay;
+  function serveRetries(): void {
+    served.retry = asked.retry;
     served.anew = asked.anew;
   }
 
@@ -183,7 +187,7 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
         if (!moveRecorded) await local.reschedule(deliveryId, dueAtMs);
         continue;
       }
-      if (wanted('cancel') || wanted('replay') || wanted('anew')) return 'manual';
+      if (wanted('cancel') || wanted('retry') || wanted('anew')) return 'manual';
       if (wanted('wake')) return 'claimed';
       const waitMs = (dueAtMs ?? 0) - Date.now();
       if (waitMs <= 0) return 'due';
@@ -192,7 +196,7 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
         await continueAsNew<typeof deliverWebhook>({ ...same, attempt: attemptsMade, cause: 'claimed' });
       }
       await condition(
-        () => wanted('cancel') || wanted('replay') || wanted('anew') || wanted('wake') || rescheduledToMs !== undefined,
+        () => wanted('cancel') || wanted('retry') || wanted('anew') || wanted('wake') || rescheduledToMs !== undefined,
         waitMs,
         { summary: `attempt ${attemptsMade + 1}` },
       );
@@ -203,11 +207,11 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
 /**
  * Handles signals in the order of their arrival. Those that came before the first workflow task are handed out as soon
  * as anything can take them: to the default handler all at once, to handlers by name in the order of these, and a
- * cancel must not overtake a replay.
+ * cancel must not overtake a retry.
  */
 function onSignals(handlers: Signals): void {
-  setDefaultSignalHandler((name, ...wish) => {
-    if (Object.hasOwn(handlers, name)) (handlers[name as keyof Signals] as (...wish: unknown[]) => void)(...wish);
+  setDefaultSignalHandler((name, ...args) => {
+    if (Object.hasOwn(handlers, name)) (handlers[name as keyof Signals] as (...args: unknown[]) => void)(...args);
   });
   for (const [name, handler] of Object.entries(handlers)) setHandler(defineSignal<never[]>(name), handler);
 }

@@ -22,7 +22,7 @@ const settled = async (all: Promise<unknown>[]) => {
   return ends;
 };
 
-test('one of a tenant works, some wait for their turn, and the others come back later', async () => {
+test('one replay of a tenant works, some wait for their turn, and the others come back later', async () => {
   const room = createReplayRoom(3);
   const begun: string[] = [];
   const ends = await settled(Array.from({ length: 6 }, () => page(room, 'a', begun)));

@@ -255,6 +255,7 @@ describe('a webhook', () => {
     ] as const) {
       const answer = await posthorn.api.call(method, path, body);
       expectProblem(answer, { status: 422, code: 'validation_failed' });
+      expect(answer.body.errors.length).toBeGreaterThan(0);
       for (const { field } of answer.body.errors) expect(field).toMatch(/^retry_policy\b/);
     }
   });

@@ -81,7 +81,7 @@ test('300 failed deliveries are each sent once more, under the same webhook-id',
   expect(await runOf(begun.id).result()).toBe('completed');
 });
 
-test('one that fails again is not sent a third time', async () => {
+test('a delivery that fails again in its replay is not sent a third time', async () => {
   receiver.setHandler(() => ({ status: 410 }));
   const failed = await makeFailed(posthorn, receiver, 3);
   await failed.resume();
@@ -240,7 +240,7 @@ test('what is asked for wrongly is refused, and says why', async () => {
   expectBadField(await ask({ since: SINCE, webhook_id: id }), 'webhook_id', /not known/);
 });
 
-test('one that is completed cannot be cancelled', async () => {
+test('a replay that is completed cannot be cancelled', async () => {
   const { id: webhook } = await api.createWebhook(receiver);
   const { id } = await replay(webhook);
   await completed(id);

@@ -34,7 +34,7 @@ test('an attempt under way is not torn down: if it succeeds, it counts', async (
   expect(await stage.posthorn.api.untilStatus(one.id, 'delivered')).toMatchObject({ attempt_count: 1 });
 });
 
-test('if the attempt under way fails, it was the last one', async () => {
+test('an attempt under way that fails is the last one', async () => {
   const one = await stage.make('in_progress');
   await cancel(one);
   stage.answer(one, 500);
@@ -49,7 +49,7 @@ test('cancelling twice is as good as once', async () => {
   expect(await cancel(await stage.make('cancelled'))).toMatchObject({ status: 202, body: { status: 'cancelled' } });
 });
 
-test.each(['delivered', 'failed'] as const)('one that is %s cannot be cancelled', async (state) => {
+test.each(['delivered', 'failed'] as const)('a delivery that is %s cannot be cancelled', async (state) => {
   const one = await stage.make(state);
   const answer = await cancel(one);
   expectProblem(answer, { status: 409, code: 'state_conflict' });

@@ -120,7 +120,7 @@ test('a replay of dead letters takes event types across webhooks, and a rate', a
   expect(await list(`event_type=${type}`)).toHaveLength(1);
 });
 
-test('another tenant can neither see, send nor discard them', async () => {
+test('another tenant can neither see, send nor discard dead letters', async () => {
   const { webhook, deliveries } = await makeFailed(posthorn, receiver, 2);
   const other = await otherTenant(posthorn);
   expect(await other.ok('GET', `/dead-letters?webhook_id=${webhook}`)).toEqual({ data: [], next_cursor: null });

@@ -12,31 +12,37 @@ const replay = (event: string, body?: object) => stage.posthorn.api.call('POST',
 const arrivedAt = (path: string, event: string) =>
   stage.receiver.requests.filter(({ headers, ...one }) => headers['webhook-id'] === event && one.path === path);
 
-test.each(['delivered', 'failed', 'cancelled'] as const)('one that is %s is sent again, as it was', async (state) => {
-  const one = await stage.make(state);
-  stage.answer(one, 204);
-  const answer = await replay(one.event);
-  expect(answer).toMatchObject({
-    status: 202,
-    body: { data: [{ webhook_id: one.webhook, delivery_id: one.id, result: 'replayed' }] },
-  });
-  const again = await stage.until(one, 'delivered again', (d) => d.status === 'delivered' && d.attempt_count === 2);
-  expect(again.attempts.map(({ trigger }) => trigger)).toEqual(['schedule', 'replay']);
-  const [first, second, ...more] = arrivedAt(one.path, one.event);
-  expect(more).toEqual([]);
-  expect(second!.headers['webhook-id']).toBe(first!.headers['webhook-id']);
-  expect(second!.body.equals(first!.body)).toBe(true);
-});
+test.each(['delivered', 'failed', 'cancelled'] as const)(
+  'a delivery that is %s is sent again, as it was',
+  async (state) => {
+    const one = await stage.make(state);
+    stage.answer(one, 204);
+    const answer = await replay(one.event);
+    expect(answer).toMatchObject({
+      status: 202,
+      body: { data: [{ webhook_id: one.webhook, delivery_id: one.id, result: 'replayed' }] },
+    });
+    const again = await stage.until(one, 'delivered again', (d) => d.status === 'delivered' && d.attempt_count === 2);
+    expect(again.attempts.map(({ trigger }) => trigger)).toEqual(['schedule', 'replay']);
+    const [first, second, ...more] = arrivedAt(one.path, one.event);
+    expect(more).toEqual([]);
+    expect(second!.headers['webhook-id']).toBe(first!.headers['webhook-id']);
+    expect(second!.body.equals(first!.body)).toBe(true);
+  },
+);
 
-test.each(['pending', 'held', 'in_progress', 'retrying'] as const)('one that is %s is left alone', async (state) => {
-  const one = await stage.make(state);
-  const before = await stage.posthorn.api.delivery(one.id);
-  expect(await replay(one.event)).toMatchObject({
-    status: 202,
-    body: { data: [{ webhook_id: one.webhook, delivery_id: one.id, result: 'already_under_way' }] },
-  });
-  expect(await stage.posthorn.api.delivery(one.id)).toEqual(before);
-});
+test.each(['pending', 'held', 'in_progress', 'retrying'] as const)(
+  'a delivery that is %s is left alone',
+  async (state) => {
+    const one = await stage.make(state);
+    const before = await stage.posthorn.api.delivery(one.id);
+    expect(await replay(one.event)).toMatchObject({
+      status: 202,
+      body: { data: [{ webhook_id: one.webhook, delivery_id: one.id, result: 'already_under_way' }] },
+    });
+    expect(await stage.posthorn.api.delivery(one.id)).toEqual(before);
+  },
+);
 
 test('a webhook that was made later gets it, once, whether it is named or not', async () => {
   const { api } = stage.posthorn;
@@ -103,7 +109,7 @@ test('webhooks of nobody or of another tenant are refused, and nothing is sent',
   expect(await stage.posthorn.api.delivery(one.id)).toMatchObject({ status: 'delivered', attempt_count: 1 });
 });
 
-test('it stands in the audit log', async () => {
+test('the replay of an event stands in the audit log', async () => {
   const one = await stage.make('held');
   await replay(one.event, {});
   const entries = await sql(stage.posthorn, 'select action, details from audit_log where target = $1', [one.event]);

@@ -71,7 +71,7 @@ const untilReleased = (key: string) =>
 const created = async () => ({ status: 201, body: { made: true } });
 const IN_PROGRESS = { code: 'idempotency_in_progress' };
 
-test('silent while the key is claimed: the claim that is carried out later is let go of', async () => {
+test('the database is silent while the key is claimed: the claim that is carried out later is let go of', async () => {
   const { key, serve } = request();
   let served = 0;
   const handler = async () => {
@@ -98,7 +98,7 @@ describe.each([
     },
   ],
 ])('what was sent is %s', (_, goOn) => {
-  test('silent while it is served: it is let go of once the database is back, and served again', async () => {
+  test('the database is silent while the request is served: its key is free once the database is back, and it is served again', async () => {
     const { key, serve } = request();
     const cut = await serve(async () => {
       proxy.hold();
@@ -112,7 +112,7 @@ describe.each([
     expect(await serve(created)).toMatchObject({ status: 201 });
   });
 
-  test('silent when its answer is to be kept: the caller has it, and a repetition finds it soon', async () => {
+  test('the database is silent when the answer is to be kept: the caller has it, and a repetition finds it soon', async () => {
     const { key, serve } = request();
     const answer = await serve(async () => {
       proxy.hold();
@@ -128,7 +128,7 @@ describe.each([
   });
 });
 
-test('one that is still being served is refused, however long that takes', async () => {
+test('a repetition of a request that is still being served is refused, however long that takes', async () => {
   const { key, serve } = request();
   let end: () => void = () => undefined;
   const ended = new Promise<void>((resolve) => {

@@ -25,7 +25,7 @@ describe.each(MODES)('a minimum of %s', (minimum) => {
     return (await api.delivery(mine.id)).held_because === 'unverified';
   }
 
-  test.each([undefined, ...MODES])('and a tenant that sets %s', async (own) => {
+  test.each([undefined, ...MODES])('is the least that holds for a tenant that sets %s', async (own) => {
     const api = await otherTenant(posthorn, `sets ${own}`);
     const expected = MODES[Math.max(MODES.indexOf(minimum), MODES.indexOf(own ?? 'off'))]!;
     if (own) {

@@ -56,7 +56,7 @@ describe('running replays of a tenant', () => {
     await api.ok('POST', `/replays/${first.id}/cancel`);
     expect((await ask(api, id)).status).toBe(202);
     expectProblem(await ask(api, id), { status: 429, code: 'rate_limited' });
-  }, 120_000);
+  });
 });
 
 describe('pages that take long', () => {
@@ -92,7 +92,7 @@ describe('pages that take long', () => {
     const delivery = await posthorn.api.onlyDelivery((await posthorn.api.publish('retried')).id);
     expect(await posthorn.api.untilStatus(delivery, 'delivered', 60_000)).toMatchObject({ attempt_count: 2 });
     await client.query('rollback');
-  }, 120_000);
+  });
 
   test("another tenant's replay ends beside very many that have no end", async () => {
     const eager = await otherTenant(posthorn, 'eager');
@@ -115,7 +115,7 @@ describe('pages that take long', () => {
       return (await posthorn.api.ok('GET', `/replays/${id}`)).state === 'completed';
     });
     await busy.resume();
-  }, 120_000);
+  });
 });
 
 describe('counting', () => {
@@ -171,5 +171,5 @@ describe('counting', () => {
     } finally {
       await db.close();
     }
-  }, 120_000);
+  });
 });

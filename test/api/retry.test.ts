@@ -28,7 +28,7 @@ test('an attempt by hand that fails leaves the schedule as it was', async () => 
   expect(triggers(after)).toEqual(['schedule', 'manual']);
 });
 
-test.each(['delivered', 'failed', 'cancelled'] as const)('one that is %s is sent again', async (state) => {
+test.each(['delivered', 'failed', 'cancelled'] as const)('a delivery that is %s is sent again', async (state) => {
   const one = await stage.make(state);
   stage.answer(one, 204);
   expect(await retry(one)).toMatchObject({ status: 202 });
@@ -39,7 +39,7 @@ test.each(['delivered', 'failed', 'cancelled'] as const)('one that is %s is sent
   expect(sent[1]!.body.equals(sent[0]!.body)).toBe(true);
 });
 
-test('one that is held stays so until its webhook is resumed, and then is one made by hand', async () => {
+test('a delivery that is held stays so until its webhook is resumed; its attempt is a manual one then', async () => {
   const one = await stage.make('held');
   expect(await retry(one)).toMatchObject({ status: 202, body: { status: 'held', held_because: 'paused' } });
   await stage.posthorn.api.ok('PATCH', `/webhooks/${one.webhook}`, { active: true });
@@ -48,7 +48,7 @@ test('one that is held stays so until its webhook is resumed, and then is one ma
   expect(stage.arrivals(one)).toBe(1);
 });
 
-test('one that is pending keeps its place, and then is one made by hand', async () => {
+test('a delivery that is pending keeps its place; its attempt is a manual one then', async () => {
   const one = await stage.make('pending');
   expect(await retry(one)).toMatchObject({ status: 202, body: { status: 'pending' } });
   stage.answer(one, 204);
@@ -57,7 +57,7 @@ test('one that is pending keeps its place, and then is one made by hand', async 
   expect(stage.arrivals(one)).toBe(1);
 });
 
-test('one that is under way is sent again only if that attempt fails', async () => {
+test('a delivery that is under way is sent again only if that attempt fails', async () => {
   const [failing, succeeding] = [await stage.make('in_progress'), await stage.make('in_progress')];
   for (const one of [failing, succeeding]) {
     expect(await retry(one)).toMatchObject({ status: 202, body: { status: 'in_progress' } });

@@ -21,7 +21,7 @@ const posthorn = installationForFile({}, { worker: false });
 const ROWS = SCAN * 2.5;
 const RARE = 'rare.type';
 /** One delivery in so many is of each rare kind. */
-const EVERY = 10_000;
+const EVERY = SCAN / 2;
 const STARTED = Date.now() - 3_600_000;
 
 let api: TestApi;
@@ -96,7 +96,7 @@ describe.each<[string, 'analyzed' | 'not']>([
 ])('%s', (_, known) => {
   beforeAll(async () => {
     if (known === 'analyzed') await pool.query('vacuum analyze');
-  }, 120_000);
+  });
 
   test.each<[string, string, number[]]>([
     ['a rare type', `/deliveries?event_type=${RARE}`, rareOf(1)],
@@ -165,7 +165,8 @@ test("another tenant's webhook leads nowhere", async () => {
 
 test('deliveries that have moved on between the look and the read are not shown under a state that they left', async () => {
   const { data } = await api.ok('GET', `/deliveries?state=held&${query}`);
-  expect(data.every(({ status }: any) => status === 'held')).toBe(true);
+  expect(data.length).toBeGreaterThan(0);
+  expect(data.filter(({ status }: any) => status !== 'held')).toEqual([]);
 });
 
 test('discarding by a filter goes through all dead letters, and says how many it discarded', async () => {
@@ -182,7 +183,7 @@ describe('a statement that runs out of time', () => {
     expect(problem).toMatchObject({ code: 'query_too_slow', status: 503 });
   });
 
-  test.each(['57P01', '57P02', '57P03', '08006', '53300'])('but this is: %s', (code) => {
+  test.each(['57P01', '57P02', '57P03', '08006', '53300'])('is said to be one where it is: %s', (code) => {
     expect(toApiError(Object.assign(new Error('x'), { code }))).toMatchObject({ code: 'database_unavailable' });
   });
 

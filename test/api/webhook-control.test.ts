@@ -1,3 +1,4 @@
+import type { WebhookStatus } from '../../src/domain/delivery';
 import { type Installation, startInstallation } from '../support/installation';
 import { expectProblem, otherTenant, sql } from './support';
 
@@ -9,7 +10,7 @@ beforeAll(async () => {
 afterAll(() => posthorn?.stop());
 
 const url = 'http://127.0.0.1:9/hook';
-type Status = 'active' | 'paused' | 'disabled';
+type Status = WebhookStatus;
 type Action = 'pause' | 'resume' | 'disable' | 'enable';
 
 const uuidOf = `(select webhook_id from subscriptions where pattern = $1)`;

@@ -30,7 +30,7 @@ test('a tenant has no more webhooks than it may, also where they are made at onc
   expectProblem(await api.call('POST', '/webhooks', body), REFUSED);
 });
 
-test('another tenant has its own', async () => {
+test('another tenant has a limit of its own', async () => {
   const other = await otherTenant(posthorn);
   for (let n = 0; n < MOST; n++) await other.ok('POST', '/webhooks', body);
   expectProblem(await other.call('POST', '/webhooks', body), REFUSED);

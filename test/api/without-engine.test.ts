@@ -23,7 +23,7 @@ const IN_PROGRESS = 'posting = 1, holder = (select id from lease_holders limit 1
 const TOMORROW = new Date(Date.now() + 86_400_000).toISOString();
 const RETRYING = `timed = true, attempt = 2, step = 2, next_attempt_at = now() + interval '1 h'`;
 
-test('it is alive, and ready: publishing works', async () => {
+test('without Temporal the api is alive, and ready: publishing works', async () => {
   const { api } = posthorn;
   expect(await send(api, 'GET', '/livez', { key: null })).toMatchObject({ status: 200, body: { status: 'ok' } });
   const ready = await send(api, 'GET', '/readyz', { key: null });
@@ -56,7 +56,7 @@ test.each([
   ['cancel', 'retrying', RETRYING, { status: 'cancelled', attempt_count: 2 }],
   ['cancel', 'in_progress', IN_PROGRESS, { status: 'in_progress' }],
   ['reschedule', 'retrying', RETRYING, { status: 'retrying', next_attempt_at: TOMORROW }],
-])('%s of one that is %s is met by the record', async (action, state, change, after) => {
+])('%s of a delivery that is %s is met by the record', async (action, state, change, after) => {
   const { api } = posthorn;
   await sql(posthorn, 'insert into lease_holders default values');
   const id = await heldByWorkflow(change);
@@ -87,7 +87,7 @@ test('what waits in the queue, or has ended, needs no engine', async () => {
   expect(await api.call('POST', `/deliveries/${id}/retry`)).toMatchObject({ status: 202, body: { status: 'pending' } });
 });
 
-test('it is not ready with less than two weeks of partitions, and says so', async () => {
+test('the api is not ready with less than two weeks of partitions, and says so', async () => {
   const partitions = await sql<{ name: string }>(
     posthorn,
     `select inhrelid::regclass::text as name from pg_inherits where inhparent = 'events'::regclass order by 1 desc`,

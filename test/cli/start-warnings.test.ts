@@ -20,7 +20,7 @@ describe('unknown names', () => {
   ])('%s: said, with the one that was meant', (name, meant) => {
     expect(textsOf({ [name]: 'a-secret' })).toEqual([`${name} is no setting and has no effect; is ${meant} meant?`]);
   });
-  test('one that is near to none', () => {
+  test('a name that is near to none is said without a suggestion', () => {
     expect(textsOf({ POSTHORN_COLOUR_OF_THE_HORN: 'red' })).toEqual([
       'POSTHORN_COLOUR_OF_THE_HORN is no setting and has no effect',
     ]);
@@ -55,7 +55,7 @@ describe('lists that are open to the world', () => {
   test.each(['127.0.0.0/8,::1/128', '10.0.0.0/8', 'fc00::/7', '192.168.1.0/24'])('%s is somebody’s', (cidrs) => {
     expect(aboutOf({ POSTHORN_ALLOWED_CIDRS: cidrs })).toEqual([]);
   });
-  test('so are proxies that anybody may be', () => {
+  test('proxies that anybody may be are warned of', () => {
     expect(aboutOf({ POSTHORN_TRUSTED_PROXIES: '0.0.0.0/0,::/0' })).toEqual(['POSTHORN_TRUSTED_PROXIES']);
   });
 });
@@ -69,12 +69,12 @@ test.each(['127.0.0.1', '::1', 'localhost', '192.0.2.7', '10.0.0.0'])('listening
   expect(aboutOf({ POSTHORN_HOST: host })).toEqual([]);
 });
 
-test('root', () => {
+test('running as root is warned of', () => {
   expect(aboutOf({}, 0)).toEqual(['root']);
   expect(aboutOf({}, USER)).toEqual([]);
 });
 
-test('each is a line of the log and is printed once', () => {
+test('each warning is a line of the log and is printed once', () => {
   const lines: string[] = [];
   const printed: string[] = [];
   const warnings = startWarnings(readConfig({}), { POSTHORN_TYPO_ONE: 'x', POSTHORN_TYPO_TWO: 'x' }, 0);

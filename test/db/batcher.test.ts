@@ -31,7 +31,7 @@ test('the first is served at once, those that come meanwhile share the next, at 
   expect(await Promise.all(outs)).toEqual(['A', 'B', 'C', 'D', 'E']);
 });
 
-test('so many batches run at once, and no more', async () => {
+test('a number of batches runs at once, and no more', async () => {
   const { add, batches, items } = held({ maxItems: 1, maxRunning: 2 });
   const outs = ['a', 'b', 'c'].map(add);
   await turn();

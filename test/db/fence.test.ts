@@ -70,12 +70,12 @@ test.each<[string, string, number, Fence['cause']]>([
   ['of the express path of this very process', `holder = ${HOLDER}, posting = 1, express = true`, 1, 'claimed'],
   ['waiting for its timer', `timed = true, next_attempt_at = now() + interval '1 hour'`, 1, 'claimed'],
   ['moved to another time meanwhile', `timed = true, moves = 1, next_attempt_at = now() + interval '1 hour'`, 1, 'due'],
-])('nobody gets one that is %s', async (_, change, number, cause) => {
+])('nobody gets an attempt that is %s', async (_, change, number, cause) => {
   await set(change);
   expect(await load(number, { holder: HOLDER, cause })).toMatchObject({ fenced: false });
 });
 
-test('one that was moved to a time that the workflow knows of is had', async () => {
+test('an attempt that was moved to a time that the workflow knows of is had', async () => {
   await set(`timed = true, moves = 1, next_attempt_at = now() + interval '1 hour'`);
   expect(await load(1, { holder: HOLDER, cause: 'due', moves: 1 })).toMatchObject({ fenced: true });
 });

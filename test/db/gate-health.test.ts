@@ -100,7 +100,7 @@ describe('throttling', () => {
     expect(await claimAll(db.pool)).toEqual([]);
   });
 
-  test('that a failure did not ask for does not happen', async () => {
+  test('does not happen by a failure that did not ask for it', async () => {
     const { blocked_until } = await gate();
     await fail(5);
     expect(await gate()).toMatchObject({ blocked_until });

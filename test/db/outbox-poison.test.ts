@@ -126,11 +126,12 @@ describe("one tenant's rows do not hold up another's", () => {
     });
     const rows = await left();
     // What is not gone belongs to the bad ones, and waits.
-    expect(rows.every(({ tenant_id }) => BAD.includes(tenant_id))).toBe(true);
+    expect(rows.length).toBeGreaterThan(0);
+    expect(rows.filter(({ tenant_id }) => !BAD.includes(tenant_id))).toEqual([]);
     await until('the bad rows to be counted', async () => (await left()).some(({ error_code }) => error_code !== null));
   });
 
-  test('nor does one row its own tenant: those around it are published, in their order', async () => {
+  test('one row does not hold up its own tenant: those around it are published, in their order', async () => {
     const tenant = GOOD[0]!;
     await raise(tenant, { rows: 2 });
     await raise(tenant, { details: '{"event_id":"nonsense"}' });

@@ -125,9 +125,9 @@ test('a tenant with very many rows for many webhooks is in nobody’s way', asyn
     await until('the only one', async () => (await count('delivery_queue', tenant)) === 1);
   }
   expect(await count('operational_outbox', EAGER)).toBeGreaterThan(ROWS / 2);
-}, 120_000);
+});
 
-test('nor does it fill the queue faster than it may', async () => {
+test('a tenant with very many rows does not fill the queue faster than it may', async () => {
   await raise(EAGER, ROWS);
   start();
   await until('some turns', async () => (await perTransaction(EAGER)).length >= 5);
@@ -141,4 +141,4 @@ test('nor does it fill the queue faster than it may', async () => {
   // What came after the first turn had to wait for its time: on a slow machine it is later still.
   const later = (made.length - 1) * MAX_DELIVERIES_PER_TURN;
   expect(later).toBeLessThanOrEqual(1.02 * MAX_DELIVERIES_PER_SECOND * rows[0].s);
-}, 120_000);
+});

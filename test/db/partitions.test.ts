@@ -70,7 +70,7 @@ test('a publish into a week without a partition makes it and succeeds', async ()
   expect(await publishAt(far)).toEqual([{ event: `events_${suffix(far)}`, delivery: `deliveries_${suffix(far)}` }]);
 });
 
-test('so do many at once, while others publish into weeks that exist', async () => {
+test('many publishes at once into a week without a partition succeed, while others publish into weeks that exist', async () => {
   const far = Date.now() + 300 * WEEK_MS;
   const published = await Promise.all(Array.from({ length: 24 }, (_, i) => publishAt(i % 2 ? far : Date.now())));
   expect(published.flat()).toHaveLength(24);
@@ -79,7 +79,7 @@ test('so do many at once, while others publish into weeks that exist', async () 
   );
 });
 
-test('and a publish now, when this week’s partitions were dropped', async () => {
+test('a publish now succeeds when this week’s partitions were dropped', async () => {
   const now = Date.now();
   for (const table of TABLES) await db.pool.query(`drop table ${table}_${suffix(now)}`);
   expect(await weeksAhead(db.pool, now)).toBe(-1);

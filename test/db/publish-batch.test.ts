@@ -56,7 +56,7 @@ test('a batch with more deliveries than one statement may make goes in several, 
     [tenantId],
   );
   expect(rows.map((row) => row.event_id)).toEqual(events.map(({ id }) => id));
-}, 120_000);
+});
 
 test('a week without a partition gets one', async () => {
   const at = new Date(Date.now() + (WEEKS_AHEAD + 3) * 7 * 24 * 3_600_000);

@@ -188,7 +188,7 @@ describe('the filter', () => {
   });
 });
 
-test('one that failed again after the replay was asked for is not taken again', async () => {
+test('a delivery that failed again after the replay was asked for is not taken again', async () => {
   await addEnded(1);
   await addEnded(2, { endedInSeconds: 1 });
   const id = await begin();
@@ -217,13 +217,13 @@ test('a cancelled replay makes no page', async () => {
   expect(await queued()).toHaveLength(4);
 });
 
-test('one that is completed stays so', async () => {
+test('a replay that is completed stays so', async () => {
   const id = await begin();
   await runOut(id, 4);
   expect(await cancelReplay(db.kysely, id)).toMatchObject({ state: 'completed', total: 0 });
 });
 
-test('running ones without a page for a while are taken, once', async () => {
+test('running replays without a page for a while are taken, once', async () => {
   const stale = await begin();
   const moving = await begin();
   const cancelled = await begin();

@@ -15,6 +15,7 @@ import {
   type Recorded,
   recordAttempts as record,
 } from '../../src/db/queue/record-attempts';
+import type { WebhookStatus } from '../../src/domain/delivery';
 import { newUuid } from '../../src/domain/ids';
 import { PRIORITIES, PRIORITY_NAMES, type Priority } from '../../src/domain/priorities';
 
@@ -25,7 +26,7 @@ export const webhook = (n: number) => `00000000-0000-7000-8000-${String(n).padSt
 export const tenant = (n: number) => `00000000-0000-7000-9000-${String(n).padStart(12, '0')}`;
 
 export type Gate = Partial<{
-  status: 'active' | 'paused' | 'disabled';
+  status: WebhookStatus;
   blockedForSeconds: number;
   maxInFlight: number;
   ordered: boolean;

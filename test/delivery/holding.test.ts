@@ -79,7 +79,7 @@ test('an id that is given up ends once nothing is in hand under it', async () =>
   expect(holding.isOurs(first.id)).toBe(false);
 });
 
-test('one that dies is found dead by another', async () => {
+test('a worker that dies is found dead by another', async () => {
   const [dead] = await query('insert into lease_holders default values returning id');
   const living = await start();
   const hold = await living.begin();
@@ -97,7 +97,7 @@ test.each<[string, () => Promise<void>]>([
       proxy.release();
     },
   ],
-])('one whose connection was %s keeps its id', async (_, disturb) => {
+])('a worker whose connection was %s keeps its id', async (_, disturb) => {
   await start();
   const holding = await start(throughProxy());
   const hold = await holding.begin();
@@ -119,7 +119,7 @@ test('connections that are cut while they come about do no harm', async () => {
   expect(await ids()).toContain(next.id);
 });
 
-test('one that was judged dead begins anew under another id', async () => {
+test('a worker that was judged dead begins anew under another id', async () => {
   const holding = await start();
   const hold = await holding.begin();
   await query('delete from lease_holders');

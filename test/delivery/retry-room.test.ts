@@ -22,7 +22,7 @@ test('a tenant alone gets all room, what is more waits, and goes in its order wh
   await rest[2];
 });
 
-test('another one finds room at once, and goes first when more comes', async () => {
+test('another tenant finds room at once, and goes first when more comes', async () => {
   const room = createRetryRoom(8);
   const leave = await fill(room, 'a', 8);
   const entered: string[] = [];

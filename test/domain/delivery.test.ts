@@ -26,7 +26,7 @@ test.each<[QueueFacts | undefined, HeldBecause | undefined, DeliveryState]>([
   expect(visibleState('pending', queue, held)).toBe(state);
 });
 
-test('one that has ended is what the record says, whatever else is found', () => {
+test('a delivery that has ended is what the record says, whatever else is found', () => {
   for (const end of END_STATES) {
     for (const queue of [undefined, waiting, timed, inFlight]) {
       expect(visibleState(end, queue, 'paused')).toBe(end);

@@ -79,7 +79,7 @@ test('8 levels and 100 conditions are the most there may be', () => {
   expect(filterProblem(conditions(101))).toEqual({ path: ['data.f100'], rule: 'must have at most 100 conditions' });
 });
 
-test('so many bytes are the most there may be', () => {
+test('a filter has a limit in bytes', () => {
   const texts = (last: number) => ({
     'data.a': { $in: [...Array.from({ length: 16 }, () => 'x'.repeat(1_000)), 'y'.repeat(last)] },
   });

@@ -48,7 +48,7 @@ test('a text has the same answer however often it was asked for', () => {
   expect([...changed]).toEqual([]);
 });
 
-test('and so have the targets of deliveries', () => {
+test('the target of a delivery has the same answer however often it was asked for', () => {
   const hrefOf = (text: string) => {
     try {
       const { origin, path } = parseTarget(text, { allowHttp: true });

@@ -22,7 +22,7 @@ describe('turns', () => {
     return { begun, ask, end, waiting: () => ends.length };
   }
 
-  test('so many at once', async () => {
+  test('a number of them is given at once', async () => {
     const { begun, ask, end } = work(createTurns({ atOnce: 3 }));
     await ask('a', 5);
     expect(begun).toHaveLength(3);
@@ -30,7 +30,7 @@ describe('turns', () => {
     expect(begun).toHaveLength(4);
   });
 
-  test('so many of one key at once, and others go past those that wait', async () => {
+  test('one key has a number of them at once, and others go past those that wait', async () => {
     const { begun, ask, end } = work(createTurns({ atOnce: 4, perKey: 2 }));
     await ask('a', 5);
     expect(begun).toEqual(['a', 'a']);
@@ -55,7 +55,7 @@ describe('turns', () => {
     expect(await turns.run('a', async () => 'yes')).toBe('yes');
   });
 
-  test('so many of one key may wait; one more is refused, and others are not', async () => {
+  test('a number of one key may wait; one more is refused, and others are not', async () => {
     const turns = createTurns({ atOnce: 1, maxWaiting: 1 });
     const { begun, ask, end } = work(turns);
     await ask('a', 2);
@@ -120,7 +120,7 @@ describe('turns', () => {
       expect(asleep()).toBe(0);
     });
 
-    test('only where this key has to', async () => {
+    test('only a key that has to rests', async () => {
       const rests = (key: string) => key === 'a';
       const { begun, ask, end, pass } = resting({ atOnce: 2, perKey: 1, restFactor: 4, rests });
       await ask('a', 2);
@@ -133,7 +133,7 @@ describe('turns', () => {
       expect(begun).toEqual(['a', 'b', 'b', 'a']);
     });
 
-    test('but at most so long', async () => {
+    test('a rest has a limit', async () => {
       const { begun, ask, end, pass } = resting({ atOnce: 1, restFactor: 4, maxRestMs: 100 });
       await ask('a', 2);
       await pass(1_000);

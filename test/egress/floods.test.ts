@@ -1,5 +1,5 @@
 import { MAX_BODY_BYTES } from '../../src/egress/exchange';
-import type { SendResult } from '../../src/egress/send';
+import type { SendResult } from '../../src/egress/types';
 import { closeAll, loopbackSender, post, rawServer } from './support';
 
 afterEach(closeAll);

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { MAX_BODY_BYTES } from '../../src/egress/exchange';
-import type { BodyCut } from '../../src/egress/send';
+import type { BodyCut } from '../../src/egress/types';
 import { closeAll, drip, errorOf, loopbackSender, post, rawServer, responseOf } from './support';
 
 afterEach(closeAll);

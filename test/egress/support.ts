@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { createAddressPolicy } from '../../src/egress/address-policy';
 import { createEgressAgent, type EgressAgentSettings } from '../../src/egress/agent';
-import type { NameServers } from '../../src/egress/lookup';
-import { createSender, type Sender, type SendRequest, type SendResult } from '../../src/egress/send';
+import { createSender, type Sender } from '../../src/egress/send';
+import type { NameServers, SendRequest, SendResult } from '../../src/egress/types';
 
 const fixture = (name: string) => readFileSync(join(__dirname, '../support/fixtures', name), 'utf8');
 /** For the name localhost only, signed by itself, valid for 100 years. */

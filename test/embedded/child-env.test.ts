@@ -136,7 +136,7 @@ test('what fetches and builds inherits no secret, and what it needs to do so', a
   expect(readFileSync(path.join(folder, 'mvn.env'), 'utf8')).toContain('MAVEN_OPTS=-Xmx1g');
 });
 
-test('so does what scripts start', () => {
+test('what scripts start gets no secrets of ours', () => {
   const script = `import { toolEnv } from './scripts/child-env.mjs'; console.log(JSON.stringify(toolEnv('OWN')))`;
   const options = { cwd: root, env: { ...process.env, OWN: 'own' }, encoding: 'utf8' } as const;
   const given = execFileSync(process.execPath, ['--input-type=module', '--eval', script], options);

@@ -41,13 +41,16 @@ test('a new data folder is closed, whatever the umask', () => {
   }
 });
 
-test.each([0o755, 0o777, 0o775, 0o711])('so is one that was there, made with %o, and its files', (mode) => {
-  const files = { 'dev-keys.json': 0o644, 'dev-inbox.json': 0o664, 'posthorn.log': 0o644, 'temporal.db': 0o644 };
-  const made = folder(mode, files);
-  expect(closeDataFolder(made)).toBe(true);
-  expectClosed(made);
-  for (const name of Object.keys(files)) expect(modeOf(path.join(made, name))).toBe('600');
-});
+test.each([0o755, 0o777, 0o775, 0o711])(
+  'a data folder that was there, made with %o, is closed with its files',
+  (mode) => {
+    const files = { 'dev-keys.json': 0o644, 'dev-inbox.json': 0o664, 'posthorn.log': 0o644, 'temporal.db': 0o644 };
+    const made = folder(mode, files);
+    expect(closeDataFolder(made)).toBe(true);
+    expectClosed(made);
+    for (const name of Object.keys(files)) expect(modeOf(path.join(made, name))).toBe('600');
+  },
+);
 
 test('what a link in it leads to is not touched', () => {
   const target = path.join(base, 'elsewhere');

@@ -74,7 +74,7 @@ describe('postmaster.pid names a living process that is not this Postgres', () =
   });
   afterEach(() => stranger.kill('SIGKILL'));
 
-  test('it is left alone, and Postgres starts', async () => {
+  test('the process is left alone, and Postgres starts', async () => {
     const first = await start();
     first.kill9();
     await first.exited;

@@ -83,7 +83,7 @@ withSqlite('a lock that is gone before the patience is over restarts nothing', a
   expect(temporal!.pid).toBe(pid);
 });
 
-test('one that does not answer at all is left alone: it is suspended, or the machine is busy', async () => {
+test('a server that does not answer at all is left alone: it is suspended, or the machine is busy', async () => {
   const { pid } = await start({ patienceMs: 0 });
   await until('a first look', () => states.includes('works'), LIMIT_MS);
   process.kill(pid, 'SIGSTOP');
@@ -97,7 +97,7 @@ test('one that does not answer at all is left alone: it is suspended, or the mac
   expect(temporal!.pid).toBe(pid);
 });
 
-test.each([false, true])('one that ended by itself is started again (in memory: %s)', async (inMemory) => {
+test.each([false, true])('a server that ended by itself is started again (in memory: %s)', async (inMemory) => {
   const { pid, address } = await start({ inMemory });
   if (!inMemory) await startWorkflow(address, 'kept');
   process.kill(pid, 'SIGKILL');
@@ -107,7 +107,7 @@ test.each([false, true])('one that ended by itself is started again (in memory: 
   await startWorkflow(address, 'after');
 });
 
-test('one that is stopped stays so', async () => {
+test('a server that is stopped stays so', async () => {
   const { pid } = await start();
   await temporal!.stop();
   expect(() => process.kill(pid, 0)).toThrow('ESRCH');

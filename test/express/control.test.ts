@@ -27,7 +27,7 @@ async function underWay(settings: object = {}): Promise<string> {
   return id!;
 }
 
-test('while it is under way it says so, and by whom', async () => {
+test('a delivery that is under way says so, and by whom', async () => {
   const [answer] = heldAnswers(1);
   const id = await underWay();
   expect(await posthorn.api.delivery(id)).toMatchObject({ status: 'in_progress', path: 'express' });
@@ -45,7 +45,7 @@ test('a retry that is asked for meanwhile is met by a success', async () => {
   expect(receiver.requests).toHaveLength(1);
 });
 
-test('after a failure it follows at once', async () => {
+test('a retry that is asked for meanwhile follows a failure at once', async () => {
   const [first, second] = heldAnswers(2);
   const id = await underWay({ circuit_breaker: null });
   await posthorn.api.ok('POST', `/deliveries/${id}/retry`);
@@ -111,7 +111,7 @@ test('a bulk replay sends again what was delivered', async () => {
   for (const id of ids) await api.untilStatus(id, 'delivered');
   const since = new Date(Date.now() - 3_600_000);
   await api.ok('POST', `/webhooks/${webhook.id}/replay`, { since, states: ['delivered'] });
-  await receiver.waitFor(10, 30_000);
+  await receiver.waitFor(10);
   for (const id of ids) {
     const delivery = await until('its second attempt', async () => {
       const found = await api.delivery(id);

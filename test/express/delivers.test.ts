@@ -80,4 +80,4 @@ test('a webhook that is deleted while its deliveries wait gets none, and they ar
   await api.ok('DELETE', `/webhooks/${webhook.id}`);
   await api.untilStatus(id!, 'cancelled', 60_000);
   expect(receiver.requests).toEqual([]);
-}, 90_000);
+});

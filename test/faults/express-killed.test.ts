@@ -52,7 +52,7 @@ async function untilDelivered(count: number): Promise<void> {
   }
 }
 
-test('killed with POSTs under way: once it is found dead, each is delivered, under the same id and number', async () => {
+test('a worker is killed with POSTs under way: once it is found dead, each delivery is delivered, under the same id and number', async () => {
   const WIDE = 10;
   const NARROW = 2;
   const EVENTS = 12;

@@ -206,7 +206,7 @@ test.each([
   },
 );
 
-test('killed with POSTs under way: another worker finds it dead and goes on, its own are left alone', async () => {
+test('a worker killed with POSTs under way is found dead by another, which goes on; its own are left alone', async () => {
   await start();
   const EACH = 10;
   for (const mode of ['express', 'workflow']) {

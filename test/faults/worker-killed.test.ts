@@ -64,7 +64,7 @@ async function untilHandedOver(deliveryId: string): Promise<void> {
   });
 }
 
-test('killed in the middle of everything: what was under way is attempted again, under the same number', async () => {
+test('a worker is killed in the middle of everything: what was under way is attempted again, under the same number', async () => {
   const worker = await site.startWorker();
   const retried = await endpoint('in.retry', [500, 'hang'], { schedule: ['500ms', '500ms'] });
   const waiting = await endpoint('in.timer', [500], { schedule: [RETRY_WAIT] });
@@ -115,7 +115,7 @@ test('killed in the middle of everything: what was under way is attempted again,
   ]);
 });
 
-test('one of two workers killed: the other attempts what was under way there, and only that', async () => {
+test('one of two workers is killed: the other attempts what was under way there, and only that', async () => {
   // A worker holds at most this many of one webhook, so that each of the two has half of them.
   const CAP = 10;
   let release = (): void => undefined;

@@ -21,7 +21,7 @@ test('without a port there are no metrics', async () => {
   expect(await startMetrics(readConfig({}), log)).toBeUndefined();
 });
 
-test('they are on loopback, for people and for Prometheus with parameters', async () => {
+test('metrics are served on loopback, for people and for Prometheus with parameters', async () => {
   expect(metrics.url).toMatch(/^http:\/\/127\.0\.0\.1:[1-9]\d*\/metrics$/);
   expect((await scrape(`${metrics.url}?from=prometheus`)).names).toContain('process_cpu_seconds_total');
 });

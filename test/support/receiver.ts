@@ -23,7 +23,7 @@ export interface Receiver {
   /** `http://127.0.0.1:<port>`, without a path. */
   url: string;
   requests: ReceivedRequest[];
-  /** The requests so far, once there are `count`. Rejects after `timeoutMs` (10 s by default). */
+  /** The requests so far, once there are `count`. Rejects after `timeoutMs` (a minute by default: machines may be slow). */
   waitFor(count: number, timeoutMs?: number): Promise<ReceivedRequest[]>;
   setHandler(handler: ReceiverHandler): void;
   /** Destroys open connections, hanging ones included. */
@@ -58,7 +58,7 @@ export async function startReceiver(initialHandler: ReceiverHandler = () => ({ s
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     requests,
-    waitFor(count, timeoutMs = 10_000) {
+    waitFor(count, timeoutMs = 60_000) {
       return new Promise((resolve, reject) => {
         const timer = setTimeout(() => {
           waiters.delete(wake);

@@ -31,7 +31,7 @@ afterAll(async () => {
   await temporal?.close();
 });
 
-test('they count in the order of their arrival, and a cancel keeps the first attempt from being made', async () => {
+test('signals that come before the first attempt count in the order of their arrival, and a cancel keeps the first attempt from being made', async () => {
   const { api } = posthorn;
   await api.createWebhook(receiver, { events: ['early.signal'] });
   const wishes = [['cancel'], ['retry', 'cancel'], ['cancel', 'retry'], ['retry']];

@@ -45,7 +45,7 @@ test('a slow first attempt is handed over: the workflow answers meanwhile, and t
   expect(receiver.requests).toHaveLength(1);
 });
 
-test('slow, then failing: it is tried again on schedule', async () => {
+test('a slow first attempt that fails is tried again on schedule', async () => {
   receiver.setHandler((_, n) => (n === 1 ? { status: 503, delayMs: SLOW_MS } : { status: 200 }));
   const id = await publish(['1s']);
   const { attempts } = await posthorn.api.untilStatus(id, 'delivered');

@@ -55,7 +55,7 @@ const act = (id: string, action: string, body?: object) => posthorn.api.ok('POST
 const KINDS: Kind[] = [
   { name: 'delivered-at-first', schedule: [], answers: () => ({ status: 200 }), end: 'delivered' },
   {
-    name: 'retried-then-replayed',
+    name: 'retried-by-an-operator',
     schedule: ['100ms', '1h'],
     answers: (_, n) => ({ status: n < 3 ? 503 : 200 }),
     async meanwhile({ id }) {
@@ -93,7 +93,7 @@ const KINDS: Kind[] = [
   },
   { name: 'exhausted', schedule: ['100ms', '100ms'], answers: () => ({ status: 500 }), end: 'failed' },
   {
-    name: 'replayed-after-its-end',
+    name: 'retried-after-its-end',
     schedule: [],
     answers: later(200),
     async meanwhile({ id }) {
@@ -140,22 +140,25 @@ test.each(KINDS)('nothing but ids, numbers and names is in the history of one $n
   await lookThrough(kind.name, id);
 });
 
-test.each(['completed', 'cancelled'])('nor in that of a bulk replay that is %s', async (end) => {
-  const { webhook, resume } = await makeFailed(posthorn, receiver, 3);
-  await resume();
-  const { id } = await posthorn.api.ok('POST', `/webhooks/${webhook}/replay`, {
-    since: new Date(Date.now() - 3_600_000),
-    rate_limit: end === 'completed' ? '2/1s' : '2/1d',
-  });
-  if (end === 'cancelled') {
-    await receiver.waitFor(1);
-    await posthorn.api.ok('POST', `/replays/${id}/cancel`);
-  }
-  expect(await temporal.client.workflow.getHandle(id).result()).toBe(end);
-  await lookThrough(`bulk-replay-${end}`, id);
-});
+test.each(['completed', 'cancelled'])(
+  'nothing but ids, numbers and names is in the history of a bulk replay that is %s',
+  async (end) => {
+    const { webhook, resume } = await makeFailed(posthorn, receiver, 3);
+    await resume();
+    const { id } = await posthorn.api.ok('POST', `/webhooks/${webhook}/replay`, {
+      since: new Date(Date.now() - 3_600_000),
+      rate_limit: end === 'completed' ? '2/1s' : '2/1d',
+    });
+    if (end === 'cancelled') {
+      await receiver.waitFor(1);
+      await posthorn.api.ok('POST', `/replays/${id}/cancel`);
+    }
+    expect(await temporal.client.workflow.getHandle(id).result()).toBe(end);
+    await lookThrough(`bulk-replay-${end}`, id);
+  },
+);
 
-test('nor in that of an endpoint verification', async () => {
+test('nothing but ids, numbers and names is in the history of an endpoint verification', async () => {
   const { id } = await posthorn.api.createWebhook(receiver, {
     url: `${receiver.url}/${PLANTED}?token=${PLANTED}`,
     events: ['kept.verified'],
@@ -168,7 +171,7 @@ test('nor in that of an endpoint verification', async () => {
   await lookThrough('endpoint-verification', workflowId);
 });
 
-test('nor in that of a delivery whose first attempt was made without a workflow', async () => {
+test('nothing but ids, numbers and names is in the history of a delivery whose first attempt was made without a workflow', async () => {
   receiver.setHandler((_, n) => ({ status: n === 1 ? 500 : 200, body: PLANTED }));
   await posthorn.api.createWebhook(receiver, {
     url: `${receiver.url}/${PLANTED}?token=${PLANTED}`,

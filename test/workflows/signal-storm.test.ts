@@ -9,7 +9,11 @@ import { connectTemporal } from '../support/temporal';
 import { startTraffic, type Traffic } from '../support/traffic';
 import { until } from '../support/until';
 
+/** At least; more, if by then some kind of request was met too seldom for a storm: a slow machine has little time to reschedule. */
 const DELIVERIES = 200;
+const KINDS = ['retry', 'cancel', 'reschedule'] as const;
+const ACKNOWLEDGED_OF_EACH = DELIVERIES / 10;
+const MOST_DELIVERIES = 5 * DELIVERIES;
 const AT_ONCE = 12;
 const SCHEDULE = ['30ms', '60ms', '120ms'];
 /** What is tried here is what signals do, however often an endpoint fails. */
@@ -50,10 +54,13 @@ test(`signals at every moment of ${DELIVERIES} deliveries: each has its effect a
   );
   const deeds = new Map<string, Deed[]>();
   const operator = { api, client: temporal.client, pool, traffic, random };
+  const acknowledged = (kind: Deed['kind']) =>
+    [...deeds.values()].flat().filter((deed) => deed.kind === kind && deed.acknowledged).length;
+  const isStorm = () => KINDS.every((kind) => acknowledged(kind) > ACKNOWLEDGED_OF_EACH);
   let published = 0;
   await Promise.all(
     Array.from({ length: AT_ONCE }, async () => {
-      while (published < DELIVERIES) {
+      while (published < DELIVERIES || (published < MOST_DELIVERIES && !isStorm())) {
         const event = await api.publish(`storm.w${published++ % 4}`);
         const id = await api.onlyDelivery(event.id);
         deeds.set(id, await meddle(operator, id));
@@ -73,11 +80,8 @@ test(`signals at every moment of ${DELIVERIES} deliveries: each has its effect a
   expect(broken).toEqual([]);
   expect(new Set(traffic.keys()).size).toBe(traffic.keys().length);
   // The storm was one: enough of each kind was acknowledged.
-  const all = [...deeds.values()].flat();
-  for (const kind of ['retry', 'cancel', 'reschedule']) {
-    expect(all.filter((deed) => deed.kind === kind && deed.acknowledged).length).toBeGreaterThan(DELIVERIES / 10);
-  }
-}, 400_000);
+  for (const kind of KINDS) expect(acknowledged(kind)).toBeGreaterThan(ACKNOWLEDGED_OF_EACH);
+}, 900_000);
 
 /** One that was cancelled in the queue never had a run. */
 async function untilClosed(id: string): Promise<void> {

@@ -1,8 +1,9 @@
 import { DatabaseError, type Pool, type PoolClient } from 'pg';
 import { envelope } from '../../domain/envelope';
 import { matchingPatterns } from '../../domain/event-types';
-import { newUuid, toPublicId, uuidTimeMs } from '../../domain/ids';
+import { NIL_UUID, newUuid, toPublicId, uuidTimeMs } from '../../domain/ids';
 import { PRIORITIES } from '../../domain/priorities';
+import { newDeliveryId } from '../delivery-id';
 import { inTransaction, withConnection } from '../transaction';
 import { withPartition } from './publish-one';
 
@@ -63,7 +64,7 @@ export type TenantTurn = { tenantId: string; rows: OutboxRow[] };
 export type Turns = { turns: TenantTurn[]; cursor: string | undefined };
 
 /** Goes before every tenant. */
-export const FIRST_TENANT = '00000000-0000-0000-0000-000000000000';
+export const FIRST_TENANT = NIL_UUID;
 
 /** Jumps from tenant to tenant in the index, however many rows each has. */
 const TURNS = {
@@ -222,7 +223,7 @@ e as (
   insert into events (id, tenant_id, type, body, created_at)
   select id, $1, type, body, created_at from n order by place),
 d as materialized (
-  select (substr(n.id::text, 1, 14) || '7' || substr(gen_random_uuid()::text, 16))::uuid as delivery_id,
+  select ${newDeliveryId('n.id')} as delivery_id,
     n.id as event_id, s.webhook_id, n.type, n.place
   from n join s on s.type = n.type and s.nth <= ${MAX_FAN_OUT}),
 x as (

@@ -1,6 +1,7 @@
 import type { Pool } from 'pg';
 import { uuidFloor, uuidTimeMs } from '../../domain/ids';
 import { PRIORITIES } from '../../domain/priorities';
+import { newDeliveryId } from '../delivery-id';
 import { type Once, UNLESS_TAKEN } from './idempotent-requests';
 import { type NewEvent, withPartition } from './publish-one';
 
@@ -59,8 +60,8 @@ e as (
   insert into events (id, tenant_id, type, body, created_at, key_fields)
   select id, tenant_id, type, body, created_at, key_fields from n order by place),
 d as materialized (
-  select (substr(n.id::text, 1, 14) || '7' || substr(gen_random_uuid()::text, 16))::uuid as delivery_id,
-    n.tenant_id, n.id as event_id, m.webhook_id, m.minimal, n.type, n.priority, n.place
+  select ${newDeliveryId('n.id')} as delivery_id,
+    n.tenant_id, n.id as event_id, m.webhook_id, m.minimal and n.version is not null as minimal, n.type, n.priority, n.place
   from n join m on m.place = n.place),
 w as (
   insert into deliveries (id, tenant_id, event_id, webhook_id, event_type, minimal)

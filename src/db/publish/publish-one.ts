@@ -1,5 +1,6 @@
 import type { Pool } from 'pg';
 import { PRIORITIES, type Priority } from '../../domain/priorities';
+import { newDeliveryId } from '../delivery-id';
 import { ensurePartitions } from '../partitions';
 import { type Earlier, findRequest, UNLESS_TAKEN } from './idempotent-requests';
 import type { KeyedRequest } from './publish-batch';
@@ -28,7 +29,7 @@ export type Published = { eventId: string; type: string; createdAt: Date; delive
 
 /**
  * One statement: the event, its deliveries and their queue rows, or nothing at all.
- * A delivery's id takes the event's 48 time bits and version nibble's place from a random uuid.
+ * An event without a version is our own: it goes out whole, whatever a webhook's payload is.
  * `event_id` is null where the producer's id is already known.
  */
 const PUBLISH = {
@@ -44,7 +45,7 @@ e as (
   returning id),
 d as (
   insert into deliveries (id, tenant_id, event_id, webhook_id, event_type, minimal)
-  select (substr($1::uuid::text, 1, 14) || '7' || substr(gen_random_uuid()::text, 16))::uuid, $2, e.id, s.webhook_id, $3,
+  select ${newDeliveryId('$1::uuid')}, $2, e.id, s.webhook_id, $3,
     s.minimal and $9::text is not null
   from e cross join (
     select distinct webhook_id, minimal from subscriptions where tenant_id = $2 and pattern = any($7::text[])
@@ -78,8 +79,8 @@ e as (
   returning id),
 d as (
   insert into deliveries (id, tenant_id, event_id, webhook_id, event_type, minimal)
-  select (substr($1::uuid::text, 1, 14) || '7' || substr(gen_random_uuid()::text, 16))::uuid, $2, e.id, s.webhook_id, $3,
-    s.minimal
+  select ${newDeliveryId('$1::uuid')}, $2, e.id, s.webhook_id, $3,
+    s.minimal and $11::text is not null
   from e cross join s
   returning id, tenant_id, event_id, webhook_id, event_type),
 q as (

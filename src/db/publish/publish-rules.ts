@@ -47,7 +47,7 @@ const SCHEMAS = {
 };
 
 export async function loadTenantRules(pool: Pool, tenantId: string): Promise<TenantRules> {
-  type Row = { types: 'accept'; versions: 'accept'; filters: string | null };
+  type Row = { types: OnUnknown; versions: OnUnknown; filters: string | null };
   const { rows } = await pool.query<Row>({ ...TENANT, values: [tenantId] });
   const row = rows[0];
   if (!row) throw new Error('the tenant vanished between two statements');

@@ -1,3 +1,4 @@
+import { NIL_UUID } from '../../domain/ids';
 import { PRIORITY_NAMES, type Priority } from '../../domain/priorities';
 
 /** How far a turn has come in one priority. */
@@ -11,7 +12,7 @@ export type Cursor = {
 };
 export type Cursors = Readonly<Record<Priority, Cursor>>;
 
-export const FIRST_CURSOR = '00000000-0000-0000-0000-000000000000';
+export const FIRST_CURSOR = NIL_UUID;
 const FIRST: Cursor = { tenant: FIRST_CURSOR, webhooks: new Map(), passed: new Set() };
 export const FIRST_CURSORS: Cursors = { high: FIRST, normal: FIRST, low: FIRST };
 

@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import type { HealthSignal } from '../../domain/classify';
+import type { FailedBecause, HealthSignal } from '../../domain/classify';
 import type { DisabledBecause, EndState, Trigger } from '../../domain/delivery';
 import type { DeliveryPath } from '../../domain/delivery-mode';
 import { recordStatement } from './record-attempts.sql';
@@ -34,7 +34,7 @@ export type AttemptRecord = {
 };
 
 export type AttemptNext =
-  | { kind: 'end'; state: EndState; because: string | null }
+  | { kind: 'end'; state: EndState; because: FailedBecause | null }
   /** Waits anew and uses up a step of the schedule. */
   | { kind: 'wait'; waitMs: number }
   /** Made by hand in the middle of a wait: the wait that was running goes on. */

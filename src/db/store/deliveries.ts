@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import type { FailedBecause } from '../../domain/classify';
 import { type DeliveryState, END_STATES, type EndState, type HeldBecause, visibleState } from '../../domain/delivery';
 import type { DeliveryPath } from '../../domain/delivery-mode';
 import { sameTimeBounds, uuidFloor } from '../../domain/ids';
@@ -19,7 +20,7 @@ export type Delivery = {
   endedAt: Date | null;
   lastStatus: number | null;
   lastError: string | null;
-  failedBecause: string | null;
+  failedBecause: FailedBecause | null;
   /** Its webhook gets the key fields of the data only. */
   minimal: boolean;
   /** Null: not claimed yet. */

@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import { matchingPatterns, OPERATIONAL_PREFIX } from '../../domain/event-types';
 import { sameTimeBounds } from '../../domain/ids';
 import type { Queryable, Tx } from '../database';
+import { newDeliveryId } from '../delivery-id';
 import { reopenEnded } from '../queue/reopen';
 
 export type EventReplay = {
@@ -92,10 +93,11 @@ async function createDeliveries(tx: Tx, { tenantId, event, webhookIds, askedBy }
   const { rows } = await sql<{ webhook_id: string; delivery_id: string }>`
     with d as (
       insert into deliveries (id, tenant_id, event_id, webhook_id, event_type, minimal)
-      select (substr(${event.id}::uuid::text, 1, 14) || '7' || substr(gen_random_uuid()::text, 16))::uuid,
-        ${tenantId}::uuid, ${event.id}::uuid, w.id, ${event.type}, 
+      select ${sql.raw(newDeliveryId('e.id'))},
+        ${tenantId}::uuid, e.id, w.id, ${event.type},
         w.payload = 'minimal' and ${!event.type.startsWith(OPERATIONAL_PREFIX)}::boolean
-      from webhooks w where w.tenant_id = ${tenantId} and w.id = any(${webhookIds}::uuid[])
+      from webhooks w cross join (select ${event.id}::uuid as id) e
+      where w.tenant_id = ${tenantId} and w.id = any(${webhookIds}::uuid[])
       returning id, tenant_id, event_id, webhook_id, event_type)
     insert into delivery_queue (delivery_id, tenant_id, event_id, webhook_id, event_type, trigger, asked_by)
     select id, tenant_id, event_id, webhook_id, event_type, 'replay', ${askedBy}::uuid from d

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { DisabledBecause } from '../../domain/delivery';
+import type { DisabledBecause, WebhookStatus } from '../../domain/delivery';
 import type { DeliveryMode } from '../../domain/delivery-mode';
 import { parseRateLimit, toTokenBucket } from '../../domain/rate-limit';
 import type { Queryable, Tx } from '../database';
@@ -69,10 +69,8 @@ export async function clearSlotOfOtherRule(tx: Tx, webhookId: string, ordered: b
     .execute();
 }
 
-export type GateStatus = 'active' | 'paused' | 'disabled';
-
 /** Where an operator may take a gate from here, by what it is now. */
-export type GateMove = { to: GateStatus; from: readonly GateStatus[] };
+export type GateMove = { to: WebhookStatus; from: readonly WebhookStatus[] };
 
 /**
  * Moves a gate, and answers what it was before; undefined where there is no such webhook. One that is not in a state to
@@ -83,7 +81,7 @@ export async function moveGate(
   tenantId: string,
   webhookId: string,
   { to, from }: GateMove,
-): Promise<GateStatus | undefined> {
+): Promise<WebhookStatus | undefined> {
   const row = await tx
     .selectFrom('webhook_gates as g')
     .innerJoin('webhooks as w', 'w.id', 'g.webhook_id')
@@ -105,7 +103,7 @@ export async function moveGate(
 }
 
 /** Opens or shuts a gate by an operator's word. One that is disabled is not paused: it would lose why. */
-export async function setGateStatus(db: Queryable, webhookId: string, status: GateStatus): Promise<void> {
+export async function setGateStatus(db: Queryable, webhookId: string, status: WebhookStatus): Promise<void> {
   const reason: DisabledBecause | null = status === 'disabled' ? 'operator' : null;
   await db
     .updateTable('webhook_gates')

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { SecretBox } from '../../crypto/secret-box';
+import { NIL_UUID } from '../../domain/ids';
 import type { Database, Tx } from '../database';
 
 /** What is sealed at rest: the webhooks' secrets, and their own headers. Deleted webhooks' too. */
@@ -8,7 +9,7 @@ export type Sealed = (typeof SEALED)[number];
 
 /** Values sealed again in one transaction: short enough that nobody waits for their locks. */
 const BATCH = 200;
-const FIRST_ID = '00000000-0000-0000-0000-000000000000';
+const FIRST_ID = NIL_UUID;
 
 export type Reencrypted = {
   /** Sealed under the first key now. */

@@ -29,7 +29,7 @@ export async function insertWebhook(
   id: string,
   settings: WebhookSettings,
   sealedSecret: string,
-): Promise<Webhook> {
+): Promise<void> {
   await tx
     .insertInto('webhooks')
     .values({ id, tenant_id: tenantId, ...toColumns(settings) })
@@ -43,7 +43,6 @@ export async function insertWebhook(
     .values({ id: newUuid(), webhook_id: id, sealed: sealedSecret, expires_at: null })
     .execute();
   await replaceSubscriptions(tx, tenantId, id);
-  return (await findWebhook(tx, tenantId, id))!;
 }
 
 export async function findWebhook(db: Queryable, tenantId: string, id: string): Promise<Webhook | undefined> {
@@ -90,21 +89,20 @@ export async function lockWebhook(
   return { version: webhook.version + gate.moves, url: webhook.url };
 }
 
-/** Changes the given settings; the rest stays. Undefined where there is no such webhook. */
+/** Changes the given settings of a webhook that this transaction holds by {@link lockWebhook}; the rest stays. */
 export async function updateWebhook(
   tx: Tx,
   tenantId: string,
   id: string,
   change: Partial<WebhookSettings>,
-): Promise<Webhook | undefined> {
-  const updated = await tx
+): Promise<void> {
+  await tx
     .updateTable('webhooks')
     .set({ ...toColumns(change), updated_at: new Date(), version: sql`version + 1` })
     .where('tenant_id', '=', tenantId)
     .where('id', '=', id)
     .where('deleted_at', 'is', null)
-    .executeTakeFirst();
-  if (updated.numUpdatedRows === 0n) return undefined;
+    .execute();
   const gate = toGateColumns(change);
   if (change.ordered !== undefined) await clearSlotOfOtherRule(tx, id, change.ordered);
   if (Object.keys(gate).length > 0) {
@@ -113,7 +111,6 @@ export async function updateWebhook(
   if (change.status) await setGateStatus(tx, id, change.status);
   const { patterns, payload, payloadVersion } = change;
   if (patterns || payload || payloadVersion !== undefined) await replaceSubscriptions(tx, tenantId, id);
-  return findWebhook(tx, tenantId, id);
 }
 
 /** Removes a webhook at once for publishers and the claim; its live deliveries are cancelled by the reconciler. */

@@ -1,9 +1,10 @@
 import { z } from 'zod';
+import { FAILED_BECAUSE } from '../../../domain/classify';
 import { DELIVERY_STATES, HELD_BECAUSE, TRIGGERS } from '../../../domain/delivery';
 import { DELIVERY_PATHS } from '../../../domain/delivery-mode';
 import { count, listOf, publicId, receiverStatus, time } from './common';
 
-export const failedBecause = z.enum(['exhausted', 'gone', 'blocked', 'client_error']);
+export const failedBecause = z.enum(FAILED_BECAUSE);
 /** The codes of docs/errors.md, "Delivery error codes". */
 const errorCode = z.string().regex(/^[a-z_]+$/);
 export const sendErrorOut = z.strictObject({ code: errorCode, message: z.string() }).meta({ id: 'SendError' });

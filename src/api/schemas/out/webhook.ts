@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { WEBHOOK_STATUSES } from '../../../domain/delivery';
+import { DISABLED_BECAUSE, WEBHOOK_STATUSES } from '../../../domain/delivery';
 import { DELIVERY_MODES } from '../../../domain/delivery-mode';
 import { DURATION } from '../../../domain/durations';
 import { PAYLOAD_MODES } from '../../../domain/minimal-payload';
@@ -28,7 +28,7 @@ const webhook = {
   description: z.string().nullable(),
   active: z.boolean(),
   status: z.enum(WEBHOOK_STATUSES),
-  status_reason: z.enum(['gone', 'failed_deliveries', 'failing_too_long', 'operator']).nullable(),
+  status_reason: z.enum(DISABLED_BECAUSE).nullable(),
   status_since: time,
   metadata: z.record(z.string(), z.string()),
   headers: z.record(z.string(), z.literal(REDACTED_VALUE)),
