@@ -4,22 +4,28 @@ export class RecentCount {
   #count = 0;
   #before = 0;
 
-  /** @param windowMs the length of a window, milliseconds */
-  constructor(private readonly windowMs: number) {}
+  /**
+   * @param windowMs the length of a window, milliseconds
+   * @param nowMs a monotonic clock
+   */
+  constructor(
+    private readonly windowMs: number,
+    private readonly nowMs = () => performance.now(),
+  ) {}
 
   /** It has happened once more. */
   add(): void {
-    this.#turn();
+    this.#rotate();
     this.#count++;
   }
 
   get value(): number {
-    this.#turn();
+    this.#rotate();
     return Math.max(this.#count, this.#before);
   }
 
-  #turn(): void {
-    const now = performance.now();
+  #rotate(): void {
+    const now = this.nowMs();
     const passedMs = now - this.#windowStart;
     if (passedMs < this.windowMs) return;
     this.#before = passedMs < 2 * this.windowMs ? this.#count : 0;

@@ -32,6 +32,8 @@ const LOCK_TIMEOUT = '200ms';
 const ATTACH_TRIES = 50;
 const LOCK_TRIES = 600;
 const LOCK_RETRY_MS = 100;
+/** SQLSTATE of a row for which there is no partition (and of any other check that a row fails). */
+const NO_PARTITION = '23514';
 
 /** The Monday, 00:00 UTC, of the week that holds `atMs`. */
 export function weekStartMs(atMs: number): number {
@@ -65,6 +67,17 @@ export async function ensurePartitions(pool: Pool, nowMs: number): Promise<numbe
     }
   });
   return missing.length;
+}
+
+/** Runs a publish. Where its week has no partition yet, makes it and tries once more. */
+export async function withPartition<T>(pool: Pool, createdAt: Date, publish: () => Promise<T>): Promise<T> {
+  try {
+    return await publish();
+  } catch (error) {
+    if ((error as { code?: string }).code !== NO_PARTITION) throw error;
+    await ensurePartitions(pool, createdAt.getTime());
+    return publish();
+  }
 }
 
 /** Those of the named partitions that are in use. */

@@ -86,7 +86,7 @@ export function createWorkerMetrics(registry: Registry, inFlight: () => Record<D
     /** A claim of a path brought so many deliveries, 0 included. */
     onClaimed: (path: DeliveryPath, count: number): void => claimedBy[path].inc(count),
     /** This path makes the attempts of webhooks in mode auto from now on. */
-    onAutoTurn(path: DeliveryPath): void {
+    onAutoSwitch(path: DeliveryPath): void {
       autoExpress.set(path === 'express' ? 1 : 0);
       switchesTo[path].inc();
     },

@@ -1,55 +1,55 @@
 import type { DeliveryMode, DeliveryPath } from '../domain/delivery-mode';
 import type { Log } from '../log';
 
-/** Time over which it is told how much there is to do. */
+/** Over this time the claimed deliveries are counted; then their rate decides. */
 const WINDOW_MS = 1_000;
-/** The engine gets the work back once there was less than this share of what it can do, in so many windows on end. */
+/** Back to workflows once less than this share of Temporal's start rate came, in this many consecutive windows. */
 const CALM_SHARE = 0.5;
 const CALM_WINDOWS = 3;
-/** What the engine is taken to manage at least: starts per second. */
-const LEAST_PER_SECOND = 5;
-/** A way back that ends in failing starts within this time was none: the next one takes twice as many calm windows. */
+/** The start rate that Temporal is assumed to manage at least, per second. */
+const MIN_PER_SECOND = 5;
+/** If starts fail within this time of a way back, it came too early: the next one takes twice as many calm windows. */
 const HELD_MS = 60_000;
 const MAX_CALM_WINDOWS = 300;
 
 /**
- * Decides who makes the attempts of webhooks in mode `auto`: the engine while it keeps up, the express path from when
- * there has been more work than workflows could be started for, or starts failed, without a break, for `lagMs`. Back
- * again only when there has clearly been less for some seconds and the engine answers, so that it does not go to and
- * fro. Each worker process decides for itself.
+ * Decides which path makes the attempts of webhooks in mode `auto`: the workflow path while Temporal keeps up; the express
+ * path once there has been more work than workflows could be started for, or starts failed, without a break, for `lagMs`.
+ * Back again only when there has clearly been less for some seconds and Temporal answers, so that the mode does not
+ * oscillate. Each worker process decides for itself.
  */
-export function createAutoMode({ lagMs, log, ask, onTurn, nowMs = () => performance.now() }: AutoModeSettings) {
+export function createAutoMode({ lagMs, log, ask, onSwitch, nowMs = () => performance.now() }: AutoModeSettings) {
   let express = false;
   let behindSince: { atMs: number; started: number } | undefined;
-  let perSecond = LEAST_PER_SECOND;
-  let window = { atMs: 0, taken: 0 };
+  let perSecond = MIN_PER_SECOND;
+  let window = { atMs: 0, claimed: 0 };
   let calm = 0;
   let calmNeeded = CALM_WINDOWS;
   let backSinceMs = Number.NEGATIVE_INFINITY;
   let asking = false;
-  let toldWhyNot = false;
+  let loggedWhyNot = false;
 
-  function turn(to: boolean, why: { because: string; err?: string | undefined }): void {
-    express = to;
+  function switchTo(toExpress: boolean, why: { because: string; err?: string | undefined }): void {
+    express = toExpress;
     behindSince = undefined;
     calm = 0;
-    window = { atMs: nowMs(), taken: 0 };
-    toldWhyNot = false;
-    const path = to ? 'express' : 'workflow';
+    window = { atMs: nowMs(), claimed: 0 };
+    loggedWhyNot = false;
+    const path = toExpress ? 'express' : 'workflow';
     const known = Number.isFinite(perSecond) && { engine_per_s: Math.round(perSecond) };
     log.info({ event: 'auto_mode', path, ...known, ...why });
-    onTurn?.(path);
+    onSwitch?.(path);
   }
 
-  function toExpress(started: number, behindMs: number, trouble: string | undefined): void {
+  function switchToExpress(started: number, behindMs: number, trouble: string | undefined): void {
     const failedSoon = trouble !== undefined && nowMs() - backSinceMs < HELD_MS;
     calmNeeded = failedSoon ? Math.min(2 * calmNeeded, MAX_CALM_WINDOWS) : CALM_WINDOWS;
-    // What an engine in trouble started says nothing about what it can do.
-    perSecond = trouble === undefined ? Math.max(LEAST_PER_SECOND, (started * 1_000) / behindMs) : Infinity;
-    turn(true, trouble === undefined ? { because: 'behind' } : { because: 'starts_fail', err: trouble });
+    // What was started while starts failed says nothing about what Temporal can do.
+    perSecond = trouble === undefined ? Math.max(MIN_PER_SECOND, (started * 1_000) / behindMs) : Infinity;
+    switchTo(true, trouble === undefined ? { because: 'behind' } : { because: 'starts_fail', err: trouble });
   }
 
-  /** Only an engine that answers gets the work back; asked again after as many calm windows as before. */
+  /** Switches back if Temporal answers; else it is asked again after as many calm windows. */
   async function askAndReturn(): Promise<void> {
     asking = true;
     const whyNot = await ask();
@@ -57,11 +57,11 @@ export function createAutoMode({ lagMs, log, ask, onTurn, nowMs = () => performa
     if (!express) return;
     if (whyNot !== undefined) {
       calm = 0;
-      if (!toldWhyNot) log.warn({ event: 'auto_mode_stays', path: 'express', err: whyNot });
-      toldWhyNot = true;
+      if (!loggedWhyNot) log.warn({ event: 'auto_mode_stays', path: 'express', err: whyNot });
+      loggedWhyNot = true;
     } else if (calm >= calmNeeded) {
       backSinceMs = nowMs();
-      turn(false, { because: 'calm' });
+      switchTo(false, { because: 'calm' });
     }
   }
 
@@ -71,7 +71,7 @@ export function createAutoMode({ lagMs, log, ask, onTurn, nowMs = () => performa
     express: (): readonly DeliveryMode[] => (express ? ['express', 'auto'] : ['express']),
 
     /**
-     * After each claim of the workflow path: whether there was more than it could take, its starts so far, and why
+     * Called after each claim of the workflow path: whether there was more than it could take, its starts so far, and why
      * starts fail or hang.
      */
     onWorkflowClaim(full: boolean, started: number, trouble?: string): void {
@@ -83,18 +83,18 @@ export function createAutoMode({ lagMs, log, ask, onTurn, nowMs = () => performa
       else behindSince ??= { atMs: nowMs(), started };
       if (!behindSince) return;
       const behindMs = nowMs() - behindSince.atMs;
-      if (behindMs >= lagMs) toExpress(started - behindSince.started, behindMs, trouble);
+      if (behindMs >= lagMs) switchToExpress(started - behindSince.started, behindMs, trouble);
     },
 
-    /** After each claim of the express path: what it took. */
-    onExpressClaim(taken: number): void {
+    /** Called after each claim of the express path with the number of deliveries that it brought. */
+    onExpressClaim(claimed: number): void {
       if (!express) return;
       const passedMs = nowMs() - window.atMs;
-      window.taken += taken;
+      window.claimed += claimed;
       if (passedMs < WINDOW_MS) return;
-      const rate = (window.taken * 1_000) / passedMs;
+      const rate = (window.claimed * 1_000) / passedMs;
       calm = rate < perSecond * CALM_SHARE ? calm + 1 : 0;
-      window = { atMs: nowMs(), taken: 0 };
+      window = { atMs: nowMs(), claimed: 0 };
       if (calm >= calmNeeded && !asking) void askAndReturn();
     },
   };
@@ -103,10 +103,10 @@ export function createAutoMode({ lagMs, log, ask, onTurn, nowMs = () => performa
 export type AutoModeSettings = {
   lagMs: number;
   log: Log;
-  /** Asks the engine whether it is there: undefined, or why not. Must not reject. */
+  /** Asks whether Temporal is available: undefined, or why it is not. Must not reject. */
   ask: () => Promise<string | undefined>;
-  /** Hears who makes the attempts from now on. */
-  onTurn?: ((path: DeliveryPath) => void) | undefined;
+  /** Called after each switch with the path that makes the attempts from now on. */
+  onSwitch?: ((path: DeliveryPath) => void) | undefined;
   nowMs?: () => number;
 };
 export type AutoMode = ReturnType<typeof createAutoMode>;

@@ -4,12 +4,12 @@ import { WORK_CHANNEL } from '../db/work-channel';
 import { type Log, reasonOf } from '../log';
 
 const RECONNECT_MS = 1_000;
-/** A server that takes a connection and says nothing is tried anew after this long. */
+/** A server that accepts the connection and does not answer is tried again after this long. */
 const ANSWER_LIMIT_MS = 10_000;
 
 /**
- * Calls `onWork` when some api process says that it published. LISTEN needs a connection of its own; while that is
- * down nothing is lost, because the relay polls as well.
+ * Calls `onWork` when an api process notifies that it published. LISTEN needs a connection of its own; while that is down
+ * nothing is lost, because the relay polls as well.
  */
 export function listenForWork(databaseUrl: string, onWork: () => void, log: Log): { stop(): Promise<void> } {
   let client: Client | undefined;

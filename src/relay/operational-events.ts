@@ -1,14 +1,8 @@
 import { createRests, restAfter } from '../concurrency/rest';
 import type { Database } from '../db/database';
-import {
-  type Failure,
-  FIRST_TENANT,
-  MAX_FAN_OUT,
-  nextTurns,
-  type TenantTurn,
-  type TurnResult,
-  takeTurn,
-} from '../db/publish/operational-outbox';
+import { type Failure, type TurnResult, takeTurn } from '../db/publish/operational-outbox';
+import { FIRST_TENANT, nextTurns, type TenantTurn } from '../db/publish/operational-turns';
+import { MAX_FAN_OUT } from '../db/publish/publish-operational';
 import { toPublicId } from '../domain/ids';
 import { type Log, reasonOf } from '../log';
 import { createWakeUp } from './wake-up';

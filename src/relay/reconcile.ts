@@ -20,18 +20,18 @@ export type ReconcileSettings = StartSettings &
 
 const OVERDUE_PER_ROUND = 500;
 const CANCEL_PER_BATCH = 500;
-/** What is to be cancelled is looked for this often: people wait for it. */
+/** Deliveries to cancel are looked for this often: people wait for it. */
 const CANCEL_EVERY_MS = 5_000;
-/** For each signal; the first one that fails ends the telling. */
+/** The limit of each signal; after the first one that fails no more are sent. */
 const TELL_LIMIT_MS = 2_000;
 const TELL_AT_ONCE = 16;
 
 /**
- * Sees to what no timer or request will: retries whose workflow is lost are started again from Postgres (nothing
- * happens where it lives), and so are bulk replays; live deliveries of deleted webhooks are cancelled, partitions are
- * made ahead of time, and what is over its time is forgotten: idempotency keys, old logs.
+ * Periodic repair. It starts the workflows of overdue retries and stale bulk replays again from Postgres (nothing happens
+ * if the workflow lives), cancels live deliveries of deleted webhooks, creates partitions ahead of time, and purges what is
+ * beyond its retention: idempotency keys, old logs.
  *
- * What needs the engine goes round by itself, so that an engine that is away holds nothing else up.
+ * What needs Temporal has rounds of its own, so that the rest goes on while Temporal is unavailable.
  */
 export function startReconciler(settings: ReconcileSettings): { stop(): Promise<void> } {
   const { db, log, everyMs } = settings;
@@ -104,8 +104,8 @@ async function cancelLeft({ db, client, log }: CancelSettings, stopped: () => bo
 }
 
 /**
- * Their workflows find the row gone and end now instead of when their timer fires. Best effort: one that is not told, since
- * the engine is away, ends then.
+ * Signals the workflows of cancelled deliveries: they find the row gone and end now. Best effort: one that gets no signal,
+ * because Temporal is unavailable, ends when its timer fires.
  */
 async function tellWorkflows(client: Client, ids: readonly string[], stopped: () => boolean): Promise<void> {
   for (let i = 0; i < ids.length && !stopped(); i += TELL_AT_ONCE) {

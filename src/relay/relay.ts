@@ -14,7 +14,7 @@ import { createWakeUp } from './wake-up';
 export type RelaySettings = {
   holding: Holding;
   log: Log;
-  /** How long a claimed row is this process's own; above the longest possible first attempt. */
+  /** For this long nobody else claims a row whose workflow was started; longer than the longest possible first attempt. */
   leaseMs: number;
   /** First attempts of one webhook that this process may have under way. */
   perWebhook: number;
@@ -62,50 +62,52 @@ export type RelayPath<Delivery> = {
 export type Claimed = { hold: Hold; budget: ClaimBudget; askedMs: number };
 
 export type Relay = {
-  /** Something was published: look now instead of at the next poll. */
+  /** Called when something was published: the next claim comes now instead of at the next poll. */
   nudge(): void;
-  /** Stops claiming and waits for the starts under way. */
+  /** Claims no more, and waits for what its path has begun. */
   stop(): Promise<void>;
 };
 
-/** Without a nudge, the queue is looked at this often: it finds what no notification told of. */
+/** Without a nudge, a claim is made this often: it finds what came without a notification. */
 const POLL_MS = 250;
-/** The tokens of a rate-limited webhook may come faster than it is worth looking for them. */
+/** The tokens of a rate-limited webhook may come faster than it is worth claiming for them. */
 const MIN_WAIT_MS = 5;
 /**
- * Webhooks with work that one claim looks at in each priority, shared out among their tenants; so many tenants at most. Each
- * costs some 20 µs, also where nothing of it may be sent: whoever has just published waits for a claim or two.
+ * One claim looks at this many webhooks with work in each priority, shared out among their tenants, and at no more tenants
+ * than that. Each costs some 20 µs, even if nothing of it may be sent, and who has just published waits for a claim or two.
  */
 const SCAN = 64;
 /**
- * After a claim that found nothing although there was more to look at, the next one waits for a nudge, or for so many times
- * as long as this one took: very much that may not be sent uses a fifth of a core.
+ * After a claim that found nothing although there was more to look at, the next one waits for a nudge, or for this many
+ * times as long as that claim took: however much work may not be sent, looking for some that may uses a fifth of a core.
  */
 const EMPTY_REST = { factor: 4, maxMs: 100 };
-/** A claim that found so few came in a quiet time: the next one need not wait for more to come. */
+/** A claim that found no more than this came in a quiet time: the next one need not wait for more to come. */
 const FEW = 2;
 /**
- * So much later a path looks that few webhooks go by, unless it has just found work: it would look for nothing. And later
- * by so many times as long as looking took, where there is much to look through.
+ * The path that is not the installation's default has few webhooks, so most nudges are not meant for it. Unless its last
+ * claim found work, it claims this long after a nudge, or this many times as long after it as its last claim took.
  */
 const OTHER_PATH_MS = 10;
 const OTHER_PATH_FACTOR = 9;
-/** After a failed claim or start (database or Temporal away), milliseconds. */
+/** After a failed claim or start (Postgres or Temporal is unavailable), milliseconds. */
 const BACK_OFF_MS = 1_000;
 
 /**
- * The loop between the queue and a path: claims what may be sent now, fairly by tenant, then by webhook, and hands it to
+ * The loop between the queue and a path: it claims what may be sent now, fairly by tenant, then by webhook, and hands it to
  * the path. Any number of relays may run side by side; a claim takes its rows for one of them. If this process dies before
- * a delivery has moved on, another claim takes the row.
+ * a delivery has moved on, another relay claims it.
+ *
+ * A pass is as many claims as it takes to look at every webhook with work in every priority.
  */
 export function startRelay<Delivery>(settings: RelaySettings, path: RelayPath<Delivery>): Relay {
   const { holding, log, leaseMs, perWebhook } = settings;
   const wakeUp = createWakeUp();
   let cursors = FIRST_CURSORS;
-  /** Priorities that this turn has not yet gone through; those it has are looked at again while it goes on. */
+  /** Priorities that this pass has not yet gone through; those it has are looked at again while it goes on. */
   let ahead = new Set(settings.priorities);
-  let turn = 0;
-  let fullThisTurn = false;
+  let fullClaims = 0;
+  let passHadFullClaim = false;
   let stopping = false;
   let lastClaim = { atMs: Number.NEGATIVE_INFINITY, tookMs: 0, found: 0 };
   const mainPath: DeliveryPath = settings.mode === 'express' ? 'express' : 'workflow';
@@ -113,7 +115,7 @@ export function startRelay<Delivery>(settings: RelaySettings, path: RelayPath<De
     if (path.name === mainPath || lastClaim.found > 0) wakeUp.wake();
     else wakeUp.wakeWithin(Math.max(OTHER_PATH_MS, OTHER_PATH_FACTOR * lastClaim.tookMs));
   };
-  // Freed slots come one by one; a claim for each would cost more than it brings.
+  // Slots are freed one by one; a claim for each would cost more than it brings.
   path.onCapacity(() => wakeUp.wakeWithin(path.gatherMs));
 
   async function loop(): Promise<void> {
@@ -130,7 +132,7 @@ export function startRelay<Delivery>(settings: RelaySettings, path: RelayPath<De
 
   /**
    * While much is published, the next claim waits for work to add up: it costs about the same for one row and for many.
-   * So does one that found nothing, since what was published then is another priority's.
+   * After a claim that found nothing it waits, too: what was published was not for this path.
    */
   async function gather(): Promise<void> {
     const waitMs = lastClaim.atMs + path.gatherMs - performance.now();
@@ -138,14 +140,14 @@ export function startRelay<Delivery>(settings: RelaySettings, path: RelayPath<De
     if (!quiet && waitMs > 0) await wakeUp.pause(waitMs);
   }
 
-  /** One claim. `more`: this turn through the webhooks may find more; else how long to wait at most. */
+  /** One iteration. `more`: another claim of this pass may find more; else how long to wait at most. */
   async function claimAndBegin(): Promise<'more' | { waitMs: number }> {
     const modes = path.modes();
     path.beforeClaim();
     const limit = path.capacity();
     if (limit <= 0) path.claimed?.(true);
     if (limit <= 0 || modes.length === 0) return { waitMs: POLL_MS };
-    const priorities = priorityOrder(turn, settings.priorities);
+    const priorities = priorityOrder(fullClaims, settings.priorities);
     const claimant = { path: path.name, modes, defaultMode: settings.mode };
     const hold = await holding.begin();
     const askedMs = performance.now();
@@ -163,7 +165,7 @@ export function startRelay<Delivery>(settings: RelaySettings, path: RelayPath<De
       claimant,
     };
     const claim = await path.claim(request).catch((error: unknown) => {
-      // It may have taken rows all the same, or take them yet: nobody holds them once this id has ended.
+      // The statement may have claimed rows all the same, or still do so: they are free once this id has ended.
       if (!wasRefused(error)) holding.retire(hold.id);
       hold.end();
       throw error;
@@ -173,9 +175,9 @@ export function startRelay<Delivery>(settings: RelaySettings, path: RelayPath<De
     cursors = claim.nextCursors;
     path.claimed?.(claim.full || claim.cut);
     settings.onClaimed?.(path.name, claim.deliveries.length);
-    // While there is more work than room, another priority goes first each time.
-    if (claim.full) turn++;
-    fullThisTurn ||= claim.full;
+    // While there is more work than capacity, another priority goes first each time.
+    if (claim.full) fullClaims++;
+    passHadFullClaim ||= claim.full;
     path.begin(claim.deliveries, { hold, budget, askedMs });
     hold.end();
     for (const one of claim.through) ahead.delete(one);
@@ -184,9 +186,9 @@ export function startRelay<Delivery>(settings: RelaySettings, path: RelayPath<De
       return { waitMs: restAfter(lastClaim.tookMs, EMPTY_REST) };
     }
     ahead = new Set(settings.priorities);
-    const wasFull = fullThisTurn;
-    fullThisTurn = false;
-    // A turn without a full claim took all there was, but for webhooks at their cap: a freed slot wakes us for those.
+    const wasFull = passHadFullClaim;
+    passHadFullClaim = false;
+    // A pass without a full claim took all there was, except of webhooks at their cap: a freed slot wakes us for those.
     if (wasFull) return 'more';
     return { waitMs: Math.min(POLL_MS, Math.max(claim.waitMs ?? POLL_MS, MIN_WAIT_MS)) };
   }

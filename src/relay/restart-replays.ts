@@ -5,7 +5,7 @@ import type { Log } from '../log';
 import { startReplay } from '../temporal/start-replay';
 import { startAll } from './start-all';
 
-/** Replays are few; those that are left over are taken by the next round. */
+/** Replays are few; the next round takes the rest. */
 const PER_ROUND = 50;
 
 export type RestartReplays = {
@@ -13,13 +13,13 @@ export type RestartReplays = {
   client: Client;
   log: Log;
   taskQueuePrefix: string;
-  /** A replay that made no page for so long may have lost its workflow, milliseconds. */
+  /** A replay that made no page for this long may have lost its workflow, milliseconds. */
   overdueMs: number;
 };
 
 /**
  * Starts the workflows of running replays that have not moved for a while: the workflow was lost, or could not be
- * started when the replay was asked for. Nothing happens where it lives. Returns how many were started.
+ * started when the replay was asked for. Nothing happens if it lives. Returns how many were started.
  */
 export async function restartReplays(
   { db, client, log, taskQueuePrefix, overdueMs }: RestartReplays,

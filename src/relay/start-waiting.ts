@@ -5,15 +5,15 @@ import { type StartSettings, startWaiting, type WaitingDelivery } from '../tempo
 /** Starts at once, as in the workflow path. */
 const CONCURRENCY = 16;
 /**
- * What waits to be started is only known here; beyond this the reconciler finds it once its retry is overdue. First that of
- * the tenant that has most.
+ * What waits to be started is known only here. Of more than this, the delivery of the tenant that has most is dropped: the
+ * reconciler finds it once its retry is overdue.
  */
 const MAX_WAITING = 10_000;
 const BACK_OFF_MS = 1_000;
 
 /**
- * Gives deliveries whose express attempt did not succeed to the engine: a workflow each, which waits for the next
- * attempt, in turns by tenant. While Temporal is away they wait here; if this process dies first, the reconciler starts them.
+ * Starts a workflow for each delivery whose express attempt did not succeed: it waits for the next attempt. Starts go round
+ * the tenants. While Temporal is unavailable, deliveries wait here; if this process dies first, the reconciler starts them.
  */
 export function createWaitingStarts(settings: StartSettings & { log: Log }) {
   const { log } = settings;
@@ -53,7 +53,7 @@ export function createWaitingStarts(settings: StartSettings & { log: Log }) {
       waiting.push(delivery.tenantId, delivery);
       startNext();
     },
-    /** Waits for starts under way, and makes those that wait as long as none fails. */
+    /** Makes the starts that wait, unless one fails, and waits for those under way. */
     async stop(): Promise<void> {
       while (running.size > 0 && pausedUntil < performance.now()) await Promise.race(running);
       stopping = true;

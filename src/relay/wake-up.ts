@@ -1,4 +1,4 @@
-/** A wait that anyone may end, and that remembers having been ended while nobody waited. */
+/** A wait that others end with `wake`. A call while nobody waits is remembered: the next wait then ends at once. */
 export function createWakeUp() {
   let woken = false;
   let end: (() => void) | undefined;
@@ -22,7 +22,7 @@ export function createWakeUp() {
     });
   return {
     wake,
-    /** Wakes once within this time, however often it is called until then. */
+    /** Calls `wake` after this time; further calls until then change nothing. */
     wakeWithin(ms: number) {
       if (soon) return;
       soon = setTimeout(() => {
@@ -31,7 +31,7 @@ export function createWakeUp() {
       }, ms);
     },
     wait,
-    /** Waits whatever happens, to spare what is broken. */
+    /** Waits for all of this time, whatever is called meanwhile: what has just failed is not tried again at once. */
     pause: (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms)),
   };
 }

@@ -13,9 +13,9 @@ export type WorkflowPathSettings = StartSettings & {
   db: Database;
   inFlight: InFlight;
   log: Log;
-  /** Whose webhooks it serves now. */
+  /** The modes of the webhooks that it serves now. */
   modes: () => readonly DeliveryMode[];
-  /** Hears after each claim whether there was more work than room, and why starts fail or hang. */
+  /** Called after each claim: whether there was more work than capacity, starts so far, and why starts fail or hang. */
   onClaim?: (full: boolean, started: number, trouble?: string) => void;
 };
 
@@ -26,17 +26,20 @@ export type WorkflowPathSettings = StartSettings & {
 const MAX_STARTING = 16;
 /** Slots freed within this time are filled by one claim. */
 const GATHER_MS = 10;
-/** A slot whose attempt may run in another process is kept this long, then given back. */
+/** A slot whose attempt may run in another process is released after this long. */
 const ELSEWHERE_HOLD_MS = 5_000;
 /** After a failed start, milliseconds. */
 const BACK_OFF_MS = 1_000;
-/** A start takes milliseconds. One under way for so long says that the engine is away, before its own limit does. */
+/** A start takes milliseconds. One under way for this long shows that Temporal is unavailable, sooner than its limit. */
 const HANGING_MS = 2_000;
 
-/** Starts a workflow for each delivery. If this process dies between claim and start, the lease runs out. */
+/**
+ * Starts a workflow for each claimed delivery. If this process dies between claim and start, the lease runs out and another
+ * process claims the delivery.
+ */
 export function createWorkflowPath(settings: WorkflowPathSettings): RelayPath<ClaimedDelivery> {
   const { db, inFlight, log, modes, onClaim } = settings;
-  /** With the time at which each began, the oldest first. */
+  /** Starts under way with the time at which each began, the oldest first. */
   const starting = new Map<Promise<void>, number>();
   let backOffUntil = Number.NEGATIVE_INFINITY;
   let lastFailure = '';
@@ -59,8 +62,8 @@ export function createWorkflowPath(settings: WorkflowPathSettings): RelayPath<Cl
         lastFailure = reasonOf(error);
         log.warn({ event: 'start_failed', err: lastFailure });
         backOffUntil = performance.now() + BACK_OFF_MS;
-        // Should the start have reached the server all the same, the next claim only wakes it. And should the
-        // database be away as well, the lease runs out.
+        // If the start has reached Temporal all the same, the start after the next claim only wakes that workflow. If
+        // Postgres is unavailable as well, the lease runs out.
         inFlight.release(claimed.deliveryId);
         await releaseLease(db.kysely, claimed.deliveryId, hold.id).catch(() => undefined);
       })
@@ -72,10 +75,10 @@ export function createWorkflowPath(settings: WorkflowPathSettings): RelayPath<Cl
     hold.until(started);
   }
 
-  /** Why the engine takes no starts; undefined while it does. */
+  /** Why Temporal takes no starts; undefined while it does. */
   function trouble(): string | undefined {
     const now = performance.now();
-    // While starts fail there is more work than the engine takes, however little it is.
+    // While starts fail there is more work than Temporal takes, however little there is.
     if (now < backOffUntil + 2 * BACK_OFF_MS) return lastFailure;
     const [oldest = now] = starting.values();
     return now - oldest > HANGING_MS ? `a start has hung for ${Math.round((now - oldest) / 1_000)} s` : undefined;

@@ -21,7 +21,7 @@ import { createSender } from '../egress/send';
 import type { Log } from '../log';
 import { createWorkerMetrics } from '../metrics/worker-metrics';
 import { createAutoMode } from '../relay/auto-mode';
-import { createExpressPath } from '../relay/express/express-path';
+import { ExpressPath } from '../relay/express/express-path';
 import { listenForWork } from '../relay/listen';
 import { startOperationalEvents } from '../relay/operational-events';
 import { startReconciler } from '../relay/reconcile';
@@ -142,7 +142,7 @@ export async function startWorker(
     lagMs: config.POSTHORN_AUTO_LAG,
     log,
     ask: () => askEngine(client),
-    onTurn: metrics?.onAutoTurn,
+    onSwitch: metrics?.onAutoSwitch,
   });
   const starts = createWaitingStarts({ ...start, log });
   const workflowRelay = startRelay(
@@ -156,7 +156,7 @@ export async function startWorker(
   );
   const expressRelay = startRelay(
     relaySettings,
-    createExpressPath({
+    new ExpressPath({
       ...{ db, attempts, inFlight, holding, pauses, log },
       capacity: config.POSTHORN_EXPRESS_IN_FLIGHT,
       modes: autoMode.express,

@@ -1,13 +1,8 @@
 import type { Pool } from 'pg';
 import { type Database, openDatabase } from '../../src/db/database';
-import {
-  FIRST_TENANT,
-  forgetSetAside,
-  MAX_FAN_OUT,
-  MAX_TRIES,
-  nextTurns,
-  takeTurn,
-} from '../../src/db/publish/operational-outbox';
+import { forgetSetAside, MAX_TRIES, takeTurn } from '../../src/db/publish/operational-outbox';
+import { FIRST_TENANT, nextTurns } from '../../src/db/publish/operational-turns';
+import { MAX_FAN_OUT } from '../../src/db/publish/publish-operational';
 import { createLog, type Log } from '../../src/log';
 import { type OperationalEvents, startOperationalEvents } from '../../src/relay/operational-events';
 import { createTestDatabase } from '../support/database';

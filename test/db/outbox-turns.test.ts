@@ -1,6 +1,7 @@
 import type { Pool } from 'pg';
 import { type Database, openDatabase } from '../../src/db/database';
-import { FIRST_TENANT, MAX_DELIVERIES_PER_TURN, MAX_FAN_OUT, nextTurns } from '../../src/db/publish/operational-outbox';
+import { FIRST_TENANT, nextTurns } from '../../src/db/publish/operational-turns';
+import { MAX_DELIVERIES_PER_TURN, MAX_FAN_OUT } from '../../src/db/publish/publish-operational';
 import { createLog } from '../../src/log';
 import {
   MAX_DELIVERIES_PER_SECOND,

@@ -1,6 +1,7 @@
 import { type Database, openDatabase } from '../../src/db/database';
 import { WEEKS_AHEAD } from '../../src/db/partitions';
-import { type BatchEvent, chunksOf, publishBatch } from '../../src/db/publish/publish-batch';
+import { chunksOf, publishBatch } from '../../src/db/publish/publish-batch';
+import type { BatchEvent } from '../../src/db/publish/types';
 import { newUuid } from '../../src/domain/ids';
 import { createTestDatabase } from '../support/database';
 import { until } from '../support/until';

@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Pool } from 'pg';
 import type { Database } from '../../src/db/database';
-import { FIRST_TENANT, nextTurns, type TurnResult, takeTurn } from '../../src/db/publish/operational-outbox';
+import { type TurnResult, takeTurn } from '../../src/db/publish/operational-outbox';
+import { FIRST_TENANT, nextTurns } from '../../src/db/publish/operational-turns';
 import { publishEvent } from '../../src/db/publish/publish-one';
 import { EMPTY_BUDGET } from '../../src/db/queue/claim-budget';
 import { FIRST_CURSORS } from '../../src/db/queue/claim-cursors';

@@ -12,7 +12,7 @@ import { createAddressPolicy } from '../../src/egress/address-policy';
 import { createEgressAgent } from '../../src/egress/agent';
 import { createSender } from '../../src/egress/send';
 import { createLog } from '../../src/log';
-import { createExpressPath } from '../../src/relay/express/express-path';
+import { ExpressPath } from '../../src/relay/express/express-path';
 import type { RelayPath } from '../../src/relay/relay';
 import { type Installation, startInstallation } from '../support/installation';
 import { type Receiver, startReceiver } from '../support/receiver';
@@ -45,7 +45,7 @@ afterAll(async () => {
   await receiver?.close();
 });
 
-/** The path without a relay: the test claims for it. `onRecorded` is called between a record and the path's hearing of it. */
+/** The path without a relay: the test claims for it. `onRecorded` is called after each record, before the path knows of it. */
 function startPath(onRecorded: () => Promise<void>): RelayPath<ExpressDelivery> {
   const log = createLog('silent');
   const attempts = createAttempts({
@@ -57,7 +57,7 @@ function startPath(onRecorded: () => Promise<void>): RelayPath<ExpressDelivery> 
     takeRoom: () => true,
     onRaised: () => undefined,
   });
-  return createExpressPath({
+  return new ExpressPath({
     db,
     attempts: {
       post: attempts.post,
@@ -99,7 +99,7 @@ async function claimFor(path: RelayPath<ExpressDelivery>): Promise<number> {
   return deliveries.length;
 }
 
-test('a retry that is claimed before the path has heard of the record before it is made, and made once', async () => {
+test('a retry that is claimed before the path knows of the failed attempt’s record is made once', async () => {
   const { api } = posthorn;
   await api.createWebhook(receiver, { events: ['again'] });
   const [id] = await api.publishDeliveries('again', 1);
@@ -122,7 +122,7 @@ test('a retry that is claimed before the path has heard of the record before it 
   expect(receiver.requests).toHaveLength(2);
 });
 
-test('of a webhook with a rate limit nothing waits here: claimed in time and sent later, it would go too fast', async () => {
+test('no delivery of a rate-limited webhook waits here: claimed in time and sent later, it would go too fast', async () => {
   const { api } = posthorn;
   const quick = await startReceiver();
   await api.createWebhook(quick, { events: ['paced'], rate_limit: '1000/1s', max_in_flight: 2 });

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { NewEvent } from '../../db/publish/publish-one';
+import type { NewEvent } from '../../db/publish/types';
 import { findEvent, listEvents } from '../../db/store/events';
 import { envelope } from '../../domain/envelope';
 import { matchingPatterns } from '../../domain/event-types';

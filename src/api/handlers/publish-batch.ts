@@ -1,5 +1,6 @@
 import type { z } from 'zod';
-import { type BatchEvent, type BatchResult, publishBatch } from '../../db/publish/publish-batch';
+import { publishBatch } from '../../db/publish/publish-batch';
+import type { BatchEvent, BatchResult } from '../../db/publish/types';
 import { toPublicId } from '../../domain/ids';
 import { rawItems, rawMember } from '../../domain/raw-member';
 import type { Steps, WorkBudget } from '../../domain/work-budget';

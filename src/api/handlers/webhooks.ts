@@ -4,7 +4,7 @@ import { sizeOfFilters } from '../../db/publish/publish-rules';
 import { writeAudit } from '../../db/store/audit-log';
 import { type Part, upTo } from '../../db/store/scan';
 import { beginForNewUrl, findMode } from '../../db/store/verifications';
-import type { WebhookSettings } from '../../db/store/webhook-row';
+import type { WebhookSettings } from '../../db/store/webhook-settings';
 import {
   deleteWebhook,
   findWebhook,
@@ -155,31 +155,37 @@ async function requireRoom(tx: Tx, tenantId: string, webhookId: string, filter: 
   }
 }
 
-/** The gate and delivery settings that a body holds, as they are stored. */
-function toSettings({ services, tenantId }: Owner, webhookId: string, body: z.output<typeof patchWebhookBody>) {
+/** The settings that a body holds, as they are stored; undefined for those that it does not name. */
+function toSettings(
+  { services, tenantId }: Owner,
+  webhookId: string,
+  body: z.output<typeof patchWebhookBody>,
+): Partial<WebhookSettings> {
   const sealHeaders = (headers: Record<string, string>) =>
     Object.keys(headers).length === 0
       ? null
       : services.secretBox.seal(JSON.stringify(headers), { tenantId, webhookId });
   return {
-    ...(body.url && { url: body.url.href, host: body.url.host }),
-    ...(body.events && { patterns: body.events }),
-    ...(body.description !== undefined && { description: body.description }),
-    ...(body.metadata && { metadata: body.metadata }),
-    ...(body.retry_policy && { retryPolicy: body.retry_policy }),
-    ...(body.timeout !== undefined && { timeoutMs: body.timeout }),
-    ...(body.headers && { sealedHeaders: sealHeaders(body.headers), headerNames: Object.keys(body.headers) }),
-    ...(body.signature_styles && { signatureStyles: body.signature_styles }),
-    ...(body.rate_limit !== undefined && { rateLimit: body.rate_limit }),
-    ...(body.max_in_flight !== undefined && { maxInFlight: body.max_in_flight }),
-    ...(body.mode !== undefined && { mode: body.mode }),
-    ...(body.ordered !== undefined && { ordered: body.ordered }),
-    ...(body.circuit_breaker !== undefined && { breaker: body.circuit_breaker }),
-    ...(body.disable_after !== undefined && { disableAfter: body.disable_after ?? NEVER_DISABLE }),
-    ...(body.payload && { payload: body.payload }),
-    ...(body.payload_version !== undefined && { payloadVersion: body.payload_version }),
-    ...(body.filter !== undefined && { filter: body.filter }),
-    ...(body.active !== undefined && { status: body.active ? ('active' as const) : ('paused' as const) }),
+    url: body.url?.href,
+    host: body.url?.host,
+    patterns: body.events,
+    description: body.description,
+    metadata: body.metadata,
+    retryPolicy: body.retry_policy,
+    timeoutMs: body.timeout,
+    sealedHeaders: body.headers && sealHeaders(body.headers),
+    headerNames: body.headers && Object.keys(body.headers),
+    signatureStyles: body.signature_styles,
+    rateLimit: body.rate_limit,
+    maxInFlight: body.max_in_flight,
+    mode: body.mode,
+    ordered: body.ordered,
+    breaker: body.circuit_breaker,
+    disableAfter: body.disable_after === null ? NEVER_DISABLE : body.disable_after,
+    payload: body.payload,
+    payloadVersion: body.payload_version,
+    filter: body.filter,
+    status: body.active === undefined ? undefined : body.active ? 'active' : 'paused',
   };
 }
 

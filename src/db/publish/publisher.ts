@@ -2,15 +2,11 @@ import type { Pool } from 'pg';
 import { createBatcher } from '../../concurrency/batcher';
 import { RecentCount } from '../../concurrency/recent-count';
 import { wasRefused } from '../statement-errors';
-import { type BatchEvent, type KeyedRequest, publishChunk } from './publish-batch';
-import {
-  type NewEvent,
-  type Published,
-  type PublishedOnce,
-  publishEvent,
-  publishOnce,
-  readDuplicate,
-} from './publish-one';
+import { findDuplicate } from './earlier-events';
+import { publishMany } from './publish-many';
+import { publishOnce } from './publish-once';
+import { publishEvent } from './publish-one';
+import type { BatchEvent, KeyedRequest, NewEvent, Published, PublishedOnce } from './types';
 
 /** Events of one statement; more would only make the first of them wait. */
 const MAX_EVENTS = 64;
@@ -66,11 +62,11 @@ export function createPublisher(pool: Pool): Publisher {
 
   async function publishTogether(items: Item[]): Promise<(Outcome | Promise<Outcome>)[]> {
     if (items.length === 1) return [await publishAlone(items[0]!)];
-    const results = await publishChunk(pool, items.map(toBatchEvent));
+    const results = await publishMany(pool, items.map(toBatchEvent));
     return results.map((result, i) => {
       const { event, request } = items[i]!;
       if (!result) return publishOnce(pool, event, request!); // its key is taken
-      if (result.duplicate) return readDuplicate(pool, event);
+      if (result.duplicate) return findDuplicate(pool, event);
       learn(event, result.deliveries);
       if (request) return { state: 'published', deliveries: result.deliveries };
       return { ...result, type: event.type, createdAt: event.createdAt };

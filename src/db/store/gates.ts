@@ -1,25 +1,11 @@
 import { sql } from 'kysely';
 import type { DisabledBecause, WebhookStatus } from '../../domain/delivery';
-import type { DeliveryMode } from '../../domain/delivery-mode';
-import { parseRateLimit, toTokenBucket } from '../../domain/rate-limit';
 import type { Queryable, Tx } from '../database';
 
 /**
- * A webhook's gate: what lets its deliveries through, and when. Opening and shutting it touches one row, however many
- * deliveries wait behind it; they stay where they are and are claimable as soon as it is open.
+ * A webhook's gate: what lets its deliveries pass, and when. A change between holding and passing touches one
+ * row, however many deliveries wait behind it; they stay in the queue and are claimable as soon as it passes.
  */
-export type GateSettings = {
-  /** As text, such as `100/1m`. */
-  rateLimit: string | null;
-  maxInFlight: number | null;
-  /** Null: what the installation says. */
-  mode: DeliveryMode | null;
-  ordered: boolean;
-  /** Null: never opens. */
-  breaker: { failures: number; windowMs: number; openMs: number } | null;
-  /** Null: not for this reason. */
-  disableAfter: { failedDeliveries: number | null; failingForMs: number | null };
-};
 
 /** What the gate has found out. */
 export type GateHealth = {
@@ -30,34 +16,6 @@ export type GateHealth = {
   failingSince: Date | null;
   adaptiveMaxInFlight: number | null;
 };
-
-/** The columns of `webhook_gates` that settings stand in. */
-export function toGateColumns(settings: Partial<GateSettings>) {
-  const { rateLimit, maxInFlight, mode, ordered, breaker, disableAfter } = settings;
-  return {
-    ...(rateLimit !== undefined && toRateColumns(rateLimit)),
-    ...(maxInFlight !== undefined && { max_in_flight: maxInFlight, adaptive_cap: null }),
-    ...(mode !== undefined && { mode: mode }),
-    ...(ordered !== undefined && { ordered }),
-    ...(breaker === null && { breaker_threshold: null, breaker_until: null }),
-    ...(breaker && {
-      breaker_threshold: breaker.failures,
-      breaker_window_ms: breaker.windowMs,
-      breaker_open_ms: breaker.openMs,
-    }),
-    ...(disableAfter && {
-      disable_after_failed: disableAfter.failedDeliveries,
-      disable_after_ms: disableAfter.failingForMs,
-    }),
-  };
-}
-
-function toRateColumns(rateLimit: string | null) {
-  const limit = rateLimit === null ? undefined : parseRateLimit(rateLimit);
-  if (!limit) return { rate_per_second: null, burst: 1 };
-  const { ratePerSecond, burst } = toTokenBucket(limit);
-  return { rate_per_second: ratePerSecond, burst };
-}
 
 /** A slot that was taken under the other rule would never be given back. */
 export async function clearSlotOfOtherRule(tx: Tx, webhookId: string, ordered: boolean): Promise<void> {

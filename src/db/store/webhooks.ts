@@ -1,8 +1,9 @@
 import { sql } from 'kysely';
 import { newUuid } from '../../domain/ids';
 import type { Queryable, Tx } from '../database';
-import { clearSlotOfOtherRule, setGateStatus, toGateColumns } from './gates';
-import { selectWebhooks, toColumns, toWebhook, type Webhook, type WebhookSettings } from './webhook-row';
+import { clearSlotOfOtherRule, setGateStatus } from './gates';
+import { selectWebhooks, toWebhook, type Webhook } from './webhook-row';
+import { toColumns, toGateColumns, type WebhookSettings } from './webhook-settings';
 
 /**
  * Whether the tenant has fewer webhooks than `most`. Nobody else can add one of it until the end of the transaction; events
@@ -105,7 +106,7 @@ export async function updateWebhook(
     .execute();
   const gate = toGateColumns(change);
   if (change.ordered !== undefined) await clearSlotOfOtherRule(tx, id, change.ordered);
-  if (Object.keys(gate).length > 0) {
+  if (Object.values(gate).some((value) => value !== undefined)) {
     await tx.updateTable('webhook_gates').set(gate).where('webhook_id', '=', id).execute();
   }
   if (change.status) await setGateStatus(tx, id, change.status);

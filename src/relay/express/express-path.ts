@@ -1,44 +1,38 @@
-import { TenantSlots } from '../../concurrency/tenant-slots';
 import type { Database } from '../../db/database';
 import { endCancelled } from '../../db/queue/cancel';
-import { allowanceOf } from '../../db/queue/claim-budget';
-import { type ClaimedWebhook, claimExpress, type ExpressDelivery } from '../../db/queue/claim-express';
+import { allowanceOf, type ClaimBudget } from '../../db/queue/claim-budget';
+import { claimExpress, type ExpressDelivery } from '../../db/queue/claim-express';
+import type { ClaimRequest } from '../../db/queue/claim-request';
 import { findWait } from '../../db/queue/delivery-state';
 import { releaseExpress } from '../../db/queue/leases';
-import { toSummary } from '../../delivery/attempt-record';
 import type { Holding } from '../../delivery/holding';
 import type { InFlight } from '../../delivery/in-flight';
-import type { Attempts } from '../../delivery/make-attempt';
-import type { CompletedPost, Sendable } from '../../delivery/post-attempt';
-import { recordWithRetry } from '../../delivery/record-with-retry';
 import { type Pauses, StaleAttempt } from '../../delivery/stale';
 import type { DeliveryMode } from '../../domain/delivery-mode';
-import { CLAIM_FRESH_MS } from '../../domain/limits';
 import { OwnTroubleError } from '../../domain/own-trouble';
 import { type Log, reasonOf } from '../../log';
-import type { WaitingDelivery } from '../../temporal/start-delivery';
 import type { Claimed, RelayPath } from '../relay';
-import { WebhookLine } from './webhook-line';
+import { ClaimLedger } from './claim-ledger';
+import { DeliveryBuffer } from './delivery-buffer';
+import { createExpressSender, type ExpressSender, type SenderSettings } from './express-sender';
 
-export type ExpressPathSettings = {
+export type ExpressPathSettings = Pick<SenderSettings, 'attempts' | 'startWaiting'> & {
   db: Database;
-  attempts: Pick<Attempts, 'post' | 'writeAttempt'>;
   inFlight: InFlight;
   holding: Holding;
   pauses: Pauses;
   log: Log;
   /**
-   * Deliveries that one tenant may have in hand here while no other wants to: waiting for their turn, under way or being
-   * written down. More are for others, see {@link TenantSlots}.
+   * Deliveries that one tenant may have here while no other wants to: waiting for their attempts, under way or being
+   * recorded. More are for others, see {@link ClaimLedger}.
    */
   capacity: number;
   modes: () => readonly DeliveryMode[];
-  onClaim?: (taken: number) => void;
-  /** Gives a delivery to the engine, for its next attempt. */
-  startWaiting: (delivery: WaitingDelivery) => void;
+  /** Called after each claim with the number of deliveries that it brought. */
+  onClaim?: (claimed: number) => void;
 };
 
-type Own = Pick<Claimed, 'hold' | 'askedMs'>;
+type Buffer = DeliveryBuffer<ExpressDelivery>;
 
 /** Rows of one claim; more would keep the first of them waiting for the others' bodies. */
 const MAX_CLAIM = 100;
@@ -46,271 +40,239 @@ const MAX_CLAIM = 100;
 const GATHER_MS = 5;
 /** What has waited here for longer goes back to the queue: its endpoint has become slow. */
 const MAX_WAIT_MS = 500;
-/** After an attempt that could not be made for a reason of our own: no more of its webhook for so long, and then again. */
+/** After an attempt that could not be made for a reason of our own, nothing of its webhook is claimed for this long. */
 const BACK_OFF_MS = 1_000;
-/** After which such a delivery is tried again: what is wrong with it may take a person to mend. */
+/** After this long such a delivery is tried again: what is wrong with it may take a person to mend. */
 const OWN_TROUBLE_MS = 30_000;
+/** A webhook of which a claim brought nothing. */
+const NOTHING = { count: 0, cap: 0 };
 
 /**
  * Makes the attempts of what it claims in this process, without a workflow: the same attempt, the same records, the same
- * gates. What does not succeed goes on as a workflow that waits for the next attempt. What is in hand is held by this
- * process: if it dies, another claim takes it, and what was sent but not written down is sent again.
+ * gates. What does not succeed goes on as a workflow that waits for the next attempt. If this process dies, another one
+ * claims what it held, and sends again what was sent and not recorded.
+ *
+ * A claimed delivery is entered in the ledger and put into its webhook's buffer. `#pump` sends what the webhook's cap
+ * allows; the ledger's claim ends once the attempt is recorded, or the delivery has gone back to the queue unsent.
  */
-export function createExpressPath(settings: ExpressPathSettings): RelayPath<ExpressDelivery> {
-  const { db, attempts, inFlight, holding, pauses, log, capacity } = settings;
-  const inHand = new Map<string, Own & { tenantId: string }>();
-  const slots = new TenantSlots(capacity);
-  /** Claimed once more before this process was done with them. */
-  const again = new Map<string, { delivery: ExpressDelivery; claimed: Own }>();
-  const lines = new Map<string, WebhookLine>();
-  /** Attempts and hand-backs under way. */
-  let running = 0;
-  let onIdle: () => void = () => undefined;
-  let wasFull = false;
-  let stopping = false;
-  let onCapacity: () => void = () => undefined;
+export class ExpressPath implements RelayPath<ExpressDelivery> {
+  readonly name = 'express';
+  readonly gatherMs = GATHER_MS;
+  readonly #settings: ExpressPathSettings;
+  readonly #ledger: ClaimLedger<ExpressDelivery>;
+  readonly #sender: ExpressSender;
+  /** By webhook. */
+  readonly #buffers = new Map<string, Buffer>();
+  /** Attempts under way, and releases that Postgres has not answered. */
+  #running = 0;
+  #onIdle: () => void = () => undefined;
+  #onCapacity: () => void = () => undefined;
+  /** Before the last claim there were fewer slots than it might have filled. */
+  #capacityIsShort = false;
+  #stopping = false;
 
-  function begin(deliveries: ExpressDelivery[], { hold, budget, askedMs }: Claimed): void {
-    const taken = new Map<string, { count: number; cap: number }>();
-    settings.onClaim?.(deliveries.length);
+  constructor(settings: ExpressPathSettings) {
+    const { db, holding, pauses, inFlight, attempts, startWaiting, capacity } = settings;
+    this.#settings = settings;
+    this.#ledger = new ClaimLedger({
+      capacity,
+      isHeld: (holder, sinceMs) => holding.isOurs(holder) && !pauses.pausedSince(sinceMs),
+    });
+    this.#sender = createExpressSender({
+      ...{ attempts, inFlight, startWaiting },
+      cancel: ({ deliveryId, holder }, why) => endCancelled(db.kysely, deliveryId, why, holder),
+      findWait: (deliveryId, attempt) => findWait(db.kysely, deliveryId, attempt),
+      isOurs: (delivery) => this.#ledger.isOurs(delivery),
+      stopping: () => this.#stopping,
+      onClaimable: () => this.#onCapacity(),
+    });
+  }
+
+  modes(): readonly DeliveryMode[] {
+    return this.#settings.modes();
+  }
+
+  beforeClaim(): void {
+    this.#tidy();
+    // Slots that are left, but not for everyone, may not be enough either.
+    this.#capacityIsShort = this.#ledger.free < MAX_CLAIM;
+  }
+
+  capacity(): number {
+    return Math.min(MAX_CLAIM, this.#ledger.left);
+  }
+
+  tenants() {
+    return this.#ledger.tenants;
+  }
+
+  budget(): ClaimBudget {
+    const occupied = new Map(this.#settings.inFlight.byWebhook);
+    const prefetch = new Map<string, number>();
+    const skip = new Set<string>();
+    for (const [webhookId, buffer] of this.#buffers) {
+      occupied.set(webhookId, (occupied.get(webhookId) ?? 0) + buffer.size);
+      prefetch.set(webhookId, buffer.prefetchLimit);
+      if (buffer.backsOff) skip.add(webhookId);
+    }
+    return { occupied, prefetch, skip };
+  }
+
+  claim(request: ClaimRequest) {
+    return claimExpress(this.#settings.db.pool, request);
+  }
+
+  begin(deliveries: ExpressDelivery[], { hold, budget, askedMs }: Claimed): void {
+    const claimed = new Map<string, { count: number; cap: number }>();
+    this.#settings.onClaim?.(deliveries.length);
     for (const delivery of deliveries) {
-      if (inHand.has(delivery.deliveryId)) {
-        again.set(delivery.deliveryId, { delivery, claimed: { hold: hold.share(), askedMs } });
-        continue;
-      }
-      lineUp(delivery, { hold: hold.share(), askedMs });
-      const own = taken.get(delivery.webhookId);
-      if (own) own.count++;
-      else taken.set(delivery.webhookId, { count: 1, cap: delivery.webhook?.cap ?? 0 });
+      const how = this.#ledger.take({ delivery, hold: hold.share(), askedMs });
+      if (how === 'reclaimed') continue;
+      this.#push(delivery);
+      const ofWebhook = claimed.get(delivery.webhookId);
+      if (ofWebhook) ofWebhook.count++;
+      else claimed.set(delivery.webhookId, { count: 1, cap: delivery.webhook?.cap ?? 0 });
     }
-    for (const [webhookId, line] of lines) {
-      const own = taken.get(webhookId);
-      const allowance = allowanceOf(webhookId, own?.cap ?? 0, budget);
-      if (own || allowance > 0) line.capped = (own?.count ?? 0) >= allowance;
+    for (const [webhookId, buffer] of this.#buffers) {
+      const { count, cap } = claimed.get(webhookId) ?? NOTHING;
+      buffer.noteClaim(count, allowanceOf(webhookId, cap, budget));
     }
-    for (const webhookId of taken.keys()) pump(webhookId);
+    for (const webhookId of claimed.keys()) this.#pump(webhookId);
   }
 
-  function lineUp(delivery: ExpressDelivery, claimed: Own): void {
-    take(delivery, claimed);
-    const line = lineOf(delivery.webhookId);
-    line.paced = delivery.webhook?.paced ?? false;
-    line.waiting.push(delivery);
+  /** A database that is unavailable fails the claim itself, and nothing else concerns all webhooks. */
+  backOffUntil(): number {
+    return 0;
   }
 
-  function take({ deliveryId, tenantId }: ExpressDelivery, claimed: Own): void {
-    inHand.set(deliveryId, { ...claimed, tenantId });
-    slots.take(tenantId);
+  onCapacity(callback: () => void): void {
+    this.#onCapacity = callback;
   }
 
-  /**
-   * Lets go of a delivery after so many attempts. Where the claim that came meanwhile is for a later one, it was given
-   * back or asked for anew in the moment before we heard of it. Else we were taken for dead meanwhile, and claimed it anew
-   * under another id: it goes back.
-   */
-  function letGo(deliveryId: string, attempts: number): void {
-    const held = inHand.get(deliveryId);
-    if (held) slots.giveBack(held.tenantId);
-    held?.hold.end();
-    inHand.delete(deliveryId);
-    const next = again.get(deliveryId);
-    again.delete(deliveryId);
-    if (!next) return;
-    const { delivery, claimed } = next;
-    if (stopping || delivery.queue.attempt < attempts) {
-      take(delivery, claimed);
-      giveBack([delivery]);
-    } else {
-      lineUp(delivery, claimed);
-      pump(delivery.webhookId);
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    for (const buffer of this.#buffers.values()) this.#returnToQueue(buffer.drain());
+    while (this.#running > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onIdle = resolve;
+      });
     }
   }
 
-  /** What was claimed still counts, as far as this process can tell without asking. */
-  function isOurs({ deliveryId, holder }: ExpressDelivery): boolean {
-    const claimed = inHand.get(deliveryId);
-    return claimed !== undefined && holding.isOurs(holder) && !pauses.pausedSince(claimed.askedMs);
+  #bufferOf(webhookId: string): Buffer {
+    const buffer = this.#buffers.get(webhookId) ?? new DeliveryBuffer();
+    this.#buffers.set(webhookId, buffer);
+    return buffer;
   }
 
-  /** It was claimed a moment ago: a cancel that came meanwhile is waited for by whoever asked for it. */
-  function isFresh(delivery: ExpressDelivery): boolean {
-    const claimed = inHand.get(delivery.deliveryId);
-    return claimed !== undefined && performance.now() - claimed.askedMs <= CLAIM_FRESH_MS && isOurs(delivery);
+  #push(delivery: ExpressDelivery): void {
+    this.#bufferOf(delivery.webhookId).push(delivery, { rateLimited: delivery.webhook?.paced ?? false });
   }
 
-  /** Sends what waits, as far as the webhook's cap allows. */
-  function pump(webhookId: string): void {
-    const line = lineOf(webhookId);
-    while (!stopping && line.failing === 0) {
-      const next = line.waiting[0];
-      if (next && !isFresh(next)) {
-        giveBack(line.waiting.splice(0, 1));
-        continue;
-      }
-      if (!next || !inFlight.enter(next, next.webhook?.cap ?? 1, 'express')) break;
-      line.waiting.shift();
-      running++;
-      void make(next, line);
+  /** Begins attempts of what waits, as far as the webhook's cap allows. */
+  #pump(webhookId: string): void {
+    const { inFlight } = this.#settings;
+    const buffer = this.#bufferOf(webhookId);
+    for (let next = buffer.next; next && !this.#stopping; next = buffer.next) {
+      const isFresh = this.#ledger.isFresh(next);
+      if (isFresh && !inFlight.enter(next, next.webhook?.cap ?? 1, 'express')) break;
+      buffer.shift();
+      if (isFresh) void this.#make(next, buffer);
+      else this.#returnToQueue([next]);
     }
-    if (line.paced) giveBack(line.waiting.splice(0));
-    if (line.capped && line.waiting.length <= line.ahead / 2) onCapacity();
+    if (buffer.rateLimited) this.#returnToQueue(buffer.drain());
+    if (buffer.wantsMore) this.#onCapacity();
   }
 
   /** Never rejects. */
-  async function make(delivery: ExpressDelivery, line: WebhookLine): Promise<void> {
+  async #make(delivery: ExpressDelivery, buffer: Buffer): Promise<void> {
+    this.#running++;
     try {
-      await attempt(delivery, line);
-      letGo(delivery.deliveryId, delivery.queue.attempt + 1);
+      await this.#attempt(delivery, buffer);
+      this.#release(delivery.deliveryId, delivery.queue.attempt + 1);
     } catch (error) {
-      notMade(delivery, line, error);
+      this.#onNotMade(delivery, buffer, error);
     }
-    if (wasFull) onCapacity();
-    ended();
+    if (this.#capacityIsShort) this.#onCapacity();
+    this.#ended();
   }
 
-  /** Nothing was sent. What is ours is told of once for all that the webhook has under way. */
-  function notMade(delivery: ExpressDelivery, line: WebhookLine, error: unknown): void {
-    if (error instanceof StaleAttempt) {
-      giveBack([delivery]);
+  /** @throws if nothing was sent, or Postgres does not tell what became of a record that was repeated */
+  async #attempt(delivery: ExpressDelivery, buffer: Buffer): Promise<void> {
+    const sent = await this.#sender.send(delivery);
+    if (!sent) return;
+    if (sent.made.verdict.kind === 'delivered') {
+      buffer.onDelivered();
+      this.#pump(delivery.webhookId);
+      await this.#sender.settle(delivery, sent);
       return;
     }
-    const first = !line.backsOff;
-    line.backOffUntil = performance.now() + BACK_OFF_MS;
+    const onRecorded = buffer.onFailed();
+    await this.#sender.settle(delivery, sent).finally(onRecorded);
+    // The next claim judges what waited by the gate as it is now.
+    this.#returnToQueue(buffer.drain());
+  }
+
+  /** Called after an attempt that could not be made. A reason of our own is logged once for all of the webhook's. */
+  #onNotMade(delivery: ExpressDelivery, buffer: Buffer, error: unknown): void {
+    const { log } = this.#settings;
+    if (error instanceof StaleAttempt) {
+      this.#returnToQueue([delivery]);
+      return;
+    }
+    const isNew = buffer.backOff(BACK_OFF_MS);
     if (error instanceof OwnTroubleError) {
-      if (first) log.warn({ event: 'attempt_postponed', reason: error.reason });
-      giveBack([delivery, ...line.waiting.splice(0)]);
+      if (isNew) log.warn({ event: 'attempt_postponed', reason: error.reason });
+      this.#returnToQueue([delivery, ...buffer.drain()]);
       return;
     }
     // It may be this delivery's alone: it is tried again in a while.
-    if (first) log.warn({ event: 'express_failed', err: reasonOf(error) });
-    giveBack([delivery], OWN_TROUBLE_MS);
+    if (isNew) log.warn({ event: 'express_failed', err: reasonOf(error) });
+    this.#returnToQueue([delivery], OWN_TROUBLE_MS);
   }
 
-  async function attempt(delivery: ExpressDelivery, line: WebhookLine): Promise<void> {
-    const { deliveryId, webhook, queue } = delivery;
-    const request = { deliveryId, number: queue.attempt + 1, cause: 'claimed' } as const;
-    let post: CompletedPost;
-    try {
-      if (queue.cancelAsked) return void (await endCancelled(db.kysely, deliveryId, 'asked', delivery.holder));
-      if (!webhook) return void (await endCancelled(db.kysely, deliveryId, 'deleted'));
-      post = await attempts.post(delivery as Sendable, request, {
-        holder: delivery.holder,
-        mayGo: () => isOurs(delivery),
-      });
-    } finally {
-      inFlight.release(deliveryId);
-    }
-    if (post.verdict.kind === 'delivered') {
-      line.delivered();
-      pump(delivery.webhookId);
-      await settle(delivery, webhook, post);
-      return;
-    }
-    line.failing++;
-    await settle(delivery, webhook, post).finally(() => {
-      line.failing--;
-    });
-    giveBack(line.waiting.splice(0));
-  }
-
-  async function settle(
-    delivery: ExpressDelivery,
-    { host }: ClaimedWebhook,
-    { record, verdict }: CompletedPost,
-  ): Promise<void> {
-    const written = await recordWithRetry(attempts.writeAttempt, record, () => stopping);
-    if (written?.wanted) onCapacity();
-    if (!written || written.wanted || written.cancelled || verdict.kind !== 'retry') return;
-    // A record that was repeated may have been taken the first time: its answer was lost, and nobody else knows of it.
-    const waitMs = written.moved ? verdict.waitMs : await findWait(db.kysely, delivery.deliveryId, record.number);
-    if (waitMs === undefined) return;
-    const { deliveryId, tenantId, webhookId, eventType } = delivery;
-    settings.startWaiting({
-      ...{ deliveryId, tenantId, webhookId, eventType, host },
-      attempt: record.number,
-      dueAtMs: performance.now() + waitMs,
-      last: toSummary(record),
-    });
-  }
-
-  /** Gives deliveries back to the queue, to be taken after so long. */
-  function giveBack(deliveries: ExpressDelivery[], waitMs = 0): void {
+  /** Releases deliveries in the queue, and once that is answered their claims here; nobody takes them for `waitMs`. */
+  #returnToQueue(deliveries: ExpressDelivery[], waitMs = 0): void {
+    const { db, holding } = this.#settings;
     for (const [holder, ofHolder] of groupBy(deliveries, (delivery) => delivery.holder)) {
-      const ids = ofHolder.map(({ deliveryId }) => deliveryId);
-      running++;
       const held = ofHolder.map(({ deliveryId, queue }) => ({ deliveryId, number: queue.attempt + 1 }));
+      this.#running++;
       void releaseExpress(db.kysely, held, holder, waitMs)
-        // Nobody knows whether they are: they are once this id has ended.
+        // Nobody knows whether they were released: they are once this id has ended.
         .catch(() => holding.retire(holder))
         .then(() => {
-          for (const id of ids) letGo(id, 0);
-          onCapacity();
-          ended();
+          for (const { deliveryId } of held) this.#release(deliveryId, 0);
+          this.#onCapacity();
+          this.#ended();
         });
     }
   }
 
-  function ended(): void {
-    running--;
-    if (running === 0) onIdle();
+  /** Ends a claim here. A later one of the same delivery is sent, or goes back if it must not be. */
+  #release(deliveryId: string, attemptsMade: number): void {
+    const next = this.#ledger.release(deliveryId, attemptsMade);
+    if (!next) return;
+    if (this.#stopping || next.alreadyMade) {
+      this.#returnToQueue([next.delivery]);
+      return;
+    }
+    this.#push(next.delivery);
+    this.#pump(next.delivery.webhookId);
   }
 
-  /** What has waited too long goes back, and lines that nobody uses are forgotten. */
-  function tidy(): void {
-    const now = performance.now();
-    for (const [webhookId, line] of lines) {
-      const first = line.waiting[0];
-      if (first && now - (inHand.get(first.deliveryId)?.askedMs ?? 0) > MAX_WAIT_MS) giveBack(line.waiting.splice(0));
-      const idle = line.waiting.length === 0 && line.ahead === 0 && line.failing === 0 && !line.backsOff;
-      if (idle && !inFlight.byWebhook.has(webhookId)) lines.delete(webhookId);
+  #ended(): void {
+    this.#running--;
+    if (this.#running === 0) this.#onIdle();
+  }
+
+  /** What has waited too long goes back to the queue, and buffers that nobody uses are dropped. */
+  #tidy(): void {
+    for (const [webhookId, buffer] of this.#buffers) {
+      const { oldest } = buffer;
+      if (oldest && this.#ledger.ageMs(oldest.deliveryId) > MAX_WAIT_MS) this.#returnToQueue(buffer.drain());
+      if (buffer.isIdle && !this.#settings.inFlight.byWebhook.has(webhookId)) this.#buffers.delete(webhookId);
     }
   }
-
-  function lineOf(webhookId: string): WebhookLine {
-    const line = lines.get(webhookId) ?? new WebhookLine();
-    lines.set(webhookId, line);
-    return line;
-  }
-
-  return {
-    name: 'express',
-    modes: settings.modes,
-    beforeClaim() {
-      tidy();
-      // Slots that are left, but not for everyone, may not be enough either.
-      wasFull = slots.free < MAX_CLAIM;
-    },
-    capacity: () => Math.min(MAX_CLAIM, slots.left),
-    tenants: () => slots.room,
-    budget() {
-      const occupied = new Map(inFlight.byWebhook);
-      const prefetch = new Map<string, number>();
-      const skip = new Set<string>();
-      for (const [webhookId, { waiting, ahead, backsOff }] of lines) {
-        occupied.set(webhookId, (occupied.get(webhookId) ?? 0) + waiting.length);
-        prefetch.set(webhookId, ahead);
-        if (backsOff) skip.add(webhookId);
-      }
-      return { occupied, prefetch, skip };
-    },
-    claim: (request) => claimExpress(db.pool, request),
-    begin,
-    // A database that is away fails the claim itself, and nothing else is everyone's trouble.
-    backOffUntil: () => 0,
-    onCapacity(callback) {
-      onCapacity = callback;
-    },
-    gatherMs: GATHER_MS,
-    async stop() {
-      stopping = true;
-      for (const line of lines.values()) giveBack(line.waiting.splice(0));
-      while (running > 0) {
-        await new Promise<void>((resolve) => {
-          onIdle = resolve;
-        });
-      }
-    },
-  };
 }
 
 function groupBy<Item, Key>(items: readonly Item[], keyOf: (item: Item) => Key): Map<Key, Item[]> {

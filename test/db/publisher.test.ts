@@ -1,7 +1,7 @@
 import { type Database, openDatabase } from '../../src/db/database';
 import { WEEKS_AHEAD } from '../../src/db/partitions';
-import type { NewEvent } from '../../src/db/publish/publish-one';
 import { createPublisher, type Publisher } from '../../src/db/publish/publisher';
+import type { NewEvent } from '../../src/db/publish/types';
 import { newUuid } from '../../src/domain/ids';
 import { createTestDatabase } from '../support/database';
 import { addWebhook } from './support';
