@@ -21,10 +21,10 @@ const duration = (fallback: string) =>
       if (ms === undefined) context.addIssue('must be a duration such as 500ms, 30s, 5m, 2h or 90d');
       return ms ?? 0;
     });
-/** Long enough to look something up, and short enough to be a date. */
-const [MIN_KEPT_MS, MAX_KEPT_MS] = [86_400_000, 36_500 * 86_400_000];
-const keptFor = (fallback: string) =>
-  duration(fallback).refine((ms) => ms >= MIN_KEPT_MS && ms <= MAX_KEPT_MS, 'must be from 1d to 36500d');
+/** A day at least, so that something can be looked up; at most what fits into a date. */
+const [MIN_RETENTION_MS, MAX_RETENTION_MS] = [86_400_000, 36_500 * 86_400_000];
+const retention = (fallback: string) =>
+  duration(fallback).refine((ms) => ms >= MIN_RETENTION_MS && ms <= MAX_RETENTION_MS, 'must be from 1d to 36500d');
 const count = (fallback: number, min = 1) => z.coerce.number().int().min(min).default(fallback);
 const port = z.coerce.number().int().min(0).max(65_535);
 const flagOrNot = z.enum(['true', 'false']).transform((text) => text === 'true');
@@ -119,74 +119,74 @@ const settings = z.object({
 
   POSTHORN_HOST: z.string().default('127.0.0.1'),
   POSTHORN_PORT: port.default(8420),
-  /** Where the metrics are served, by every process. They name no tenant, but they are for operators only. */
+  /** The host on which every process serves its metrics. They name no tenant, but they are for operators only. */
   POSTHORN_ADMIN_HOST: z.string().default('127.0.0.1'),
-  /** 0 for a free one. Without it nothing listens there and nothing is counted. */
+  /** The port of the metrics; 0 for a free one. Without it no metrics are served or counted. */
   POSTHORN_ADMIN_PORT: port.optional(),
-  /** An API key of the tenant `default`, made at start where it does not exist: the first way in. */
+  /** The first API key, of the tenant `default`: created at start if it does not exist. */
   POSTHORN_BOOTSTRAP_KEY: bootstrapKey.optional(),
   /** Keys that seal webhook secrets at rest: `<id>:<32 bytes in base64>`, comma separated, the first one seals. */
   POSTHORN_ENCRYPTION_KEYS: keyring.optional(),
-  /** Webhooks that one tenant may have: each costs a claim a look while it has work, and an event a delivery. */
+  /** Webhooks that one tenant may have: each claim looks at each that has work, and each event makes a delivery for each. */
   POSTHORN_MAX_WEBHOOKS_PER_TENANT: count(10_000),
   /** Requests that one API key may make of one api process. */
   POSTHORN_API_RATE_LIMIT: rate('1000/1s'),
   /** Requests of one API key that one api process serves at once: a few hundred producers that wait for their answers. */
-  POSTHORN_API_MAX_UNDER_WAY: count(256),
-  /** Connections to one api process; each is a file, of which a process may often have 4,096 beside the soft limit of 1,024. */
+  POSTHORN_API_MAX_CONCURRENT_REQUESTS: count(256),
+  /** Connections to one api process; each is a file, of which a process may often have 4,096 (the hard limit). */
   POSTHORN_MAX_CONNECTIONS: count(CONNECTION_LIMITS.connections, 16),
-  /** Of these, from one address that is no trusted proxy. */
+  /** Connections from one address that is not a trusted proxy. */
   POSTHORN_MAX_CONNECTIONS_PER_ADDRESS: count(CONNECTION_LIMITS.perAddress),
-  /** Proxies before the api whose X-Forwarded-For and -Proto count, as address blocks, comma separated. */
+  /** Proxies in front of the api whose X-Forwarded-For and -Proto are trusted, as address blocks, comma separated. */
   POSTHORN_TRUSTED_PROXIES: cidrs,
-  /** Strict-Transport-Security on every answer, where no trusted proxy says which ones go over TLS. */
+  /** Strict-Transport-Security on every answer, if no trusted proxy says which ones go over TLS. */
   POSTHORN_HSTS: flag,
-  /** Addresses and blocks that deliveries come from, for receivers with firewalls; only told, never used. */
+  /** Addresses and blocks that deliveries come from, for receivers with firewalls; only shown by the API, not used. */
   POSTHORN_SENDER_ADDRESSES: addresses,
 
   /** Also deliver to http URLs. For development. */
   POSTHORN_ALLOW_HTTP: flag,
   /** Address ranges that deliveries may reach although they are not public, comma separated. */
   POSTHORN_ALLOWED_CIDRS: cidrs,
-  /** Address ranges that deliveries may not reach, be they public or allowed, comma separated. */
+  /** Address ranges that deliveries may not reach, also if they are public or allowed, comma separated. */
   POSTHORN_DENIED_CIDRS: cidrs,
-  /** Also register and deliver to names without a dot, such as `postgres`, which the machine's own network answers for. */
+  /** Also register and deliver to names without a dot, such as `postgres`, which only the machine's own network can resolve. */
   POSTHORN_ALLOW_SINGLE_LABEL_NAMES: flag,
-  /** Name servers that endpoints' names are asked of, as addresses with or without a port; the system's without it. */
+  /** Name servers for endpoints' host names, as addresses with or without a port. Without it, the system's. */
   POSTHORN_DNS_SERVERS: nameServers,
   /** Limit for establishing a connection to an endpoint, TLS included; the POST timeout counts as well. */
   POSTHORN_CONNECT_TIMEOUT: duration('5s'),
-  /** Limit for looking up an endpoint's name, from its turn on. */
+  /** Limit for looking up an endpoint's name, without the wait for its place in the fair queue. */
   POSTHORN_DNS_TIMEOUT: duration('5s'),
   /**
    * Connections to one host, per worker. Many webhooks, of several tenants, may share a host, and a few that hang must not
-   * use up what the others need: above all attempts that may be under way together, which are 2,170 with the reserves of
-   * the three pools below. What bounds one webhook is its own cap, and one tenant its share of the slots.
+   * block the others. So this is more than all attempts that may be under way together: 2,170 with the reserves of the
+   * three pools below. A webhook is bounded by its own cap, and a tenant by its share of the slots.
    */
   POSTHORN_CONNECTIONS_PER_HOST: count(4_096),
-  /** Who sends, as endpoints are told it when they are verified by OPTIONS: a host name of this installation. */
+  /** The sender's name in a verification by OPTIONS: a host name of this installation. */
   POSTHORN_VERIFICATION_ORIGIN: z
     .string()
     .regex(/^(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/, 'must be a host name')
     .default('posthorn'),
 
-  /** The least that endpoint verification is, whatever a tenant sets: off, optional or required. */
+  /** The least mode of endpoint verification, whatever a tenant's setting is: off, optional or required. */
   POSTHORN_MIN_ENDPOINT_VERIFICATION: z.enum(VERIFICATION_MODES).default('off'),
 
-  /** Priorities whose deliveries this worker takes from the queue, by priority: high, normal, low. */
+  /** Priorities whose deliveries this worker claims: high, normal, low. */
   POSTHORN_PRIORITIES: priorities,
   /**
-   * First attempts that one worker may have under way of one tenant while no other tenant wants any; a quarter more is for
-   * others (decision 33). 25 endpoints that never answer, each at its cap, still leave room.
+   * First attempts of one tenant that one worker may have under way while no other tenant has work; a quarter more is
+   * reserved for others (decision 33). 25 endpoints that never answer, each at its cap, do not use all of it.
    */
   POSTHORN_MAX_IN_FLIGHT: count(512),
   /** Attempts of one webhook that one worker may have under way; a webhook may ask for less. */
   POSTHORN_MAX_IN_FLIGHT_PER_WEBHOOK: count(20),
-  /** Who makes the attempts of webhooks that do not say it themselves: workflow, express or auto. */
+  /** The mode of webhooks that have none of their own: workflow, express or auto. */
   POSTHORN_DELIVERY_MODE: z.enum(DELIVERY_MODES).default('workflow'),
-  /** The same for what the express path has in hand: 50 endpoints that never answer still leave room. */
+  /** The same for deliveries that the express path holds. 50 endpoints that never answer do not use all of it. */
   POSTHORN_EXPRESS_IN_FLIGHT: count(1_024),
-  /** In mode auto: for how long there must be more work than the engine takes until the express path takes over. */
+  /** In mode auto: how long there must be more work than workflows can be started for until the express path takes over. */
   POSTHORN_AUTO_LAG: duration('500ms'),
   /** The same for later attempts; they have their own slots. */
   POSTHORN_MAX_RETRIES_IN_FLIGHT: count(200),
@@ -194,14 +194,14 @@ const settings = z.object({
   POSTHORN_MAX_CACHED_WORKFLOWS: count(500, 0),
   /** How fast a bulk replay puts deliveries back into the queue, unless it is asked for with a rate of its own. */
   POSTHORN_REPLAY_RATE: rate('100/1s'),
-  /** Time between rounds that look for retries without a workflow. */
+  /** Time between two searches for retries without a workflow. */
   POSTHORN_RECONCILE_EVERY: duration('30s'),
   /** A retry this late may have lost its workflow. */
   POSTHORN_RECONCILE_AFTER: duration('5m'),
-  /** How long a line of the audit log is kept. */
-  POSTHORN_AUDIT_LOG_KEPT_FOR: keptFor('365d'),
-  /** How long a bulk replay is kept after its end; what it sent again is not touched. */
-  POSTHORN_REPLAYS_KEPT_FOR: keptFor('90d'),
+  /** Retention of the audit log's lines. */
+  POSTHORN_AUDIT_LOG_RETENTION: retention('365d'),
+  /** Retention of a bulk replay after its end; the deliveries that it replayed are not touched. */
+  POSTHORN_REPLAY_RETENTION: retention('90d'),
   /** How long a stopping worker waits for attempts under way; above the longest POST timeout of 30 s. */
   POSTHORN_SHUTDOWN_GRACE: duration('40s'),
 
@@ -243,7 +243,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   throw new ConfigError(`These settings are not usable:\n${lines.join('\n')}`);
 }
 
-/** @throws ConfigError where a setting that this role cannot do without is missing */
+/** @throws ConfigError if a setting that this role needs is missing */
 export function requireSetting<K extends keyof Config>(config: Config, name: K): NonNullable<Config[K]> {
   const value = config[name];
   if (value === undefined || value === null) throw new ConfigError(`${name} must be set for this command.`);

@@ -28,7 +28,7 @@ const GRPC_STATUS = [
   ...['PERMISSION_DENIED', 'RESOURCE_EXHAUSTED', 'FAILED_PRECONDITION', 'ABORTED', 'OUT_OF_RANGE', 'UNIMPLEMENTED'],
   ...['INTERNAL', 'UNAVAILABLE', 'DATA_LOSS', 'UNAUTHENTICATED'],
 ];
-/** Errors inside errors that are told; more only say the same once more. */
+/** Nested errors that are logged; more only repeat the same. */
 const MAX_CAUSES = 4;
 /** Characters of a reason: a whole page of a proxy's HTML is of no use in a line. */
 const MAX_REASON = 500;
@@ -41,7 +41,7 @@ const MAX_REASON = 500;
 export function reasonOf(error: unknown): string {
   const parts: string[] = [];
   const add = (part: string | undefined) => {
-    if (part && !parts.some((told) => told.includes(part))) parts.push(part);
+    if (part && !parts.some((said) => said.includes(part))) parts.push(part);
   };
   let next = error;
   for (let depth = 0; depth < MAX_CAUSES && next !== undefined && next !== null; depth++) {

@@ -35,7 +35,7 @@ test('a few connections a second are taken of it, and those that show a good key
   const addresses = heldBack();
   expect(admitted(addresses, '192.0.2.1', 30)).toBe(20);
   expect(admitted(addresses, '192.0.2.2', 30)).toBe(20);
-  addresses.giveBack('192.0.2.1');
+  addresses.refund('192.0.2.1');
   expect(admitted(addresses, '192.0.2.1', 30)).toBe(1);
   nowMs = 500;
   expect(admitted(addresses, '192.0.2.1', 30)).toBe(10);

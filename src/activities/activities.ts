@@ -5,43 +5,43 @@ import { type Ended, findEnd } from '../db/queue/delivery-state';
 import { setNextAttempt } from '../db/queue/operator-commands';
 import type { InFlight } from '../delivery/in-flight';
 import type { Attempts } from '../delivery/make-attempt';
-import { NoRoom, type RetryRoom } from '../delivery/retry-room';
+import { NoCapacity, type RetryCapacity } from '../delivery/retry-capacity';
 import { HeldElsewhere } from '../delivery/stale';
 import type { AttemptRequest, AttemptResult, UnrecordedAttempt } from '../delivery/types';
 import { OwnTroubleError } from '../domain/own-trouble';
 import { type Log, reasonOf } from '../log';
 import { heartbeating } from './heartbeating';
 import { createReplayActivities } from './replay-activities';
-import type { ReplayRoom } from './replay-room';
+import type { ReplayCapacity } from './replay-capacity';
 
 export type ActivityDeps = {
   db: Database;
-  /** For the pages of bulk replays. */
-  replayRoom: ReplayRoom;
+  /** Capacity for the pages of bulk replays. */
+  replayCapacity: ReplayCapacity;
   attempts: Attempts;
   /** Makes one round of endpoint verification. */
   verify: (webhookId: string, round: number) => Promise<void>;
   inFlight: InFlight;
-  /** For attempts that nobody claimed for a slot here. */
-  retryRoom: RetryRoom;
+  /** Slots for attempts that were not claimed: a timer fired, or an operator asked. */
+  retryCapacity: RetryCapacity;
   /** Longest time a POST may take, milliseconds. */
   maxPostMs: number;
-  /** Tells a delivery's workflow how the attempt that it handed over came out. */
+  /** Signals the outcome of a handed-over attempt to its delivery's workflow. */
   signalDone: (deliveryId: string, number: number, result: AttemptResult) => Promise<void>;
   log: Log;
 };
 
 /**
  * A local activity holds its workflow-task slot and delays that workflow's signals and queries, so a first attempt
- * gives the slot back after this long; its POST goes on in the process.
+ * releases the slot after this long; its POST goes on in the process.
  */
 const HAND_OVER_AFTER_MS = 2_000;
 /** Beyond the POST's own limit: recording (1 s at most) and the signal. */
 const HAND_OVER_MARGIN_MS = 3_000;
 
-/** An attempt that another worker is making is asked for again after this long. */
+/** The workflow asks again after this long for an attempt that another worker is making. */
 const HELD_WAIT_MS = 1_000;
-/** For a first attempt that could not be begun after it was handed over; others are tried again by the engine. */
+/** The wait of a first attempt that could not be begun after it was handed over; Temporal retries the others. */
 const POSTPONED_MS = 1_000;
 
 /** No attempt was made: the same number is to be tried again. */
@@ -49,14 +49,14 @@ function postponed(number: number): AttemptResult {
   return { kind: 'retry', waitMs: POSTPONED_MS, kept: false, attempt: number - 1 };
 }
 
-/** What found no room comes back after so long; where it could not even wait for it, after twice as long each time. */
-const NO_ROOM_WAIT_MS = 1_000;
-const MAX_NO_ROOM_WAIT_MS = 60_000;
+/** An attempt that got no slot is retried after this long; one that could not even wait for it, after twice as long each time. */
+const NO_CAPACITY_WAIT_MS = 1_000;
+const MAX_NO_CAPACITY_WAIT_MS = 60_000;
 
-/** The engine asks again: until then the delivery waits for its retry as before. Apart, so that they do not come at once. */
-function askAgainLater(error: NoRoom): ApplicationFailure {
+/** Has Temporal retry the activity, at a random distance; until then the delivery waits for its retry as before. */
+function askAgainLater(error: NoCapacity): ApplicationFailure {
   const doublings = error.waited ? 0 : activityInfo().attempt - 1;
-  const waitMs = Math.min(NO_ROOM_WAIT_MS * 2 ** doublings, MAX_NO_ROOM_WAIT_MS);
+  const waitMs = Math.min(NO_CAPACITY_WAIT_MS * 2 ** doublings, MAX_NO_CAPACITY_WAIT_MS);
   return ApplicationFailure.create({
     message: error.message,
     type: error.name,
@@ -69,12 +69,12 @@ export type Activities = ReturnType<typeof createActivities>;
 
 /** Everything that workflows may call. */
 export function createActivities(deps: ActivityDeps) {
-  const { db, replayRoom, attempts, verify, inFlight, retryRoom, maxPostMs, signalDone, log } = deps;
+  const { db, replayCapacity, attempts, verify, inFlight, retryCapacity, maxPostMs, signalDone, log } = deps;
   const run = (request: AttemptRequest, onPost?: (timeoutMs: number) => void) =>
     inFlight.run(request.deliveryId, request.number, () => attempts.attempt(request, onPost));
 
   return {
-    ...createReplayActivities(db, replayRoom),
+    ...createReplayActivities(db, replayCapacity),
 
     /** A first attempt, as a local activity: its outcome, or `in_flight` once it takes longer than 2 s. */
     async attemptFirst(request: AttemptRequest, webhookId: string): Promise<AttemptResult> {
@@ -90,13 +90,13 @@ export function createActivities(deps: ActivityDeps) {
       });
       const quick = await Promise.race([running, slow])
         .catch((error: unknown) => {
-          // Where it is being made it will soon be recorded, or its worker is found dead: then it is asked for again.
+          // Another worker is making it. It will soon be recorded, or its worker found dead; the workflow asks again then.
           if (!(error instanceof HeldElsewhere)) throw error;
           return { kind: 'in_flight', number, waitMs: HELD_WAIT_MS } as const;
         })
         .finally(() => clearTimeout(timer));
       if (quick) return quick;
-      // Should the attempt or the signal fail, the workflow's own wait ends in a normal attempt.
+      // If the attempt or the signal fails, the workflow's own wait ends and it asks for a normal attempt.
       inFlight.handOver(
         running
           .catch((error: unknown) => {
@@ -113,21 +113,21 @@ export function createActivities(deps: ActivityDeps) {
     attempt: (request: AttemptRequest): Promise<AttemptResult> =>
       heartbeating(async () => {
         if (inFlight.has(request.deliveryId)) return run(request);
-        const leave = await retryRoom.enter(request.tenantId).catch((error: unknown) => {
-          throw error instanceof NoRoom ? askAgainLater(error) : error;
+        const leave = await retryCapacity.enter(request.tenantId).catch((error: unknown) => {
+          throw error instanceof NoCapacity ? askAgainLater(error) : error;
         });
         return run(request).finally(leave);
       }),
 
-    /** Writes down an attempt whose POST was made while Postgres was away. */
+    /** Records an attempt whose POST was made while Postgres was unavailable. */
     recordMade: (made: UnrecordedAttempt): Promise<AttemptResult> => heartbeating(() => attempts.recordCompleted(made)),
 
     /** Sends an endpoint its challenge. May be called again: an answer to a round that is over changes nothing. */
     verifyEndpoint: (webhookId: string, round: number): Promise<void> => heartbeating(() => verify(webhookId, round)),
 
     /**
-     * Ends what an operator cancelled and has not ended; where the cancel stands in the record already (`recorded`), that
-     * and nothing that was asked for after it. Returns what stands in the record then.
+     * Ends a delivery that an operator cancelled. `recorded`: the cancel is in Postgres already; then only that cancel is
+     * carried out, and nothing that was asked for after it. Returns the delivery's state in Postgres.
      */
     cancel: (deliveryId: string, recorded = false): Promise<Ended> =>
       heartbeating(async () => {

@@ -3,7 +3,7 @@ import { heartbeat } from '@temporalio/activity';
 /** Well inside the heartbeat timeout of 10 s. */
 const HEARTBEAT_EVERY_MS = 2_000;
 
-/** Runs activity work while telling the server that this worker is alive, and how far it has come where that is known. */
+/** Runs activity work with heartbeats, which carry the work's progress if that is known. */
 export async function heartbeating<T>(work: () => Promise<T>, progress?: () => unknown): Promise<T> {
   const timer = setInterval(() => heartbeat(progress?.()), HEARTBEAT_EVERY_MS);
   try {

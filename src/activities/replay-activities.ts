@@ -1,32 +1,32 @@
 import { ApplicationFailure, activityInfo } from '@temporalio/activity';
-import { NoTurn } from '../concurrency/fair-turns';
+import { NotAdmitted } from '../concurrency/fair-semaphore';
 import type { Database } from '../db/database';
 import { type Counted, countReplay, replayPage } from '../db/store/replay-pages';
 import { cancelReplay, ownerOf } from '../db/store/replays';
 import type { ReplayProgress } from '../domain/replay';
 import { heartbeating } from './heartbeating';
-import type { ReplayRoom } from './replay-room';
+import type { ReplayCapacity } from './replay-capacity';
 
-/** What could not wait for its turn comes back after so long, and after twice as long each further time. */
-const COME_BACK = { firstMs: 15_000, maxMs: 60_000 };
+/** An activity that was not admitted is retried after this long, and after twice as long each further time. */
+const RETRY_AFTER = { firstMs: 15_000, maxMs: 60_000 };
 
 /**
- * What a bulk replay's workflow may call. Each may be called again: the replay's row says how far it has come. Pages, and
- * the steps of counting, take turns by tenant.
+ * What a bulk replay's workflow may call. Each may be called again: the replay's row says how far it has come. Pages and
+ * counting steps are shared out by tenant.
  */
-export function createReplayActivities({ kysely }: Database, room: ReplayRoom) {
+export function createReplayActivities({ kysely }: Database, capacity: ReplayCapacity) {
   return {
-    /** Counts what the replay matches; goes on where an earlier try was cut short. */
+    /** Counts what the replay matches; goes on from where an earlier try ended. */
     async countReplay(replayId: string): Promise<ReplayProgress> {
       const owner = await ownerOf(kysely, replayId);
       let counted = activityInfo().heartbeatDetails as Counted | undefined;
       return orLater(() =>
-        room.enter('counts', owner, (inTurn) =>
+        capacity.enter('counts', owner, (withPermit) =>
           heartbeating(
             () =>
               countReplay(kysely, replayId, {
                 from: counted,
-                inTurn,
+                withPermit,
                 onStep: (sofar) => {
                   counted = sofar;
                 },
@@ -41,7 +41,9 @@ export function createReplayActivities({ kysely }: Database, room: ReplayRoom) {
     async replayPage(replayId: string, limit: number): Promise<ReplayProgress> {
       const owner = await ownerOf(kysely, replayId);
       return orLater(() =>
-        room.enter('pages', owner, (inTurn) => heartbeating(() => inTurn(() => replayPage(kysely, replayId, limit)))),
+        capacity.enter('pages', owner, (withPermit) =>
+          heartbeating(() => withPermit(() => replayPage(kysely, replayId, limit))),
+        ),
       );
     },
 
@@ -49,13 +51,13 @@ export function createReplayActivities({ kysely }: Database, room: ReplayRoom) {
   };
 }
 
-/** The engine asks again; apart, so that they do not come at once. Nothing of it is in the workflow's history. */
+/** Has Temporal retry what was not admitted, at a random distance. Nothing of it stands in the workflow's history. */
 async function orLater<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    if (!(error instanceof NoTurn)) throw error;
-    const waitMs = Math.min(COME_BACK.firstMs * 2 ** (activityInfo().attempt - 1), COME_BACK.maxMs);
+    if (!(error instanceof NotAdmitted)) throw error;
+    const waitMs = Math.min(RETRY_AFTER.firstMs * 2 ** (activityInfo().attempt - 1), RETRY_AFTER.maxMs);
     throw ApplicationFailure.create({
       message: error.message,
       type: error.name,

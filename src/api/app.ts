@@ -3,11 +3,11 @@ import type { ApiKey } from '../db/store/api-keys';
 import type { RateLimit } from '../domain/rate-limit';
 import { allAtOnce, type Steps } from '../domain/work-budget';
 import { vouchFor } from '../http/connections';
-import { createStrangerLimit } from './http/anonymous-limit';
+import { createAnonymousLimit } from './http/anonymous-limit';
 import { createAuthenticator, requireAdmin, requireScope } from './http/auth';
-import { answerOnce, readOnce } from './http/idempotency';
+import { answerOnce, readIdempotencyKey } from './http/idempotency';
 import { toJson } from './http/json-text';
-import { nothingHere } from './http/not-found';
+import { notFoundHandler } from './http/not-found';
 import { createRateLimiter } from './http/rate-limit';
 import { createBodyReader, type SentBody } from './http/read-body';
 import { parseIds, parseInput } from './http/read-input';
@@ -18,12 +18,12 @@ import { sendProblem } from './http/send-problem';
 import { LARGE_BODY_BYTES } from './http/time-slices';
 import { createUnderWayLimit } from './http/under-way';
 import { serveDocument } from './openapi/serve';
-import type { AdminContext, Answer, Route } from './route';
+import type { AdminContext, HandlerResult, Route } from './route';
 import { routes } from './routes';
 import type { Services } from './services';
 
-/** How the API meets the network. */
-export type Edge = {
+/** Options of the HTTP side: limits, proxies, headers, probes. */
+export type HttpOptions = {
   /** Requests that one API key may make. */
   rateLimit: RateLimit;
   /** Of these, how many may be under way at once. */
@@ -38,33 +38,33 @@ export type Edge = {
   router?: Router | undefined;
 };
 
-/** The HTTP API: every row of the route table behind authentication and validation, and the probes. */
-export function createApp(services: Services, edge: Edge): Express {
+/** The HTTP API: every row of the route table, behind authentication and validation; and the probes. */
+export function createApp(services: Services, options: HttpOptions): Express {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
-  app.set('trust proxy', edge.trustedProxies.length > 0 ? edge.trustedProxies : false);
+  app.set('trust proxy', options.trustedProxies.length > 0 ? options.trustedProxies : false);
   app.use(beginRequest(services.log));
-  app.use(securityHeaders({ always: edge.hsts }));
-  if (edge.router) app.use(edge.router);
+  app.use(securityHeaders({ always: options.hsts }));
+  if (options.router) app.use(options.router);
   app.get('/livez', (_req, res) => void res.json({ status: 'ok' }));
-  const limitProbe = createStrangerLimit();
+  const limitProbe = createAnonymousLimit();
   app.get('/readyz', (req, res, next) => {
     limitProbe(req, res);
-    edge.readiness.answer().then(({ status, body }) => res.status(status).json(body), next);
+    options.readiness.answer().then(({ status, body }) => res.status(status).json(body), next);
   });
 
-  const limitStranger = createStrangerLimit();
-  app.use(serveDocument(routes, limitStranger));
+  const limitAnonymous = createAnonymousLimit();
+  app.use(serveDocument(routes, limitAnonymous));
 
-  const authenticate = createAuthenticator(services, limitStranger);
-  const limitRate = createRateLimiter(edge.rateLimit);
-  const whileUnderWay = createUnderWayLimit(edge.requestsUnderWay);
+  const authenticate = createAuthenticator(services, limitAnonymous);
+  const limitRate = createRateLimiter(options.rateLimit);
+  const whileUnderWay = createUnderWayLimit(options.requestsUnderWay);
   const readBody = createBodyReader();
   const api = express.Router();
   for (const row of routes) api[row.method](row.path, (req, res, next) => void serve(row, req, res).catch(next));
   app.use('/api/v1', api);
-  app.use(nothingHere(routes, limitStranger));
+  app.use(notFoundHandler(routes, limitAnonymous));
   app.use(sendProblem(services.log));
   return app;
 
@@ -82,7 +82,7 @@ export function createApp(services: Services, edge: Edge): Express {
     const handle = handlerFor(row, key);
     const ids = parseIds(row, req.params as Record<string, string>);
     const query = parseInput(row.query, req.query, 'query');
-    // Keys of idempotency are a tenant's; those of an admin key, which has none, are its own.
+    // Idempotency keys belong to the tenant; those of an admin key, which has no tenant, belong to that key.
     const tenantId = key.kind === 'tenant' ? key.tenantId : key.id;
     services.recentTenants.saw(tenantId);
     let leave = () => {};
@@ -99,35 +99,35 @@ export function createApp(services: Services, edge: Edge): Express {
         bodyText: sent?.text ?? '',
         requestId: (res.locals as Locals).requestId,
         gone: goneSignal(res),
-        inTurn: (steps) => services.turns.run(tenantId, steps),
-        once: row.method === 'post' ? readOnce(req, sent?.bytes) : undefined,
+        inSlices: (steps) => services.timeSlices.run(tenantId, steps),
+        idempotencyKey: row.method === 'post' ? readIdempotencyKey(req, sent?.bytes) : undefined,
       };
       const own = row.scope !== 'admin' && row.idempotency === 'own';
       const work = () => (own ? handle(context) : answerOnce({ ...context, tenantId }, handle));
-      const turns = row.method === 'get' ? services.reads : services.changes;
-      send(res, await (row.turn === 'own' ? work() : turns.run(tenantId, work)));
+      const permits = row.method === 'get' ? services.reads : services.changes;
+      send(res, await (row.permit === 'own' ? work() : permits.run(tenantId, work)));
     } finally {
       leave();
     }
 
-    /** A large body waits until its tenant may have another one in hand, and then for its turn. */
+    /** Parses a body. A large one waits until its tenant may have another one in memory, and is parsed in time slices. */
     async function parse(bytes: Buffer, steps: Steps<SentBody>): Promise<SentBody> {
       if (bytes.length < LARGE_BODY_BYTES) return allAtOnce(steps);
-      leave = await services.turns.admit(tenantId, bytes.length);
-      return services.turns.run(tenantId, steps);
+      leave = await services.timeSlices.admit(tenantId, bytes.length);
+      return services.timeSlices.run(tenantId, steps);
     }
   }
 }
 
-/** Ends with the answer, or with the connection of a caller who goes away before it. */
+/** Aborts when the answer is sent, or earlier if the caller disconnects. */
 function goneSignal(res: Response): AbortSignal {
   const gone = new AbortController();
-  // With a reason of its own: Node would make an error, with a stack, for each answer.
+  // With a reason given, because Node would otherwise make an error with a stack for each answer.
   res.once('close', () => gone.abort('closed'));
   return gone.signal;
 }
 
-function send(res: Response, { status, headers = {}, html, body }: Answer): void {
+function send(res: Response, { status, headers = {}, html, body }: HandlerResult): void {
   res.status(status).set(headers);
   if (html !== undefined) res.type('html').send(html);
   else if (body === undefined) res.end();
@@ -138,10 +138,10 @@ function send(res: Response, { status, headers = {}, html, body }: Answer): void
 }
 
 /**
- * What serves this key on this row: the tenant of a handler is that of the key, and comes from nowhere else.
+ * The handler of this row for this key. A handler's tenant is always that of the key.
  * @throws ApiError forbidden
  */
-function handlerFor(row: Route, key: ApiKey): (context: AdminContext<unknown, unknown>) => Promise<Answer> {
+function handlerFor(row: Route, key: ApiKey): (context: AdminContext<unknown, unknown>) => Promise<HandlerResult> {
   if (row.scope === 'admin') {
     requireAdmin(key);
     return row.handler;

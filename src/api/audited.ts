@@ -2,7 +2,7 @@ import type { Tx } from '../db/database';
 import { writeAudit } from '../db/store/audit-log';
 import type { Context } from './route';
 
-/** A change and its line in the audit log, both or neither; no line where nothing was changed. */
+/** Commits a change and its line in the audit log, both or neither. No line is written if nothing was changed. */
 export function audited<T>(
   { services, tenantId, actor }: Pick<Context<unknown, unknown>, 'services' | 'tenantId' | 'actor'>,
   action: string,

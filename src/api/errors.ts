@@ -1,25 +1,25 @@
 import { OutcomeUnknownError } from '../db/statement-errors';
 
-/** Every error the API can answer with: the closed list that docs/errors.md repeats. */
+/** Every error of the API: the closed list that docs/errors.md repeats. */
 const PROBLEMS = {
   malformed_json: { status: 400, title: 'The body is not valid JSON' },
   unauthorized: { status: 401, title: 'A valid API key is needed' },
   forbidden: { status: 403, title: 'The API key lacks the scope' },
-  not_found: { status: 404, title: 'There is no such thing' },
+  not_found: { status: 404, title: 'Not found' },
   method_not_allowed: { status: 405, title: 'The path exists, the method does not' },
   state_conflict: { status: 409, title: 'The state does not allow this' },
   idempotency_in_progress: { status: 409, title: 'The request with this key is still being served' },
-  precondition_failed: { status: 412, title: 'It was changed in the meantime' },
+  precondition_failed: { status: 412, title: 'It was changed meanwhile' },
   body_too_large: { status: 413, title: 'The body is over the limit' },
   unsupported_media_type: { status: 415, title: 'The body must be application/json' },
   validation_failed: { status: 422, title: 'The request breaks a rule' },
   publish_too_costly: { status: 422, title: 'Publishing this costs too much' },
-  idempotency_mismatch: { status: 422, title: 'This idempotency key stands for another request' },
+  idempotency_mismatch: { status: 422, title: 'This idempotency key was used for another request' },
   rate_limited: { status: 429, title: 'Too many requests' },
   internal_error: { status: 500, title: 'Something went wrong here' },
   database_unavailable: { status: 503, title: 'The database cannot be reached' },
-  query_too_slow: { status: 503, title: 'Too much had to be looked at' },
-  engine_unavailable: { status: 503, title: 'The workflow engine cannot be reached' },
+  query_too_slow: { status: 503, title: 'The query takes too long' },
+  workflow_engine_unavailable: { status: 503, title: 'The workflow engine cannot be reached' },
 } as const;
 
 export type ProblemCode = keyof typeof PROBLEMS;
@@ -30,13 +30,13 @@ export const problemTitle = (code: ProblemCode): string => PROBLEMS[code].title;
 /** What is wrong with one field: its path, and the rule it breaks. */
 export type FieldProblem = { field: string; rule: string };
 
-/** Fields that an answer names: more are for programs that check their requests themselves. */
+/** The most fields that one answer names. */
 export const MAX_ERRORS = 50;
-/** Characters of a path, and of a rule: both may hold what the caller sent. */
+/** The most characters of a path, and of a rule: both may contain text that the caller sent. */
 const MAX_FIELD_CHARACTERS = 256;
 const MAX_RULE_CHARACTERS = 512;
 
-/** The first `limit` of the errors, none longer than it may be, and how many were left out, with those that are left out already. */
+/** The first `limit` errors, shortened if they are too long, and how many were omitted: `omitted` plus those over the limit. */
 export function shortErrors(
   fields: readonly FieldProblem[],
   limit = MAX_ERRORS,
@@ -51,7 +51,7 @@ export function shortErrors(
 
 const short = (text: string, limit: number) => (text.length <= limit ? text : `${text.slice(0, limit - 1)}…`);
 
-/** An answer other than success. Thrown anywhere below a handler; the message is shown to the caller. */
+/** An error answer. Thrown anywhere below a handler; the message is shown to the caller. */
 export class ApiError extends Error {
   override readonly name = 'ApiError';
 
@@ -59,9 +59,9 @@ export class ApiError extends Error {
     readonly code: ProblemCode,
     detail: string,
     readonly fields: FieldProblem[] = [],
-    /** Seconds after which another try is worth it, where that is known. */
+    /** Seconds until another try may succeed, if that is known. */
     readonly retryAfterSeconds?: number,
-    /** Fields that break a rule and are not among these. */
+    /** How many more fields break a rule and are not in `fields`. */
     readonly fieldsOmitted = 0,
   ) {
     super(detail);
@@ -90,36 +90,36 @@ export const notFound = (what: string) => new ApiError('not_found', `There is no
 export const noSuchEventType = () => new ApiError('not_found', 'There is no event type of this name.');
 export const bodyTooLarge = () => new ApiError('body_too_large', 'The body may have at most 1 MiB.');
 
-/** A 429 that says when the next turn comes. */
+/** A 429 that says when the next request is allowed. */
 export function rateLimited(detail: string, { nextInMs }: { nextInMs: number }): ApiError {
   return new ApiError('rate_limited', detail, [], Math.max(1, Math.ceil(nextInMs / 1_000)));
 }
 
-/** Seconds after which a 503 is worth another try. */
+/** `Retry-After` of a 503. */
 export const RETRY_AFTER_SECONDS = 5;
 
-/** The same of a request that is being served for someone else: most take milliseconds. */
+/** `Retry-After` of a repetition whose first request is still being served: most take milliseconds. */
 export const IN_PROGRESS_RETRY_AFTER_SECONDS = 1;
 
-/** SQLSTATE of a statement that ran into its time limit. */
+/** SQLSTATE of a statement that exceeded its time limit. */
 const TIMED_OUT = '57014';
 /**
- * SQLSTATE classes of a server that is away or going away: connection, resources, operator intervention; and of a session
- * that it ended, because we stood still with a transaction open.
+ * SQLSTATE classes of a server that is unavailable or shutting down: connection, resources, operator intervention; and of a
+ * session that it ended because we left a transaction idle.
  */
-const AWAY_SQLSTATE = /^(08|53|57|25P0[34])/;
-const AWAY_ERRNO = new Set([
+const UNAVAILABLE_SQLSTATE = /^(08|53|57|25P0[34])/;
+const UNAVAILABLE_ERRNO = new Set([
   ...['ECONNREFUSED', 'ECONNRESET', 'ECONNABORTED', 'EPIPE', 'ENOTFOUND', 'EAI_AGAIN', 'ETIMEDOUT', 'ENOENT'],
   ...['EHOSTUNREACH', 'EHOSTDOWN', 'ENETUNREACH', 'ENETDOWN'],
 ]);
-/** What pg says without a code: of a lost connection, of what it has given up on, of an answer to nothing. */
-const AWAY_MESSAGE =
+/** Messages of pg's errors without a code: a lost connection, a timeout, an answer that nothing asked for. */
+const UNAVAILABLE_MESSAGE =
   /Connection terminated|is not queryable|timeout exceeded when trying to connect|timeout expired|Query read timeout|Received unexpected \w+ message from backend|error establishing an SSL connection/;
 
-/** Turns whatever was thrown into an answer; what is not known becomes an opaque 500. */
+/** Maps anything that was thrown to an error answer; an unknown error becomes an opaque 500. */
 export function toApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
-  // Express, on a path such as /%zz.
+  // Thrown by Express for a path such as /%zz.
   if (error instanceof URIError) return new ApiError('not_found', 'There is nothing at this path.');
   const { type, code = '', message = '' } = (error ?? {}) as { type?: string; code?: unknown; message?: string };
   switch (type) {
@@ -134,7 +134,7 @@ export function toApiError(error: unknown): ApiError {
   if (error instanceof OutcomeUnknownError) {
     return new ApiError(
       'database_unavailable',
-      'The database went away before it said whether this was done. Look, or repeat the request with its Idempotency-Key.',
+      'The connection to the database was lost before it was known whether this was done. Check, or repeat the request with its Idempotency-Key.',
     );
   }
   const text = String(code);
@@ -144,7 +144,7 @@ export function toApiError(error: unknown): ApiError {
       'A statement ran out of time. Ask for less, such as a narrower window of time, or try again in a moment.',
     );
   }
-  if (AWAY_SQLSTATE.test(text) || AWAY_ERRNO.has(text) || AWAY_MESSAGE.test(message)) {
+  if (UNAVAILABLE_SQLSTATE.test(text) || UNAVAILABLE_ERRNO.has(text) || UNAVAILABLE_MESSAGE.test(message)) {
     return new ApiError('database_unavailable', 'The database cannot be reached. Try again in a moment.');
   }
   return new ApiError('internal_error', 'The request could not be served. The request id names it in the logs.');

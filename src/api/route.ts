@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { Once } from '../db/publish/idempotent-requests';
+import type { IdempotencyKey } from '../db/publish/idempotent-requests';
 import type { IdKind } from '../domain/ids';
 import type { TenantScope } from '../domain/scopes';
 import type { Steps } from '../domain/work-budget';
@@ -7,12 +7,12 @@ import type { ProblemCode } from './errors';
 import type { Services } from './services';
 
 /** `body` is sent as JSON; `html` instead of it: a page for people. */
-export type Answer = { status: number; body?: unknown; html?: string; headers?: Record<string, string> };
+export type HandlerResult = { status: number; body?: unknown; html?: string; headers?: Record<string, string> };
 
-/** What a `:name` of a path may be: a public id, or the name of an event type. */
+/** The kind of a `:name` in a path: a public id, or the name of an event type. */
 export type ParamKind = IdKind | 'eventTypeName';
 
-/** What the handler of an admin route gets: input that its schemas have passed, and no tenant. */
+/** The input of an admin route's handler, validated by the row's schemas. It has no tenant. */
 export type AdminContext<Body, Query> = {
   services: Services;
   /** The uuid of the API key, for the audit log. */
@@ -21,38 +21,41 @@ export type AdminContext<Body, Query> = {
   ids: Record<string, string>;
   body: Body;
   query: Query;
-  /** The header `If-Match`, as it was written. */
+  /** The header `If-Match`, as received. */
   ifMatch: string | undefined;
-  /** The body as it was written. */
+  /** The body as received. */
   bodyText: string;
-  /** Public, as the caller sees it. */
+  /** As in the header `X-Request-Id`. */
   requestId: string;
-  /** Aborts when the client has gone: nobody hears the answer. */
+  /** Aborts when the client has disconnected: nobody reads the answer. */
   gone: AbortSignal;
-  /** Does work on the event loop that may be long, in turns with that of other tenants. */
-  inTurn: <T>(steps: Steps<T>) => Promise<T>;
+  /** Does work that may hold the event loop for long, in time slices shared with other tenants. */
+  inSlices: <T>(steps: Steps<T>) => Promise<T>;
   /** Of a POST with an `Idempotency-Key`. */
-  once?: Once | undefined;
-  /** A uuid that names this use of the key: the same where the request was cut short and is served again. */
-  onceId?: string;
+  idempotencyKey?: IdempotencyKey | undefined;
+  /** A uuid of this use of the key: the same if the request was interrupted and is served again. */
+  idempotencyId?: string;
 };
 
-/** What the OpenAPI document says of a row beyond what its other members say. */
+/** What the OpenAPI document says of a row, beyond what its other members say. */
 export type RouteDoc = {
   tag: string;
   summary: string;
-  /** What is answered where all is well, by status; `null`: no body; `html`: a page for people. */
+  /** Answers of success, by status; `null`: no body; `html`: a page for people. */
   answers: Record<number, z.ZodType | 'html' | null>;
-  /** Problems besides those that every row of its kind can have: see ./openapi/problems.ts. */
+  /** Problems in addition to those of every row of its kind: see ./openapi/problems.ts. */
   problems?: ProblemCode[];
 };
 
-/** What a tenant's handler gets: the same, and whose key it was. */
+/** The input of a tenant route's handler: the same, with the tenant of the key. */
 export type Context<Body, Query> = AdminContext<Body, Query> & { tenantId: string };
 
 type Row<Body, Query> = {
-  /** `own`: its handler waits for what holds no connection, and takes its tenant's turn only for what does. */
-  turn?: 'own';
+  /**
+   * `own`: the handler takes its tenant's permits for Postgres itself, because it also waits for things that hold no
+   * connection. Without it, ./app.ts takes one for the whole handler.
+   */
+  permit?: 'own';
   method: 'get' | 'post' | 'patch' | 'delete';
   /** Express path below /api/v1; each `:name` is of the kind that `ids` gives. */
   path: string;
@@ -65,21 +68,21 @@ type Row<Body, Query> = {
 /** A row for keys of tenants that have the scope. */
 export type TenantRoute<Body = unknown, Query = unknown> = Row<Body, Query> & {
   scope: TenantScope;
-  /** `own`: the handler sees to the `Idempotency-Key` itself, for less than {@link answerOnce} costs. */
+  /** `own`: the handler implements the `Idempotency-Key` itself, at a lower cost than `answerOnce`. */
   idempotency?: 'own';
-  handler: (context: Context<Body, Query>) => Promise<Answer>;
+  handler: (context: Context<Body, Query>) => Promise<HandlerResult>;
 };
 
-/** A row for admin keys, which belong to no tenant: a handler that wants one does not fit here. */
+/** A row for admin keys. They belong to no tenant, so a handler that needs one does not compile here. */
 export type AdminRoute<Body = unknown, Query = unknown> = Row<Body, Query> & {
   scope: 'admin';
-  handler: (context: AdminContext<Body, Query>) => Promise<Answer>;
+  handler: (context: AdminContext<Body, Query>) => Promise<HandlerResult>;
 };
 
-/** One row of the API. Everything about an endpoint stands here; ./app.ts does the rest. */
+/** One row of the API: everything that is particular to an endpoint. ./app.ts does what all have in common. */
 export type Route = TenantRoute | AdminRoute;
 
-/** Lets each row's handler know the types of its schemas. */
+/** Gives each row's handler the types of its schemas. */
 export function route<Body = undefined, Query = undefined>(row: TenantRoute<Body, Query>): Route {
   return row as unknown as Route;
 }

@@ -1,4 +1,4 @@
-import type { Turns as DatabaseTurns } from '../concurrency/fair-turns';
+import type { FairSemaphore } from '../concurrency/fair-semaphore';
 import type { Shares } from '../concurrency/shares';
 import type { SecretBox } from '../crypto/secret-box';
 import type { Database } from '../db/database';
@@ -9,49 +9,49 @@ import type { Log } from '../log';
 import type { KnownKeys } from './http/known-keys';
 import type { RecentTenants } from './http/recent-tenants';
 import type { Settling } from './http/settle-requests';
-import type { Turns } from './http/time-slices';
+import type { TimeSlices } from './http/time-slices';
 import type { PublishRules } from './publish/rules-cache';
-import type { Engine } from './temporal/deliveries';
-import type { ReplayEngine } from './temporal/replays';
-import type { VerificationEngine } from './temporal/verifications';
+import type { DeliveryWorkflows } from './temporal/deliveries';
+import type { ReplayWorkflows } from './temporal/replays';
+import type { VerificationWorkflows } from './temporal/verifications';
 import type { VerificationWaits } from './verification-waits';
 
 /** What handlers work with; built once per process. */
 export type Services = {
   db: Database;
   secretBox: SecretBox;
-  engine: Engine;
-  replays: ReplayEngine;
+  deliveryWorkflows: DeliveryWorkflows;
+  replayWorkflows: ReplayWorkflows;
   publisher: Publisher;
   /** The API keys in use. */
   keys: KnownKeys;
   publishRules: PublishRules;
-  /** Of requests with an `Idempotency-Key`. */
+  /** Ends the use of an `Idempotency-Key`. */
   settling: Settling;
   recentTenants: RecentTenants;
-  /** Reads, so many at once: they leave connections for what is published, and to other tenants. */
-  reads: DatabaseTurns;
-  /** The same for what changes something, publishing single events aside: those share statements. */
-  changes: DatabaseTurns;
+  /** Permits for reads of Postgres: they leave connections for publishes, and for other tenants. */
+  reads: FairSemaphore;
+  /** Permits for changes, except publishes of single events: those share statements. */
+  changes: FairSemaphore;
   /** Shares the event loop between tenants. */
-  turns: Turns;
-  verifications: VerificationEngine;
+  timeSlices: TimeSlices;
+  verificationWorkflows: VerificationWorkflows;
   verificationWaits: VerificationWaits;
-  /** Questions to running workflows, of one tenant and in all: each may take a second. */
-  questions: Shares;
+  /** Queries to running workflows, of one tenant and in all: each may take a second. */
+  workflowQueries: Shares;
   log: Log;
-  /** Tells the relays that there is work; returns at once. */
+  /** Notifies the relays of work; returns at once. */
   notifyWork: () => void;
   /** Webhooks that one tenant may have. */
   maxWebhooks: number;
   /** http URLs may be registered. */
   allowHttp: boolean;
-  /** The pace of a bulk replay that was asked for without one. */
+  /** The rate of a bulk replay whose request names none. */
   replayRate: RateLimit;
-  /** Where deliveries come from, as the installation says: addresses and CIDR blocks. */
+  /** Addresses and CIDR blocks that deliveries come from, as configured; shown to tenants, not used. */
   senderAddresses: readonly string[];
-  /** Below this no tenant's mode of endpoint verification counts. */
+  /** The least mode of endpoint verification, whatever a tenant's setting is. */
   minVerification: VerificationMode;
-  /** Why deliveries may not go to this URL, as far as can be told now. */
+  /** Why deliveries may not go to this URL; undefined if nothing is found against it now. */
   checkTarget: (url: URL, tenantId: string) => Promise<'blocked_address' | undefined>;
 };

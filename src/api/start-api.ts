@@ -1,6 +1,6 @@
 import { Client, Connection } from '@temporalio/client';
 import type { Router } from 'express';
-import { createTurns as createDatabaseTurns } from '../concurrency/fair-turns';
+import { createFairSemaphore } from '../concurrency/fair-semaphore';
 import { createShares } from '../concurrency/shares';
 import { type Config, requireSetting } from '../config';
 import { createSecretBox } from '../crypto/secret-box';
@@ -18,37 +18,37 @@ import { type ClientLimits, listen } from '../http/server';
 import type { Log } from '../log';
 import { connectionOptions } from '../temporal/connection';
 import { createApp } from './app';
-import { messageClasses } from './http/express-prototypes';
+import { withSharedPrototypes } from './http/express-prototypes';
 import { createKnownKeys } from './http/known-keys';
 import { createReadiness, type Readiness } from './http/readiness';
 import { createRecentTenants } from './http/recent-tenants';
 import { createSettling } from './http/settle-requests';
-import { createTurns } from './http/time-slices';
+import { createTimeSlices } from './http/time-slices';
 import { createNotifier } from './publish/notify';
 import { createPublishRules } from './publish/rules-cache';
-import { createEngine } from './temporal/deliveries';
-import { createReplayEngine } from './temporal/replays';
-import { createVerificationEngine } from './temporal/verifications';
+import { createDeliveryWorkflows } from './temporal/deliveries';
+import { createReplayWorkflows } from './temporal/replays';
+import { createVerificationWorkflows } from './temporal/verifications';
 import { createVerificationWaits } from './verification-waits';
 
 export type RunningApi = {
   url: string;
-  /** What clients hold of it. */
+  /** Connections and requests that clients hold now. */
   counts(): ConnectionCounts;
   stop(): Promise<void>;
 };
 
-/** A name that cannot be looked up in this time is taken as it is: every attempt looks again. */
+/** A webhook's host name that cannot be looked up in this time is accepted: every attempt looks it up again. */
 const REGISTRATION_DNS_LIMIT_MS = 2_000;
-/** Over it, the record answers. */
-const MAX_QUESTIONS = { perKey: 20, total: 200 };
+/** Queries to running workflows at once; over it, the answer comes from Postgres. */
+const MAX_WORKFLOW_QUERIES = { perKey: 20, total: 200 };
 /**
- * Of an api's connections to Postgres, reads hold no more than so many, and those of one tenant no more than so many.
- * While other tenants ask for something, a place that was used stays empty for so many times as long (`restFactor`): then
- * one tenant uses less than half of a core of Postgres, whatever it reads through.
+ * The share of an api's connections to Postgres that reads may hold, all together and those of one tenant. While other
+ * tenants make requests, a place stays empty after use for `restFactor` times as long as it was used. So one tenant uses
+ * less than half of a core of Postgres, however much it reads.
  */
 const READS = { share: 0.5, shareOfTenant: 0.2, restFactor: 9 };
-/** The same of changes: many of a tenant wait for each other in Postgres, each with its connection. */
+/** The same for changes: many changes of a tenant wait for each other in Postgres, each with its connection. */
 const CHANGES = { share: 0.5, shareOfTenant: 0.15, restFactor: 4 };
 const MAX_REST_MS = 5_000;
 /** The tenant of the bootstrap key. */
@@ -57,14 +57,14 @@ const BOOTSTRAP_TENANT = 'default';
 export type ApiExtras = {
   /** Served before everything else. */
   router?: Router;
-  /** Called after a publish, next to the notification: for a relay in the same process. */
+  /** Called after a publish, as well as the notification: for a relay in the same process. */
   onWork?: () => void;
   clientLimits?: Partial<ClientLimits>;
 };
 
 /**
- * An api process. Starts while Temporal is away: publishing needs Postgres only.
- * @throws where the database cannot be reached or is not migrated, or the port is taken
+ * Starts an api process. It also starts while Temporal is unavailable, because publishing needs Postgres only.
+ * @throws if the database cannot be reached or is not migrated, or the port is taken
  */
 export async function startApi(config: Config, log: Log, extras: ApiExtras = {}): Promise<RunningApi> {
   const secretBox = createSecretBox(requireSetting(config, 'POSTHORN_ENCRYPTION_KEYS'));
@@ -90,11 +90,11 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
     const client = new Client({ connection, namespace: config.TEMPORAL_NAMESPACE });
     const publisher = createPublisher(db.pool);
     const recentTenants = createRecentTenants();
-    const turns = createTurns({ isAlone: (tenantId) => !recentTenants.anyBut(tenantId) });
+    const timeSlices = createTimeSlices({ isAlone: (tenantId) => !recentTenants.anyBut(tenantId) });
     const notify = createNotifier(db, publisher);
-    const engine = createEngine(client, config.TEMPORAL_NAMESPACE, config.TEMPORAL_UI_URL);
-    const databaseTurns = ({ share, shareOfTenant, restFactor }: typeof READS) =>
-      createDatabaseTurns({
+    const deliveryWorkflows = createDeliveryWorkflows(client, config.TEMPORAL_NAMESPACE, config.TEMPORAL_UI_URL);
+    const databasePermits = ({ share, shareOfTenant, restFactor }: typeof READS) =>
+      createFairSemaphore({
         atOnce: Math.ceil(config.POSTHORN_DB_POOL_SIZE * share),
         perKey: Math.ceil(config.POSTHORN_DB_POOL_SIZE * shareOfTenant),
         restFactor,
@@ -104,19 +104,19 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
     const services = {
       db,
       secretBox,
-      engine,
-      replays: createReplayEngine(client, config.POSTHORN_TASK_QUEUE),
+      deliveryWorkflows,
+      replayWorkflows: createReplayWorkflows(client, config.POSTHORN_TASK_QUEUE),
       publisher,
       keys: createKnownKeys(db),
-      publishRules: createPublishRules(db, turns),
-      turns,
+      publishRules: createPublishRules(db, timeSlices),
+      timeSlices,
       settling: createSettling(db),
-      verifications: createVerificationEngine(client, config.POSTHORN_TASK_QUEUE, recentTenants.anyBut),
+      verificationWorkflows: createVerificationWorkflows(client, config.POSTHORN_TASK_QUEUE, recentTenants.anyBut),
       verificationWaits: createVerificationWaits(db.kysely),
-      questions: createShares(MAX_QUESTIONS),
+      workflowQueries: createShares(MAX_WORKFLOW_QUERIES),
       recentTenants,
-      reads: databaseTurns(READS),
-      changes: databaseTurns(CHANGES),
+      reads: databasePermits(READS),
+      changes: databasePermits(CHANGES),
       log,
       notifyWork: () => {
         extras.onWork?.();
@@ -133,11 +133,11 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
         dnsServers: config.POSTHORN_DNS_SERVERS,
       }),
     };
-    readiness = createReadiness(probe, engine, log);
+    readiness = createReadiness(probe, deliveryWorkflows, log);
     const app = createApp(services, {
       rateLimit: parseRateLimit(config.POSTHORN_API_RATE_LIMIT)!,
       trustedProxies: config.POSTHORN_TRUSTED_PROXIES,
-      requestsUnderWay: config.POSTHORN_API_MAX_UNDER_WAY,
+      requestsUnderWay: config.POSTHORN_API_MAX_CONCURRENT_REQUESTS,
       hsts: config.POSTHORN_HSTS,
       readiness,
       router: extras.router,
@@ -152,14 +152,14 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
         ...extras.clientLimits,
       },
       standsForMany: (address) => app.get('trust proxy fn')(address, 0) as boolean,
-      classes: messageClasses(app),
+      classes: withSharedPrototypes(app),
     });
     return {
       url: server.url,
       counts: server.counts,
       async stop() {
         await server.close();
-        await engine.settled();
+        await deliveryWorkflows.settled();
         services.settling.stop();
         await release();
       },

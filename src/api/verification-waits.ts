@@ -6,18 +6,18 @@ import { rateLimited } from './errors';
 /** A round ends within this time, unless a worker died or there is none. */
 const WAIT_LIMIT_MS = 15_000;
 const POLL_MS = 100;
-/** Requests that may wait at once, of one tenant and in all: each is an open connection. */
+/** Requests that may wait at once, of one tenant and of all: each is an open connection. */
 export const MAX_WAITS = { perKey: 20, total: 200 };
 
 export type VerificationWaits = {
   /**
-   * A place to wait in; it must be given back.
-   * @throws ApiError rate_limited where the tenant, or all tenants together, wait for as many as they may
+   * Takes a place to wait in; `leave` must be called to release it.
+   * @throws ApiError rate_limited if the tenant, or all tenants together, have as many requests waiting as they may
    */
   enter(tenantId: string): { leave(): void; untilEnded(webhookId: string, gone: AbortSignal): Promise<void> };
 };
 
-/** Waits for rounds of verification to end: one look at all of them at a time, however many requests wait. */
+/** Waits for rounds of verification to end: one query for all of them at a time, however many requests wait. */
 export function createVerificationWaits(db: Queryable): VerificationWaits {
   const places = createShares(MAX_WAITS);
   type Wait = { webhookId: string; end(error?: unknown): void };
@@ -36,7 +36,7 @@ export function createVerificationWaits(db: Queryable): VerificationWaits {
     else looking = false;
   }
 
-  /** Ends with the round, after {@link WAIT_LIMIT_MS} at most, and when the client has gone. */
+  /** Resolves when the round has ended, after {@link WAIT_LIMIT_MS}, or when the client has disconnected. */
   function untilEnded(webhookId: string, gone: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const wait = { webhookId, end };

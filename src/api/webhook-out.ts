@@ -3,11 +3,11 @@ import { formatDuration } from '../domain/durations';
 import { toPublicId } from '../domain/ids';
 import type { StoredRetryPolicy, StoredRetryWaits } from '../domain/retry-schedule';
 import { verificationStatus } from '../domain/verification';
-import type { Answer } from './route';
+import type { HandlerResult } from './route';
 import { REDACTED_VALUE } from './schemas/webhook-policies';
 
 /** An answer with one webhook, and its version as a strong entity tag (RFC 9110 8.8.3). */
-export function webhookAnswer(status: number, webhook: Webhook, more: Record<string, unknown> = {}): Answer {
+export function webhookResult(status: number, webhook: Webhook, more: Record<string, unknown> = {}): HandlerResult {
   return { status, headers: { etag: `"${webhook.version}"` }, body: { ...toWebhookOut(webhook), ...more } };
 }
 

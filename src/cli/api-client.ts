@@ -3,7 +3,7 @@ export type ApiClient = <T = Record<string, unknown>>(method: string, path: stri
 
 const LIMIT_MS = 10_000;
 
-/** @throws Error with the problem's code and detail where the answer is not 2xx */
+/** @throws Error with the problem's code and detail if the answer is not 2xx */
 export function createApiClient(url: string, apiKey: string): ApiClient {
   return async <T>(method: string, path: string, body?: unknown): Promise<T> => {
     const response = await fetch(`${url}/api/v1${path}`, {

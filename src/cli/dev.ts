@@ -43,7 +43,7 @@ export async function runDev(options: DevOptions): Promise<void> {
 
 type Registered = { id: string; secret: string };
 
-/** The inbox' webhook is made once and remembered with the data; a new port is told to it. */
+/** The inbox' webhook is made once and remembered with the data; its URL follows a new port. */
 async function ensureInboxWebhook(stack: Stack, client: ApiClient, inbox: Inbox): Promise<void> {
   const file = path.join(stack.dataDir, 'dev-inbox.json');
   const url = `${stack.api.url}/inbox`;

@@ -92,7 +92,7 @@ export function verify(secret: string, header: (name: string) => string, body: B
     .some((signature) => timingSafeEqual(digest(signature), digest(expected)));
 }
 
-/** The name or address in a Host header (RFC 9110 7.2), without its port; undefined where it is none. */
+/** The name or address in a Host header (RFC 9110 7.2), without its port; undefined if it is none. */
 export function hostOf(header: string | undefined): string | undefined {
   return /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?$/i.exec(header ?? '')?.[1]?.toLowerCase();
 }

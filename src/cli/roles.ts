@@ -8,7 +8,7 @@ import { untilStopped } from './until-stopped';
 /** What a stopping process gets beyond the grace of its attempts. */
 const STOP_MARGIN_MS = 15_000;
 
-/** `posthorn api`: serves until it is told to stop. */
+/** `posthorn api`: serves until it is stopped. */
 export async function runApi(): Promise<void> {
   const config = readConfig(process.env);
   const log = createLog(config.POSTHORN_LOG_LEVEL);
@@ -22,7 +22,7 @@ export async function runApi(): Promise<void> {
   await untilStopped(stopInOrder(api, metrics), STOP_MARGIN_MS);
 }
 
-/** `posthorn worker`: delivers until it is told to stop, then finishes what is under way. */
+/** `posthorn worker`: delivers until it is stopped, then finishes what is under way. */
 export async function runWorker({ priorities }: { priorities?: string }): Promise<void> {
   const config = readConfig({ ...process.env, ...(priorities !== undefined && { POSTHORN_PRIORITIES: priorities }) });
   const log = createLog(config.POSTHORN_LOG_LEVEL);

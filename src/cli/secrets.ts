@@ -8,7 +8,7 @@ import { explainUnreachable } from './explain';
 
 /**
  * `posthorn secrets reencrypt`: seals everything under the first key of POSTHORN_ENCRYPTION_KEYS. Says how far it is,
- * and at the end how much each key still seals. The exit code is 1 where anything is left under another key.
+ * and at the end how much each key still seals. The exit code is 1 if anything is left under another key.
  */
 export async function runReencrypt(): Promise<void> {
   const config = readConfig(process.env);

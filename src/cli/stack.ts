@@ -36,7 +36,7 @@ export type Stack = {
   dataDir: string;
   databaseUrl: string;
   metricsUrl: string | undefined;
-  /** Rejects where the worker failed. */
+  /** Rejects if the worker failed. */
   ended: Promise<void>;
   stop(): Promise<void>;
 };
@@ -45,8 +45,8 @@ export type Stack = {
 const DEV_GRACE = '3s';
 
 /**
- * Everything in this process, on embedded servers where no address is configured. What was started is stopped in
- * reverse order, also where a later step fails.
+ * Everything in this process, on embedded servers if no address is configured. What was started is stopped in
+ * reverse order, even if a later step fails.
  */
 export async function startStack(options: StackOptions): Promise<Stack> {
   const { say } = options;
@@ -171,7 +171,7 @@ function sayRestarts(log: Log, say: (line: string) => void): WatchSettings {
 
 type DevKeys = { apiKey: string; encryptionKeys: string };
 
-/** The keys of a development installation, kept beside its data; made where there are none. */
+/** The keys of a development installation, kept beside its data; made if there are none. */
 function readKeys(file: string): DevKeys {
   if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8')) as DevKeys;
   const keys = { apiKey: generateApiKey('dev'), encryptionKeys: `dev1:${randomBytes(32).toString('base64')}` };

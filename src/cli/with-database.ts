@@ -3,7 +3,7 @@ import { openDatabase, type Queryable } from '../db/database';
 import { assertMigrated } from '../db/migrate';
 import { explainUnreachable } from './explain';
 
-/** What the audit log calls the command line: whoever has the database's URL. */
+/** The command line as an actor in the audit log: whoever has the database's URL. */
 export const CLI_ACTOR = 'cli';
 
 /** Does something with the database of DATABASE_URL, which must be migrated. */

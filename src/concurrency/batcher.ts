@@ -5,7 +5,7 @@ export type BatcherSettings<In> = {
   maxRunning: number;
   /**
    * From the start of one batch to that of the next, milliseconds: while items keep coming, fewer and larger batches.
-   * Asked for anew each time.
+   * Called each time.
    */
   gatherMs?: () => number;
   /** What an item weighs, and what a batch may weigh in all; a heavier item goes alone. */
@@ -14,8 +14,8 @@ export type BatcherSettings<In> = {
   /** Items with the same key never share a batch; undefined: with any. */
   keyOf?: (item: In) => string | undefined;
   /**
-   * Errors after which nothing of a batch is done and one item may be to blame, as where Postgres refuses a statement:
-   * then each item is run alone at once, so that none fails for another's sake.
+   * Whether an error means that nothing of the batch was done and one item may have caused it, as when Postgres refuses a
+   * statement: then each item is run alone at once, so that one item does not fail the others.
    */
   aloneAfter?: (error: unknown) => boolean;
 };
@@ -23,12 +23,11 @@ export type BatcherSettings<In> = {
 type Waiting<In, Out> = { item: In; resolve: (out: Out | Promise<Out>) => void; reject: (error: unknown) => void };
 
 /**
- * Does for many callers in one go what each asks for by itself: the first one that comes is served at once, those that
- * come while a batch is under way share the next. So a statement that costs the same for one row and for fifty is paid
- * once, and nobody waits where nobody else is there.
+ * Batches the calls of many callers: the first one is run at once, those that come while a batch is under way share the
+ * next. So a statement that costs the same for one row and for fifty is run once, and a lone caller does not wait.
  *
- * @param run answers for the items, in their order; a promise among the answers is its item's own outcome. Where `run`
- * itself rejects, so does every item of the batch, unless `aloneAfter` has each of them tried again
+ * @param run answers for the items, in their order; a promise among the answers is its item's own outcome. If `run`
+ * itself rejects, so does every item of the batch, unless `aloneAfter` has each of them run again
  */
 export function createBatcher<In, Out>(
   run: (items: In[]) => Promise<readonly (Out | Promise<Out>)[]>,
@@ -51,7 +50,7 @@ export function createBatcher<In, Out>(
     if (scheduled || waiting.length === 0 || running >= maxRunning) return;
     scheduled = true;
     const waitMs = waiting.length >= maxItems ? 0 : lastStart + gatherMs() - performance.now();
-    // Not in the same turn: callers that are served by one read of a socket belong together.
+    // Not in this iteration of the event loop: callers that are served by one read of a socket belong together.
     if (waitMs <= 0) setImmediate(start);
     else setTimeout(start, waitMs);
   }

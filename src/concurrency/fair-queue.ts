@@ -1,6 +1,6 @@
 /**
- * Items that wait, by whose they are: each owner's in order, owners in turns. Where there is no place left, whoever has most
- * waiting loses its newest one.
+ * A bounded queue that serves owners round robin, each owner's items in order. When it is full, the owner with the most
+ * items loses its newest one.
  */
 export class FairQueue<Item> {
   readonly #waiting = new Map<string, Item[]>();
@@ -20,20 +20,20 @@ export class FairQueue<Item> {
     if (this.#size > this.capacity) this.#drop();
   }
 
-  /** Puts an item back that was taken: it is its owner's next one. */
+  /** Puts an item back that was taken: it becomes its owner's next one. */
   unshift(owner: string, item: Item): void {
     this.#waiting.set(owner, [item, ...(this.#waiting.get(owner) ?? [])]);
     this.#size++;
   }
 
-  /** The next one of the owner whose turn it is. */
+  /** Takes the next item, round robin by owner. */
   shift(): Item | undefined {
     const [next] = this.#waiting;
     if (!next) return undefined;
     const [owner, own] = next;
     const item = own.shift();
     this.#size--;
-    // To the end of the turn.
+    // The owner goes to the end of the round.
     this.#waiting.delete(owner);
     if (own.length > 0) this.#waiting.set(owner, own);
     return item;

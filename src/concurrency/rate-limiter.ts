@@ -1,28 +1,28 @@
 import type { RateLimit } from '../domain/rate-limit';
 
-/** What came of asking for one turn. */
-export type Turn = {
+/** The answer to asking for one token. */
+export type Permit = {
   allowed: boolean;
-  /** Whole turns that are left now. */
+  /** Whole tokens that are left. */
   remaining: number;
-  /** Until all turns are there again, milliseconds. */
+  /** Until the bucket is full again, milliseconds. */
   fullInMs: number;
-  /** Until the next turn; 0 where one is left. */
+  /** Until there is a token, milliseconds; 0 if one is left. */
   nextInMs: number;
 };
 
 export type Limiter = {
-  take(key: string): Turn;
+  take(key: string): Permit;
   /** Undoes a `take` that was allowed. */
-  giveBack(key: string): void;
+  refund(key: string): void;
 };
 
-type Bucket = { turns: number; atMs: number };
+type Bucket = { tokens: number; atMs: number };
 
 /**
- * Token buckets in memory, one per key: `count` turns at once, which come back evenly over `perMs`. So a window of that
- * length sees at most twice the count. At most `maxKeys` are remembered; the one that was not used for longest goes
- * first, and is full when it comes again.
+ * Token buckets in memory, one per key: `count` tokens at once, refilled evenly over `perMs`. So a window of that length
+ * sees at most twice the count. At most `maxKeys` buckets are kept; the least recently used one is dropped first, and is
+ * full if its key comes again.
  */
 export function createLimiter(
   { count, perMs }: RateLimit,
@@ -30,15 +30,15 @@ export function createLimiter(
   nowMs: () => number = () => performance.now(),
 ): Limiter {
   const buckets = new Map<string, Bucket>();
-  const msPerTurn = perMs / count;
+  const msPerToken = perMs / count;
 
   function look(key: string): Bucket {
     const atMs = nowMs();
     const known = buckets.get(key);
-    return { turns: known ? Math.min(count, known.turns + (atMs - known.atMs) / msPerTurn) : count, atMs };
+    return { tokens: known ? Math.min(count, known.tokens + (atMs - known.atMs) / msPerToken) : count, atMs };
   }
 
-  /** Maps keep the order of insertion, so the first one is the one not used for longest. */
+  /** Maps keep the order of insertion, so the first key is the least recently used one. */
   function keep(key: string, bucket: Bucket): void {
     buckets.delete(key);
     if (buckets.size >= maxKeys) buckets.delete(buckets.keys().next().value!);
@@ -48,19 +48,19 @@ export function createLimiter(
   return {
     take(key) {
       const bucket = look(key);
-      const allowed = bucket.turns >= 1;
-      if (allowed) bucket.turns -= 1;
+      const allowed = bucket.tokens >= 1;
+      if (allowed) bucket.tokens -= 1;
       keep(key, bucket);
       return {
         allowed,
-        remaining: Math.floor(bucket.turns),
-        fullInMs: (count - bucket.turns) * msPerTurn,
-        nextInMs: Math.max(0, (1 - bucket.turns) * msPerTurn),
+        remaining: Math.floor(bucket.tokens),
+        fullInMs: (count - bucket.tokens) * msPerToken,
+        nextInMs: Math.max(0, (1 - bucket.tokens) * msPerToken),
       };
     },
-    giveBack(key) {
+    refund(key) {
       const bucket = look(key);
-      keep(key, { ...bucket, turns: Math.min(count, bucket.turns + 1) });
+      keep(key, { ...bucket, tokens: Math.min(count, bucket.tokens + 1) });
     },
   };
 }

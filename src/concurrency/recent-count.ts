@@ -1,4 +1,4 @@
-/** How often something has happened within the last moment: as much as there was in this window or the one before it. */
+/** How often something happened lately: the larger count of this window and the one before it. */
 export class RecentCount {
   #windowStart = Number.NEGATIVE_INFINITY;
   #count = 0;
@@ -13,7 +13,7 @@ export class RecentCount {
     private readonly nowMs = () => performance.now(),
   ) {}
 
-  /** It has happened once more. */
+  /** Counts one more. */
   add(): void {
     this.#rotate();
     this.#count++;

@@ -1,37 +1,37 @@
-/** What counts milliseconds and wakes; tests have one of their own. */
+/** Tells the time and calls back after a time; tests have their own. */
 export type Clock = {
   now(): number;
   after(ms: number, wake: () => void): void;
 };
 
-/** Keeps no process alive: nobody has to rest in one that could end. */
+/** Its timers do not keep the process alive. */
 export const processClock: Clock = {
   now: () => performance.now(),
   after: (ms, wake) => void setTimeout(wake, ms).unref(),
 };
 
-/** A rest is so many times as long as the work before it, within these bounds, milliseconds. */
+/** A rest is `factor` times as long as the work before it, within these bounds. */
 export type Rest = { factor: number; minMs?: number; maxMs: number };
 
 /**
- * How long whoever has worked for so long leaves the place to others, milliseconds: a share of 1 / (1 + factor) is what he
- * can use, however slow the machine is and whatever he asks for.
+ * How long a key rests after work that took `tookMs`, milliseconds: so it uses at most 1 / (1 + factor) of its place,
+ * however slow the machine is and however much it asks for.
  */
 export function restAfter(tookMs: number, { factor, minMs = 0, maxMs }: Rest): number {
   return Math.min(maxMs, Math.max(minMs, tookMs * factor));
 }
 
-/** Who rests now, and until when. */
+/** The keys that rest now, and until when. */
 export type Rests = {
-  /** From now on, for so long; what was said of this key before is over. */
+  /** This key rests from now on for `ms`, in place of any rest it was in. */
   begin(key: string, ms: number): void;
-  /** Those that rest. */
+  /** The keys that rest. */
   keys(): string[];
-  /** Until the first of them has rested, milliseconds; infinite where nobody rests. */
+  /** Time until the first rest ends, milliseconds; infinite if no key rests. */
   firstEndsInMs(): number;
 };
 
-/** @param maxKeys that may rest at once; whoever began first is forgotten for one more */
+/** @param maxKeys keys that may rest at once; beyond it, the rest that began first is dropped */
 export function createRests(maxKeys: number, clock: Pick<Clock, 'now'> = processClock): Rests {
   const until = new Map<string, number>();
   const forgetRested = () => {

@@ -1,12 +1,12 @@
-/** How many places there are at once: for one key (a tenant), and for all of them. */
+/** How many places may be held at once: by one key (a tenant), and in all. */
 export type ShareLimits = { perKey: number; total: number };
 
 export type Shares = {
-  /** Takes a place; the function that comes back gives it back, once. Undefined where there is none. */
+  /** Takes a place and returns the function that releases it; undefined if none is free. */
   take(key: string): (() => void) | undefined;
 };
 
-/** Counts places in memory, so that nobody has more than a share of them. */
+/** Counts places in memory, so that no key holds more than its share. */
 export function createShares({ perKey, total }: ShareLimits): Shares {
   const taken = new Map<string, number>();
   let all = 0;

@@ -1,26 +1,26 @@
-/** Who may take how many slots of a pool: what a claim has to know. */
-export type TenantRoom = {
+/** How many slots of a pool each tenant may take now; a claim goes by it. */
+export type TenantAllowance = {
   /** Slots that any tenant may take. */
   free: number;
-  /** Up to so many a tenant may hold although none is free. */
+  /** Slots that a tenant may hold in all when none is free: the reserve is for tenants below this level. */
   level: number;
   /** Slots held, by tenant. */
   held: ReadonlyMap<string, number>;
 };
 
-/** Slots beyond the capacity, as a share of it, that only those who hold little get. */
+/** The reserve beyond the capacity, as a share of it: only tenants that hold few slots get one of these. */
 const RESERVE_SHARE = 1 / 4;
-/** Of all slots that are left, one tenant may hold as many as this share of them although none is free. */
+/** The level, as a share of all slots that are left. */
 const LEVEL_SHARE = 1 / 4;
 
 const reserveOf = (capacity: number): number => Math.ceil(capacity * RESERVE_SHARE);
-/** All slots that a pool of this capacity may come to hold. */
+/** Slots of a pool of this capacity, the reserve included. */
 export const withReserve = (capacity: number): number => capacity + reserveOf(capacity);
 
 /**
- * The slots of one pool, shared by tenants (decision 33). A tenant that is alone may hold all of the capacity. Slots that are
- * held do not come back soon, so a reserve beyond the capacity is for those who hold less than a level that sinks as the
- * reserve is used up, each newcomer taking a part of what is left: it finds room at once, and so does the next one.
+ * The slots of one pool, shared by tenants (decision 33). A tenant that is alone may hold all of the capacity. A slot may be
+ * held for long, so there is a reserve beyond the capacity for tenants that hold fewer slots than a level. The level sinks
+ * as the reserve is used up, so that each new tenant takes only a part of what is left and the next one finds a slot too.
  */
 export class TenantSlots {
   readonly reserve: number;
@@ -37,12 +37,12 @@ export class TenantSlots {
     return Math.max(0, this.capacity + this.reserve - this.#total);
   }
 
-  /** Slots that are left for whoever comes. */
+  /** Slots that are left for any tenant. */
   get free(): number {
     return Math.max(0, this.capacity - this.#total);
   }
 
-  get room(): TenantRoom {
+  get allowance(): TenantAllowance {
     return { free: this.free, level: this.#level, held: this.#held };
   }
 
@@ -51,17 +51,17 @@ export class TenantSlots {
   }
 
   /** Whether this tenant may take one more. */
-  hasRoom(tenantId: string): boolean {
+  mayTake(tenantId: string): boolean {
     return this.#total < this.capacity || (this.left > 0 && this.#heldBy(tenantId) < this.#level);
   }
 
-  /** Takes a slot, whether there is room or not: what has begun is counted. */
+  /** Takes a slot, even if none is free: work that has begun counts. */
   take(tenantId: string): void {
     this.#total++;
     this.#held.set(tenantId, this.#heldBy(tenantId) + 1);
   }
 
-  giveBack(tenantId: string): void {
+  release(tenantId: string): void {
     const left = this.#heldBy(tenantId) - 1;
     if (left < 0) return;
     this.#total--;

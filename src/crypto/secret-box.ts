@@ -20,7 +20,7 @@ const KEY_BYTES = 32;
 
 /**
  * @param keys pairs of key id and 32 bytes; the first one seals, all of them open
- * @throws where there is no key or one has another length
+ * @throws if there is no key or one has another length
  */
 export function createSecretBox(keys: ReadonlyMap<string, Buffer>): SecretBox {
   const current = keys.entries().next().value;
@@ -50,7 +50,7 @@ export function createSecretBox(keys: ReadonlyMap<string, Buffer>): SecretBox {
 
 /**
  * Reads `id:base64,id:base64`, as the setting POSTHORN_ENCRYPTION_KEYS holds it.
- * @throws where it is anything else, or an id stands twice; the message never repeats it
+ * @throws if it is anything else, or an id stands twice; the message never repeats it
  */
 export function parseEncryptionKeys(text: string): Map<string, Buffer> {
   const keys = new Map<string, Buffer>();

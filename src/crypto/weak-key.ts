@@ -1,12 +1,12 @@
-/** The key that docs/operations.md shows; whoever copies it has no secret. */
+/** The example key of docs/operations.md: not a secret. */
 const EXAMPLE = 'posthorn-example-key-do-not-use!';
 
 /** Of 32 random bytes, fewer than this many differ once in more than 10^12 keys. */
 const MIN_DISTINCT = 16;
 
 /**
- * Why these bytes are no secret; undefined where nothing shows it. Random bytes are never refused in practice; whether
- * bytes are random can not be seen.
+ * The reason why a key is weak; undefined if no weakness is detected. Random bytes are never refused in practice; whether
+ * bytes are random cannot be detected.
  */
 export function keyWeakness(bytes: Uint8Array): string | undefined {
   if (new Set(bytes).size < MIN_DISTINCT) return `has fewer than ${MIN_DISTINCT} different bytes`;

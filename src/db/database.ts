@@ -71,13 +71,13 @@ export function openDatabase(options: DatabaseOptions): Database {
   return { pool, kysely, close: () => pool.end() };
 }
 
-/** One login after the other: many at once, when much is asked for, would hold everybody up. Never rejects. */
+/** One login after the other: many at once, under load, would delay every statement. Never rejects. */
 async function openAhead(pool: Pool, count: number): Promise<void> {
   const opened: PoolClient[] = [];
   try {
     while (opened.length < count) opened.push(await pool.connect());
   } catch {
-    // Whoever needs one will hear why.
+    // The next statement that needs a connection fails with the reason.
   }
   for (const client of opened) client.release();
 }

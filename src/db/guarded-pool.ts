@@ -2,17 +2,17 @@ import { Client, Pool, type PoolClient, type PoolConfig } from 'pg';
 import { wasRefused } from './statement-errors';
 
 /**
- * A connection whose state is not known must never be used again: a `begin` that was given up on and is carried out
- * later would put whatever comes next on it into a transaction that nobody commits. So a connection goes back to the pool
- * only if no statement on it has failed and the server's own last word (the status byte of ReadyForQuery) was that it is
- * idle, with nothing sent since. Every other one is destroyed. This holds for `pool.query`, for who takes a connection with
- * `pool.connect`, and for kysely (./kysely-driver.ts).
+ * A connection whose state is not known must never be used again: a `begin` that timed out here and is carried out later
+ * would put the next statements on it into a transaction that is never committed. So a connection returns to the pool only
+ * if no statement on it has failed and the server's last message (the status byte of ReadyForQuery) says that it is idle,
+ * with nothing sent since. Every other one is destroyed. This holds for `pool.query`, `pool.connect` and kysely
+ * (./kysely-driver.ts).
  */
 
 /** The parts of pg that its types leave out. */
 type Inner = { readyForQuery?: boolean | null };
 
-/** A connection that ends at once where a statement on it is given up on: nothing can be sent after it. */
+/** A connection that is closed as soon as a statement on it times out: nothing can be sent after it. */
 class GuardedClient extends Client {
   /** Why it must not be used again. */
   failure: unknown;
@@ -20,7 +20,7 @@ class GuardedClient extends Client {
   // biome-ignore lint/suspicious/noExplicitAny: it stands for all of pg's overloads
   override query(...args: any[]): any {
     const result: unknown = super.query.apply(this, args as never);
-    // `pool.query` has callbacks instead of promises, and says itself what failed when it gives the connection back.
+    // `pool.query` has callbacks instead of promises, and passes the failure itself when it releases the connection.
     if (result instanceof Promise) void result.catch((error: unknown) => this.fail(error));
     return result;
   }
@@ -50,7 +50,7 @@ class GuardedPool extends Pool {
   }
 }
 
-/** Looks at a connection when it is given back. The pool gives it a new `release` each time that it hands it out. */
+/** Checks a connection when it is released. The pool sets a new `release` each time that it hands one out. */
 function guard(taken: PoolClient): PoolClient {
   const client = taken as PoolClient & GuardedClient;
   const release = client.release;
@@ -58,7 +58,7 @@ function guard(taken: PoolClient): PoolClient {
     const failure = error || client.failure;
     if (!failure && client.idle) return release();
     release(true);
-    // A goodbye would wait behind what was given up on. Where Postgres has just answered, the pool says it.
+    // A Terminate message would wait behind the statement that timed out. If Postgres has just answered, the pool sends it.
     if (!wasRefused(failure)) client.connection.stream.destroy();
   };
   return client;
@@ -67,20 +67,20 @@ function guard(taken: PoolClient): PoolClient {
 /** A pool of connections that are idle whenever they are handed out. A lost one fails its statement, not the process. */
 export function openPool(options: PoolConfig & { connectionString: string }): Pool {
   const pool = new GuardedPool({ ...options, ...sessionOf(options), Client: GuardedClient as never });
-  // The pool hears idle connections only; unheard, the loss of one that someone holds would end the process.
+  // The pool listens to idle connections only; without a listener, the loss of one in use would end the process.
   pool.on('connect', (client) => client.on('error', () => undefined));
   return pool;
 }
 
 /**
- * For every session. Where Postgres can compile plans (LLVM), it does so anew at each execution once a plan looks dear
- * enough, and a statement of milliseconds then takes a second.
+ * For every session. A Postgres that can compile plans (LLVM) does so at each execution of a plan with high estimated
+ * cost, and a statement of milliseconds then takes a second.
  */
 const EVERY_SESSION = '-c jit=off';
 
 /**
- * A connection string and the server's settings for its session. pg takes those of the string instead of ours, where it
- * has some: so they are taken out of it and come first, and ours after them.
+ * A connection string and the server's settings for its session. pg would take those of the string
+ * in place of ours: so they are taken out of it and come first, and ours after them.
  */
 export function sessionOf({
   connectionString,

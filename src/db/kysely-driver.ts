@@ -10,8 +10,8 @@ import type { Pool, PoolClient } from 'pg';
 import { begin, commit, rollback } from './transaction';
 
 /**
- * Kysely over a pool of ours. Its own driver gives a connection back as sound whatever became of its statements, takes
- * any answer to COMMIT for a commit, and waits for the ROLLBACK of a connection that does not answer.
+ * Kysely over a guarded pool. Kysely's own driver returns a connection to the pool whether or not its statements failed,
+ * takes any answer to COMMIT for a commit, and waits for the ROLLBACK of a connection that does not answer.
  */
 export class GuardedDialect extends PostgresDialect {
   constructor(private readonly pool: Pool) {

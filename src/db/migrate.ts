@@ -22,7 +22,7 @@ const MIGRATION_TIMEOUT_MS = 3_600_000;
 /**
  * Brings a database to the newest schema and makes its partitions. May be run at any time and by several processes
  * at once: kysely's migrator holds a lock. Returns the names of the migrations it ran.
- * @throws NewerDatabaseError where the database is ahead of this code
+ * @throws NewerDatabaseError if the database is ahead of this code
  */
 export async function migrateToLatest(url: string): Promise<string[]> {
   const pool = openPool({
@@ -32,7 +32,7 @@ export async function migrateToLatest(url: string): Promise<string[]> {
     statement_timeout: MIGRATION_TIMEOUT_MS,
     application_name: 'posthorn-migrate',
   });
-  // A connection that is lost fails its statement; unheard, the event would end the process instead.
+  // A connection that is lost fails its statement; without a listener, the event would end the process instead.
   pool.on('error', () => undefined);
   const db = new Kysely<unknown>({ dialect: new GuardedDialect(pool) });
   try {

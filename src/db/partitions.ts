@@ -14,7 +14,7 @@ const MONDAY_MS = 4 * 24 * 3_600_000;
 export const WEEKS_AHEAD = 5;
 /** Statistics once a partition has grown by half: at a tenth, a new one is read every few seconds under load. */
 const ANALYZE = 'autovacuum_analyze_scale_factor = 0.5';
-/** A delivery is written twice: room for the second version on the page of the first spares all its indexes (HOT). */
+/** A delivery is written twice: space for the second version on the page of the first spares all its indexes (HOT). */
 const STORAGE: Record<(typeof TABLES)[number], string> = {
   events: ANALYZE,
   deliveries: `${ANALYZE}, fillfactor = 60`,
@@ -62,7 +62,7 @@ export async function ensurePartitions(pool: Pool, nowMs: number): Promise<numbe
       await lockPartitions(client);
       for (const { table, startMs } of missing) await attach(client, table, startMs);
     } finally {
-      // Where this fails, so does the connection: it is not used again, and its end frees the lock.
+      // If this fails, the connection is not used again, and its end frees the lock.
       await client.query('select pg_advisory_unlock($1)', [PARTITION_LOCK]).catch(() => undefined);
     }
   });

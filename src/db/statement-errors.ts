@@ -6,7 +6,7 @@ import { DatabaseError } from 'pg';
  */
 const ENDS_SESSION = /^(08...|57P..|25P0[34])$/;
 
-/** Postgres has refused a statement: nothing of it was done, and another one may fare better. */
+/** Postgres has refused a statement: nothing of it was done, and another one may succeed. */
 export const wasRefused = (error: unknown): boolean =>
   error instanceof DatabaseError && !ENDS_SESSION.test(error.code ?? '');
 

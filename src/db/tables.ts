@@ -83,6 +83,7 @@ export type Tables = {
     ordered: Generated<boolean>;
     rate_per_second: number | null;
     burst: Generated<number>;
+    /** GCRA's theoretical arrival time: the earliest time at which the rate limit passes the next attempt. */
     tat: Generated<Date>;
     slot_delivery_id: string | null;
     slot_until: Generated<Date>;

@@ -11,9 +11,9 @@ import type { Log } from '../log';
 import type { Sendable } from './post-attempt';
 import type { AttemptRequest, AttemptSummary, UnrecordedAttempt } from './types';
 
-/** An attempt in its forms: what is written down, what the workflow keeps, what the log says. */
+/** An attempt in its forms: the attempt record, what the workflow keeps, the log line. */
 
-/** Why this attempt is made: an operator's wish in the run, or what the row says. */
+/** Why this attempt is made: an operator's retry that the run was signalled, or what the row says. */
 export function triggerOf(facts: Pick<AttemptContext, 'queue'>, { cause }: AttemptRequest): Trigger {
   return cause === 'manual' ? 'manual' : (facts.queue?.trigger ?? 'schedule');
 }
@@ -63,7 +63,7 @@ export function toPostResult(result: SendResult): PostResult {
     : { errorCode: result.code, blocked: result.stage === 'blocked' };
 }
 
-/** The same of an attempt that is yet to be written down. */
+/** The same of an attempt that is yet to be recorded. */
 export function completedResult({ statusCode, errorCode, blocked, retryAfterMs }: UnrecordedAttempt): PostResult {
   if (statusCode !== undefined) return { statusCode, retryAfterMs };
   return { errorCode: errorCode ?? 'unknown', blocked: blocked === true };
@@ -139,7 +139,7 @@ export function logAttempt(log: Log, record: AttemptRecord): void {
   });
 }
 
-/** A line for a gate that an attempt moved. */
+/** Logs a change of a gate's state by an attempt. */
 export function logGate(log: Log, { webhookId, disabledBecause, breaker }: GateChange): void {
   const webhook_id = toPublicId('webhook', webhookId);
   if (disabledBecause) log.warn({ event: 'webhook_disabled', webhook_id, reason: disabledBecause });

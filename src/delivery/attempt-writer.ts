@@ -8,50 +8,50 @@ import { toPublicId } from '../domain/ids';
 import type { Log } from '../log';
 import { logAttempt, logGate } from './attempt-record';
 
-/** Attempts that one statement writes down. */
+/** Attempts that one statement records. */
 const MAX_ATTEMPTS = 100;
-/** From one statement to the next while attempts keep ending: fewer statements, and nobody notices 10 ms. */
+/** Pause between statements while attempts keep ending: fewer statements, at a delay of 10 ms. */
 const GATHER_MS = 10;
 const MAX_STATEMENTS = 2;
 /** A late attempt waits for the one in flight: longer than any takes. */
 const LATE_RETRY_MS = 2_000;
 const LATE_TRIES = 60;
 
-/** What became of an attempt's record. */
+/** What recording an attempt did. */
 export type Written = {
-  /** The delivery moved on by it; else it had ended already, or this attempt was counted before. */
+  /** It moved the delivery on; else the delivery had ended already, or this attempt was recorded before. */
   moved: boolean;
-  /** Another attempt was asked for meanwhile, and its delivery is claimable again. */
-  wanted: boolean;
-  /** A cancel was asked for meanwhile: the delivery has ended by it. */
+  /** An operator asked for a retry meanwhile, and the delivery is claimable again. */
+  retryRequested: boolean;
+  /** An operator asked for a cancel meanwhile: the delivery has ended as cancelled. */
   cancelled: boolean;
 };
 
-/** Writes one attempt down, in a statement that it may share. @throws while the database does not take it */
+/** Records one attempt, in a statement that it may share. @throws while writes fail */
 export type WriteAttempt = (record: AttemptRecord) => Promise<Written>;
 
 export type AttemptWriter = {
   write: WriteAttempt;
-  /** Resolves when attempts that came late are written down as well. */
+  /** Resolves when late attempts are recorded as well. */
   settled(): Promise<void>;
 };
 
 export type AttemptWriterDeps = {
   db: Database;
   log: Log;
-  /** Attempts of one webhook that this worker makes at once, at most. */
+  /** Most attempts of one webhook that this worker makes at once. */
   perWebhook: number;
-  /** An operational event waits to be published. */
-  onRaised: () => void;
-  /** Hears of each attempt that was written down, once, as the log does. Must not throw. */
+  /** Called after a row was written to the outbox. */
+  onOutboxRow: () => void;
+  /** Called once for each attempt that was recorded, when its line is logged. Must not throw. */
   onAttempt?: ((record: AttemptRecord) => void) | undefined;
 };
 
 /**
- * Attempts that end at the same time are written down together. Each has its line in the log once, however often its
- * record had to be repeated; and where Postgres refuses one, the others do not suffer for it.
+ * Records attempts that end at the same time in one statement. Each is logged once, however often its recording had to be
+ * repeated. If Postgres refuses the statement, each attempt is recorded by itself, so that one does not fail the others.
  */
-export function createAttemptWriter({ db, log, perWebhook, onRaised, onAttempt }: AttemptWriterDeps): AttemptWriter {
+export function createAttemptWriter({ db, log, perWebhook, onOutboxRow, onAttempt }: AttemptWriterDeps): AttemptWriter {
   const late = new Set<Promise<void>>();
   const write = createBatcher<AttemptRecord, Written>(writeTogether, {
     maxItems: MAX_ATTEMPTS,
@@ -74,17 +74,17 @@ export function createAttemptWriter({ db, log, perWebhook, onRaised, onAttempt }
       onAttempt?.(record);
     }
     for (const change of gates) logGate(log, change);
-    if (raised) onRaised();
+    if (raised) onOutboxRow();
     return records.map(({ deliveryId }) => ({
       moved: moved.has(deliveryId),
-      wanted: wanted.has(deliveryId),
+      retryRequested: wanted.has(deliveryId),
       cancelled: cancelled.has(deliveryId),
     }));
   }
 
   /**
-   * It moved nothing: mostly its first record had been taken, and only the answer was lost. Else it is one more attempt
-   * that was made. Never rejects.
+   * Records an attempt that did not move its delivery. Mostly it was recorded before and only the answer was lost; else it
+   * is one more attempt that was made. Never rejects.
    */
   async function writeLate(record: AttemptRecord, logged: boolean): Promise<void> {
     for (let left = LATE_TRIES; left > 0; left--) {

@@ -4,24 +4,24 @@ import type { AttemptCause, AttemptRequest, AttemptResult, AttemptSummary } from
 /** A delivery that is not ended and whose webhook exists, with its gate. */
 export type LiveDelivery = AttemptContext & Required<Pick<AttemptContext, 'queue' | 'webhook'>>;
 
-/** What to do about an attempt that was asked for, once its facts are loaded. */
+/** What to do about an attempt that was asked for, once its context is loaded. */
 export type Decision =
   | { do: 'send'; facts: LiveDelivery }
   | { do: 'answer'; result: AttemptResult }
-  /** The gate is shut: give the delivery back to the queue. */
+  /** The gate holds: put the delivery back into the queue. */
   | { do: 'requeue' }
-  /** Its webhook is gone, or an operator asked for it while an attempt was under way that came to nothing. */
+  /** Its webhook was deleted, or an operator cancelled it while an attempt was under way that did not succeed. */
   | { do: 'cancel'; because: 'deleted' | 'asked' }
-  /** Another worker that lives may be sending it. */
+  /** Another live worker may be sending it. */
   | { do: 'leave' }
-  /** Someone came between: look again. */
+  /** The row changed between load and fence: load again. */
   | { do: 'reload' }
-  /** Ended, and an operator wants it sent again. */
+  /** It has ended, and an operator asked to send it again. */
   | { do: 'reopen' };
 
 /**
- * Decides whether attempt `number` is to be made. The record in Postgres has the word: an attempt that stands there
- * is answered, never repeated, and a delivery that has ended or waits is left alone.
+ * Decides whether attempt `number` is to be made. Postgres is the source of truth: an attempt that is recorded there is
+ * answered, never repeated, and a delivery that has ended or waits is left alone.
  */
 export function decide(facts: AttemptContext | undefined, { number, cause, anew }: AttemptRequest): Decision {
   // Its week was dropped by retention: nothing is left to send.
@@ -29,12 +29,12 @@ export function decide(facts: AttemptContext | undefined, { number, cause, anew 
   const { queue, webhook, recorded } = facts;
   const last = recorded && summaryOfRecorded(number, recorded);
   if (!queue) {
-    // What an operator asked for before they cancelled it, the cancel has met.
-    const wanted = cause === 'manual' && (anew || facts.state !== 'cancelled');
-    if (wanted && !recorded && facts.state !== 'pending') return { do: 'reopen' };
+    // A retry that was asked for before the cancel ended with it.
+    const mayReopen = cause === 'manual' && (anew || facts.state !== 'cancelled');
+    if (mayReopen && !recorded && facts.state !== 'pending') return { do: 'reopen' };
     return { do: 'answer', result: { kind: facts.state === 'pending' ? 'cancelled' : facts.state, last } };
   }
-  // The relay makes its attempt, and starts a run or wakes this one if it does not succeed.
+  // The express path makes this attempt. If it fails, it starts a workflow run or wakes this one.
   if (queue.heldBy === 'express') return { do: 'answer', result: { kind: 'requeued' } };
   const waits = {
     kind: 'retry',
@@ -50,15 +50,15 @@ export function decide(facts: AttemptContext | undefined, { number, cause, anew 
   if (queue.cancelAsked) return { do: 'cancel', because: 'asked' };
   if (!webhook) return { do: 'cancel', because: 'deleted' };
   if (!facts.fenced) return { do: 'reload' };
-  if (isShut(webhook.gate, cause)) return { do: 'requeue' };
+  if (gateHolds(webhook.gate, cause)) return { do: 'requeue' };
   return { do: 'send', facts: { ...facts, queue, webhook } };
 }
 
 /**
- * Whether the gate lets this attempt through, apart from turns and room that it has yet to take. Nobody's wish opens a
- * gate: an attempt that an operator asks for waits in the queue with its reason shown.
+ * Whether the gate holds this attempt back by what is known before it takes a slot: status, throttle, breaker. An
+ * operator's retry does not pass a gate that holds: it waits in the queue, and the reason is shown (decision 14).
  */
-function isShut({ status, unverified, throttled, breaker, hasSlot }: GateFacts, cause: AttemptCause): boolean {
+function gateHolds({ status, unverified, throttled, breaker, hasSlot }: GateFacts, cause: AttemptCause): boolean {
   if (status !== 'active' || unverified || throttled) return true;
   switch (breaker) {
     case 'closed':
@@ -66,7 +66,7 @@ function isShut({ status, unverified, throttled, breaker, hasSlot }: GateFacts, 
     case 'open':
       return true;
     case 'half_open':
-      // The probe is whom the claim gave the slot.
+      // Only the claim makes a delivery the probe, by giving it the slot.
       return !(cause === 'claimed' && hasSlot);
   }
 }

@@ -12,51 +12,51 @@ import { BEAT_EVERY_MS, createJudge } from '../domain/liveness';
 import type { Log } from '../log';
 import type { Pauses } from './stale';
 
-/** Something that this process has in hand, under the id by which the queue's rows know it. */
+/** A delivery or statement that this process holds, under the holder id that stands in the queue's rows. */
 export type Hold = {
   readonly id: number;
-  /** It is in hand no more. Once only counts. */
+  /** It is no longer held. Calls after the first do nothing. */
   end(): void;
-  /** The same once more, to end on its own. */
+  /** Another hold under the same id, which ends by itself. */
   share(): Hold;
-  /** Something of it is in hand until this has settled, too. */
+  /** Keeps the id held until `settled` has settled as well. */
   until(settled: Promise<unknown>): void;
 };
 
 /** This process as a holder of deliveries. See {@link startHolding}. */
 export type Holding = {
-  /** Before anything is claimed or fenced. @throws where there is no id to be had in time */
+  /** To be called before anything is claimed or fenced. @throws if there is no id within 5 s */
   begin(): Promise<Hold>;
-  /** What is held under this id is ours: nobody has judged us dead. As far as is known here. */
+  /** Whether this process still holds what it holds under this id: as far as is known here, nobody has judged it dead. */
   isOurs(id: number): boolean;
-  /** A statement under this id was given up on: it may have taken rows that nobody here knows of. */
+  /** To be called when a statement under this id failed without an answer: it may have taken rows that nobody here knows of. */
   retire(id: number): void;
-  /** Nothing more will be held, and what is left is given up. */
+  /** This process stops: nothing more will be held, and recording is no longer retried. */
   readonly stopped: boolean;
-  /** Ends every id, and with it the hold on whatever is left. */
+  /** Ends every id, which releases whatever is still held. */
   stop(): Promise<void>;
 };
 
 const RECONNECT_MS = 250;
-/** Whoever begins while Postgres is away is told soon. */
+/** `begin` fails after this long while Postgres is unavailable. */
 const BEGIN_LIMIT_MS = 5_000;
-/** What a beat says counts for so long: well below the time after which a silent holder is judged dead. */
+/** A beat is good for this long: well below the time after which a silent holder is judged dead. */
 const CONFIRMED_FOR_MS = 3_000;
-/** Clocks that differ by more are worth a word: signatures carry this process' time, and receivers allow 5 minutes. */
+/** Clocks that differ by more are logged: signatures carry this process' time, and receivers allow 5 minutes. */
 const CLOCK_DIFFERENCE_MS = 10_000;
 
 /**
  * Makes this process a holder: a row in `lease_holders`, its session lock and a beat a second, over a connection of its
- * own. Judges the other holders, too: what a dead one held is free.
+ * own. It also judges the other holders: what a dead one held becomes free.
  *
- * An id is given up for a new one when a statement under it was given up on, and ends once nothing is in hand under it:
- * whatever that statement took, even if it is carried out later, is then free.
- * @throws where the database cannot be reached
+ * When a statement under an id fails without an answer, that id is retired and a new one used. A retired id ends once
+ * nothing is held under it: whatever the statement took, even if it is carried out later, is then free.
+ * @throws if the database cannot be reached
  */
 export async function startHolding(databaseUrl: string, pauses: Pauses, log: Log): Promise<Holding> {
   const judge = createJudge();
-  const inHand = new Map<number, number>();
-  /** Ids with a row, as far as we know; the last one is the one to begin under unless it is retired. */
+  const heldBy = new Map<number, number>();
+  /** Ids with a row, as far as is known here; `current` is the last one unless it is retired. */
   const ids = new Set<number>();
   const retired = new Set<number>();
   let current: number | undefined;
@@ -65,12 +65,12 @@ export async function startHolding(databaseUrl: string, pauses: Pauses, log: Log
   let wake: () => void = () => undefined;
   const waiting: (() => void)[] = [];
   let clocksDiffer = false;
-  /** When the last beat was asked for that was answered. */
+  /** When the last answered beat was sent. */
   let confirmedMs = Number.NEGATIVE_INFINITY;
   let steppedMs = Number.NEGATIVE_INFINITY;
 
   async function connect(): Promise<HolderSession> {
-    // It may end before it is open.
+    // The session may end before it is open.
     let opened: HolderSession | undefined;
     opened = await openHolderSession(databaseUrl, () => {
       if (session !== undefined && session === opened) session = undefined;
@@ -85,12 +85,12 @@ export async function startHolding(databaseUrl: string, pauses: Pauses, log: Log
     return opened;
   }
 
-  /** One round: ids that ended go, a new one comes where it is needed, all of them beat, and the others are judged. */
+  /** One round: removes ids that ended, adds one if needed, sends the beat of all, and judges the other holders. */
   async function round({ client: own }: HolderSession): Promise<void> {
     for (const id of retired) {
-      if ((inHand.get(id) ?? 0) > 0) continue;
+      if ((heldBy.get(id) ?? 0) > 0) continue;
       await removeHolder(own, id);
-      forget(id);
+      dropId(id);
     }
     if (current === undefined) {
       const id = await addHolder(own);
@@ -113,8 +113,8 @@ export async function startHolding(databaseUrl: string, pauses: Pauses, log: Log
   }
 
   /**
-   * Nobody can have taken us for dead: they heard from us a moment ago. A process that was stopped beats first, so that a
-   * judge who is about to bury it finds that it lives.
+   * Whether no other worker can have judged this process dead: its last beat is fresh. A process that was stopped beats
+   * first, so that a judge that is about to bury it finds it alive.
    */
   function isConfirmed(): boolean {
     return (
@@ -122,16 +122,16 @@ export async function startHolding(databaseUrl: string, pauses: Pauses, log: Log
     );
   }
 
-  function forget(id: number): void {
+  function dropId(id: number): void {
     ids.delete(id);
     retired.delete(id);
     if (current === id) current = undefined;
   }
 
-  /** Others took us for dead: we were stopped, or cut off from Postgres. */
+  /** Another worker judged this process dead: it was stopped, or cut off from Postgres. */
   function buried(id: number): void {
     log.warn({ event: 'holder_lost', holder: id });
-    forget(id);
+    dropId(id);
     wake();
   }
 
@@ -174,16 +174,16 @@ export async function startHolding(databaseUrl: string, pauses: Pauses, log: Log
   }
 
   function hold(id: number): Hold {
-    inHand.set(id, (inHand.get(id) ?? 0) + 1);
+    heldBy.set(id, (heldBy.get(id) ?? 0) + 1);
     let ended = false;
     return {
       id,
       end() {
         if (ended) return;
         ended = true;
-        const left = (inHand.get(id) ?? 1) - 1;
-        if (left > 0) inHand.set(id, left);
-        else inHand.delete(id);
+        const left = (heldBy.get(id) ?? 1) - 1;
+        if (left > 0) heldBy.set(id, left);
+        else heldBy.delete(id);
         if (left === 0 && retired.has(id)) wake();
       },
       share: () => hold(id),
@@ -233,7 +233,7 @@ export async function startHolding(databaseUrl: string, pauses: Pauses, log: Log
         session ??= await connect();
         for (const id of ids) await removeHolder(session.client, id);
       } catch {
-        // The others see that we are gone.
+        // The other workers will judge these ids dead.
       }
       drop();
     },

@@ -3,33 +3,34 @@ import type { DeliveryPath } from '../domain/delivery-mode';
 import type { AttemptResult } from './types';
 
 /**
- * Who holds a slot. Those of first attempts are shared out by tenant here; later ones (see retry-room.ts) and the express path
- * see to it themselves.
+ * What a slot is held for. Slots of first attempts are shared out by tenant here; those of later ones in retry-capacity.ts,
+ * those of the express path there.
  */
 type SlotKind = 'first' | 'later' | 'express';
 type Reservation = { webhookId: string; tenantId: string; expiresAt: number; kind: SlotKind; dueHere?: boolean };
-/** An attempt's delivery; one whose attempt has yet to be loaded may not know its tenant. */
+/** An attempt's delivery. Its tenant may be unknown until the attempt is loaded. */
 type Slot = { deliveryId: string; webhookId: string; tenantId?: string };
 
-/** Whose slot it is until its attempt has been loaded. */
+/** The tenant that a slot counts for until its attempt is loaded. */
 const NOBODY = '';
 
 /**
- * What this process has in hand. Reservations are slots, taken when the relay claims a delivery or a later attempt
- * begins, freed when its POST has ended and is recorded; they tell how much more may be taken, by tenant and by webhook. Running attempts are kept by delivery and number, so that a repeated activity joins the POST that is
- * already under way instead of making a second one.
+ * The slots that this process holds. A slot is taken when the relay claims a delivery or a later attempt begins, and
+ * freed when the POST has ended and is recorded. They say how many more may be taken, by tenant and by webhook. Running
+ * attempts are kept by delivery and number, so that a repeated activity joins the POST that is under way instead of
+ * making a second one.
  */
 export class InFlight {
   readonly #reserved = new Map<string, Reservation>();
   readonly #perWebhook = new Map<string, number>();
-  /** First attempts of workflows, and what else was claimed for one. */
+  /** Slots of first attempts of workflows, and of whatever else the relay claimed for a workflow. */
   readonly first: TenantSlots;
   readonly #running = new Map<string, { number: number; result: Promise<AttemptResult> }>();
   readonly #handOvers = new Set<Promise<void>>();
-  #onRoom: () => void = () => undefined;
+  #onCapacity: () => void = () => undefined;
 
   /**
-   * @param capacity first attempts of one tenant that may be under way at once while no other has any
+   * @param capacity first attempts of one tenant that may be under way at once while no other tenant has any
    * @param leaseMs after this long a reservation is dropped: its row has become claimable again
    */
   constructor(
@@ -39,25 +40,25 @@ export class InFlight {
     this.first = new TenantSlots(capacity);
   }
 
-  /** Calls back whenever there may be room for more: a slot was freed, or an attempt began. */
-  onRoom(callback: () => void): void {
-    this.#onRoom = callback;
+  /** `callback` is called whenever more may be claimed: a slot was freed, or an attempt began. */
+  onCapacity(callback: () => void): void {
+    this.#onCapacity = callback;
   }
 
-  /** Notes that this delivery's attempt was given to this process: its workflow task is queued here. */
+  /** Notes that this delivery's workflow task is queued in this process. */
   expectHere(deliveryId: string): void {
     const held = this.#reserved.get(deliveryId);
     if (held) held.dueHere = true;
   }
 
-  /** Attempts that were given to this process and have not begun. */
+  /** Attempts whose workflow task is queued in this process and that have not begun. */
   get queued(): number {
     let count = 0;
     for (const [id, held] of this.#reserved) if (held.dueHere && !this.#running.has(id)) count++;
     return count;
   }
 
-  /** It has a slot here: it was claimed for one, or its attempt is under way. */
+  /** Whether this delivery holds a slot here: it was claimed, or its attempt is under way. */
   has(deliveryId: string): boolean {
     return this.#reserved.has(deliveryId);
   }
@@ -67,21 +68,21 @@ export class InFlight {
     return this.#perWebhook;
   }
 
-  /** Slots held, by the path that holds them. Counted when it is asked for, which is seldom. */
+  /** Slots held, by path. Counted at each call, which is seldom. */
   get byPath(): Record<DeliveryPath, number> {
     let express = 0;
     for (const { kind } of this.#reserved.values()) if (kind === 'express') express++;
     return { workflow: this.#reserved.size - express, express };
   }
 
-  /** Takes a slot, or holds one for its full time that was taken before. */
+  /** Takes a slot, or renews the full lease of the one that the delivery holds. */
   reserve({ deliveryId, webhookId, tenantId = NOBODY }: Slot, kind: SlotKind = 'first'): void {
     const known = this.#reserved.get(deliveryId);
     const expiresAt = performance.now() + this.leaseMs;
     if (known) {
       known.expiresAt = expiresAt;
       if (known.tenantId === NOBODY && tenantId !== NOBODY) {
-        this.#slots(known.kind)?.giveBack(NOBODY);
+        this.#slots(known.kind)?.release(NOBODY);
         known.tenantId = tenantId;
         this.#slots(known.kind)?.take(tenantId);
       }
@@ -92,7 +93,7 @@ export class InFlight {
     this.#perWebhook.set(webhookId, (this.#perWebhook.get(webhookId) ?? 0) + 1);
   }
 
-  /** Takes a slot where its webhook has less than `cap` under way here, or holds the one it has. */
+  /** Takes a slot if its webhook has fewer than `cap` under way here, or renews the one it holds. False if it may not. */
   enter(slot: Slot & { tenantId: string }, cap: number, kind: SlotKind): boolean {
     if (!this.#reserved.has(slot.deliveryId) && (this.#perWebhook.get(slot.webhookId) ?? 0) >= cap) return false;
     this.reserve(slot, kind);
@@ -103,7 +104,7 @@ export class InFlight {
     return kind === 'first' ? this.first : undefined;
   }
 
-  /** Holds a slot for less than its lease: the attempt may not run here. */
+  /** Shortens a slot's lease: its attempt may run in another process. */
   shorten(deliveryId: string, holdMs: number): void {
     const held = this.#reserved.get(deliveryId);
     if (held && !this.#running.has(deliveryId)) held.expiresAt = performance.now() + holdMs;
@@ -113,15 +114,15 @@ export class InFlight {
     const held = this.#reserved.get(deliveryId);
     if (!held) return;
     this.#reserved.delete(deliveryId);
-    this.#slots(held.kind)?.giveBack(held.tenantId);
+    this.#slots(held.kind)?.release(held.tenantId);
     const left = (this.#perWebhook.get(held.webhookId) ?? 1) - 1;
     if (left > 0) this.#perWebhook.set(held.webhookId, left);
     else this.#perWebhook.delete(held.webhookId);
-    // The express path sees for itself when it has room; the relay of workflows would be woken for nothing.
-    if (held.kind !== 'express') this.#onRoom();
+    // The express path notices free slots by itself; the relay of workflows would be woken for nothing.
+    if (held.kind !== 'express') this.#onCapacity();
   }
 
-  /** Drops slots whose workflow ran in another process, or never ran, once their time is over. */
+  /** Frees slots whose lease has ended: their workflow ran in another process, or never ran. */
   expire(): void {
     const now = performance.now();
     for (const [id, held] of this.#reserved) if (held.expiresAt < now && !this.#running.has(id)) this.release(id);
@@ -136,17 +137,17 @@ export class InFlight {
       this.release(deliveryId);
     });
     this.#running.set(deliveryId, { number, result });
-    this.#onRoom();
+    this.#onCapacity();
     return result;
   }
 
-  /** Counts a hand-over as under way until the workflow has been told how its attempt came out. Must not reject. */
-  handOver(told: Promise<void>): void {
-    this.#handOvers.add(told);
-    void told.then(() => this.#handOvers.delete(told));
+  /** Counts a hand-over as under way until the workflow was signalled the attempt's outcome. `signalled` must not reject. */
+  handOver(signalled: Promise<void>): void {
+    this.#handOvers.add(signalled);
+    void signalled.then(() => this.#handOvers.delete(signalled));
   }
 
-  /** Waits until no attempt runs and every workflow was told, at most `limitMs`. False where some still did. */
+  /** Waits at most `limitMs` until no attempt runs and every workflow was signalled. False if some are left. */
   async drained(limitMs: number): Promise<boolean> {
     let timer: NodeJS.Timeout | undefined;
     const expired = new Promise<false>((resolve) => {

@@ -23,45 +23,45 @@ export type AttemptDeps = AttemptWriterDeps & {
   sender: Sender;
   holding: Holding;
   pauses: Pauses;
-  /** Makes room for an attempt of its tenant and webhook, which may have `cap` under way (null: the usual number). */
-  takeRoom: (delivery: { deliveryId: string; webhookId: string; tenantId: string }, cap: number | null) => boolean;
+  /** Takes a slot for an attempt, if its webhook has fewer than `cap` under way here (null: the installation's number). */
+  acquireSlot: (delivery: { deliveryId: string; webhookId: string; tenantId: string }, cap: number | null) => boolean;
 };
 
 /** Attempts that begin together are loaded by one query. */
 const LOAD_TOGETHER = { maxItems: 50, maxRunning: 4, keyOf: ({ deliveryId }: AttemptKey) => deliveryId };
-/** Beyond the POST's own limit: the body, the record, a slow database. For the slot of an ordered webhook. */
+/** Lease of an ordered webhook's slot beyond the POST's own limit: the body, recording, a slow database. */
 const SLOT_MARGIN_MS = 30_000;
-/** So long a delivery that was reopened here is left to us. */
+/** For this long no claim takes a delivery that was reopened here. */
 const REOPENED_LEASE_MS = 30_000;
-/** Someone may come between load and fence, or this process be stopped between load and POST, so often in a row. */
+/** Loads in a row: the row may change between load and fence, or this process be stopped between load and POST. */
 const RELOADS = 10;
 
-/** Hears the limit of a POST that is about to be made, milliseconds. */
+/** Called with the time limit of a POST that is about to be made, milliseconds. */
 export type OnPost = (timeoutMs: number) => void;
 
 /** One attempt: load and fence, gate, sign, POST, classify, record. See {@link createAttempts}. */
 export type Attempts = {
   /**
-   * @throws HeldElsewhere where another worker that lives may be sending this attempt
-   * @throws for what is ours, before anything was sent: the caller tries again
+   * @throws HeldElsewhere if another live worker may be sending this attempt
+   * @throws for a fault of our own, before anything was sent: the caller tries again
    */
   attempt(request: AttemptRequest, onPost?: OnPost): Promise<AttemptResult>;
-  /** Writes down an attempt whose POST was made. @throws while the database does not take it */
+  /** Records an attempt whose POST was made. @throws while writes fail */
   recordCompleted(made: UnrecordedAttempt): Promise<AttemptResult>;
   /**
-   * The attempt of a delivery that the express path has claimed and loaded: without gate and record.
-   * @throws StaleAttempt where `mayGo` said no: nothing was sent
+   * Only the POST of an attempt, for the express path, which has claimed and loaded the delivery and records it itself.
+   * @throws StaleAttempt if `mayGo` returned false: nothing was sent
    */
   post(facts: Sendable, request: AttemptRequest, how: Omit<How, 'path'>): Promise<CompletedPost>;
-  /** The writer of both paths. */
+  /** Records an attempt; both paths use this one. */
   writeAttempt: WriteAttempt;
-  /** Resolves when what was made, and came after its delivery had moved on, is written down as well. */
+  /** Resolves when attempts that ended after their delivery had moved on are recorded as well. */
   settled(): Promise<void>;
 };
 
 /**
  * Makes attempts. What the receiver did is data in the result, never an exception; and once a POST was made it is
- * not made again because Postgres failed: the recording is repeated, here for a while and then by the workflow.
+ * not made again because Postgres failed: the recording is retried, here for a while and then by the workflow.
  */
 export function createAttempts(deps: AttemptDeps): Attempts {
   const { db, secretBox, sender, log, holding, pauses } = deps;
@@ -72,7 +72,7 @@ export function createAttempts(deps: AttemptDeps): Attempts {
     LOAD_TOGETHER,
   );
 
-  /** Loads the attempt and fences it for us. A load that was given up on may have fenced it all the same. */
+  /** Loads the attempt and fences it for this process. A load that failed may have fenced it all the same. */
   async function loadFor(request: AttemptRequest, { id: holder }: Hold, again: boolean) {
     const { deliveryId, number, cause, moves } = request;
     try {
@@ -96,9 +96,9 @@ export function createAttempts(deps: AttemptDeps): Attempts {
 
   async function attemptUnder(hold: Hold, request: AttemptRequest, onPost?: OnPost): Promise<AttemptResult> {
     const { deliveryId } = request;
-    /** Nothing was sent, and whoever tries it next need not wait for us. An answer that is lost may be carried out later. */
-    const letGo = (giveBack: Promise<void>) =>
-      giveBack.catch((error: unknown) => {
+    /** Nothing was sent: releases the fence, so that the next try need not wait. A statement that failed may be carried out later. */
+    const release = (statement: Promise<void>) =>
+      statement.catch((error: unknown) => {
         holding.retire(hold.id);
         throw error;
       });
@@ -110,17 +110,17 @@ export function createAttempts(deps: AttemptDeps): Attempts {
       const decision = decide(facts, request);
       switch (decision.do) {
         case 'answer':
-          if (fenced) await letGo(unfence(db.kysely, request, hold.id));
+          if (fenced) await release(unfence(db.kysely, request, hold.id));
           return decision.result;
         case 'leave':
           throw new HeldElsewhere();
         case 'reload':
           continue;
         case 'cancel':
-          await letGo(endCancelled(db.kysely, deliveryId, decision.because, hold.id));
+          await release(endCancelled(db.kysely, deliveryId, decision.because, hold.id));
           return { kind: 'cancelled' };
         case 'requeue':
-          await letGo(requeueDelivery(db.kysely, request, triggerOf(facts!, request), hold.id));
+          await release(requeueDelivery(db.kysely, request, triggerOf(facts!, request), hold.id));
           return { kind: 'requeued' };
         case 'reopen': {
           const [reopened] = await reopenEnded(db.kysely, [deliveryId], {
@@ -130,7 +130,7 @@ export function createAttempts(deps: AttemptDeps): Attempts {
             priority: 'high',
             leaseMs: REOPENED_LEASE_MS,
           });
-          // Its webhook was deleted, or someone else reopened it: the record says which.
+          // Its webhook was deleted, or someone else reopened it: the next load tells which.
           return reopened ? attempt(request, onPost) : attempt({ ...request, cause: 'claimed' }, onPost);
         }
         case 'send': {
@@ -141,23 +141,23 @@ export function createAttempts(deps: AttemptDeps): Attempts {
               await requeueDelivery(db.kysely, request, triggerOf(decision.facts, request), hold.id);
               return { kind: 'requeued' };
             }
-            // Whoever asked for a cancel meanwhile waits for no longer than this.
+            // A cancel that was asked for meanwhile waits no longer than this.
             if (performance.now() - askedMs > CLAIM_FRESH_MS) continue;
             post = await send(decision.facts, request, { askedMs, holder: hold.id }, onPost);
           } catch (error) {
             if (error instanceof StaleAttempt) continue;
-            await letGo(unfence(db.kysely, request, hold.id)).catch(() => undefined);
+            await release(unfence(db.kysely, request, hold.id)).catch(() => undefined);
             throw error;
           }
           return recorder.recordPatiently(post, request, hold);
         }
       }
     }
-    if (fenced) await letGo(unfence(db.kysely, request, hold.id));
+    if (fenced) await release(unfence(db.kysely, request, hold.id));
     throw new Error('this attempt cannot be begun: it keeps changing, or this process keeps being stopped');
   }
 
-  /** What the claim saw to already, an attempt by timer or by hand must find for itself: room, and its webhook's turn. */
+  /** Takes what the claim takes for a claimed attempt, and a timer's or a manual one must take itself: a slot here, and the webhook's slot or token. */
   async function mayGo(
     { tenantId, webhook }: LiveDelivery,
     { deliveryId, cause }: AttemptRequest,
@@ -166,8 +166,8 @@ export function createAttempts(deps: AttemptDeps): Attempts {
     const { gate } = webhook;
     const claimed = cause === 'claimed';
     const cap = claimed ? Number.POSITIVE_INFINITY : gate.maxInFlight;
-    const room = deps.takeRoom({ deliveryId, webhookId: webhook.id, tenantId }, cap);
-    if (claimed || !room || !gate.serial) return room;
+    const acquired = deps.acquireSlot({ deliveryId, webhookId: webhook.id, tenantId }, cap);
+    if (claimed || !acquired || !gate.serial) return acquired;
     return acquirePermit(db.kysely, deliveryId, webhook.id, leaseMs);
   }
 
@@ -179,7 +179,7 @@ export function createAttempts(deps: AttemptDeps): Attempts {
   ): Promise<CompletedPost> {
     const opened = openWebhook(secretBox, facts.tenantId, facts.webhook);
     onPost?.(facts.webhook.timeoutMs);
-    // What was loaded still counts, as far as this process can tell without asking.
+    // Whether what was loaded still holds, as far as this process knows without asking Postgres.
     const mayGo = () => holding.isOurs(holder) && !pauses.pausedSince(askedMs);
     return postAttempt(sender, facts, request, opened, { path: 'workflow', holder, mayGo });
   }

@@ -4,16 +4,16 @@ import type { Sendable } from './post-attempt';
 import type { AttemptRequest } from './types';
 
 /**
- * An attempt made by hand in the middle of a wait leaves that wait alone, whether a timer runs yet or the delivery was put
- * into the queue for it; every other one uses up a step. `postMs` is what the POST took, which the facts were loaded before.
+ * A manual attempt in the middle of a wait keeps that wait, whether it was made from the workflow's timer or claimed from
+ * the queue; every other attempt uses up a step of the schedule. `postMs` is how long the POST took: `queue` was read before.
  */
 export function positionOf(
   { queue }: Pick<Sendable, 'queue'>,
   { cause }: AttemptRequest,
   postMs: number,
 ): SchedulePosition {
-  const byHand = queue.timed ? cause === 'manual' : queue.trigger === 'manual' && queue.waits;
-  if (byHand) return { kind: 'manual', remainingWaitMs: Math.max(0, queue.remainingMs - postMs) };
+  const manual = queue.timed ? cause === 'manual' : queue.trigger === 'manual' && queue.waits;
+  if (manual) return { kind: 'manual', remainingWaitMs: Math.max(0, queue.remainingMs - postMs) };
   return {
     kind: 'scheduled',
     attemptsMade: queue.step + 1,
@@ -22,7 +22,7 @@ export function positionOf(
   };
 }
 
-/** What a verdict means for the record. */
+/** What the record of an attempt with this verdict does to its delivery. */
 export function toNext(verdict: Verdict, position: SchedulePosition): AttemptNext {
   switch (verdict.kind) {
     case 'delivered':

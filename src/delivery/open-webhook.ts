@@ -1,13 +1,13 @@
 import type { SecretBox } from '../crypto/secret-box';
 import type { WebhookFacts } from '../db/queue/load-attempt';
 
-/** What signs and goes along, in the clear: for the time of an attempt. */
+/** A webhook's secrets and headers in the clear, for the time of an attempt. */
 export type OpenedWebhook = { secrets: string[]; headers: Record<string, string> };
 
 /** What a webhook keeps sealed. */
 export type SealedWebhook = Pick<WebhookFacts, 'id' | 'sealedSecrets' | 'sealedHeaders'>;
 
-/** Opens what a webhook keeps sealed. @throws where a key is missing from the keyring */
+/** Opens what a webhook keeps sealed. @throws if a key is missing from the keyring */
 export function openWebhook(secretBox: SecretBox, tenantId: string, webhook: SealedWebhook): OpenedWebhook {
   const owner = { tenantId, webhookId: webhook.id };
   return {

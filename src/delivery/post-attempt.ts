@@ -17,15 +17,15 @@ import type { AttemptRequest } from './types';
 export type Sendable = Pick<AttemptContext, 'tenantId' | 'eventId' | 'eventType' | 'body'> &
   Required<Pick<AttemptContext, 'queue'>> & { webhook: WebhookFacts };
 
-/** In which path it is made, and under which id it is held. `mayGo` is asked right before it is written to its connection. */
+/** The path that makes it, the holder id that holds it, and `mayGo`, called right before it is written to its connection. */
 export type How = { path: DeliveryPath; holder: number; mayGo: () => boolean };
 
-/** An attempt that was made and is yet to be written down. */
+/** A POST that has ended and is yet to be recorded, with what follows from it. */
 export type CompletedPost = { record: AttemptRecord; verdict: Verdict };
 
 /**
  * Signs, POSTs and classifies; both paths make their attempts here. What the receiver did is data in the result.
- * @throws StaleAttempt where `mayGo` said no: nothing was sent
+ * @throws StaleAttempt if `mayGo` returned false: nothing was sent
  */
 export async function postAttempt(
   sender: Sender,

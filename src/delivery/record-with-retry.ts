@@ -3,12 +3,12 @@ import type { AttemptRecord } from '../db/queue/record-attempts';
 import type { WriteAttempt, Written } from './attempt-writer';
 
 const RETRY_MS = 200;
-/** A process that stops tries this often more, then leaves the delivery to others. */
+/** A process that stops tries this many times more, then leaves the delivery to others. */
 const LAST_TRIES = 10;
 
 /**
- * Writes a made attempt down, however long the database is away: a POST is not made again because Postgres failed.
- * Undefined where the process stopped first.
+ * Records a completed POST, retrying for as long as writes fail: a POST is not made again because Postgres failed.
+ * Undefined if the process stopped first.
  */
 export async function recordWithRetry(
   write: WriteAttempt,

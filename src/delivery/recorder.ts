@@ -13,26 +13,26 @@ import { positionOf, toNext } from './next-step';
 import type { CompletedPost } from './post-attempt';
 import type { AttemptRequest, AttemptResult, UnrecordedAttempt } from './types';
 
-/** How long a made POST waits for Postgres to take its record before the workflow is asked to see to it. */
+/** How long recording may take before the outcome is handed to the workflow, which then retries the recording. */
 const RECORD_PATIENCE_MS = 1_000;
 const RECORD_RETRY_MS = 200;
-/** After the last attempt of a schedule, for the one that was asked for while it ran: should nobody wake the run. */
-const WANTED_WAIT_MS = 5_000;
+/** Wait for a retry that was asked for during the last attempt of a schedule, in case the relay does not wake the run. */
+const RETRY_REQUESTED_WAIT_MS = 5_000;
 
 /**
- * Writes made attempts down, whatever Postgres does. `again` answers for an attempt that turned out to count no more:
- * its delivery has moved on.
+ * Records completed POSTs, however long Postgres is unavailable. `again` is called for an attempt that moved nothing
+ * because its delivery has moved on; it returns what the delivery needs now.
  */
 export function createRecorder(
   { db, log, writeAttempt, holding }: { db: Database; log: Log; writeAttempt: WriteAttempt; holding: Holding },
   again: (request: AttemptRequest) => Promise<AttemptResult>,
 ) {
-  /** Attempts that were made and are not recorded yet: as many as were under way when Postgres went away. */
+  /** Attempts that were made and are not recorded yet: as many as were under way when Postgres became unavailable. */
   const unrecorded = new Map<string, AttemptRecord>();
 
   /**
-   * Answers within about a second. Where Postgres has not taken the record by then the workflow has the outcome, and it is
-   * written here as well, for as long as it takes: until then the attempt stays ours, and nobody makes it again.
+   * Answers within about a second. If the attempt is not recorded by then, the answer carries its outcome to the workflow,
+   * and recording goes on here as well. Until it is done this process holds the attempt, so that nobody makes it again.
    */
   async function recordPatiently(post: CompletedPost, request: AttemptRequest, hold: Hold): Promise<AttemptResult> {
     const { record } = post;
@@ -59,15 +59,15 @@ export function createRecorder(
   }
 
   async function write({ record, verdict }: CompletedPost, request: AttemptRequest): Promise<AttemptResult> {
-    const { moved, cancelled, wanted } = await writeAttempt(record);
+    const { moved, cancelled, retryRequested } = await writeAttempt(record);
     if (!moved) return again({ ...request, cause: 'claimed' });
     const last = toSummary(record);
     if (cancelled) return { kind: 'cancelled', last };
-    // The relay is about to claim it for the attempt that was asked for, and to wake the run.
-    if (verdict.kind !== 'retry' && !wanted) return { kind: verdict.kind, last };
+    // If a retry was requested, the relay is about to claim the delivery for it and to wake this run.
+    if (verdict.kind !== 'retry' && !retryRequested) return { kind: verdict.kind, last };
     return {
       kind: 'retry',
-      waitMs: verdict.kind === 'retry' ? verdict.waitMs : WANTED_WAIT_MS,
+      waitMs: verdict.kind === 'retry' ? verdict.waitMs : RETRY_REQUESTED_WAIT_MS,
       kept: record.next.kind === 'keep_waiting',
       attempt: record.number,
       last,
@@ -77,7 +77,7 @@ export function createRecorder(
   async function recordCompleted(made: UnrecordedAttempt): Promise<AttemptResult> {
     const request = { deliveryId: made.deliveryId, number: made.number, cause: made.cause };
     const [facts] = await loadAttempts(db.pool, [{ deliveryId: made.deliveryId, number: made.number }]);
-    // Its week was dropped by retention: there is nothing to write it to.
+    // Retention dropped its week: there is no row left to write.
     if (!facts) return { kind: 'cancelled' };
     const { queue, webhook, recorded } = facts;
     if (recorded && (made.attemptId === undefined || recorded.attemptId === made.attemptId)) {
@@ -90,7 +90,7 @@ export function createRecorder(
       const verdict = classify(completedResult(made), toRetryPolicy(webhook.retryPolicy), position);
       return write({ record: { ...known, next: toNext(verdict, position) }, verdict }, request);
     }
-    // It has ended meanwhile, or its webhook is gone: it was made all the same, and is written down.
+    // The delivery has ended meanwhile, or its webhook was deleted: the POST was made all the same and is recorded.
     const state = isSuccess(completedResult(made)) ? 'delivered' : 'cancelled';
     const next: AttemptNext = { kind: 'end', state, because: null };
     const verdict: Verdict = state === 'delivered' ? { kind: state } : { kind: 'retry', waitMs: 0 };

@@ -1,4 +1,4 @@
-/** Another worker that lives may be sending this attempt: ask again later, its record will answer. */
+/** Another live worker may be sending this attempt. A later load finds its record. */
 export class HeldElsewhere extends Error {
   override readonly name = 'HeldElsewhere';
   constructor() {
@@ -6,7 +6,7 @@ export class HeldElsewhere extends Error {
   }
 }
 
-/** What was loaded may not hold any more, and nothing was sent. */
+/** What was loaded may be out of date, and nothing was sent. */
 export class StaleAttempt extends Error {
   override readonly name = 'StaleAttempt';
   constructor() {
@@ -14,7 +14,7 @@ export class StaleAttempt extends Error {
   }
 }
 
-/** Tells whether this process stood still. See {@link watchPauses}. */
+/** Whether this process stood still. See {@link watchPauses}. */
 export type Pauses = {
   /** @param atMs on the clock of `performance.now()` */
   pausedSince(atMs: number): boolean;
@@ -22,13 +22,13 @@ export type Pauses = {
 };
 
 const TICK_MS = 250;
-/** A process that did not get to its next tick for so much longer stood still: stopped, suspended, or busy with one thing. */
+/** A process whose tick is late by more than this stood still: stopped, suspended, or busy with one thing. */
 const PAUSE_MS = 2_000;
 
 /**
- * Watches for times in which this process does nothing: SIGSTOP, the lid of a laptop, a virtual machine that is paused.
- * What it had in hand may be another's by then. Both clocks are looked at: the monotonic one of some systems stands still
- * while the machine sleeps, and the other one can be set back.
+ * Detects times in which this process did nothing: SIGSTOP, the lid of a laptop, a virtual machine that is paused. By then
+ * another worker may hold what it held. Both clocks are read: the monotonic one of some systems stands still while the
+ * machine sleeps, and the other one can be set back.
  */
 export function watchPauses(): Pauses {
   let last = { monotonicMs: performance.now(), wallMs: Date.now() };
@@ -44,7 +44,7 @@ export function watchPauses(): Pauses {
   const timer = setInterval(look, TICK_MS).unref();
   return {
     pausedSince(atMs) {
-      // After a pause, what a socket has to say may come before the timer.
+      // After a pause, data on a socket may be handled before the timer.
       look();
       return pauseEndMs > atMs;
     },

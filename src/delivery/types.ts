@@ -9,14 +9,14 @@ export type { AttemptCause } from '../domain/delivery';
 export type AttemptRequest = {
   /** uuid */
   deliveryId: string;
-  /** uuid; those of workflows that began before it was told have none. */
+  /** uuid; absent from workflows that began before it was passed on. */
   tenantId?: string;
   /** The number this attempt gets if it is made; with the delivery it is the attempt's key. */
   number: number;
   cause: AttemptCause;
-  /** `manual` only: asked for when the delivery had ended, however it had. */
+  /** `manual` only: the operator asked after the delivery had ended, whichever way. */
   anew?: true;
-  /** `due` only: how often an operator had moved its time, as far as the workflow knows. */
+  /** `due` only: how many reschedules the workflow knows of. */
   moves?: number;
 };
 
@@ -26,23 +26,23 @@ export type AttemptSummary = { number: number; statusCode?: number; errorCode?: 
 export type AttemptResult =
   /** Ended, by this attempt or before it. */
   | { kind: EndState; last?: AttemptSummary }
-  /** To be made again after the wait; `kept` = the wait that was running goes on. `attempt` = attempts made so far. */
+  /** Retry after the wait; `kept` = the wait that was running goes on. `attempt` = attempts made so far. */
   | { kind: 'retry'; waitMs: number; kept: boolean; attempt: number; last?: AttemptSummary; moves?: number }
-  /** The gate was shut: the row is back in the queue and nothing was sent. */
+  /** The gate held it: the row is back in the queue and nothing was sent. */
   | { kind: 'requeued' }
   /**
-   * The POST goes on in the worker, which will signal `attemptDone`, or in another one; if nothing is heard by then, the
-   * attempt is asked for again.
+   * The POST goes on in this worker, which will signal `attemptDone`, or in another one. If no signal comes within
+   * `waitMs`, the workflow asks for the attempt again.
    */
   | { kind: 'in_flight'; number: number; waitMs: number }
-  /** A POST was made and Postgres did not take the record: only the recording is to be repeated. */
+  /** A POST was made and could not be recorded: only the recording is to be retried. */
   | { kind: 'unrecorded'; record: UnrecordedAttempt };
 
-/** Enough of a made attempt to write it down later, from any worker. */
+/** Enough of an attempt to record it later, from any worker. */
 export type UnrecordedAttempt = {
-  /** uuid; absent from those made before it was told. */
+  /** uuid; absent from attempts made before it was passed on. */
   attemptId?: string;
-  /** Under which id its worker holds it. */
+  /** The holder id of the worker that made it. */
   holder?: number;
   deliveryId: string;
   number: number;

@@ -15,43 +15,43 @@ import type { Sender } from '../egress/send';
 import type { SendRequest, SendResult } from '../egress/types';
 import type { Log } from '../log';
 import { openWebhook } from './open-webhook';
-import { NoRoom } from './retry-room';
+import { NoCapacity } from './retry-capacity';
 
 export type VerifierDeps = {
   db: Database;
   secretBox: SecretBox;
   sender: Sender;
   log: Log;
-  /** Who sends, as endpoints know it: the value of `WebHook-Request-Origin`. */
+  /** The value of `WebHook-Request-Origin`: this installation's name, as endpoints know it. */
   origin: string;
 };
 
 /** Rounds of one tenant that a worker may have under way while no other tenant has any; each takes 12 s at most. */
 export const MAX_CHALLENGES = 50;
-/** For each way; all three stay below what a caller with `wait` waits for (15 s). */
+/** Limit of each method; all three together stay below what a caller with `wait` waits for (15 s). */
 const TIMEOUT_MS = 4_000;
 /** 64 characters, 384 bits: nobody guesses it. */
 const CHALLENGE_BYTES = 48;
 
-/** What an endpoint did wrong, where it answered at all. */
+/** What was wrong with an endpoint's answer. */
 export type VerificationError = 'unexpected_status' | 'wrong_challenge';
 
-/** Makes one round: tries the ways in order until one works, and writes down how it came out. @throws what is ours */
+/** Makes one round: tries the methods in order until one works, and records the outcome. @throws for a fault of our own */
 export function createVerifier({ db, secretBox, sender, log, origin }: VerifierDeps) {
   const slots = new TenantSlots(MAX_CHALLENGES);
   return async function verify(webhookId: string, round: number): Promise<void> {
     const facts = await loadVerification(db.kysely, webhookId, round);
     if (!facts) return;
-    // The engine asks again in a moment.
-    if (!slots.hasRoom(facts.tenantId)) throw new NoRoom(false);
+    // Temporal retries the activity in a moment.
+    if (!slots.mayTake(facts.tenantId)) throw new NoCapacity(false);
     slots.take(facts.tenantId);
-    await makeRound(facts, round).finally(() => slots.giveBack(facts.tenantId));
+    await makeRound(facts, round).finally(() => slots.release(facts.tenantId));
   };
 
   async function makeRound({ tenantId, webhook }: Challenged, round: number): Promise<void> {
     const { secrets, headers: custom } = openWebhook(secretBox, tenantId, webhook);
 
-    const outcome = await tryWays(async (method) => {
+    const outcome = await tryMethods(async (method) => {
       const challenge = randomBytes(CHALLENGE_BYTES).toString('base64url');
       const request = toRequest(method, { url: webhook.url, tenantId, challenge, origin, custom, secrets });
       return judge(method, await sender.send(request), { challenge, origin });
@@ -68,8 +68,8 @@ export function createVerifier({ db, secretBox, sender, log, origin }: VerifierD
 
 type Judgement = { ok: true } | { ok: false; error: string; final: boolean };
 
-/** The first way that works; else what went wrong with the first one, which is the one that endpoints are to support. */
-async function tryWays(attempt: (method: VerificationMethod) => Promise<Judgement>): Promise<VerificationOutcome> {
+/** The first method that works; else the error of the first one, which is the one that endpoints should support. */
+async function tryMethods(attempt: (method: VerificationMethod) => Promise<Judgement>): Promise<VerificationOutcome> {
   let error: string | undefined;
   for (const method of VERIFICATION_METHODS) {
     const judgement = await attempt(method);
@@ -128,7 +128,7 @@ function judge(
   expected: { challenge: string; origin: string },
 ): Judgement {
   if (result.kind === 'error') {
-    // Nobody answered, or we may not ask: another way leads to the same place. A slow answer may be to this way only.
+    // No connection, or a forbidden address: another method would end the same way. Only a slow or broken answer may be this method's.
     return { ok: false, error: result.code, final: result.stage !== 'timeout' && result.stage !== 'response' };
   }
   const wrong = (error: VerificationError): Judgement => ({ ok: false, error, final: false });

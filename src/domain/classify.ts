@@ -19,7 +19,7 @@ export type Verdict =
   | { kind: 'failed'; reason: FailedBecause }
   | { kind: 'retry'; waitMs: number };
 
-/** A scheduled attempt uses up one step of the schedule; one made by hand keeps the wait that was running. */
+/** Where in its schedule an attempt stands: a scheduled one uses up a step, a manual one keeps the wait that was running. */
 export type SchedulePosition =
   | {
       kind: 'scheduled';
@@ -57,14 +57,14 @@ function isClientError(result: PostResult): boolean {
   return statusCode >= 400 && statusCode <= 499 && ![408, 425, 429].includes(statusCode);
 }
 
-/** Errors that mean that the endpoint takes too long: it is sent less at once. */
+/** Errors that mean that the endpoint takes too long: its cap is halved. */
 const TIMEOUTS = new Set(['headers_timeout', 'connect_timeout', 'tls_timeout']);
-/** Written down by workers before they gave such requests back; one may still come from a workflow of theirs. */
+/** Recorded by versions that did not yet retry such requests unsent; a workflow of theirs may still bring one. */
 const OUR_OWN = new Set(['no_free_connection']);
 /** Overload, said by the receiver or a gateway before it (RFC 6585 4, RFC 9110 15.6.3 and 15.6.5). */
 const THROTTLING = new Set([429, 502, 504]);
 
-/** What an attempt says about its endpoint, as far as the gate of the webhook goes by it. */
+/** What an attempt says about its endpoint's health; the webhook's gate goes by it. */
 export type HealthSignal = {
   /**
    * `busy`: it asked for a pause, which it gets; that alone does not open its breaker.
@@ -72,12 +72,12 @@ export type HealthSignal = {
    */
   health: 'good' | 'bad' | 'busy' | 'none';
   timedOut: boolean;
-  /** The whole webhook is to slow down: for this long where the receiver said so, else for as long as the gate sees fit. */
+  /** Throttle the webhook: for this long if the receiver said so, else with the gate's own back-off. */
   slowDown?: { retryAfterMs: number | undefined };
   gone: boolean;
 };
 
-/** Reads an attempt as a sign of its endpoint's health. */
+/** The health signal of an attempt. */
 export function healthSignalOf(result: PostResult): HealthSignal {
   if ('errorCode' in result) {
     const { errorCode, blocked } = result;

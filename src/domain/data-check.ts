@@ -7,8 +7,8 @@ export type DataProblem = { field: string; rule: string };
 
 /**
  * A data schema that ./data-schema.ts has passed, made ready. It is walked here and not compiled to code, because it
- * runs in a process that publishes for everyone: a walk is counted step by step, lets others in between two steps, ends
- * where the budget ends, and costs nothing to begin. Says what Ajv would, in Ajv's words (a test compares them).
+ * runs in a process that publishes for everyone: a walk is counted step by step, lets other work run between two steps, ends
+ * when the budget is used up, and costs nothing to begin. Says what Ajv would, in Ajv's words (a test compares them).
  */
 export type PreparedSchema = {
   /** Keywords, names and values: what it costs to prepare, and to keep. */
@@ -21,19 +21,19 @@ export const MAX_PROBLEMS = 50;
 const MAX_TOLD = 200;
 /** Characters of a path: names in the data may be as long as the data. */
 const MAX_FIELD = 512;
-/** Texts are looked through: so many characters cost a unit. */
+/** Characters of a text that cost one unit. */
 const CHARACTERS_PER_UNIT = 64;
 /** Every problem is a text. */
 const PROBLEM_UNITS = 5;
 
 type Run = {
   budget: WorkBudget;
-  /** Where the walk is. */
+  /** The path to the value that is being checked. */
   path: (string | number)[];
   problems: DataProblem[];
   /** Ends with the first rule that is broken. */
   firstOnly: boolean;
-  /** Within `not` and `if` nothing is told. */
+  /** Within `not` and `if` nothing is reported. */
   silent: number;
 };
 /** A rule that has no schema below it. */
@@ -107,18 +107,18 @@ export function prepareSchema(schema: object): PreparedSchema {
 }
 
 /**
- * Says what is wrong with data; an empty list where nothing is.
+ * What is wrong with data; an empty list if nothing is.
  *
- * @param told `first`: ends with the first rule that is broken; else at most {@link MAX_PROBLEMS} are told
- * @throws TooCostlyError where the budget ends before the check does
+ * @param report `first`: ends with the first rule that is broken; else at most {@link MAX_PROBLEMS} are reported
+ * @throws TooCostlyError if the budget is used up before the check does
  */
 export function* checkData(
   { root }: PreparedSchema,
   data: unknown,
   budget: WorkBudget,
-  told: 'first' | 'all',
+  report: 'first' | 'all',
 ): Steps<DataProblem[]> {
-  const run: Run = { budget, path: ['data'], problems: [], firstOnly: told === 'first', silent: 0 };
+  const run: Run = { budget, path: ['data'], problems: [], firstOnly: report === 'first', silent: 0 };
   yield* check(root, data, run);
   const seen = new Set<string>();
   return run.problems.filter(({ field, rule }) => {
@@ -142,7 +142,7 @@ const endsEarly = ({ firstOnly, silent }: Run) => firstOnly || silent > 0;
 
 function checkOwn({ never, rules }: Node, value: unknown, run: Run): boolean {
   run.budget.spend(1);
-  if (never) return tell(run, 'boolean schema is false');
+  if (never) return report(run, 'boolean schema is false');
   let valid = true;
   for (const { units, holds } of rules) {
     run.budget.spend(units);
@@ -180,26 +180,26 @@ function* checkAllOf({ allOf = [] }: Node, value: unknown, run: Run): Steps<bool
   return valid;
 }
 
-/** Told only once it is known that no branch matches: in a list, most of what would be told is dropped again. */
+/** Reported only once it is known that no branch matches: in a list, most problems would be dropped again. */
 function* checkAnyOf({ anyOf }: Node, value: unknown, run: Run): Steps<boolean> {
   if (!anyOf || (yield* countMatching(anyOf, value, run, 1, 'silent')) === 1) return true;
-  if (run.silent === 0) yield* countMatching(anyOf, value, run, 1, 'told');
-  return tell(run, 'must match a schema in anyOf');
+  if (run.silent === 0) yield* countMatching(anyOf, value, run, 1, 'reported');
+  return report(run, 'must match a schema in anyOf');
 }
 
 function* checkOneOf({ oneOf }: Node, value: unknown, run: Run): Steps<boolean> {
   if (!oneOf || (yield* countMatching(oneOf, value, run, 2, 'silent')) === 1) return true;
-  if (run.silent === 0) yield* countMatching(oneOf, value, run, 2, 'told');
-  return tell(run, 'must match exactly one schema in oneOf');
+  if (run.silent === 0) yield* countMatching(oneOf, value, run, 2, 'reported');
+  return report(run, 'must match exactly one schema in oneOf');
 }
 
-/** How many branches match; stops at so many. */
+/** How many branches match, up to a limit. */
 function* countMatching(
   branches: Node[],
   value: unknown,
   run: Run,
   enough: number,
-  mode: 'silent' | 'told',
+  mode: 'silent' | 'reported',
 ): Steps<number> {
   const silent = mode === 'silent' ? 1 : 0;
   run.silent += silent;
@@ -215,7 +215,7 @@ function* countMatching(
 
 function* checkNot({ not }: Node, value: unknown, run: Run): Steps<boolean> {
   if (!not || !(yield* checkSilently(not, value, run))) return true;
-  return tell(run, 'must NOT be valid');
+  return report(run, 'must NOT be valid');
 }
 
 function* checkBranch({ branch }: Node, value: unknown, run: Run): Steps<boolean> {
@@ -223,7 +223,7 @@ function* checkBranch({ branch }: Node, value: unknown, run: Run): Steps<boolean
   const yes = yield* checkSilently(branch.condition, value, run);
   const next = yes ? branch.yes : branch.no;
   if (!next || (yield* check(next, value, run))) return true;
-  return tell(run, `must match "${yes ? 'then' : 'else'}" schema`);
+  return report(run, `must match "${yes ? 'then' : 'else'}" schema`);
 }
 
 function* checkSilently(node: Node, value: unknown, run: Run): Steps<boolean> {
@@ -240,7 +240,7 @@ function* checkMembers({ properties, additional }: Node, value: unknown, run: Ru
     for (const name of Object.keys(value)) {
       run.budget.spend(1);
       if (properties?.has(name)) continue;
-      if (additional === 'none') tell(run, 'is not known here', name);
+      if (additional === 'none') report(run, 'is not known here', name);
       else if (yield* checkWithin(additional, value, name, run)) continue;
       valid = false;
       if (endsEarly(run)) return false;
@@ -265,7 +265,7 @@ function* checkItems({ prefix, items }: Node, value: unknown, run: Run): Steps<b
     if (endsEarly(run)) return false;
   }
   if (!items || value.length <= first) return valid;
-  if (items.never && prefix) return tell(run, `must NOT have more than ${first} items`);
+  if (items.never && prefix) return report(run, `must NOT have more than ${first} items`);
   for (let i = first; i < value.length; i++) {
     if (yield* checkWithin(items, value, i, run)) continue;
     valid = false;
@@ -285,7 +285,7 @@ function* checkWithin(node: Node, outer: object, key: string | number, run: Run)
 }
 
 /** False, for the caller to hand on. */
-function tell({ budget, problems, path, silent }: Run, rule: string, below?: string): false {
+function report({ budget, problems, path, silent }: Run, rule: string, below?: string): false {
   if (silent > 0 || problems.length >= MAX_PROBLEMS) return false;
   budget.spend(PROBLEM_UNITS + path.length);
   const names = below === undefined ? path : [...path, below];
@@ -304,37 +304,39 @@ const RULES: Record<string, (operand: never) => Rule> = {
     const allowed = [types].flat();
     const rule = `must be ${allowed.join(',')}`;
     const tests = allowed.map((one) => TYPES[one]!);
-    return { units: 1, holds: (value, run) => tests.some((test) => test(value)) || tell(run, rule) };
+    return { units: 1, holds: (value, run) => tests.some((test) => test(value)) || report(run, rule) };
   },
   enum: (values: unknown[]) => {
     const allowed = new Set(values);
     const list = JSON.stringify(values).slice(1, -1);
     const rule = list.length <= MAX_TOLD ? `must be one of ${list}` : 'must be equal to one of the allowed values';
-    return { units: 1, holds: (value, run) => allowed.has(value) || tell(run, rule) };
+    return { units: 1, holds: (value, run) => allowed.has(value) || report(run, rule) };
   },
   const: (only: unknown) => ({
     units: 1,
-    holds: (value, run) => value === only || tell(run, 'must be equal to constant'),
+    holds: (value, run) => value === only || report(run, 'must be equal to constant'),
   }),
   format: (format: Format) => {
     const matches = FORMAT_CHECKS[format];
     return forTexts((text, run) => {
       run.budget.spend(FORMAT_UNITS[format](text));
-      return matches(text) || tell(run, `must match format "${format}"`);
+      return matches(text) || report(run, `must match format "${format}"`);
     });
   },
   minLength: (min: number) =>
-    forTexts((text, run) => hasAtLeast(text, min, run) || tell(run, `must NOT have fewer than ${min} characters`)),
+    forTexts((text, run) => hasAtLeast(text, min, run) || report(run, `must NOT have fewer than ${min} characters`)),
   maxLength: (max: number) =>
-    forTexts((text, run) => !hasAtLeast(text, max + 1, run) || tell(run, `must NOT have more than ${max} characters`)),
-  minimum: (min: number) => forNumbers((n, run) => n >= min || tell(run, `must be >= ${min}`)),
-  maximum: (max: number) => forNumbers((n, run) => n <= max || tell(run, `must be <= ${max}`)),
-  exclusiveMinimum: (min: number) => forNumbers((n, run) => n > min || tell(run, `must be > ${min}`)),
-  exclusiveMaximum: (max: number) => forNumbers((n, run) => n < max || tell(run, `must be < ${max}`)),
+    forTexts(
+      (text, run) => !hasAtLeast(text, max + 1, run) || report(run, `must NOT have more than ${max} characters`),
+    ),
+  minimum: (min: number) => forNumbers((n, run) => n >= min || report(run, `must be >= ${min}`)),
+  maximum: (max: number) => forNumbers((n, run) => n <= max || report(run, `must be <= ${max}`)),
+  exclusiveMinimum: (min: number) => forNumbers((n, run) => n > min || report(run, `must be > ${min}`)),
+  exclusiveMaximum: (max: number) => forNumbers((n, run) => n < max || report(run, `must be < ${max}`)),
   multipleOf: (step: number) =>
     forNumbers((n, run) => {
       const times = n / step;
-      return (step !== 0 && times === Number.parseInt(String(times), 10)) || tell(run, `must be multiple of ${step}`);
+      return (step !== 0 && times === Number.parseInt(String(times), 10)) || report(run, `must be multiple of ${step}`);
     }, 5),
   required: (names: string[]) => ({
     units: names.length,
@@ -354,18 +356,18 @@ const RULES: Record<string, (operand: never) => Rule> = {
     },
   }),
   minProperties: (min: number) =>
-    counting((count, run) => count >= min || tell(run, `must NOT have fewer than ${min} properties`)),
+    counting((count, run) => count >= min || report(run, `must NOT have fewer than ${min} properties`)),
   maxProperties: (max: number) =>
-    counting((count, run) => count <= max || tell(run, `must NOT have more than ${max} properties`)),
+    counting((count, run) => count <= max || report(run, `must NOT have more than ${max} properties`)),
   minItems: (min: number) => ({
     units: 1,
     holds: (value, run) =>
-      !Array.isArray(value) || value.length >= min || tell(run, `must NOT have fewer than ${min} items`),
+      !Array.isArray(value) || value.length >= min || report(run, `must NOT have fewer than ${min} items`),
   }),
   maxItems: (max: number) => ({
     units: 1,
     holds: (value, run) =>
-      !Array.isArray(value) || value.length <= max || tell(run, `must NOT have more than ${max} items`),
+      !Array.isArray(value) || value.length <= max || report(run, `must NOT have more than ${max} items`),
   }),
 };
 
@@ -404,7 +406,7 @@ function requireAll(value: object, names: string[], run: Run): boolean {
   let valid = true;
   for (const name of names) {
     if (Object.hasOwn(value, name)) continue;
-    valid = tell(run, 'is required', name);
+    valid = report(run, 'is required', name);
     if (endsEarly(run)) break;
   }
   return valid;

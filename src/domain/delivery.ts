@@ -1,4 +1,4 @@
-/** What a person sees of a delivery. `held` is a pending one behind a shut gate. */
+/** What a person sees of a delivery. `held` is a pending one whose gate holds. */
 export const DELIVERY_STATES = [
   'pending',
   'held',
@@ -29,7 +29,7 @@ export type AttemptCause = 'claimed' | 'due' | 'manual';
 export const WEBHOOK_STATUSES = ['active', 'paused', 'disabled'] as const;
 export type WebhookStatus = (typeof WEBHOOK_STATUSES)[number];
 
-/** `half_open`: one attempt may find out whether the endpoint is well again. */
+/** `half_open`: one attempt, the probe, finds out whether the endpoint is healthy again. */
 export type BreakerState = 'closed' | 'open' | 'half_open';
 
 /**
@@ -62,7 +62,7 @@ export type HeldBecause = (typeof HELD_BECAUSE)[number];
 export const DISABLED_BECAUSE = ['gone', 'failed_deliveries', 'failing_too_long', 'operator'] as const;
 export type DisabledBecause = (typeof DISABLED_BECAUSE)[number];
 
-/** The state a person sees, from the record, the queue row and the webhook's gate. */
+/** The state that people see, from the delivery, its queue row and the webhook's gate. */
 export function visibleState(
   recorded: 'pending' | EndState,
   queue: QueueFacts | undefined,

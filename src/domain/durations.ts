@@ -2,7 +2,7 @@ const UNITS_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as 
 /** What a duration looks like. */
 export const DURATION = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d)$/;
 
-/** Milliseconds of a duration such as `"30s"`, `"5m"`, `"2h"`, `"3d"`; undefined where the text is not one. */
+/** Milliseconds of a duration such as `"30s"`, `"5m"`, `"2h"`, `"3d"`; undefined if the text is not one. */
 export function parseDurationMs(text: string): number | undefined {
   const match = DURATION.exec(text);
   if (!match) return undefined;

@@ -6,7 +6,7 @@ export const MAX_EVENT_TYPE_LENGTH = 128;
 /** Types of Posthorn's own events; producers may not use it. */
 export const OPERATIONAL_PREFIX = 'posthorn.';
 
-/** What Posthorn tells a tenant that subscribes to it. */
+/** Posthorn's own events, for tenants that subscribe to them. */
 export const OPERATIONAL_EVENTS = [
   'posthorn.delivery.failed',
   'posthorn.webhook.disabled',

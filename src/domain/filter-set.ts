@@ -154,7 +154,7 @@ function isGreater(a: unknown, b: unknown): boolean {
   return typeof a === 'string' && typeof b === 'string' && a > b;
 }
 
-/** Undefined where the path leads nowhere: JSON has no such value. */
+/** Undefined if the path leads nowhere: JSON has no such value. */
 function valueAt(event: unknown, segments: string[]): unknown {
   let at = event;
   for (const segment of segments) {

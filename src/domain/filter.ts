@@ -5,10 +5,10 @@
  * All members of a filter must hold. A path leads from the envelope (`type`, `version`, `data` and below) through
  * objects, and through lists by number. Only values of the same type are compared:
  *
- * - `$eq`, `$in`: the value is there and is the same. `$ne` is exactly the opposite of `$eq`: it holds where the value
+ * - `$eq`, `$in`: the value is there and is the same. `$ne` is exactly the opposite of `$eq`: it holds if the value
  *   is missing or of another type.
  * - `$gt`, `$lt`: both are numbers, or both are texts (by UTF-16 unit); else it does not hold.
- * - `$exists`: `true` where the path leads to a value, `null` included; `false` where not.
+ * - `$exists`: `true` if the path leads to a value, `null` included; `false` if not.
  * - A bare text, number, boolean or `null` stands for `$eq`.
  */
 export type Scalar = string | number | boolean | null;

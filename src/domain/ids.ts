@@ -74,7 +74,7 @@ export function toPublicId(kind: IdKind, uuid: string): string {
   return made;
 }
 
-/** The uuid of a TypeID of this kind, or undefined where the text is not one. */
+/** The uuid of a TypeID of this kind, or undefined if the text is not one. */
 export function parsePublicId(kind: IdKind, text: string): string | undefined {
   const prefix = ID_PREFIXES[kind];
   if (!text.startsWith(`${prefix}_`)) return undefined;

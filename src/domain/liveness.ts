@@ -10,19 +10,19 @@ export type SeenHolder = {
 /** Between two beats of a holder, milliseconds. */
 export const BEAT_EVERY_MS = 1_000;
 /**
- * Without its session and without a beat for so long, a holder is dead. A live worker whose connection was cut, or whose
+ * A holder without its session and without a beat for this long is dead. A live worker whose connection was cut, or whose
  * Postgres was restarted, is back well within it.
  */
 export const DEAD_AFTER_MS = 5_000;
-/** With its session it may only be stopped, or its network may hold bytes back: so long others wait for it. */
+/** The same for a holder that has its session: it may be stopped, or its network may hold bytes back. */
 export const STOPPED_AFTER_MS = 60_000;
-/** A judge that has not heard for so long knows nothing of what was meanwhile, and begins anew. */
+/** A judge that has seen no round for this long knows nothing of the time between, and begins anew. */
 const MAX_GAP_MS = 3_000;
 
 type Observation = { beats: number; sinceMs: number; unlockedSinceMs: number | undefined };
 
 /**
- * Returns a judge: told what each round of beats shows, it names those that are dead. It goes by what it has seen itself,
+ * Returns a judge: called with the holders of each round of beats, it returns those that are dead. It goes by what it has seen itself,
  * on one monotonic clock: neither Postgres' time nor any other machine's counts, and while nobody can reach Postgres
  * nobody is judged.
  */

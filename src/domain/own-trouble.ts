@@ -1,22 +1,22 @@
 /**
- * Why an attempt could not be begun: something of ours was short or away. A closed set, for the log.
+ * Why an attempt could not be begun: a resource of ours was exhausted or unavailable. A closed set, for the log.
  *
- * - `lookup_queue`: no turn to look the name up
- * - `name_servers_away`: the machine's name servers answer nothing, whatever the name
+ * - `lookup_queue`: the lookup of the name waited too long for its permit
+ * - `name_servers_unavailable`: the machine's name servers answer nothing, whatever the name
  * - `no_free_connection`: all connections to the host stayed busy
  * - `system_limit`: the process or the machine is out of files, ports or memory, or its network is down
  * - `stopping`: the process ends
  */
 export type OwnTroubleReason =
   | 'lookup_queue'
-  | 'name_servers_away'
+  | 'name_servers_unavailable'
   | 'no_free_connection'
   | 'system_limit'
   | 'stopping';
 
 /**
- * Nothing was sent, for a reason of ours, and nothing is known about the endpoint: what was to be sent is no attempt, and
- * is tried again shortly. It is not written down and counts against nobody.
+ * Nothing was sent, for a reason of ours, and nothing is known about the endpoint: this is no attempt, is not recorded and
+ * counts against no webhook. It is tried again shortly.
  */
 export class OwnTroubleError extends Error {
   override readonly name = 'OwnTroubleError';

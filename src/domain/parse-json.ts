@@ -10,7 +10,7 @@ const LEVELS = 32;
  * The same as `JSON.parse`, in steps: lists and objects that are large are taken apart, so that the longest step is one
  * long text.
  *
- * @throws SyntaxError where the text is not JSON (RFC 8259)
+ * @throws SyntaxError if the text is not JSON (RFC 8259)
  */
 export function* parseJsonInSteps(json: string): Steps<unknown> {
   const { value, end } = yield* parseValue(json, skipSpace(json, 0), LEVELS);
@@ -53,7 +53,7 @@ function* parseObject(json: string, start: number, levels: number): Steps<Parsed
     const colon = skipSpace(json, nameEnd);
     if (typeof name !== 'string' || json[colon] !== ':') throw notJson(nameAt);
     const member = yield* parseValue(json, skipSpace(json, colon + 1), levels);
-    // Assigning would set the prototype where that is its name.
+    // Assigning a member named `__proto__` would set the prototype.
     if (name === '__proto__') Object.defineProperty(value, name, { ...OWN, value: member.value });
     else (value as Record<string, unknown>)[name] = member.value;
     at = skipSpace(json, member.end);

@@ -1,5 +1,5 @@
 /**
- * The URL that a text is (WHATWG URL); undefined where it is none. The only way in which texts from outside are parsed:
+ * The URL that a text is (WHATWG URL); undefined if it is none. The only way in which texts from outside are parsed:
  * `URL.canParse` answers otherwise once V8 has compiled its caller (Node 20 reads non-ASCII texts as other bytes then),
  * so that a good URL is refused, or a bad one let through to a constructor that throws.
  */

@@ -1,6 +1,6 @@
 import { formatDuration, parseDurationMs } from './durations';
 
-/** So many in so much time: `count` per `perMs` milliseconds. */
+/** `count` per `perMs` milliseconds. */
 export type RateLimit = { count: number; perMs: number };
 
 export const MAX_RATE_COUNT = 1_000_000;
@@ -13,7 +13,7 @@ export const RATE_LIMIT_RULE = 'must be a count from 1 to 1000000 and a duration
 /** How a rate limit begins; what follows the slash is a duration. */
 export const RATE = /^(\d{1,7})\/(.+)$/;
 
-/** The rate limit that a text such as `"100/1m"` says; undefined where it is not one or is out of bounds. */
+/** The rate limit that a text such as `"100/1m"` says; undefined if it is not one or is out of bounds. */
 export function parseRateLimit(text: string): RateLimit | undefined {
   const [, digits, duration] = RATE.exec(text) ?? [];
   if (!digits || !duration) return undefined;

@@ -5,7 +5,7 @@
  * publishes is what receivers get, so its bytes are cut out of the request instead.
  *
  * @param json text that JSON.parse has accepted and that holds an object
- * @returns the text of each named member's value that is there; of the last one where a name is repeated, as JSON.parse
+ * @returns the text of each named member's value that is there; of the last one if a name is repeated, as JSON.parse
  * takes it
  */
 export function rawMembers(json: string, names: { has(name: string): boolean }): Map<string, string> {
@@ -43,7 +43,7 @@ export function* rawItems(json: string): Generator<string> {
   }
 }
 
-/** Where what is no white space goes on. */
+/** The position of the next character that is not white space. */
 export function skipSpace(json: string, at: number): number {
   let i = at;
   while (json[i] === ' ' || json[i] === '\n' || json[i] === '\r' || json[i] === '\t') i++;
@@ -65,9 +65,9 @@ function isEscaped(json: string, at: number): boolean {
 }
 
 /**
- * Where a value ends. Of what is no JSON it is somewhere behind its start, so that parsing up to there fails.
+ * The position at which a value ends. If it is not JSON, some position behind its start, so that parsing up to it fails.
  *
- * @param limit how far to look: undefined where a list or object does not end before it
+ * @param limit how far to look: undefined if a list or object does not end before it
  */
 export function endOfValue(json: string, start: number): number;
 export function endOfValue(json: string, start: number, limit: number): number | undefined;

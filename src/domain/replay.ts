@@ -18,11 +18,11 @@ export type ReplayState = 'running' | 'completed' | 'cancelled';
 
 /**
  * How far a replay has come. `total` is what the filter matched when it began, null until that is counted; `skipped`
- * are those of them that were not sent: their webhook was deleted, or they were sent otherwise before their turn came.
+ * are those of them that were not sent: their webhook was deleted, or they were sent again before their page came.
  */
 export type ReplayProgress = { state: ReplayState; total: number | null; sent: number; skipped: number };
 
-/** Bulk replays of one tenant that may be running: each has a workflow, and takes its turn with the others. */
+/** Bulk replays of one tenant that may be running: each has a workflow, and they share the tenant's permit. */
 export const MAX_RUNNING = 50;
 
 /** Deliveries that one page puts back into the queue at most: one short transaction. */

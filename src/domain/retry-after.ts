@@ -2,7 +2,7 @@ const MAX_DELTA_DIGITS = 10;
 
 /**
  * Milliseconds that a Retry-After header asks for (RFC 9110, section 10.2.3): delay-seconds or an HTTP-date.
- * Undefined where there is none, it is malformed, or its time is past.
+ * Undefined if there is none, it is malformed, or its time is past.
  */
 export function retryAfterMs(header: string | undefined, nowMs: number): number | undefined {
   const text = header?.trim();

@@ -1,6 +1,6 @@
 /**
  * How long a delivery waits between scheduled attempts. Pure: the caller gives the clock and the random number.
- * Attempts made by hand do not use up the schedule; `attemptsMade` counts scheduled ones.
+ * Manual attempts do not use up the schedule; `attemptsMade` counts scheduled ones.
  */
 export type RetryPolicy = {
   /** Waits in milliseconds; an endpoint gets one attempt more than there are waits. */

@@ -3,14 +3,14 @@ export type SchemaField = { path: string; type: string; required: boolean; descr
 
 /** Of one schema. */
 const MAX_FIELDS = 500;
-/** Characters of each column: one definition may be told for hundreds of fields. */
+/** Characters of each column: one definition may be listed for hundreds of fields. */
 const MAX_TEXT = 300;
 /** Allowed values that are looked at, of which fewer fit. */
 const MAX_VALUES = 100;
 
 /**
  * The fields of a data schema (one that ./data-schema.ts has passed), in the order they were written; `[]` stands for
- * every item of a list. `more`: not all are told.
+ * every item of a list. `more`: the list was truncated.
  */
 export function schemaFields(schema: object, most = MAX_FIELDS): { fields: SchemaField[]; more: boolean } {
   const defs = objectOf((schema as Schema).$defs);

@@ -7,6 +7,6 @@ export type Scope = TenantScope | 'admin';
 
 export type KeyKind = 'tenant' | 'admin';
 
-/** What stands between `ph_` and the random part of a key: says to people where the key is good. */
+/** The part between `ph_` and the random part of a key: shows people where the key is good. */
 export const KEY_ENVIRONMENT = /^[a-z0-9]{1,16}$/;
 export const DEFAULT_KEY_ENVIRONMENT = 'live';

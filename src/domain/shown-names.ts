@@ -10,13 +10,13 @@ export const MAX_NAME_LENGTH = 100;
 const UNSHOWABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\u115f\u1160\u3164\uffa0]/u;
 const EACH_UNSHOWABLE = new RegExp(UNSHOWABLE, 'gu');
 
-/** Why this cannot be the name of a tenant or key; undefined where it can. Its length is another matter. */
+/** Why this cannot be the name of a tenant or key; undefined if it can. Its length is another matter. */
 export function nameProblem(name: string): string | undefined {
   const found = UNSHOWABLE.exec(name);
   return found ? `must not hold control or invisible characters (${codePoint(found[0])})` : undefined;
 }
 
-/** @throws Error where the length or a character is not allowed; `what` begins its message */
+/** @throws Error if the length or a character is not allowed; `what` begins its message */
 export function requireName(name: string, what: string): void {
   if (name.length < 1 || name.length > MAX_NAME_LENGTH) {
     throw new Error(`${what} has 1 to ${MAX_NAME_LENGTH} characters.`);

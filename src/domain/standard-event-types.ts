@@ -18,7 +18,7 @@ const currency = { type: 'string', minLength: 3, maxLength: 3, description: 'ISO
 const email = { type: 'string', format: 'email' };
 const text = { type: 'string' };
 
-/** Further fields are allowed: a producer may tell more than the standard asks for. */
+/** Further fields are allowed: a producer may send more than the standard asks for. */
 function objectWith(properties: Record<string, object>, ...optional: string[]): JsonObject {
   return {
     type: 'object',

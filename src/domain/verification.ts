@@ -7,7 +7,7 @@
 export const VERIFICATION_MODES = ['required', 'optional', 'off'] as const;
 export type VerificationMode = (typeof VERIFICATION_MODES)[number];
 
-/** The mode in force: what the tenant set, or the installation's minimum where that asks for more. */
+/** The mode in force: what the tenant set, or the installation's minimum if that is more. */
 export function modeInForce(tenant: VerificationMode, minimum: VerificationMode): VerificationMode {
   // The strictest is the first.
   return VERIFICATION_MODES.indexOf(tenant) <= VERIFICATION_MODES.indexOf(minimum) ? tenant : minimum;

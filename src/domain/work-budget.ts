@@ -1,4 +1,4 @@
-/** Thrown where a request asks for more work than one may. */
+/** Thrown if a request asks for more work than one may. */
 export class TooCostlyError extends Error {
   override readonly name = 'TooCostlyError';
 
@@ -30,7 +30,7 @@ export class WorkBudget {
     if (this.#spent > this.limit) throw new TooCostlyError(this.limit);
   }
 
-  /** Whether so much was done since the last time that it is well to look at the clock. */
+  /** Whether enough was done since the last look at the clock to look again. */
   isTimeToPause(): boolean {
     if (this.#spent < this.#pauseAt) return false;
     this.#pauseAt = this.#spent + PAUSE_UNITS;
@@ -38,7 +38,7 @@ export class WorkBudget {
   }
 }
 
-/** Work in steps: where it yields, others may be let in. */
+/** Work in steps: at each yield, other work may run. */
 export type Steps<T> = Generator<void, T>;
 
 /** Work that cannot be divided. */

@@ -43,7 +43,7 @@ export function createAddressPolicy(settings: AddressPolicySettings): AddressPol
         return isOwn?.(address) ? 'own_address' : denyIPv6(address);
       }
       if (denied.ipv4.check(ipv4, 'ipv4')) return 'denied';
-      // Whoever denies the IPv6 block means every address that is written in it.
+      // A denied IPv6 block means every address that is written in it.
       if (ipv4 !== address && denied.ipv6.check(address, 'ipv6')) return 'denied';
       if (allowed.ipv4.check(ipv4, 'ipv4')) return undefined;
       return isOwn?.(ipv4) ? 'own_address' : denyIPv4(ipv4);

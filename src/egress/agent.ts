@@ -21,7 +21,7 @@ export interface EgressAgentSettings {
   policy: AddressPolicy;
   /** For TCP and TLS together. */
   connectTimeoutMs: number;
-  /** For DNS alone, from its turn on. */
+  /** For DNS alone, from the moment the lookup begins. */
   dnsTimeoutMs: number;
   /** Open connections to one scheme, host and port; further requests to it wait. */
   maxConnectionsPerOrigin: number;

@@ -11,9 +11,9 @@ import type { NameServers } from './types';
 export type TargetCheck = (url: URL, tenantId: string) => Promise<'blocked_address' | undefined>;
 
 /**
- * Tells a tenant early that a URL leads where deliveries may not go. It protects nothing: a name may be at another
+ * Early notice to a tenant that a URL leads to an address that deliveries may not reach. It protects nothing: a name may be at another
  * address by the time of an attempt, whose connector judges again. So a name that cannot be looked up now, or not in
- * time, is accepted; its DNS entry may come after the webhook; and so is one whose turn to be looked up does not come.
+ * time, is accepted; its DNS entry may come after the webhook; and so is one whose lookup waited too long to begin.
  * @param settings.dnsServers name servers to ask instead of the system's
  * @param settings.nameServers instead of name servers
  */

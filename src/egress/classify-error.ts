@@ -36,11 +36,11 @@ const TIMED_OUT = /^(ETIMEDOUT|UND_ERR_CONNECT_TIMEOUT)$/;
 const CLOSED = /^(ECONNRESET|EPIPE|ECONNABORTED|UND_ERR_SOCKET)$/;
 
 /**
- * What an error of undici or of the socket says about the receiver; an error to be thrown where it says nothing about it:
+ * What an error of undici or of the socket says about the receiver; an error to be thrown if it says nothing about it:
  * an OwnTroubleError if nothing was sent, so that the attempt may be made again.
  * @param at.sent whether the request was already written to a connection
  * @param at.secure whether the URL is https
- * @param at.timeoutCode what it is called if the connection did not come about in time
+ * @param at.timeoutCode its code if the connection was not established in time
  */
 export function classifyError(
   error: Error,
@@ -68,7 +68,7 @@ function codeOf({ code }: SocketError): string {
   return typeof code === 'string' ? code : '';
 }
 
-/** Where several addresses were tried, one that could not be for a reason of ours might have worked. */
+/** If several addresses were tried, one that failed for a reason of ours might have worked. */
 function ownTrouble(error: SocketError): OwnTroubleReason | undefined {
   const tried = Array.isArray(error.errors) ? (error.errors as SocketError[]) : [error];
   for (const one of tried) {

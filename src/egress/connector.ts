@@ -53,7 +53,7 @@ export function createConnector({ policy, resolve, timeoutMs, certificateAuthori
         peer.timeoutCode = 'tls_timeout';
       });
     } catch (error) {
-      // Thrown after a lookup, it would reach nobody.
+      // Thrown after a lookup, it would not be caught.
       queueMicrotask(() => callback(error as Error, null));
     } finally {
       checked = undefined;

@@ -11,8 +11,8 @@ const NO_BODY = Buffer.alloc(0);
 /** 1xx answers before the real one; servers send one or two. */
 const MAX_INTERIM = 32;
 /**
- * For what is ours: a free connection, a turn to look the name up. Then the request is given back unsent, so that it does
- * not hold a delivery slot; shorter than the wait for a turn may be, so that whoever waits hears of it in time.
+ * Longest wait for a resource of ours: a free connection, a permit to look the name up. Then the request is rejected
+ * unsent, so that it does not hold a delivery slot; shorter than the wait for a permit may be, so that it ends first.
  */
 const MAX_OWN_WAIT_MS = 2_000;
 /** For the body, once the status has come: it decides nothing any more, and a delivery slot waits for it. */
@@ -20,14 +20,14 @@ const BODY_TIMEOUT_MS = 5_000;
 
 export type ExchangeRequest = Pick<SendRequest, 'timeoutMs' | 'tenantId' | 'mayGo'> & { secure: boolean };
 
-/** The request was not sent: whoever asked for it does not want it any more. */
+/** The request was not sent, because its `mayGo` returned false. */
 export class NotSentError extends Error {
   override readonly name = 'NotSentError';
 }
 
 /**
  * One POST on its way, as undici's handler. It ends exactly once: by the answer, by an error, or by its own deadline,
- * which does not count the time for which it waits for us. That has a limit of its own.
+ * which does not count waits for resources of ours. Those have a limit of their own.
  */
 export class Exchange implements Dispatcher.DispatchHandler, PeerAware {
   settled = false;
@@ -41,7 +41,7 @@ export class Exchange implements Dispatcher.DispatchHandler, PeerAware {
   readonly #chunks: Buffer[] = [];
   #bodyBytes = 0;
   #interim = 0;
-  /** What it is called if the time runs out in the body. */
+  /** The code if the time runs out in the body. */
   #bodyTimeoutCode: BodyCut = 'total_timeout';
   #answer: { statusCode: number; headers: Record<string, string> } | undefined;
   #controller: Dispatcher.DispatchController | undefined;
@@ -86,11 +86,11 @@ export class Exchange implements Dispatcher.DispatchHandler, PeerAware {
 
   onResponseData(_: unknown, chunk: Buffer): void {
     if (this.settled) return;
-    const room = MAX_BODY_BYTES - this.#bodyBytes;
-    const kept = chunk.length <= room ? chunk : chunk.subarray(0, room);
+    const left = MAX_BODY_BYTES - this.#bodyBytes;
+    const kept = chunk.length <= left ? chunk : chunk.subarray(0, left);
     this.#chunks.push(kept);
     this.#bodyBytes += kept.length;
-    if (chunk.length > room) this.#finish('body_too_large');
+    if (chunk.length > left) this.#finish('body_too_large');
   }
 
   onResponseEnd(): void {
@@ -128,7 +128,7 @@ export class Exchange implements Dispatcher.DispatchHandler, PeerAware {
     });
   }
 
-  /** What is left of the request's time: the time that it waited for us is not counted. */
+  /** What is left of the request's time; waits for resources of ours are not counted. */
   get #leftMs(): number {
     const waitedMs = this.#waitedForPeerMs + (this.#peer?.waitedMs ?? 0);
     return this.request.timeoutMs + waitedMs - (performance.now() - this.#startedMs);
@@ -143,7 +143,7 @@ export class Exchange implements Dispatcher.DispatchHandler, PeerAware {
     else this.#timer = this.#giveUpAfter(0);
   }
 
-  /** What of ours it still waits for; undefined once the endpoint, or its name, has the word. */
+  /** The resource of ours that it still waits for; undefined once it waits for the endpoint or its name. */
   #waitsFor(): OwnTroubleReason | undefined {
     if (this.#controller) return undefined;
     if (!this.#peer) return 'no_free_connection';
@@ -155,7 +155,7 @@ export class Exchange implements Dispatcher.DispatchHandler, PeerAware {
     if (this.#answer) this.#finish(this.#bodyTimeoutCode);
     else if (this.#controller) this.#fail('headers_timeout');
     else if (this.#peer?.timeoutCode === 'dns_timeout' && !this.#peer.answersCome()) {
-      this.#rejectWith(new OwnTroubleError('name_servers_away'));
+      this.#rejectWith(new OwnTroubleError('name_servers_unavailable'));
     } else this.#fail(this.#peer?.timeoutCode ?? 'connect_timeout');
     this.#abort();
   }
@@ -200,7 +200,7 @@ export class Exchange implements Dispatcher.DispatchHandler, PeerAware {
   }
 }
 
-/** A header that came more than once, in one line (RFC 9110 5.2). */
+/** A header that came more than once, as one value (RFC 9110 5.2). */
 function flatten(headers: Record<string, string | string[] | undefined>): Record<string, string> {
   const flat: Record<string, string> = {};
   for (const name in headers) {

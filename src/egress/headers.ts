@@ -16,7 +16,7 @@ export interface HeadersInput {
   retryable: boolean;
   timestampSeconds: number;
   body: Buffer;
-  /** `whsec_…`, the current one first. Headers with room for a single signature are signed with the first. */
+  /** `whsec_…`, the current one first. Headers that hold a single signature are signed with the first. */
   secrets: string[];
   styles: readonly SignatureStyle[];
   /** The webhook's own headers, each accepted by `customHeaderProblem` when it was set. */

@@ -2,7 +2,7 @@ import type { LookupAddress } from 'node:dns';
 import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 
-/** How old what was read of a file may be: a line that was added to it counts soon, and a burst reads it once. */
+/** A file is read anew after this long: a new entry counts soon, and a burst reads it once. */
 const FRESH_MS = 5_000;
 
 /** What a small file of the system says, read anew now and then; one that cannot be read says nothing. */

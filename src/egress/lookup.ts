@@ -9,7 +9,7 @@ export type CheckedResolve = (hostname: string, tenantId: string, onBegun?: OnBe
 /**
  * A resolver that answers with all addresses of the name, or with an error if the name or ANY of them is refused: a name
  * with one address inside and one outside is an attack or a mistake, and connecting to "the good one" would leave the
- * choice to chance. It rejects with an EgressError or, where the fault is ours, an OwnTroubleError.
+ * choice to chance. It rejects with an EgressError or, if the fault is ours, an OwnTroubleError.
  */
 export function createCheckedResolve({ policy, lookups }: { policy: AddressPolicy; lookups: Lookups }): CheckedResolve {
   return async (hostname, tenantId, onBegun) => {

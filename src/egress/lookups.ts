@@ -4,19 +4,19 @@ import { EgressError, type SendErrorCode } from './errors';
 import type { NameServers } from './types';
 
 /**
- * Lookups at once. They hold no threads, but a socket or two each; so many that nobody waits for a turn in ordinary times,
- * and few enough for the machine's name server.
+ * Lookups at once. They hold no threads, but a socket or two each; enough that none waits in ordinary times, and few
+ * enough for the machine's name server.
  */
 const MAX_LOOKUPS = 512;
-/** Of one tenant: with all of them dead for 5 s each, there is still room for 15 others; alive, they are 1,000 a second. */
+/** Of one tenant: while all of these time out, 15 other tenants still get theirs; answered, they are 1,000 a second. */
 const MAX_LOOKUPS_PER_TENANT = 32;
-/** For a turn. What has waited so long is not begun: it says nothing about the name. */
+/** Longest wait for a permit. Then the lookup is not begun, which says nothing about the name. */
 const MAX_WAIT_MS = 2_000;
-/** A name that was not answered in time is not asked for again so long: a moment's trouble costs no more than a retry. */
+/** A name that was not answered in time is not looked up again for this long: a short outage costs no more than a retry. */
 const FIRST_REMEMBERED_MS = 5_000;
-/** Doubled with each time in a row, so many times: to 80 s, and a dead name costs one try in that. */
+/** Doublings of that with each time in a row: up to 80 s, in which a dead name costs one lookup. */
 const DOUBLINGS = 4;
-/** Names that are remembered as dead; above it the oldest are forgotten. */
+/** Dead names that are kept; beyond it the oldest are dropped. */
 const MAX_REMEMBERED = 10_000;
 
 const LIMITS: LookupLimits = {
@@ -30,10 +30,10 @@ export type OnBegun = (answersCome: () => boolean) => void;
 
 export interface Lookups {
   /**
-   * The addresses of a name, unchecked; none where it does not exist.
-   * @param tenantId whose lookup it is: they take turns by tenant
-   * @param onBegun hears that it is this name's turn, and how to tell whether name servers have answered anything since
-   * @throws EgressError where it is the name's fault, OwnTroubleError where it is ours
+   * The addresses of a name, unchecked; none if it does not exist.
+   * @param tenantId whose lookup it is: they are shared out by tenant
+   * @param onBegun called when the lookup begins, with a function that tells whether name servers have answered since
+   * @throws EgressError if it is the name's fault, OwnTroubleError if it is ours
    */
   find(hostname: string, tenantId: string, onBegun?: OnBegun): Promise<LookupAddress[]>;
 }
@@ -42,7 +42,7 @@ export interface LookupLimits {
   /** Lookups under way, in all and of one tenant. */
   atOnce: number;
   perTenant: number;
-  /** For a turn. */
+  /** Longest wait for a permit. */
   waitMs: number;
   /** After a name's first silence. */
   rememberedMs: number;
@@ -50,7 +50,7 @@ export interface LookupLimits {
 
 export interface LookupsSettings {
   nameServers: NameServers;
-  /** Of one lookup, from its turn on. */
+  /** Limit of one lookup, from the moment it begins. */
   timeoutMs: number;
   limits?: LookupLimits | undefined;
 }
@@ -58,9 +58,9 @@ export interface LookupsSettings {
 type Waiter = { begin: OnBegun; resolve: (addresses: LookupAddress[]) => void; reject: (error: Error) => void };
 
 /**
- * Looks names up for many tenants at once: each name once at a time, whoever asks for it; at most so many of a tenant's
- * at once, and of those that were silent the last time half as many, after the others; and whose turn it is goes by how few
- * the tenant has under way. Answers are not kept, but silence is.
+ * Looks names up for many tenants at once. Each name is looked up once at a time, whoever asks for it. A tenant has a
+ * limited number of lookups at once, half as many for names that timed out the last time, which come after the others.
+ * The tenant with the fewest lookups under way is served next. Answers are not kept, but timeouts are.
  */
 export function createLookups(settings: LookupsSettings): Lookups {
   const { nameServers, timeoutMs, limits = LIMITS } = settings;
@@ -120,14 +120,14 @@ export function createLookups(settings: LookupsSettings): Lookups {
 
   function beginMore(): void {
     while (running.size < atOnce) {
-      const turn = nextTurn();
-      if (!turn) return;
-      void lookUp(turn.hostname, turn.tenantId);
+      const next = nextLookup();
+      if (!next) return;
+      void lookUp(next.hostname, next.tenantId);
     }
   }
 
-  /** Of who has the fewest lookups under way; of several the one that has waited longest. */
-  function nextTurn(): { hostname: string; tenantId: string } | undefined {
+  /** The next lookup, of the tenant with the fewest under way; of several tenants, the one that has waited longest. */
+  function nextLookup(): { hostname: string; tenantId: string } | undefined {
     let next: { hostname: string; tenantId: string } | undefined;
     let fewest = perTenant;
     for (const [tenantId, names] of waiting) {
@@ -200,7 +200,7 @@ export function createLookups(settings: LookupsSettings): Lookups {
       if (OUR_OWN[code]) throw new OwnTroubleError(OUR_OWN[code], { cause: error });
       const sendErrorCode = dnsCode(code);
       if (sendErrorCode !== 'dns_timeout') throw new EgressError(sendErrorCode, { cause: error });
-      if (!answersCome()) throw new OwnTroubleError('name_servers_away', { cause: error });
+      if (!answersCome()) throw new OwnTroubleError('name_servers_unavailable', { cause: error });
       remember(hostname);
       throw new EgressError('dns_timeout', { cause: error });
     } finally {
@@ -253,7 +253,7 @@ const OUR_OWN: Readonly<Record<string, 'system_limit' | 'stopping'>> = {
 function dnsCode(code: string): SendErrorCode {
   switch (code) {
     case 'ETIMEOUT':
-    // One of several name servers; where it is all of them, nothing was answered at all.
+    // One of several name servers; if it is all of them, nothing was answered at all.
     case 'ECONNREFUSED':
       return 'dns_timeout';
     case 'ENOTFOUND':

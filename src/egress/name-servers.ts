@@ -12,12 +12,14 @@ export interface NameServersSettings {
   resolvConf?: string;
 }
 
-/** Packets that are sent to a name server before its silence counts: one that was lost does not make a name time out. */
+/** Packets that are sent to a name server before a timeout counts: one that was lost does not make a name time out. */
 const TRIES = 3;
-/** Where one family has addresses, the other may take so much longer; then its addresses are done without. */
+/** If one family has addresses, the other is waited for this much longer at most. */
 const OTHER_FAMILY_MS = 1_000;
-/** Into a lookup, where no name has been answered meanwhile: long enough to be seldom, and so soon that it is known whose
- *  fault it is when the shortest time limit of a webhook is over. */
+/**
+ * Time into a lookup after which the name servers are probed if no name was answered meanwhile: long enough to be seldom,
+ * and so soon that it is known whose fault it is when the shortest time limit of a webhook is over.
+ */
 const PROBE_AFTER_MS = 500;
 /** For the question whether the name servers answer at all; a root's answer is in every resolver's cache. */
 const PROBE_LIMIT_MS = 2_000;
@@ -32,12 +34,12 @@ const SILENCE = new Set(['ETIMEOUT', 'ECONNREFUSED', 'ECANCELLED', 'EDESTRUCTION
 const NOT_FOUND = new Set(['ENOTFOUND', 'ENODATA', 'EBADNAME']);
 
 /**
- * Looks names up by c-ares: no threads are held, and a lookup can be given up on, neither of which is so for the
+ * Looks names up by c-ares: no threads are held, and a lookup can be cancelled, neither of which is so for the
  * system's getaddrinfo. What people rely on of that is kept: the hosts file comes first, `localhost` is this machine (RFC
  * 6761 6.3), and a name that does not exist is looked for in the search domains, after the name as it stands.
  *
  * Each lookup has a channel of its own, so that a change of /etc/resolv.conf counts at once and questions come from
- * ports that cannot be guessed (RFC 5452 4.5). IPv4 comes first: what receivers let in is mostly told in those.
+ * ports that cannot be guessed (RFC 5452 4.5). IPv4 comes first: receivers' allow-lists mostly have those.
  */
 export function createNameServers(settings: NameServersSettings): NameServers {
   const { timeoutMs, servers, hostsFile = '/etc/hosts', resolvConf = '/etc/resolv.conf' } = settings;
@@ -60,7 +62,7 @@ export function createNameServers(settings: NameServersSettings): NameServers {
     return [];
   }
 
-  /** Both families; an empty list where the name does not exist or has no address. */
+  /** Both families; an empty list if the name does not exist or has no address. */
   async function ask(name: string, signal: AbortSignal): Promise<LookupAddress[]> {
     const resolver = newResolver(timeoutMs);
     const cancel = () => resolver.cancel();

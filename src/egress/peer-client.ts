@@ -10,7 +10,7 @@ export interface Peer {
   timeoutCode: ConnectTimeoutCode;
   /** Whose request the slot was last given. */
   tenantId: string;
-  /** Since when it has waited for its turn to look the name up (`performance.now()`); null where it does not. */
+  /** Since when its lookup has waited for a permit (`performance.now()`); null if it does not wait. */
   waitsSinceMs: number | null;
   /** While a name is looked up: whether name servers answer anything. */
   answersCome: () => boolean;
@@ -18,7 +18,7 @@ export interface Peer {
   waitedMs: number;
 }
 
-/** What `PeerClient` asks and tells the request that is given to it. Travels in the dispatch options. */
+/** What `PeerClient` reads of a request and reports to it. Passed in the dispatch options. */
 export interface PeerAware {
   readonly settled: boolean;
   readonly tenantId: string;
@@ -32,8 +32,8 @@ export type PeerDispatchOptions = Dispatcher.DispatchOptions & { exchange?: Peer
 export type Connector = (options: buildConnector.Options, callback: buildConnector.Callback, peer: Peer) => void;
 
 /**
- * A connection slot of the pool that lets a request know whom it talks to, which undici does not tell, and the connector
- * know for whom it connects. The connector is wrapped once per slot, so that it costs a request a few assignments (and,
+ * A connection slot of the pool that tells a request its peer's address, which undici does not, and the connector for
+ * which request it connects. The connector is wrapped once per slot, so that it costs a request a few assignments (and,
  * unlike undici's diagnostics channels, says nothing about anyone else's requests).
  */
 export class PeerClient extends Client {

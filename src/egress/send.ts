@@ -17,8 +17,8 @@ const MAX_TARGETS = 1_000;
 /**
  * POSTs deliveries, and challenges endpoints. Follows no redirect and repeats nothing.
  *
- * `send` never rejects for what the receiver did; that is the result. It rejects with NotSentError where `mayGo` said no,
- * and for what is ours, where nothing is known about the receiver: with an OwnTroubleError where nothing was sent, else (the
+ * `send` never rejects for what the receiver did; that is the result. It rejects with NotSentError if `mayGo` returned false,
+ * and for faults of our own, which say nothing about the receiver: with an OwnTroubleError if nothing was sent, else (the
  * sender was closed meanwhile) as undici does.
  *
  * The receiver has answered once its status line and headers are in. A body that stalls (5 s), breaks off or goes past

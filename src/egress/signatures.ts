@@ -18,7 +18,7 @@ const DOCUMENTED_KEYS = ['MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'];
 const MIN_DISTINCT_BYTES = 12;
 
 /**
- * Why a secret that someone brings along may not sign; undefined where it may. Secrets that were stored before the
+ * Why a secret that someone brings along may not sign; undefined if it may. Secrets that were stored before the
  * rules sign on: see {@link decodeSecret}.
  */
 export function secretProblem(secret: string): string | undefined {

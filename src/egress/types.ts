@@ -3,15 +3,18 @@ import type { SendError } from './errors';
 
 export interface SendRequest {
   url: string;
-  /** Whose request it is: tenants take turns where there is something to wait for. */
+  /** Whose request it is: lookups that have to wait are shared out by tenant. */
   tenantId: string;
   /** POST unless it says otherwise: the others are for endpoint verification. */
   method?: 'POST' | 'GET' | 'OPTIONS';
   headers: Record<string, string>;
   body?: Buffer;
-  /** From the call to the status line and headers of the answer, connecting included; what it waits for us is not. */
+  /**
+   * From the call to the status line and headers of the answer, connecting included; waits for
+   * resources of ours are not counted.
+   */
   timeoutMs: number;
-  /** Asked right before the request is written to its connection, which may take a while to come about. */
+  /** Called right before the request is written to its connection, which may take a while to be established. */
   mayGo?: () => boolean;
 }
 
@@ -22,7 +25,7 @@ export type SendResult = {
   startedAt: Date;
   /** To the end of what was read of the answer. */
   durationMs: number;
-  /** Where it was sent to, for operators; null if no connection came about. */
+  /** Where it was sent to, for operators; null if there was no connection. */
   remoteAddress: string | null;
 } & (
   | {
@@ -39,8 +42,8 @@ export type SendResult = {
 
 /** Who looks names up. */
 export interface NameServers {
-  /** All addresses of a host name; none where there is no such name. Rejects with a `code` of `node:dns`. */
+  /** All addresses of a host name; none if there is no such name. Rejects with a `code` of `node:dns`. */
   resolve(hostname: string, signal: AbortSignal): Promise<LookupAddress[]>;
-  /** Whether any name was answered since then (of `performance.now()`): where none was, a name that hangs proves nothing. */
+  /** Whether any name was answered since then (of `performance.now()`): if none was, a timeout proves nothing. */
   answeredSince(sinceMs: number): boolean;
 }

@@ -50,15 +50,15 @@ export async function withProgress<T>(what: string, onProgress: Progress, work: 
 /** Takes a lock file; one whose holder has died is taken over. Returns the release. */
 async function lock(file: string, onProgress: Progress): Promise<() => void> {
   const deadline = Date.now() + LOCK_LIMIT_MS;
-  let told = false;
+  let said = false;
   while (!tryLock(file)) {
     const holder = holderOf(file);
     if (holder !== undefined && !isAlive(holder)) {
       rmSync(file, { force: true });
       continue;
     }
-    if (!told) onProgress(`Waiting for process ${holder ?? '(starting)'}, which is making the same thing`);
-    told = true;
+    if (!said) onProgress(`Waiting for process ${holder ?? '(starting)'}, which is making the same thing`);
+    said = true;
     if (Date.now() > deadline) throw new Error(`Waited too long for process ${holder}; stop it, or delete ${file}.`);
     await sleep(LOCK_POLL_MS);
   }

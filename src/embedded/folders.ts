@@ -33,7 +33,7 @@ const STICKY = 0o1000;
 
 /**
  * Makes the data folder, and closes it and the files in it to everybody else, also one that was there before. False
- * where it is left as it is: other things stand in it, or it is somebody else's or everybody's (`/tmp`).
+ * if it is left as it is: other things stand in it, or it is somebody else's or everybody's (`/tmp`).
  */
 export function closeDataFolder(folder: string): boolean {
   makeFolder(folder);
@@ -51,7 +51,7 @@ export function closeDataFolder(folder: string): boolean {
 }
 
 /**
- * Open to its owner only. Where root runs Postgres as another user, that user's group may pass through; the folder
+ * Open to its owner only. If root runs Postgres as another user, that user's group may pass through; the folder
  * stays root's, so that the user can put nothing in the place of root's own files.
  */
 function closeFolder(folder: string): void {

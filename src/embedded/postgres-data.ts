@@ -23,7 +23,7 @@ export function prepareDataDir(
   options: { ephemeral?: boolean; onProgress?: (line: string) => void },
   user?: PostgresUser,
 ): string {
-  const [, passwordFile] = besides(dataDir) as [string, string];
+  const [, passwordFile] = filesOf(dataDir) as [string, string];
   if (existsSync(join(dataDir, 'PG_VERSION'))) {
     if (options.ephemeral) throw new Error(`${dataDir} holds a database, which an ephemeral run would delete.`);
     const made = readFileSync(join(dataDir, 'PG_VERSION'), 'utf8').trim();
@@ -78,8 +78,8 @@ function initialise(
   return password;
 }
 
-/** The data folder and what stands beside it. */
-export function besides(dataDir: string): string[] {
+/** The data folder and the files beside it. */
+export function filesOf(dataDir: string): string[] {
   return [dataDir, `${dataDir}.password`, `${dataDir}.log`, `${dataDir}.running`, `${dataDir}.new`];
 }
 

@@ -8,7 +8,7 @@ export type PostgresUser = { name: string; uid: number; gid: number };
 
 let cached: PostgresUser | undefined;
 
-/** Postgres refuses to run as root: `postgres` where that user exists, else `nobody`. Undefined when we are not root. */
+/** Postgres refuses to run as root: `postgres` if that user exists, else `nobody`. Undefined when we are not root. */
 export function postgresUser(): PostgresUser | undefined {
   if (process.getuid?.() !== 0) return undefined;
   cached ??= lookUp('postgres') ?? lookUp('nobody');

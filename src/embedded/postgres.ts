@@ -6,7 +6,7 @@ import { makeFolder, temporaryDataDir } from './folders';
 import { noteRunning, releaseData } from './leftover';
 import { assertPortFree, freePort } from './ports';
 import { findPostgres, type PostgresBinaries, tryFolder } from './postgres-binaries';
-import { besides, postgresEnv, postmasterPid, prepareDataDir } from './postgres-data';
+import { filesOf, postgresEnv, postmasterPid, prepareDataDir } from './postgres-data';
 import { closedParent, type PostgresUser, postgresUser } from './postgres-user';
 import { type EmbeddedServer, endOfLog, startServerProcess, waitUntilReady } from './process';
 
@@ -114,7 +114,7 @@ async function startAfterCrash(
       logFile,
       stopSignal: 'SIGINT', // fast shutdown: ends sessions, writes a checkpoint
       user: user && { uid: user.uid, gid: user.gid },
-      removeAfter: !options.ephemeral ? [] : options.dataDir ? besides(dataDir) : [dirname(dataDir)],
+      removeAfter: !options.ephemeral ? [] : options.dataDir ? filesOf(dataDir) : [dirname(dataDir)],
     });
     noteRunning(dataDir, server.pid);
     try {

@@ -8,7 +8,7 @@ export type SdkServer = { environment: 'createLocal' | 'createTimeSkipping'; ver
 
 /** Nothing has begun to arrive after this long: there is no way to the download server. */
 const BEGIN_LIMIT_MS = 8_000;
-/** A hundred megabytes on a slow line. */
+/** A hundred megabytes on a slow connection. */
 const DOWNLOAD_LIMIT_MS = 5 * 60_000;
 
 const SCRIPT = `

@@ -21,7 +21,7 @@ const DESCRIPTION = 'Posthorn';
  * uses as well.
  */
 export async function checkTemporal(address: string, namespace: string): Promise<TemporalState> {
-  // Without interceptors nothing is repeated: the first answer is the one to tell.
+  // Without interceptors nothing is retried: the first answer counts.
   const connecting = Connection.connect({ address, connectTimeout: ANSWER_LIMIT_MS, interceptors: [] });
   const connection = await connecting.catch(() => undefined);
   if (!connection) return { kind: 'silent' };

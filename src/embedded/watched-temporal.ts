@@ -10,11 +10,11 @@ export type WatchSettings = {
   onRestarted: () => void;
   /** A restart did not succeed; the next one comes by itself. */
   onNotRestarted: (why: string) => void;
-  /** Hears what each look found. */
+  /** Called with the result of each check. */
   onLook?: (state: TemporalState) => void;
   /** Time between looks, milliseconds. */
   everyMs?: number;
-  /** It must have failed for so long, without a break. */
+  /** Restart after checks have failed for this long, without a success. */
   patienceMs?: number;
 };
 
@@ -34,9 +34,9 @@ const MAX_PATIENCE_MS = 10 * 60_000;
 const BACK_OFF_MS = 2_000;
 
 /**
- * Starts an embedded Temporal and restarts it by itself where it answers but takes no write any more, or has ended. On a
+ * Starts an embedded Temporal and restarts it if it answers but takes no write any more, or has ended. On a
  * busy machine its SQLite may come to answer `interrupted` to every statement for ever, which only a restart heals.
- * A server without a file forgets its workflows with that; the reconciler starts them again.
+ * A server without a file loses its workflows with that; the reconciler starts them again.
  */
 export async function startWatchedTemporal(options: TemporalOptions, watch: WatchSettings): Promise<WatchedTemporal> {
   const { everyMs = EVERY_MS, patienceMs = PATIENCE_MS, onLook } = watch;

@@ -15,8 +15,8 @@ export type ConnectionLimits = {
 };
 
 /**
- * A thousand producers with a few connections each; a quarter of them may sit behind one address. Whoever has shown no
- * key has no use for more than a browser's handful, and many of them may sit behind one address as well.
+ * A thousand producers with a few connections each; a quarter of them may sit behind one address. A client without a key
+ * needs no more connections than a browser opens, and many such clients may sit behind one address as well.
  */
 export const CONNECTION_LIMITS: ConnectionLimits = {
   connections: 4_096,
@@ -27,8 +27,9 @@ export const CONNECTION_LIMITS: ConnectionLimits = {
 };
 
 /**
- * Requests of one connection that are served side by side; pipelined ones beyond it wait their turn, unread bytes in the
- * kernel. Whoever has shown no good key is served one after the other: no browser pipelines, and a key is soon looked up.
+ * Requests of one connection that are served side by side; pipelined ones beyond it wait, unread bytes in the
+ * kernel. A connection without a good key is served one request after the other: no browser pipelines, and a key is soon
+ * looked up.
  */
 const MAX_UNDER_WAY = 8;
 const MAX_UNDER_WAY_OF_STRANGER = 1;
@@ -36,21 +37,21 @@ const MAX_UNDER_WAY_OF_STRANGER = 1;
 const MAX_UNREAD_BYTES = 256 * 1024;
 /**
  * Requests that wait, in all: 1.5 kB each. Node reads 64 KiB of a connection before it can be stopped, in which some 2,600
- * of the smallest requests fit; where there is no room for one more, its connection is cut.
+ * of the smallest requests fit; if one more does not fit, its connection is cut.
  */
 const MAX_WAITING = 16_384;
 /** Of a connection that has carried no good API key, at 10 µs each. One more, and it is cut. */
 const MAX_WAITING_OF_STRANGER = 32;
-/** The same, where its address has lately been over its limit of requests without a good key, or is held back. */
+/** The same, if its address has lately been over its limit of requests without a good key, or is held back. */
 const MAX_WAITING_OF_SUSPECT = 4;
 /** While its first key is being looked up, of such as have one too: a read holds some 600 of a producer's. And of a proxy. */
 const MAX_WAITING_FOR_KEY = 1_024;
-/** What is still sent of a body after the answer is thrown away: for so long, and so many bytes. */
+/** Limits on what is still read, and thrown away, of a body after its request was answered. */
 const REST_OF_BODY_MS = 5_000;
 const REST_OF_BODY_BYTES = 2 * 1024 * 1024;
 /**
  * A connection that ends while more is coming has been read to where it ended: to close it at once would have the kernel
- * reset it (RFC 9112, section 9.6), and with that take the last answers from who has not read them yet.
+ * reset it (RFC 9112, section 9.6), and lose the last answers that the client has not read yet.
  */
 const LAST_WORDS_MS = 2_000;
 /** A connection of this age has had the time to show a key: many producers may come at the same moment. */
@@ -98,7 +99,7 @@ type Connection = {
   onOverLimit: () => void;
   underWay: Set<ServerResponse>;
   waiting: Pair[];
-  /** The answer whose turn it is to be read, and since when. */
+  /** The answer that the client has to read next, and since when. */
   head?: { res: ServerResponse; sinceMs: number } | undefined;
   /** Since when nothing more is read of it, and its last answer is on its way. */
   endingSinceMs?: number;
@@ -158,7 +159,7 @@ export function boundConnections(
       known: false,
       judged: false,
       onKnown() {
-        if (heldBack) addresses.giveBack(address);
+        if (heldBack) addresses.refund(address);
         beginWaiting(connection);
       },
       onOverLimit() {
@@ -167,7 +168,7 @@ export function boundConnections(
       underWay: new Set(),
       waiting: [],
     };
-    if (!makeRoomFor(connection)) return;
+    if (!admit(connection)) return;
     connectionOf.set(socket, connection);
     connections.add(connection);
     if (address !== undefined) {
@@ -188,7 +189,7 @@ export function boundConnections(
     };
   }
 
-  function makeRoomFor(connection: Connection): boolean {
+  function admit(connection: Connection): boolean {
     const others = connection.address === undefined ? undefined : byAddress.get(connection.address);
     if (others) {
       const strangers = [...others].filter(({ known }) => !known);
@@ -200,7 +201,7 @@ export function boundConnections(
     return giveWay([...connections].find(isStranger), connection, 'full');
   }
 
-  /** The oldest that has shown no key goes; where all have, the new one does. */
+  /** Closes the oldest connection that has shown no key; if all have, the new one. */
   function giveWay(oldest: Connection | undefined, newest: Connection, reason: CutReason): boolean {
     if (oldest) cut(oldest, 'gave_way');
     else cut(newest, reason);
@@ -221,12 +222,12 @@ export function boundConnections(
     connection.socket.end();
   }
 
-  /** At once where it is cut, else when its socket has closed. */
+  /** Called at once if it is cut, else when its socket has closed. */
   function close(connection: Connection): void {
     if (!connections.delete(connection)) return;
     waitingInAll -= connection.waiting.length;
     connection.waiting = [];
-    // Node says it of the one answer that has the socket only; whoever waits for the end of another would wait for ever.
+    // Node emits `close` on the answer that has the socket only; a wait for the end of another would never end.
     for (const res of connection.underWay) if (!res.socket && !res.writableFinished) res.emit('close');
     const { address } = connection;
     if (address === undefined) return;
@@ -239,12 +240,12 @@ export function boundConnections(
   function serve(req: IncomingMessage, res: ServerResponse): void {
     const connection = connectionOf.get(req.socket);
     if (!connection) return;
-    // What else was in the same read is nobody's any more.
+    // Other requests of the same read, after the connection was cut.
     if (!connections.has(connection) || connection.endingSinceMs !== undefined) {
       stopParsing(req.socket);
       return;
     }
-    if (connection.waiting.length === 0 && hasRoom(connection)) {
+    if (connection.waiting.length === 0 && mayBegin(connection)) {
       begin(connection, { req, res });
       return;
     }
@@ -263,7 +264,7 @@ export function boundConnections(
     req.socket.pause();
   }
 
-  /** Behind how many others a request of this connection may wait. */
+  /** How many requests of this connection may wait. */
   function mayWait({ known, judged, address, underWay }: Connection, req: IncomingMessage): number {
     if (known) return MAX_WAITING;
     if (address === undefined) return MAX_WAITING_FOR_KEY;
@@ -289,7 +290,7 @@ export function boundConnections(
     });
     res.once('close', () => {
       connection.underWay.delete(res);
-      // A 5xx says nothing of the key.
+      // A 5xx says nothing about the key.
       if (isStranger(connection) && hasKey(req) && res.statusCode < 500) {
         connection.judged = true;
         if (connection.waiting.length > MAX_WAITING_OF_STRANGER) cutForPipelining(connection);
@@ -301,14 +302,14 @@ export function boundConnections(
 
   function beginWaiting(connection: Connection): void {
     if (connection.waiting.length === 0) return;
-    while (connection.waiting.length > 0 && hasRoom(connection)) {
+    while (connection.waiting.length > 0 && mayBegin(connection)) {
       waitingInAll--;
       begin(connection, connection.waiting.shift()!);
     }
     if (connection.waiting.length === 0) connection.socket.resume();
   }
 
-  const hasRoom = (connection: Connection) =>
+  const mayBegin = (connection: Connection) =>
     connection.underWay.size < (isStranger(connection) ? MAX_UNDER_WAY_OF_STRANGER : MAX_UNDER_WAY) &&
     unreadBytes(connection) < MAX_UNREAD_BYTES;
 
@@ -350,16 +351,16 @@ export function boundConnections(
   return { open, serve, counts, stop: () => clearInterval(timer) };
 }
 
-/** A proxy's connection is nobody's alone. */
+/** Not of a proxy, whose connections carry many clients. */
 const isStranger = ({ known, address }: Connection) => !known && address !== undefined;
 
 const hasKey = (req: IncomingMessage) => req.headers.authorization !== undefined;
 
 /**
- * Has Node leave the rest of what it has read of a socket, from within a request of it. It goes through all of a read
- * otherwise, also where the socket was destroyed: 2,600 requests, 10 ms and more. Its parser stops where its callback
- * says that the connection becomes something else, by a 2. The callback is not documented: where a version of Node has
- * none of this name, the rest is made into requests that nobody serves.
+ * Stops Node's parser for the rest of what was read of a socket, from within a request of it. Otherwise it parses all of
+ * the read, even if the socket was destroyed: 2,600 requests, 10 ms and more. The parser stops if its callback returns 2,
+ * which says that the connection is upgraded. The callback is not documented: in a version of Node without it, the rest
+ * is parsed into requests that are not served.
  */
 function stopParsing(socket: Socket): void {
   const { parser } = socket as { parser?: { onIncoming?: (req: IncomingMessage) => number } | null };

@@ -1,16 +1,16 @@
 import { createLimiter } from '../concurrency/rate-limiter';
 import { addressBlock } from './address-block';
 
-/** For so long after its last offence; somebody who goes on is held back all the time. */
+/** An address is held back for this long after its last offence; one that goes on stays held back. */
 const HELD_BACK_MS = 10_000;
 /**
- * New connections of an address that is held back, until they have shown a good key: others may sit behind the address,
- * and a key cannot be shown before a connection is read. Each may cost a handful of requests.
+ * New connections of an address that is held back and that have shown no good key yet: honest clients may sit behind the
+ * address, and a key cannot be shown before a connection is read. Each may cost a handful of requests.
  */
 const NEWCOMERS = { count: 20, perMs: 1_000 };
 const ADDRESSES = 10_000;
 
-/** Addresses that have lately asked for too much: by block, as in `addressBlock`. */
+/** Addresses that have lately made too many requests: by block, as in `addressBlock`. */
 export function createHeldBack(nowMs: () => number = () => performance.now()) {
   const newcomers = createLimiter(NEWCOMERS, ADDRESSES, nowMs);
   const untilMs = { over_limit: new Map<string, number>(), held_back: new Map<string, number>() };
@@ -27,7 +27,7 @@ export function createHeldBack(nowMs: () => number = () => performance.now()) {
 
   function is(what: What, address: string): boolean {
     const known = untilMs[what];
-    // As it is nearly always: a connection costs no look at its address.
+    // The usual case: no address is held back, and a connection costs no lookup of its address.
     if (known.size === 0) return false;
     const block = addressBlock(address);
     const until = known.get(block);
@@ -40,9 +40,9 @@ export function createHeldBack(nowMs: () => number = () => performance.now()) {
   return {
     note,
     is,
-    /** A turn for a new connection of an address that is held back; false where there is none left. */
+    /** Whether one more new connection of an address that is held back may be opened now. */
     admit: (address: string) => newcomers.take(addressBlock(address)).allowed,
-    /** It has shown a good key: its turn is another's. */
-    giveBack: (address: string) => newcomers.giveBack(addressBlock(address)),
+    /** The connection has shown a good key: its permit is free for another one. */
+    refund: (address: string) => newcomers.refund(addressBlock(address)),
   };
 }

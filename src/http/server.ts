@@ -10,7 +10,7 @@ export type ListenOptions = {
   host: string;
   /** 0 for a free one. */
   port: number;
-  /** What is to be set where the port is taken. */
+  /** The setting to change if the port is taken. */
   setting: string;
   /** Others than the usual ones. */
   limits?: Partial<ClientLimits> | undefined;
@@ -32,7 +32,7 @@ export type HttpServer = {
 /** Slow clients are cut off: headers, whole request, whole answer, idle keep-alive. */
 const CLIENT_LIMITS: ClientLimits = { ...CONNECTION_LIMITS, headersMs: 10_000, requestMs: 30_000 };
 const IDLE_LIMIT_MS = 65_000;
-/** Then the answer says that the connection ends: what it holds is given back now and then, and load spreads anew. */
+/** Then the answer closes the connection: its memory is freed now and then, and load is balanced anew. */
 const MAX_REQUESTS_PER_CONNECTION = 10_000;
 /** How often Node looks for slow clients; its own default, 30 s, would let each stay for so much longer. */
 const CLIENT_CHECK_MS = 1_000;
@@ -41,7 +41,7 @@ const CLOSE_LIMIT_MS = 10_000;
 
 /**
  * Serves HTTP with limits on slow clients, and on what all of them hold.
- * @throws ConfigError where the port is taken
+ * @throws ConfigError if the port is taken
  */
 export async function listen(handler: RequestListener, options: ListenOptions): Promise<HttpServer> {
   const { host, port, setting } = options;

@@ -5,7 +5,7 @@ import type { Log } from '../log';
 
 /**
  * Serves what a registry holds as `GET /metrics`, and nothing else: no path of the API is here.
- * @throws ConfigError where the port is taken
+ * @throws ConfigError if the port is taken
  */
 export function serveMetrics(registry: Registry, log: Log, options: ListenOptions): Promise<HttpServer> {
   return listen(metricsHandler(registry, log), options);

@@ -4,7 +4,7 @@ import type { Log } from '../log';
 import { serveMetrics } from './serve';
 
 export type RunningMetrics = {
-  /** Where the parts of this process register what they count. */
+  /** The registry for the metrics of this process. */
   registry: Registry;
   /** With the path. */
   url: string;
@@ -12,9 +12,9 @@ export type RunningMetrics = {
 };
 
 /**
- * The metrics of a process, on a port of their own; undefined where none is set, and then nothing is counted. One
+ * The metrics of a process, on a port of their own; undefined if none is set, and then nothing is counted. One
  * registry per process, which is handed to whoever counts: prom-client's global one is not used.
- * @throws ConfigError where the port is taken
+ * @throws ConfigError if the port is taken
  */
 export async function startMetrics(config: Config, log: Log): Promise<RunningMetrics | undefined> {
   const { POSTHORN_ADMIN_HOST: host, POSTHORN_ADMIN_PORT: port } = config;

@@ -3,7 +3,7 @@ import type { AttemptRecord } from '../db/queue/record-attempts';
 import { END_STATES } from '../domain/delivery';
 import { DELIVERY_PATHS, type DeliveryPath } from '../domain/delivery-mode';
 
-/** How an attempt may come out, as its line in the log says it. */
+/** The outcomes of an attempt, as in its line in the log. */
 const OUTCOMES = ['retrying', ...END_STATES] as const;
 /** Seconds: receivers answer within milliseconds, and 30 s is the longest timeout. */
 const DURATION_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
@@ -15,32 +15,32 @@ export type WorkerMetrics = ReturnType<typeof createWorkerMetrics>;
  * among them, every series would be multiplied by all of those. Their children are resolved here, once: the express path
  * makes thousands of attempts a second (counting one costs 0.6 µs, measured). All series begin at 0, so that a rate
  * sees the first attempt as well.
- * @param inFlight asked at each scrape
+ * @param inFlight called at each scrape
  */
 export function createWorkerMetrics(registry: Registry, inFlight: () => Record<DeliveryPath, number>) {
   const registers = [registry];
   const attempts = new Counter({
     name: 'posthorn_attempts_total',
-    help: 'Attempts that were written down, by how they came out.',
+    help: 'Recorded attempts, by outcome.',
     labelNames: ['path', 'outcome'],
     registers,
   });
   const durations = new Histogram({
     name: 'posthorn_attempt_duration_seconds',
-    help: 'Time of an attempt from its beginning to the end of what was read of the answer.',
+    help: 'Time from the beginning of an attempt until its answer was read.',
     labelNames: ['path'],
     buckets: DURATION_BUCKETS,
     registers,
   });
   const claimed = new Counter({
     name: 'posthorn_claimed_deliveries_total',
-    help: 'Deliveries that were taken from the queue.',
+    help: 'Deliveries that were claimed.',
     labelNames: ['path'],
     registers,
   });
   new Gauge({
     name: 'posthorn_deliveries_in_flight',
-    help: 'Deliveries that hold a slot: an attempt of theirs is under way or about to begin.',
+    help: 'Deliveries that hold a slot: an attempt is under way or about to begin.',
     labelNames: ['path'],
     registers,
     collect() {
@@ -50,12 +50,12 @@ export function createWorkerMetrics(registry: Registry, inFlight: () => Record<D
   });
   const autoExpress = new Gauge({
     name: 'posthorn_auto_express',
-    help: 'Whether the express path makes the attempts of webhooks in mode auto: 1, or 0 while the engine keeps up.',
+    help: 'Whether the express path makes the attempts of webhooks in mode auto: 1, or 0 while Temporal keeps up.',
     registers,
   });
   const autoSwitches = new Counter({
     name: 'posthorn_auto_switches_total',
-    help: 'Times that the attempts of webhooks in mode auto went over to the other path.',
+    help: 'Times that mode auto switched to the other path.',
     labelNames: ['to'],
     registers,
   });
@@ -78,14 +78,14 @@ export function createWorkerMetrics(registry: Registry, inFlight: () => Record<D
   const switchesTo = perPath((path) => fromZero(autoSwitches.labels(path)));
 
   return {
-    /** An attempt was written down. */
+    /** Called after an attempt was recorded. */
     onAttempt({ path, next, durationMs }: Pick<AttemptRecord, 'path' | 'next' | 'durationMs'>): void {
       attemptsOf[path][next.kind === 'end' ? next.state : 'retrying'].inc();
       durationOf[path].observe(durationMs / 1_000);
     },
-    /** A claim of a path brought so many deliveries, 0 included. */
+    /** Called after each claim of a path, with the number of deliveries it took, 0 included. */
     onClaimed: (path: DeliveryPath, count: number): void => claimedBy[path].inc(count),
-    /** This path makes the attempts of webhooks in mode auto from now on. */
+    /** Called when this path takes over the attempts of webhooks in mode auto. */
     onAutoSwitch(path: DeliveryPath): void {
       autoExpress.set(path === 'express' ? 1 : 0);
       switchesTo[path].inc();

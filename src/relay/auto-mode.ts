@@ -36,7 +36,7 @@ export function createAutoMode({ lagMs, log, ask, onSwitch, nowMs = () => perfor
     window = { atMs: nowMs(), claimed: 0 };
     loggedWhyNot = false;
     const path = toExpress ? 'express' : 'workflow';
-    const known = Number.isFinite(perSecond) && { engine_per_s: Math.round(perSecond) };
+    const known = Number.isFinite(perSecond) && { workflow_starts_per_s: Math.round(perSecond) };
     log.info({ event: 'auto_mode', path, ...known, ...why });
     onSwitch?.(path);
   }

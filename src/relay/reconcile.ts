@@ -6,12 +6,12 @@ import { takeOverdue } from '../db/queue/overdue';
 import { type Log, reasonOf } from '../log';
 import { workflowId } from '../temporal/names';
 import { type StartSettings, startOverdue } from '../temporal/start-delivery';
-import { type ForgetSettings, forgetOld } from './purge';
+import { type PurgeSettings, purgeOld } from './purge';
 import { restartReplays } from './restart-replays';
 import { startAll } from './start-all';
 
 export type ReconcileSettings = StartSettings &
-  ForgetSettings & {
+  PurgeSettings & {
     /** Time between rounds, milliseconds. */
     everyMs: number;
     /** A retry this late may have lost its workflow, milliseconds. */
@@ -43,7 +43,7 @@ export function startReconciler(settings: ReconcileSettings): { stop(): Promise<
     }),
     startRounds(everyMs, log, async () => {
       await ensurePartitions(db.pool, Date.now());
-      await forgetOld(settings, isStopped);
+      await purgeOld(settings, isStopped);
     }),
     startRounds(everyMs, log, async () => {
       await restartOverdue(settings, isStopped);

@@ -1,5 +1,5 @@
 import { restAfter } from '../concurrency/rest';
-import type { TenantRoom } from '../concurrency/tenant-slots';
+import type { TenantAllowance } from '../concurrency/tenant-slots';
 import type { ClaimBudget } from '../db/queue/claim-budget';
 import { FIRST_CURSORS } from '../db/queue/claim-cursors';
 import type { ClaimRequest } from '../db/queue/claim-request';
@@ -40,7 +40,7 @@ export type RelayPath<Delivery> = {
   /** How many deliveries it can take now. */
   capacity(): number;
   /** Which tenants may have how much of the capacity. */
-  tenants(): TenantRoom;
+  tenants(): TenantAllowance;
   /** How many deliveries of each webhook it can take now. */
   budget(): ClaimBudget;
   claim(request: ClaimRequest): Promise<Claim<Delivery>>;

@@ -89,7 +89,7 @@ export function createWorkflowPath(settings: WorkflowPathSettings): RelayPath<Cl
     modes,
     beforeClaim: () => inFlight.expire(),
     capacity: () => Math.min(inFlight.first.left, MAX_STARTING - starting.size - inFlight.queued),
-    tenants: () => inFlight.first.room,
+    tenants: () => inFlight.first.allowance,
     budget: () => ({ ...EMPTY_BUDGET, occupied: inFlight.byWebhook }),
     claim: (request) => claimDeliveries(db.pool, request),
     begin(deliveries, { hold }: Claimed) {
@@ -99,7 +99,7 @@ export function createWorkflowPath(settings: WorkflowPathSettings): RelayPath<Cl
     backOffUntil: () => backOffUntil,
     onCapacity(callback) {
       onCapacity = callback;
-      inFlight.onRoom(callback);
+      inFlight.onCapacity(callback);
     },
     gatherMs: GATHER_MS,
     stop: async () => void (await Promise.allSettled(starting.keys())),

@@ -5,7 +5,7 @@ import type { Config } from '../config';
 
 /**
  * How to reach the cluster; the same for the api's and the worker's kind of connection. A certificate or an API key
- * turns TLS on: the key stands in each request's head, for all to read on a connection without it.
+ * turns TLS on: the key stands in each request's metadata, readable on a connection without TLS.
  */
 export async function connectionOptions(config: Config) {
   const { TEMPORAL_TLS_CERT_FILE: certFile, TEMPORAL_TLS_KEY_FILE: keyFile } = config;

@@ -1,23 +1,23 @@
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import { reasonOf } from '../log';
 
-/** An engine that takes longer to look one workflow up is none to give work to. */
-const ASK_LIMIT_MS = 1_000;
-/** There is none of this name: the engine has to look in its database to say so. */
+/** If Temporal takes longer to look one workflow up, it counts as unavailable. */
+const PROBE_LIMIT_MS = 1_000;
+/** No workflow has this id: Temporal has to look in its database to say so. */
 const NO_WORKFLOW = 'posthorn-ask';
 
 /**
- * Asks the engine for a workflow that does not exist: a start goes the same way, through frontend and history service to
- * the database. Resolves to undefined where the answer came in time, else to the reason; never rejects.
+ * Asks Temporal for a workflow that does not exist: a start goes the same way, through frontend and history service to
+ * the database. Resolves to undefined if the answer came in time, else to the reason; never rejects.
  */
-export async function askEngine(client: Client): Promise<string | undefined> {
+export async function probeTemporal(client: Client): Promise<string | undefined> {
   let timer: NodeJS.Timeout | undefined;
-  // The connection's own deadline is for each try, and it may try again.
+  // The connection's own deadline is for each try, and it may retry.
   const late = new Promise<string>((resolve) => {
-    timer = setTimeout(() => resolve(`no answer within ${ASK_LIMIT_MS} ms`), ASK_LIMIT_MS);
+    timer = setTimeout(() => resolve(`no answer within ${PROBE_LIMIT_MS} ms`), PROBE_LIMIT_MS);
   });
   const answer = client
-    .withDeadline(Date.now() + ASK_LIMIT_MS, () => client.workflow.getHandle(NO_WORKFLOW).describe())
+    .withDeadline(Date.now() + PROBE_LIMIT_MS, () => client.workflow.getHandle(NO_WORKFLOW).describe())
     .then(
       () => undefined,
       (error: unknown) => (error instanceof WorkflowNotFoundError ? undefined : reasonOf(error)),

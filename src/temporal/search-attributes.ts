@@ -11,7 +11,7 @@ const NAMES = Object.values(SEARCH_ATTRIBUTES);
 
 /**
  * Registers the search attributes that starts use; a start that names an unknown one is refused. Idempotent. A cluster
- * that does not let us is taken to have them: docs/operations.md names them.
+ * that refuses is taken to have them: docs/operations.md names them.
  */
 export async function registerSearchAttributes(client: Client, namespace: string, log: Log): Promise<void> {
   const searchAttributes = Object.fromEntries(NAMES.map((name) => [name, KEYWORD]));

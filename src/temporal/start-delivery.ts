@@ -19,8 +19,8 @@ export type Started = 'here' | 'anywhere' | 'already_running';
 
 /**
  * Starts the workflow of a claimed delivery, eagerly: its first workflow task comes back with the answer and runs in
- * this process. Where a run of this delivery is still open (it has put its row back and is about to close), it is
- * woken: a run that sees the signal goes on, and if it has just closed a new one starts. Relying on "already running"
+ * this process. If a run of this delivery is still open (it has put its row back and is about to close), it is
+ * signalled: a run that sees the signal goes on, and if it has just closed a new one starts. Relying on "already running"
  * instead would lose the delivery in that gap.
  */
 export async function startClaimed(settings: StartSettings, claimed: ClaimedDelivery): Promise<Started> {
@@ -57,12 +57,12 @@ export async function startClaimed(settings: StartSettings, claimed: ClaimedDeli
 export type WaitingDelivery = QueuedDelivery & { dueAtMs: number; last: AttemptSummary };
 
 /**
- * Starts the workflow of a delivery that waits: it begins with its timer. Where a run of it is still open, that one is
- * woken and finds in the record that it has to wait.
+ * Starts the workflow of a delivery that waits: it begins with its timer. If a run of it is still open, that one is
+ * woken and finds in Postgres that it has to wait.
  */
 export async function startWaiting(settings: StartSettings, { dueAtMs, last, ...delivery }: WaitingDelivery) {
   const { args, ...rest } = options(settings, delivery, 'claimed');
-  // A length of time, not a time: the engine's clock may be another one.
+  // A length of time, not a time: Temporal's clock may differ.
   const input: [DeliverInput] = [{ ...args[0], waitMs: Math.max(0, Math.round(dueAtMs - performance.now())), last }];
   try {
     await settings.client.workflow.start(WORKFLOW_TYPE, { ...rest, args: input, requestEagerStart: true });
@@ -77,7 +77,7 @@ export async function startWaiting(settings: StartSettings, { dueAtMs, last, ...
   }
 }
 
-/** Starts the workflow of a delivery whose retry is overdue; nothing happens where one is running. */
+/** Starts the workflow of a delivery whose retry is overdue; nothing happens if one is running. */
 export async function startOverdue(settings: StartSettings, delivery: QueuedDelivery): Promise<Started> {
   try {
     await settings.client.workflow.start(WORKFLOW_TYPE, options(settings, delivery, 'due'));

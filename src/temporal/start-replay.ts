@@ -16,8 +16,8 @@ export type StartableReplay = ReplayProgress & {
 };
 
 /**
- * Starts the workflow of a bulk replay where it left off; the same for the api, when one is asked for, and for the
- * reconciler, when the workflow was lost. Nothing happens where it is running.
+ * Starts the workflow of a bulk replay where it left off; called by the api, when one is asked for, and by the
+ * reconciler, when the workflow was lost. Nothing happens if it is running.
  */
 export async function startReplay(
   client: Client,

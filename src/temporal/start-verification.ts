@@ -8,7 +8,7 @@ import { taskQueues, VERIFICATION_WORKFLOW_TYPE, verificationWorkflowId } from '
 /** What starting a round's workflow needs to know. */
 export type StartableVerification = { tenantId: string; webhookId: string; round: number };
 
-/** Starts the workflow of one round of endpoint verification. Nothing happens where it was started before. */
+/** Starts the workflow of one round of endpoint verification. Nothing happens if it was started before. */
 export async function startVerification(
   client: Client,
   taskQueuePrefix: string,

@@ -48,7 +48,7 @@ export class LeanWorker extends Worker {
 
 /**
  * A workflow that never comes back from a call holds up all others of its thread. The thread is ended then, which makes
- * the worker fail; what it had in hand is done by another, or by the next start.
+ * the worker fail; what it held is done by another one, or by the next start.
  */
 class WatchedThread extends WorkerThreadClient {
   readonly #unanswered = new Set<{ looks: number }>(); // in the order of sending

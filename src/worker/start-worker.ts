@@ -3,7 +3,7 @@ import { Client } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
 import type { Registry } from 'prom-client';
 import { createActivities } from '../activities/activities';
-import { createReplayRoom } from '../activities/replay-room';
+import { createReplayCapacity } from '../activities/replay-capacity';
 import { type Config, requireSetting } from '../config';
 import { createSecretBox } from '../crypto/secret-box';
 import { openDatabase } from '../db/database';
@@ -11,7 +11,7 @@ import { assertMigrated } from '../db/migrate';
 import { startHolding } from '../delivery/holding';
 import { InFlight } from '../delivery/in-flight';
 import { createAttempts } from '../delivery/make-attempt';
-import { createRetryRoom } from '../delivery/retry-room';
+import { createRetryCapacity } from '../delivery/retry-capacity';
 import { watchPauses } from '../delivery/stale';
 import { createVerifier } from '../delivery/verify-endpoint';
 import { LEASE_MS, MAX_TIMEOUT_MS } from '../domain/limits';
@@ -30,14 +30,14 @@ import { createWaitingStarts } from '../relay/start-waiting';
 import { createWorkflowPath } from '../relay/workflow-path';
 import { nativeConnectionOptions } from '../temporal/connection';
 import { workflowId } from '../temporal/names';
-import { askEngine } from '../temporal/probe';
+import { probeTemporal } from '../temporal/probe';
 import { registerSearchAttributes } from '../temporal/search-attributes';
 import { createWorkers } from './workers';
 
-/** Beyond the POST's own limit: load and record of a later attempt. */
+/** Beyond the POST's own limit: loading and recording a later attempt. */
 const ATTEMPT_MARGIN_MS = 10_000;
 
-/** One connection in so many is for bulk replays; what they put into the queue needs the others. */
+/** Connections per page of a bulk replay under way: what the replays put into the queue needs the others. */
 const CONNECTIONS_PER_PAGE = 5;
 
 export type RunningWorker = {
@@ -45,7 +45,7 @@ export type RunningWorker = {
   nudge(): void;
   /** Stops claiming, lets attempts under way finish, then closes. */
   stop(): Promise<void>;
-  /** Ends when the worker does; rejects where it failed. */
+  /** Resolves when the worker ends; rejects if it failed. */
   ended: Promise<void>;
 };
 
@@ -58,7 +58,7 @@ export type WorkerExtras = {
 
 /**
  * A worker process: relay, workflows and activities over one connection. Any number may run side by side.
- * @throws where the database or Temporal cannot be reached, or the database is not migrated
+ * @throws if the database or Temporal cannot be reached, or the database is not migrated
  */
 export async function startWorker(
   config: Config,
@@ -93,8 +93,10 @@ export async function startWorker(
   const pauses = watchPauses();
   const holding = await startHolding(databaseUrl, pauses, log);
   const inFlight = new InFlight(config.POSTHORN_MAX_IN_FLIGHT, LEASE_MS);
-  const retryRoom = createRetryRoom(config.POSTHORN_MAX_RETRIES_IN_FLIGHT);
-  const replayRoom = createReplayRoom(Math.max(1, Math.floor(config.POSTHORN_DB_POOL_SIZE / CONNECTIONS_PER_PAGE)));
+  const retryCapacity = createRetryCapacity(config.POSTHORN_MAX_RETRIES_IN_FLIGHT);
+  const replayCapacity = createReplayCapacity(
+    Math.max(1, Math.floor(config.POSTHORN_DB_POOL_SIZE / CONNECTIONS_PER_PAGE)),
+  );
   const metrics = registry && createWorkerMetrics(registry, () => inFlight.byPath);
   const perWebhook = config.POSTHORN_MAX_IN_FLIGHT_PER_WEBHOOK;
   const attempts = createAttempts({
@@ -105,17 +107,17 @@ export async function startWorker(
     pauses,
     log,
     perWebhook,
-    takeRoom: (delivery, cap) => inFlight.enter(delivery, Math.min(perWebhook, cap ?? perWebhook), 'later'),
-    onRaised: () => operationalEvents.nudge(),
+    acquireSlot: (delivery, cap) => inFlight.enter(delivery, Math.min(perWebhook, cap ?? perWebhook), 'later'),
+    onOutboxRow: () => operationalEvents.nudge(),
     onAttempt: metrics?.onAttempt,
   });
   const activities = createActivities({
     db,
-    replayRoom,
+    replayCapacity,
     attempts,
     verify: createVerifier({ db, secretBox, sender, log, origin: config.POSTHORN_VERIFICATION_ORIGIN }),
     inFlight,
-    retryRoom,
+    retryCapacity,
     maxPostMs: MAX_TIMEOUT_MS,
     signalDone: async (deliveryId, number, result) => {
       await client.workflow.getHandle(workflowId(deliveryId)).signal('attemptDone', { number, result });
@@ -124,7 +126,7 @@ export async function startWorker(
   });
   const workers = await createWorkers(config, connection, activities);
   const ended = workers.run();
-  // Seen by whoever awaits `ended`; this keeps an early failure from ending the process before anyone does.
+  // Whoever awaits `ended` sees the failure; this keeps an early one from ending the process before that.
   ended.catch(() => undefined);
 
   const start = {
@@ -141,7 +143,7 @@ export async function startWorker(
   const autoMode = createAutoMode({
     lagMs: config.POSTHORN_AUTO_LAG,
     log,
-    ask: () => askEngine(client),
+    ask: () => probeTemporal(client),
     onSwitch: metrics?.onAutoSwitch,
   });
   const starts = createWaitingStarts({ ...start, log });
@@ -174,26 +176,26 @@ export async function startWorker(
     ...start,
     db,
     log,
-    keptFor: { auditLogMs: config.POSTHORN_AUDIT_LOG_KEPT_FOR, replaysMs: config.POSTHORN_REPLAYS_KEPT_FOR },
+    keptFor: { auditLogMs: config.POSTHORN_AUDIT_LOG_RETENTION, replaysMs: config.POSTHORN_REPLAY_RETENTION },
     everyMs: config.POSTHORN_RECONCILE_EVERY,
     overdueMs: config.POSTHORN_RECONCILE_AFTER,
   });
 
   let stopping: Promise<void> | undefined;
   async function stop(): Promise<void> {
-    // Its own attempts get the same grace as those of workflows.
+    // The express path's attempts get the same grace as those of workflows.
     const expressStopped = expressRelay.stop();
     await Promise.all([listener.stop(), workflowRelay.stop(), reconciler.stop()]);
-    retryRoom.close();
-    replayRoom.close();
+    retryCapacity.close();
+    replayCapacity.close();
     workers.shutdown();
-    // Attempts get their grace to come to an end. One that is cut off then was not answered and is not recorded:
+    // Attempts get the grace to end. One that is cut off then was not answered and is not recorded:
     // another worker, or the next start, makes it again.
     const cut = setTimeout(() => void agent.destroy(), config.POSTHORN_SHUTDOWN_GRACE);
     await ended.catch(() => undefined);
     await inFlight.drained(config.POSTHORN_SHUTDOWN_GRACE);
     await expressStopped;
-    // A late one waits for whoever sends under its number.
+    // Late attempts wait until the attempt that holds their number has ended.
     await Promise.race([attempts.settled(), sleep(config.POSTHORN_SHUTDOWN_GRACE, undefined, { ref: false })]);
     await starts.stop();
     await holding.stop();

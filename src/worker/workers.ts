@@ -4,7 +4,7 @@ import { type NativeConnection, Worker, type WorkerOptions } from '@temporalio/w
 import type { Activities } from '../activities/activities';
 import { withReserve } from '../concurrency/tenant-slots';
 import type { Config } from '../config';
-import { MAX_WAITING } from '../delivery/retry-room';
+import { MAX_WAITING } from '../delivery/retry-capacity';
 import { MAX_CHALLENGES } from '../delivery/verify-endpoint';
 import { taskQueues } from '../temporal/names';
 import { LeanWorker } from './lean-worker';
@@ -22,8 +22,8 @@ const STICKY_TIMEOUT_MS = 2_000;
 export type Workers = { run(): Promise<void>; shutdown(): void };
 
 /**
- * Pages of bulk replays that a worker has in hand, most of them waiting for their turn: above what thirty tenants may have
- * in hand (src/activities/replay-room.ts), so that the turns are between them.
+ * Activities of bulk replays that a worker holds, most of them waiting for a permit: more than thirty tenants may hold
+ * together (src/activities/replay-capacity.ts), so that it chooses between tenants, not Temporal.
  */
 const REPLAY_SLOTS = 200;
 const REPLAY_POLLERS = 2;
@@ -60,15 +60,15 @@ export async function createWorkers(
   const retries = await Worker.create({
     ...shared,
     taskQueue: queues.retries,
-    // Whose turn it is, the attempts find out themselves: all that may be under way have a slot here, those that were
-    // claimed and those that were not, and all that may wait for room. So a tenant's tasks never stay where others' come in.
+    // Slots for all attempts that may be under way, claimed or not, and for all that may wait for capacity: the sharing by
+    // tenant is done in retry-capacity.ts. So one tenant's tasks never keep those of others from being handed over.
     maxConcurrentActivityTaskExecutions:
       withReserve(config.POSTHORN_MAX_RETRIES_IN_FLIGHT) +
       first +
       withReserve(MAX_WAITING) +
       withReserve(MAX_CHALLENGES) +
       SPARE_SLOTS,
-    // Heartbeats are few; each one should reach the server when it is made.
+    // Heartbeats are few; each one should reach the server when it is sent.
     maxHeartbeatThrottleInterval: 2_000,
     defaultHeartbeatThrottleInterval: 2_000,
   });

@@ -16,8 +16,8 @@ export const progressQuery = defineQuery<ReplayProgress>('progress');
 export const cancelSignal = defineSignal('cancel');
 
 /**
- * Puts what a bulk replay matches back into the queue, page by page at its rate. The row in Postgres has the word: a
- * page that is asked for twice takes the next deliveries, and one of a replay that was cancelled takes none.
+ * Puts what a bulk replay matches back into the queue, page by page at its rate. The row in Postgres is the
+ * source of truth: a page that is asked for twice takes the next deliveries, and one of a cancelled replay takes none.
  */
 export async function bulkReplay(input: ReplayInput): Promise<ReplayState> {
   const { replayId, rate, pageSize, pagesPerRun, retriesQueue } = input;
@@ -44,7 +44,7 @@ export async function bulkReplay(input: ReplayInput): Promise<ReplayState> {
     const sentBefore = progress.sent;
     progress = await replayPage(replayId, pageSize);
     if (progress.state !== 'running') break;
-    // Counted from the record: a page whose answer was lost has to be waited for as well.
+    // Counted from the row's progress: the wait for a page whose answer was lost is made as well.
     const pageMs = ((progress.sent - sentBefore) * rate.perMs) / rate.count;
     const waitMs = Math.ceil(beganAtMs + pageMs - Date.now());
     if (waitMs > 0) await condition(() => cancelled, waitMs, { summary: `page ${pages + 1}` });

@@ -9,16 +9,16 @@ export type DeliverInput = {
   /** uuids */
   deliveryId: string;
   webhookId: string;
-  /** Absent from those before it was told. */
+  /** Absent from workflows that began before it was passed on. */
   tenantId?: string;
   /** Attempts made before this run. */
   attempt: number;
   cause: Exclude<AttemptCause, 'manual'>;
-  /** It begins with waiting for so long, milliseconds: the attempt before was made without a workflow. */
+  /** Wait before the first attempt of this run, milliseconds: the attempt before was made by the express path. */
   waitMs?: number;
-  /** The same as a time (Unix milliseconds), by the clock of a worker: from those before clocks were told apart. */
+  /** The same as a time (Unix milliseconds) on a worker's clock; in inputs of workflows that began before `waitMs`. */
   dueAtMs?: number;
-  /** That one. */
+  /** That attempt. */
   last?: AttemptSummary;
   /** The task queue of every attempt but a quick first one. */
   retriesQueue: string;
@@ -42,7 +42,7 @@ export type ReplayInput = {
   rate: RateLimit;
   /** Deliveries per page. */
   pageSize: number;
-  /** After so many pages the run goes on under a new history. */
+  /** Pages after which the run goes on under a new history. */
   pagesPerRun: number;
   /** The task queue of its activities: one of their own, so that they take no slots from later attempts. */
   retriesQueue: string;

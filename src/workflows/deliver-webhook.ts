@@ -16,29 +16,29 @@ import { type DeliverInput, PosthornState, type WorkflowStatus } from './contrac
 
 type Signals = {
   /**
-   * An attempt now, whatever the timer says; the schedule goes on from where it was. `anew`: asked for when the
-   * delivery had ended, so that the attempt that ended it is not the answer. `claimed`: sent by the relay for a row
-   * that an operator put into the queue, which says by itself whether there is still something to send.
+   * An operator's retry: an attempt now, whatever the timer says; the schedule goes on from where it was. `anew`: asked
+   * for after the delivery had ended, so that the attempt that ended it is not the answer. `claimed`: sent by the relay,
+   * which has claimed a row that an operator put into the queue; the row says whether there is still something to send.
    */
   retryNow(request: { by: string; anew?: boolean; claimed?: boolean }): void;
   /** The same under its first name: runs may be waiting whose history has it. */
   replay: Signals['retryNow'];
-  /** `recorded`: Postgres has it already, or will with the attempt under way; the run only has to end. */
+  /** `recorded`: Postgres has ended the delivery, or will with the attempt under way; the run only has to end. */
   cancel(request: { by: string; recorded?: boolean }): void;
-  /** Moves the next attempt to another time (Unix milliseconds). `moves`: Postgres has it, as the so-many-th move. */
+  /** Moves the next attempt to another time (Unix milliseconds). `moves`: the row's count of reschedules, which includes this one. */
   reschedule(request: { atMs: number; by: string; moves?: number }): void;
-  /** The relay claimed this delivery's row: look at it. */
+  /** The relay has claimed this delivery's row: load it. */
   wake(): void;
-  /** A worker's word on an attempt that was handed over. */
+  /** A worker reports the outcome of an attempt that was handed over. */
   attemptDone(outcome: { number: number; result: AttemptResult }): void;
 };
 
 export const statusQuery = defineQuery<WorkflowStatus>('status');
 
 /**
- * First attempts and reschedules run inside the workflow task: no trip through the server. A task that is done again,
- * as every closing one is that a signal came in on, does them again as well. So a cancel is not among them: the second
- * one would undo the retry that was asked for after the first.
+ * First attempts and reschedules run inside the workflow task: no trip through the server. If the task is repeated, as
+ * Temporal does when a signal arrives while a run closes, they are repeated as well. So a cancel is not among them: its
+ * repetition would undo a retry that was asked for after it.
  */
 const local = proxyLocalActivities<Pick<Activities, 'attemptFirst' | 'reschedule'>>({
   startToCloseTimeout: '8s',
@@ -46,7 +46,7 @@ const local = proxyLocalActivities<Pick<Activities, 'attemptFirst' | 'reschedule
   retry: { initialInterval: '500ms', backoffCoefficient: 2, maximumInterval: '10s' },
 });
 
-/** In place of an attempt, where the delivery is to be cancelled first. */
+/** In place of an attempt's result, if the delivery is to be cancelled first. */
 const NOT_MADE = { kind: 'requeued' } as const;
 
 export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult['kind']> {
@@ -58,14 +58,14 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
     retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '10s' },
   });
 
-  // Signals are counted, never remembered as yes or no: what was asked is compared with what was served.
+  // Signals are counted, not kept as flags: what was asked for is compared with what was served.
   const asked = { retry: 0, anew: 0, wake: 0, cancel: 0 };
   const served = { ...asked };
   const wanted = (what: keyof typeof asked) => asked[what] > served[what];
   let rescheduledToMs: number | undefined;
-  /** Cancels that stand in the record only for us to find. */
+  /** Whether every cancel so far was recorded in Postgres by the api. */
   let onlyRecorded = true;
-  /** How often an operator has moved the next attempt, as far as we were told; and whether the record knows of the last time. */
+  /** Reschedules that this run knows of, and whether the last one is in Postgres already. */
   let moves = 0;
   let moveRecorded = false;
   const handedOver = new Map<number, AttemptResult>();
@@ -85,15 +85,15 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
     cancel({ recorded } = { by: '' }) {
       asked.cancel++;
       if (!recorded) onlyRecorded = false;
-      // What was asked before is cancelled with the rest; what is asked afterwards is not.
+      // A cancel ends what was asked for before it, not what is asked for afterwards.
       serveRetries();
       rescheduledToMs = undefined;
     },
-    reschedule({ atMs, moves: told }) {
-      // The record has the order: one that was overtaken by a later one says nothing any more.
-      if (told !== undefined && told <= moves) return;
-      moves = told ?? moves;
-      moveRecorded = told !== undefined;
+    reschedule({ atMs, moves: recorded }) {
+      // Postgres has the order: a signal that was overtaken by a later reschedule is dropped.
+      if (recorded !== undefined && recorded <= moves) return;
+      moves = recorded ?? moves;
+      moveRecorded = recorded !== undefined;
       rescheduledToMs = atMs;
     },
     attemptDone: ({ number, result }) => void handedOver.set(number, result),
@@ -108,7 +108,7 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
   if (dueAtMs !== undefined) cause = await nextCause();
   for (;;) {
     served.wake = asked.wake;
-    // A retry that was asked for after a cancel is for what the cancel has ended.
+    // A retry that was asked for after a cancel is for the delivery that the cancel has ended.
     const anew = cause === 'manual' && (wanted('anew') || served.cancel > 0);
     if (cause === 'manual' && !wanted('cancel')) serveRetries();
     state = 'in_progress';
@@ -128,7 +128,7 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
       cause = await nextCause();
       if (!wanted('cancel')) continue;
     }
-    // A success met every retry that was asked for while its attempt ran.
+    // A success meets every retry that was asked for while its attempt ran.
     if (result.kind === 'delivered') served.retry = asked.retry;
     let { kind } = result;
     if (kind === 'retry' || kind === 'requeued') {
@@ -141,7 +141,7 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
         attemptsMade = Math.max(attemptsMade, end.attempts);
       }
     } else {
-      // It has ended: too late for these.
+      // It has ended: too late for a cancel or a reschedule.
       served.cancel = asked.cancel;
       rescheduledToMs = undefined;
     }
@@ -167,13 +167,13 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
       why === 'due' || number > 1 ? await remote.attempt(request) : await local.attemptFirst(request, webhookId);
     if (result.kind === 'in_flight') {
       await condition(() => handedOver.has(number), result.waitMs, { summary: `answer to attempt ${number}` });
-      // Silence means that the worker is gone. If it is not, the attempt's number keeps this from being a second POST.
+      // No signal: the worker is dead. If it is not, the attempt's number keeps this from being a second POST.
       result = handedOver.get(number) ?? (await remote.attempt(request));
     }
     return result.kind === 'unrecorded' ? remote.recordMade(result.record) : result;
   }
 
-  /** Waits for the timer or for someone who does not want to wait. */
+  /** Waits for the timer or for a signal; returns the cause of the next attempt. */
   async function nextCause(): Promise<AttemptCause> {
     state = 'retrying';
     if (!markedRetrying) {

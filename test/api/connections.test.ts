@@ -205,7 +205,7 @@ describe('requests that are sent before the answers of others', () => {
   });
 
   test('do not keep what serves for their key once they have gone', async () => {
-    await start({}, { POSTHORN_API_MAX_UNDER_WAY: '10' });
+    await start({}, { POSTHORN_API_MAX_CONCURRENT_REQUESTS: '10' });
     for (let n = 0; n < 5; n++) {
       const client = await open();
       client.socket.write(get('/api/v1/webhooks', api.key).repeat(100));

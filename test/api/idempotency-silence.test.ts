@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { answerOnce } from '../../src/api/http/idempotency';
 import { toJson } from '../../src/api/http/json-text';
 import { createSettling, type Settling } from '../../src/api/http/settle-requests';
-import type { Answer, Context } from '../../src/api/route';
+import type { Context, HandlerResult } from '../../src/api/route';
 import { createSecretBox } from '../../src/crypto/secret-box';
 import { type Database, openDatabase } from '../../src/db/database';
 import { newUuid } from '../../src/domain/ids';
@@ -39,12 +39,15 @@ const tenantId = newUuid();
 let keys = 0;
 
 /** A request that is repeated word for word. */
-function request(): { key: string; serve: (handler: () => Promise<Answer>) => Promise<Answer | { code: string }> } {
+function request(): {
+  key: string;
+  serve: (handler: () => Promise<HandlerResult>) => Promise<HandlerResult | { code: string }>;
+} {
   const key = `key ${++keys}`;
   const log = { warn: () => undefined };
   const context = {
     ...{ services: { db, settling, secretBox, log }, tenantId, requestId: 'req' },
-    once: { key, requestHash: Buffer.alloc(32, keys) },
+    idempotencyKey: { key, requestHash: Buffer.alloc(32, keys) },
   } as unknown as Context<unknown, unknown>;
   return {
     key,

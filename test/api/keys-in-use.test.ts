@@ -151,7 +151,7 @@ describe('what a process remembers of keys', () => {
       await revoke('null');
       expect(await keys.find(hash)).toBeDefined();
       await revoke('now()');
-      keys.forgetAll();
+      keys.invalidateAll();
       expect(await keys.find(hash)).toBeUndefined();
 
       // Asked before, answered after: for whoever asked, and for nobody else.
@@ -169,7 +169,7 @@ describe('what a process remembers of keys', () => {
         );
         return count > 0;
       });
-      keys.forgetAll();
+      keys.invalidateAll();
       await lock.query('commit');
       await lock.end();
       expect(await early).toBeDefined();
@@ -212,7 +212,7 @@ describe('a process that has just started', () => {
 
 describe('requests under way', () => {
   test('are bounded for each key: one more is answered 429, others and later ones are served', async () => {
-    const url = await start({ POSTHORN_API_MAX_UNDER_WAY: '3' });
+    const url = await start({ POSTHORN_API_MAX_CONCURRENT_REQUESTS: '3' });
     const [{ key }, other] = [await makeKey(url), await makeKey(url)];
     const api = new TestApi(url, key);
     const lock = new Client({ connectionString: database.url });
@@ -239,7 +239,7 @@ describe('requests under way', () => {
   });
 
   test('count until their handlers have ended, also where the caller has gone', async () => {
-    const url = await start({ POSTHORN_API_MAX_UNDER_WAY: '3' });
+    const url = await start({ POSTHORN_API_MAX_CONCURRENT_REQUESTS: '3' });
     const { key } = await makeKey(url);
     const lock = new Client({ connectionString: database.url });
     await lock.connect();

@@ -1,4 +1,4 @@
-import { createTurns } from '../../src/api/http/time-slices';
+import { createTimeSlices } from '../../src/api/http/time-slices';
 import { createPublishRules } from '../../src/api/publish/rules-cache';
 import { openDatabase } from '../../src/db/database';
 import { parsePublicId } from '../../src/domain/ids';
@@ -197,14 +197,14 @@ describe('what a publish has to know', () => {
     await counting(async ({ rules, tenantId }) => {
       const [id, other] = [await tenantId('steady'), await tenantId('thrashing')];
       const look = async () => {
-        rules.forget(id);
+        rules.invalidate(id);
         const { filters, ofType } = await rules.of(id);
         return { filters, validator: (await ofType('sch.a', '1.0'))!.validator };
       };
       const first = await look();
       expect(first.validator).toBeDefined();
       for (let n = 0; n < 3; n++) {
-        rules.forget(other);
+        rules.invalidate(other);
         await (await rules.of(other)).ofTypes(types(400).map(({ type }) => ({ type, version: '1.0' })));
       }
       const second = await look();
@@ -234,7 +234,7 @@ describe('what a publish has to know', () => {
     const tenantId = async (name: string) =>
       (await sql<{ id: string }>(posthorn, 'select id from tenants where name = $1', [name]))[0]!.id;
     try {
-      await use({ rules: createPublishRules(db, createTurns()), statements: () => count, tenantId });
+      await use({ rules: createPublishRules(db, createTimeSlices()), statements: () => count, tenantId });
     } finally {
       await db.close();
     }

@@ -299,7 +299,7 @@ describe('the rules of a tenant', () => {
       const rules = createPublishRules(db);
       const early = rules.of(tenant!.id);
       expect(rules.of(tenant!.id)).toBe(early);
-      rules.forget(tenant!.id);
+      rules.invalidate(tenant!.id);
       const late = rules.of(tenant!.id);
       expect(late).not.toBe(early);
       await Promise.all([early, late]);

@@ -203,7 +203,7 @@ test('however many ask, one looks at a time, and an answer serves them all', asy
       }
     },
   };
-  const readiness = createReadiness(counted, { reachable: async () => true }, log());
+  const readiness = createReadiness(counted, { temporalReachable: async () => true }, log());
   const answers = await Promise.all(Array.from({ length: 500 }, () => readiness.answer()));
   expect(looks).toBe(1);
   expect(new Set(answers).size).toBe(1);

@@ -143,20 +143,20 @@ describe('counting', () => {
         return parsePublicId('replay', id)!;
       };
 
-      let turns = 0;
+      let permits = 0;
       let counted: any;
-      const inTurn = <T>(step: () => Promise<T>) => {
-        if (++turns === 2) throw new Error('the worker died');
+      const withPermit = <T>(step: () => Promise<T>) => {
+        if (++permits === 2) throw new Error('the worker died');
         return step();
       };
       const onStep = (sofar: object) => {
         counted = sofar;
       };
       const first = await ask();
-      await expect(countReplay(db.kysely, first, { inTurn, onStep })).rejects.toThrow('died');
+      await expect(countReplay(db.kysely, first, { withPermit, onStep })).rejects.toThrow('died');
       expect(counted).toEqual({ total: SCAN, after: expect.any(String) });
-      expect(await countReplay(db.kysely, first, { from: counted, inTurn, onStep })).toMatchObject({ total });
-      expect(turns).toBe(4);
+      expect(await countReplay(db.kysely, first, { from: counted, withPermit, onStep })).toMatchObject({ total });
+      expect(permits).toBe(4);
 
       const second = await ask();
       let steps = 0;
@@ -166,7 +166,7 @@ describe('counting', () => {
         await db.pool.query(`update replays set state = 'cancelled' where id = $1`, [second]);
         return done;
       };
-      expect(await countReplay(db.kysely, second, { inTurn: cancelling })).toMatchObject({ state: 'cancelled' });
+      expect(await countReplay(db.kysely, second, { withPermit: cancelling })).toMatchObject({ state: 'cancelled' });
       expect(steps).toBe(1);
     } finally {
       await db.close();

@@ -4,8 +4,8 @@ import {
   claimRequest,
   findRequest,
   finishRequest,
-  forgetExpired,
   LEASE_MS,
+  purgeExpired,
   releaseRequest,
   renewRequest,
 } from '../../src/db/publish/idempotent-requests';
@@ -76,6 +76,6 @@ test('expired rows go in batches', async () => {
   for (let n = 0; n < 5; n++) await claimRequest(db.pool, tenantId, once(`old-${n}`));
   await db.pool.query(`update idempotent_requests set created_at = now() - interval '24 hours' where key like 'old-%'`);
   expect(await findRequest(db.pool, tenantId, once('old-0'))).toBeUndefined();
-  expect(await forgetExpired(db.pool, 3)).toEqual({ forgotten: 3, more: true });
-  expect(await forgetExpired(db.pool, 3)).toEqual({ forgotten: 2, more: false });
+  expect(await purgeExpired(db.pool, 3)).toEqual({ purged: 3, more: true });
+  expect(await purgeExpired(db.pool, 3)).toEqual({ purged: 2, more: false });
 });

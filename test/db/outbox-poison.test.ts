@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import { type Database, openDatabase } from '../../src/db/database';
-import { forgetSetAside, MAX_TRIES, takeTurn } from '../../src/db/publish/operational-outbox';
+import { MAX_TRIES, purgeSetAside, takeTurn } from '../../src/db/publish/operational-outbox';
 import { FIRST_TENANT, nextTurns } from '../../src/db/publish/operational-turns';
 import { MAX_FAN_OUT } from '../../src/db/publish/publish-operational';
 import { createLog, type Log } from '../../src/log';
@@ -263,7 +263,7 @@ describe('an end', () => {
     await pool.query(
       `update operational_outbox set set_aside_at = now() - interval '31 days' where tenant_id = '${tenant}'`,
     );
-    expect(await forgetSetAside(pool, 100)).toBe(1);
+    expect(await purgeSetAside(pool, 100)).toBe(1);
     expect(await count('operational_outbox')).toBe(2);
   });
 });

@@ -36,8 +36,8 @@ test('keys have limits of their own', () => {
 test('what is given back is there again, and never more than the count', () => {
   const { limiter } = limiterAt({ count: 1, perMs: 1_000 });
   limiter.take('a');
-  limiter.giveBack('a');
-  limiter.giveBack('a');
+  limiter.refund('a');
+  limiter.refund('a');
   expect([limiter.take('a').allowed, limiter.take('a').allowed]).toEqual([true, false]);
 });
 

@@ -3,7 +3,7 @@ import { TenantSlots, withReserve } from '../../src/concurrency/tenant-slots';
 /** Takes slots for a tenant that keeps them, until it gets none. */
 function fill(slots: TenantSlots, tenant: string): number {
   let taken = 0;
-  while (slots.hasRoom(tenant)) {
+  while (slots.mayTake(tenant)) {
     slots.take(tenant);
     taken++;
   }
@@ -37,17 +37,17 @@ test('slots that come back are for those who hold little first', () => {
   const slots = new TenantSlots(100);
   fill(slots, 'first');
   fill(slots, 'second');
-  for (let n = 0; n < 3; n++) slots.giveBack('first');
-  expect(slots.hasRoom('first')).toBe(false);
-  expect(slots.hasRoom('third')).toBe(true);
-  expect(slots.room.free).toBe(0);
+  for (let n = 0; n < 3; n++) slots.release('first');
+  expect(slots.mayTake('first')).toBe(false);
+  expect(slots.mayTake('third')).toBe(true);
+  expect(slots.allowance.free).toBe(0);
 });
 
 test('what is given back twice counts once', () => {
   const slots = new TenantSlots(10);
   slots.take('a');
-  slots.giveBack('a');
-  slots.giveBack('a');
+  slots.release('a');
+  slots.release('a');
   expect(slots.left).toBe(withReserve(10));
-  expect(slots.room.held.size).toBe(0);
+  expect(slots.allowance.held.size).toBe(0);
 });

@@ -193,14 +193,14 @@ describe('name servers that answer nothing', () => {
   ])('are ours, %s', async (_, dnsTimeoutMs, timeoutMs) => {
     const dns = closeLater(await startLoopbackDns(/^/));
     const sent = senderBy(dns, { dnsTimeoutMs }).send(to('name.test', 'one', timeoutMs));
-    await expect(sent).rejects.toMatchObject({ name: 'OwnTroubleError', reason: 'name_servers_away' });
+    await expect(sent).rejects.toMatchObject({ name: 'OwnTroubleError', reason: 'name_servers_unavailable' });
   });
 
   test('are not held against the name', async () => {
     let away = true;
     const dns = closeLater(await startDnsServer(({ type }) => (away ? 'silent' : type === 'A' ? ['127.0.0.1'] : [])));
     const sender = senderBy(dns, { dnsTimeoutMs: 600 });
-    await expect(sender.send(to('name.test', 'one'))).rejects.toMatchObject({ reason: 'name_servers_away' });
+    await expect(sender.send(to('name.test', 'one'))).rejects.toMatchObject({ reason: 'name_servers_unavailable' });
     away = false;
     expect(responseOf(await sender.send(to('name.test', 'one'))).statusCode).toBe(200);
   });

@@ -94,7 +94,7 @@ describe('a name that is not answered in time', () => {
   test('is ours where they answer nothing', async () => {
     const { address } = await dns(() => 'silent');
     const found = lookups([address], { timeoutMs: 500 })('dead.test');
-    await expect(found).rejects.toMatchObject({ name: 'OwnTroubleError', reason: 'name_servers_away' });
+    await expect(found).rejects.toMatchObject({ name: 'OwnTroubleError', reason: 'name_servers_unavailable' });
   });
 
   test('is the name’s fault where one of two name servers is away and the other answers others', async () => {
@@ -108,7 +108,7 @@ describe('a name that is not answered in time', () => {
   test('is ours where nobody listens', async () => {
     const { address, close } = await startDnsServer(() => 'silent');
     await close();
-    await expect(lookups([address])('name.test')).rejects.toMatchObject({ reason: 'name_servers_away' });
+    await expect(lookups([address])('name.test')).rejects.toMatchObject({ reason: 'name_servers_unavailable' });
   });
 });
 

@@ -6,7 +6,7 @@ let auto: AutoMode;
 /** What the engine says when it is asked; undefined: it is there. */
 let whyNot: string | undefined;
 let asked: number;
-let lines: { event: string; path: string; because?: string; err?: string; engine_per_s?: number }[];
+let lines: { event: string; path: string; because?: string; err?: string; workflow_starts_per_s?: number }[];
 beforeEach(() => {
   now = 1_000;
   whyNot = undefined;
@@ -140,7 +140,7 @@ test('an answer that comes when it is calm no more brings nothing back', async (
 
 test('after failing starts it is the engine that says when, not a rate that nobody measured', async () => {
   failingClaims(8);
-  expect(lines[0]).not.toHaveProperty('engine_per_s');
+  expect(lines[0]).not.toHaveProperty('workflow_starts_per_s');
   await expressSeconds(4, 50);
   expect(isExpress()).toBe(false);
 });

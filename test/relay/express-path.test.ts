@@ -54,8 +54,8 @@ function startPath(onRecorded: () => Promise<void>): RelayPath<ExpressDelivery> 
     sender: createSender({ agent, allowHttp: true }),
     ...{ holding, pauses, log },
     perWebhook: 20,
-    takeRoom: () => true,
-    onRaised: () => undefined,
+    acquireSlot: () => true,
+    onOutboxRow: () => undefined,
   });
   return new ExpressPath({
     db,

@@ -7,15 +7,15 @@ import { toPublicId } from '../../domain/ids';
 import { toActorOut } from '../actor-out';
 import { ApiError, notFound } from '../errors';
 import { readPage } from '../page';
-import type { AdminContext, Answer } from '../route';
+import type { AdminContext, HandlerResult } from '../route';
 import type { createApiKeyBody, listApiKeysQuery } from '../schemas/api-keys';
 
 type None = undefined;
 type Body = z.output<typeof createApiKeyBody>;
 type Query = z.output<typeof listApiKeysQuery>;
 
-/** The answer is the only time that the key is shown. */
-export async function create({ services, actor, body }: AdminContext<Body, None>): Promise<Answer> {
+/** Only this answer shows the key. */
+export async function create({ services, actor, body }: AdminContext<Body, None>): Promise<HandlerResult> {
   const { kysely } = services.db;
   const { owner, name, expires_in: expiresInMs, environment } = body;
   if (owner.kind === 'tenant' && !(await findTenant(kysely, { id: owner.tenantId }))) {
@@ -27,16 +27,16 @@ export async function create({ services, actor, body }: AdminContext<Body, None>
   return { status: 201, headers: { 'cache-control': 'no-store' }, body: { ...toOut(record), key } };
 }
 
-export async function list({ services, query, inTurn }: AdminContext<None, Query>): Promise<Answer> {
+export async function list({ services, query, inSlices }: AdminContext<None, Query>): Promise<HandlerResult> {
   const { tenant_id: tenantId } = query;
   const read = async ({ limit, beforeId }: Part) =>
     upTo(limit, await listApiKeys(services.db.kysely, { tenantId, limit: limit + 1, beforeId }));
-  return { status: 200, body: await readPage('apiKey', query, { read, toOut }, inTurn) };
+  return { status: 200, body: await readPage('apiKey', query, { read, toOut }, inSlices) };
 }
 
-export async function revoke({ services, actor, ids }: AdminContext<unknown, None>): Promise<Answer> {
-  // Also where it fails: whether it was revoked is not known then.
-  const key = await revokeKey(services.db.kysely, ids.key!, actor).finally(services.keys.forgetAll);
+export async function revoke({ services, actor, ids }: AdminContext<unknown, None>): Promise<HandlerResult> {
+  // Also if it fails: then it is not known whether the key was revoked.
+  const key = await revokeKey(services.db.kysely, ids.key!, actor).finally(services.keys.invalidateAll);
   if (!key) throw notFound('API key');
   return { status: 200, body: toOut(key) };
 }

@@ -3,14 +3,14 @@ import { listAudit } from '../../db/store/audit-log';
 import { toPublicId } from '../../domain/ids';
 import { toActorOut } from '../actor-out';
 import { FEW_AT_ONCE, readPage } from '../page';
-import type { Answer, Context } from '../route';
+import type { Context, HandlerResult } from '../route';
 import type { listAuditQuery } from '../schemas/audit-log';
 import { windowBounds } from '../schemas/common';
 
 type Query = z.output<typeof listAuditQuery>;
 
-/** The tenant's own lines, and what administrators did to the tenant. */
-export async function list({ services, tenantId, query, inTurn }: Context<undefined, Query>): Promise<Answer> {
+/** The tenant's own lines, and those of administrators about the tenant. */
+export async function list({ services, tenantId, query, inSlices }: Context<undefined, Query>): Promise<HandlerResult> {
   const { limit, cursor, since, until, ...filter } = query;
   const bounds = windowBounds({ ...(since && { since }), ...(until && { until }) });
   const body = await readPage(
@@ -28,7 +28,7 @@ export async function list({ services, tenantId, query, inTurn }: Context<undefi
       }),
       atOnce: FEW_AT_ONCE,
     },
-    inTurn,
+    inSlices,
   );
   return { status: 200, body };
 }

@@ -12,7 +12,7 @@ import { toPublicId, uuidTimeMs } from '../../domain/ids';
 import { audited } from '../audited';
 import { ApiError } from '../errors';
 import { readPage } from '../page';
-import type { Answer, Context } from '../route';
+import type { Context, HandlerResult } from '../route';
 import {
   deadLettersWindow,
   type discardDeadLettersBody,
@@ -21,9 +21,9 @@ import {
 } from '../schemas/replays';
 import { begin } from './replays';
 
-/** One statement's time; the caller asks again while there is more. */
+/** Discarded by one statement; the caller repeats the request while there are more. */
 const MAX_DISCARDED = 10_000;
-/** What the audit log names where an action is not about one thing. */
+/** The target in the audit log of an action on many things. */
 const TARGET = 'dead-letters';
 
 type None = undefined;
@@ -32,19 +32,19 @@ export async function list({
   services,
   tenantId,
   query,
-  inTurn,
-}: Context<None, z.output<typeof listDeadLettersQuery>>): Promise<Answer> {
+  inSlices,
+}: Context<None, z.output<typeof listDeadLettersQuery>>): Promise<HandlerResult> {
   const filter = {
     ...deadLettersWindow(query),
     ...(query.webhook_id && { webhookId: query.webhook_id }),
     ...(query.event_type && { eventTypes: [query.event_type] }),
   };
   const read = (part: Part) => listDeadLetters(services.db.kysely, tenantId, { ...filter, ...part });
-  return { status: 200, body: await readPage('delivery', query, { read, toOut }, inTurn) };
+  return { status: 200, body: await readPage('delivery', query, { read, toOut }, inSlices) };
 }
 
-/** A bulk replay of what the filter matches, whosever webhooks of the tenant these are. */
-export async function replay(context: Context<z.output<typeof replayDeadLettersBody>, None>): Promise<Answer> {
+/** A bulk replay of the failed deliveries that match the filter, of any webhook of the tenant. */
+export async function replay(context: Context<z.output<typeof replayDeadLettersBody>, None>): Promise<HandlerResult> {
   const { services, tenantId, body } = context;
   if (body.webhook_id && !(await findWebhook(services.db.kysely, tenantId, body.webhook_id))) {
     throw new ApiError('validation_failed', 'There is no such webhook.', [
@@ -62,7 +62,7 @@ export async function replay(context: Context<z.output<typeof replayDeadLettersB
   return begin(context, body.webhook_id ?? null, filter, body.rate_limit);
 }
 
-export async function discard(context: Context<z.output<typeof discardDeadLettersBody>, None>): Promise<Answer> {
+export async function discard(context: Context<z.output<typeof discardDeadLettersBody>, None>): Promise<HandlerResult> {
   const { tenantId, body } = context;
   const { delivery_ids: ids } = body;
   const filter: DeadLetterFilter = {

@@ -6,25 +6,25 @@ import type { Part } from '../../db/store/scan';
 import { findWebhook } from '../../db/store/webhooks';
 import { toPublicId, uuidTimeMs } from '../../domain/ids';
 import { minimalBody } from '../../domain/minimal-payload';
-import { cancelNow, rescheduleTo, retryNow } from '../control-delivery';
+import { cancelNow, rescheduleTo, retryNow } from '../delivery-commands';
 import { notFound } from '../errors';
 import { JsonText } from '../http/json-text';
 import { fill, readPage } from '../page';
-import type { Answer, Context } from '../route';
+import type { Context, HandlerResult } from '../route';
 import { windowBounds } from '../schemas/common';
 import type { listAttemptsQuery, listDeliveriesQuery, rescheduleBody } from '../schemas/deliveries';
 import type { Services } from '../services';
-import { askEngine } from '../temporal/ask';
+import { queryWorkflow } from '../temporal/query-workflow';
 
-/** A delivery has few attempts; one replayed by hand again and again shows its newest, and where to find the others. */
+/** Attempts in the answer for one delivery. Few have more; their answer has a cursor for the older ones. */
 const ATTEMPTS_SHOWN = 100;
-/** Each may have headers, and 16 KiB of what came back. */
+/** Rows per statement: each may have headers, and 16 KiB of the receiver's answer. */
 const ATTEMPTS_AT_ONCE = 10;
 
 type None = undefined;
 type Query = Omit<z.output<typeof listDeliveriesQuery>, 'webhook_id'> & { webhook_id?: string | undefined };
 
-export async function list({ services, tenantId, ids, query, inTurn }: Context<None, Query>): Promise<Answer> {
+export async function list({ services, tenantId, ids, query, inSlices }: Context<None, Query>): Promise<HandlerResult> {
   const { kysely } = services.db;
   if (ids.webhook && !(await findWebhook(kysely, tenantId, ids.webhook))) throw notFound('webhook');
   if (ids.event && !(await findEvent(kysely, tenantId, ids.event))) throw notFound('event');
@@ -37,30 +37,30 @@ export async function list({ services, tenantId, ids, query, inTurn }: Context<N
     ...(webhookId && { webhookId }),
   };
   const read = (part: Part) => listDeliveries(kysely, tenantId, { ...filter, ...part });
-  return { status: 200, body: await readPage('delivery', query, { read, toOut }, inTurn) };
+  return { status: 200, body: await readPage('delivery', query, { read, toOut }, inSlices) };
 }
 
-/** An event's deliveries share its time, so they are found however old it is. */
+/** The deliveries of an event have its time in their ids, so no time window is needed to find them. */
 function windowOf(query: Query, eventId: string | undefined) {
   if (!eventId || query.since || query.until) return windowBounds(query);
   const at = uuidTimeMs(eventId);
   return { since: new Date(at), until: new Date(at + 1) };
 }
 
-export async function get(context: Context<None, None>): Promise<Answer> {
-  const { services, tenantId, ids, inTurn } = context;
+export async function get(context: Context<None, None>): Promise<HandlerResult> {
+  const { services, tenantId, ids, inSlices } = context;
   const delivery = await find(services, tenantId, ids);
   const sent = await sentBody(services, tenantId, delivery);
   let isNewest = true;
-  /** The newest comes first, and says what every attempt sends. */
+  /** The newest comes first, with the request body, which is the same for every attempt. */
   const toOutWithBody = (attempt: Attempt) => {
     const out = toAttemptOut(attempt, isNewest ? sent : undefined);
     isNewest = false;
     return out;
   };
   const reading = { ...readingOf(services, tenantId, delivery), toOut: toOutWithBody };
-  const { items, next } = await fill({ limit: ATTEMPTS_SHOWN }, reading, inTurn);
-  const uiUrl = services.engine.uiUrl(delivery.id);
+  const { items, next } = await fill({ limit: ATTEMPTS_SHOWN }, reading, inSlices);
+  const uiUrl = services.deliveryWorkflows.uiUrl(delivery.id);
   return {
     status: 200,
     body: JsonText.object({
@@ -72,7 +72,7 @@ export async function get(context: Context<None, None>): Promise<Answer> {
   };
 }
 
-/** What every attempt sends: the event, or what is left of it for a webhook in minimal mode. */
+/** The body of every attempt: the event, or its minimal form if the webhook's payload is `minimal`. */
 async function sentBody({ db }: Services, tenantId: string, { eventId, minimal }: Delivery): Promise<string> {
   const event = await findEvent(db.kysely, tenantId, eventId);
   const sent = event && (minimal ? minimalBody(event.body, event.keyFields) : event.body);
@@ -80,11 +80,11 @@ async function sentBody({ db }: Services, tenantId: string, { eventId, minimal }
 }
 
 /** `GET /deliveries/{delivery}/attempts`: all of them, newest first. */
-export async function attempts(context: Context<None, z.output<typeof listAttemptsQuery>>): Promise<Answer> {
-  const { services, tenantId, ids, query, inTurn } = context;
+export async function attempts(context: Context<None, z.output<typeof listAttemptsQuery>>): Promise<HandlerResult> {
+  const { services, tenantId, ids, query, inSlices } = context;
   const delivery = await find(services, tenantId, ids);
   const reading = { ...readingOf(services, tenantId, delivery), toOut: (attempt: Attempt) => toAttemptOut(attempt) };
-  return { status: 200, body: await readPage('attempt', query, reading, inTurn) };
+  return { status: 200, body: await readPage('attempt', query, reading, inSlices) };
 }
 
 const readingOf = ({ db }: Services, tenantId: string, { id }: Delivery) => ({
@@ -93,13 +93,15 @@ const readingOf = ({ db }: Services, tenantId: string, { id }: Delivery) => ({
 });
 
 /**
- * Asks the running workflow where there should be one; the record answers in every other case, and wherever the two do not
- * agree: a workflow that waits for a free slot knows nothing of it.
+ * The status from the workflow, if one should be running. In every other case, and if the two differ, the status is that
+ * in Postgres: a workflow that waits for a free slot does not know that it does.
  */
-export async function status({ services, tenantId, ids }: Context<None, None>): Promise<Answer> {
+export async function status({ services, tenantId, ids }: Context<None, None>): Promise<HandlerResult> {
   const delivery = await find(services, tenantId, ids);
   const running = delivery.state === 'retrying' || delivery.state === 'in_progress';
-  const live = running ? await askEngine(services, tenantId, () => services.engine.status(delivery.id)) : undefined;
+  const live = running
+    ? await queryWorkflow(services, tenantId, () => services.deliveryWorkflows.status(delivery.id))
+    : undefined;
   if (live?.state !== delivery.state) {
     const { id, status, attempt_count, next_attempt_at, held_because } = toOut(delivery);
     return {
@@ -126,26 +128,26 @@ export async function status({ services, tenantId, ids }: Context<None, None>): 
   };
 }
 
-export async function retry({ services, tenantId, actor, ids }: Context<unknown, None>): Promise<Answer> {
+export async function retry({ services, tenantId, actor, ids }: Context<unknown, None>): Promise<HandlerResult> {
   const delivery = await find(services, tenantId, ids);
   await retryNow(services, delivery, { tenantId, actor });
   return accepted(services, tenantId, delivery.id);
 }
 
-export async function cancel({ services, tenantId, actor, ids }: Context<unknown, None>): Promise<Answer> {
+export async function cancel({ services, tenantId, actor, ids }: Context<unknown, None>): Promise<HandlerResult> {
   const delivery = await find(services, tenantId, ids);
   await cancelNow(services, delivery, { tenantId, actor });
   return accepted(services, tenantId, delivery.id);
 }
 
-export async function reschedule(context: Context<z.output<typeof rescheduleBody>, None>): Promise<Answer> {
+export async function reschedule(context: Context<z.output<typeof rescheduleBody>, None>): Promise<HandlerResult> {
   const { services, tenantId, actor, ids, body } = context;
   const delivery = await find(services, tenantId, ids);
   await rescheduleTo(services, delivery, body.at, { tenantId, actor });
   return accepted(services, tenantId, delivery.id);
 }
 
-async function accepted(services: Services, tenantId: string, id: string): Promise<Answer> {
+async function accepted(services: Services, tenantId: string, id: string): Promise<HandlerResult> {
   return { status: 202, body: toOut((await findDelivery(services.db.kysely, tenantId, id))!) };
 }
 
@@ -175,7 +177,7 @@ function toOut(delivery: Delivery) {
   };
 }
 
-/** @param body what was sent, where that is to be shown */
+/** @param body the request body, if it is to be shown */
 function toAttemptOut(attempt: Attempt, body?: string) {
   return {
     id: toPublicId('attempt', attempt.id),

@@ -5,12 +5,12 @@ import { OPERATIONAL_PREFIX } from '../../domain/event-types';
 import { toPublicId } from '../../domain/ids';
 import { audited } from '../audited';
 import { ApiError, notFound } from '../errors';
-import type { Answer, Context } from '../route';
+import type { Context, HandlerResult } from '../route';
 import type { replayEventBody } from '../schemas/replays';
 import type { Services } from '../services';
 
-/** Sends one event again, to the given webhooks or to all that it is for. */
-export async function replay(context: Context<z.output<typeof replayEventBody>, undefined>): Promise<Answer> {
+/** Replays one event, to the given webhooks or to all that have had it or would get it. */
+export async function replay(context: Context<z.output<typeof replayEventBody>, undefined>): Promise<HandlerResult> {
   const { services, tenantId, actor, ids, body } = context;
   const event = await findEvent(services.db.kysely, tenantId, ids.event!);
   if (!event) throw notFound('event');
@@ -29,7 +29,7 @@ export async function replay(context: Context<z.output<typeof replayEventBody>, 
   return { status: 202, body: { data: results.map(toOut) } };
 }
 
-/** Who has had it, and who would get it were it published now. */
+/** The webhooks that have had the event, and those that would get it if it were published now. */
 async function wantedBy(services: Services, tenantId: string, event: StoredEvent): Promise<string[]> {
   if (event.type.startsWith(OPERATIONAL_PREFIX)) {
     return webhooksOfEvent(services.db.kysely, tenantId, { ...event, version: null, excluded: [] });

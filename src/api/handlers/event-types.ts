@@ -26,7 +26,7 @@ import { JsonText } from '../http/json-text';
 import { FEW_AT_ONCE, fill, toPage } from '../page';
 import { BadSchemaError, createValidator, requireGoodSchema } from '../publish/data-validator';
 import { MAX_PUBLISH_UNITS } from '../publish/prepare-event';
-import type { Answer, Context } from '../route';
+import type { Context, HandlerResult } from '../route';
 import type {
   addVersionBody,
   createEventTypeBody,
@@ -38,24 +38,24 @@ type None = undefined;
 
 const MAX_TYPES = 1_000;
 const MAX_VERSIONS = 20;
-/** Schemas and examples of a type's versions together: they are shown together. */
+/** Bytes of the schemas and examples of a type's versions: one answer shows them all. */
 const MAX_VERSIONS_BYTES = 1024 * 1024;
-/** Of all schemas and examples of a tenant, as JSON: what its publishes need of them is kept ready in each api process. */
+/** Bytes of all schemas and examples of a tenant, as JSON: each api process keeps those that publishes use in memory. */
 const MAX_VERSION_BYTES_OF_TENANT = 4 * 1024 * 1024;
 
-export async function create(context: Context<z.output<typeof createEventTypeBody>, None>): Promise<Answer> {
+export async function create(context: Context<z.output<typeof createEventTypeBody>, None>): Promise<HandlerResult> {
   const { services, tenantId, body } = context;
   await audited(context, 'event_type.create', body.name, async (tx) => {
     if ((await countEventTypes(tx, tenantId)) >= MAX_TYPES) throw tooMany(`${MAX_TYPES} event types`);
     if (await insertEventType(tx, tenantId, body.name, toSettings(body) as EventTypeSettings)) return true;
     throw new ApiError('state_conflict', 'There is an event type of this name.');
   });
-  services.publishRules.forget(tenantId);
+  services.publishRules.invalidate(tenantId);
   return { status: 201, body: await show(context, body.name) };
 }
 
-/** The ten types that many systems share; those whose names the tenant has already are left as they are. */
-export async function seed(context: Context<unknown, None>): Promise<Answer> {
+/** Adds the ten standard types. Types that the tenant has already stay as they are. */
+export async function seed(context: Context<unknown, None>): Promise<HandlerResult> {
   const { services, tenantId } = context;
   const created: string[] = [];
   await audited(
@@ -63,18 +63,18 @@ export async function seed(context: Context<unknown, None>): Promise<Answer> {
     'event_type.seed',
     'standard',
     async (tx) => {
-      const room = MAX_TYPES - (await countEventTypes(tx, tenantId));
+      const left = MAX_TYPES - (await countEventTypes(tx, tenantId));
       for (const { name, schema, example, ...settings } of STANDARD_EVENT_TYPES) {
         if (!(await insertEventType(tx, tenantId, name, { ...settings, deprecated: false }))) continue;
         await insertVersion(tx, tenantId, name, { version: STANDARD_VERSION, schema, example });
         created.push(name);
       }
-      if (created.length > room) throw tooMany(`${MAX_TYPES} event types`);
+      if (created.length > left) throw tooMany(`${MAX_TYPES} event types`);
       return created.length > 0;
     },
     () => ({ created }),
   );
-  services.publishRules.forget(tenantId);
+  services.publishRules.invalidate(tenantId);
   const existing = STANDARD_EVENT_TYPES.map(({ name }) => name).filter((name) => !created.includes(name));
   return { status: 200, body: { created, existing } };
 }
@@ -83,8 +83,8 @@ export async function list({
   services,
   tenantId,
   query,
-  inTurn,
-}: Context<None, z.output<typeof listEventTypesQuery>>): Promise<Answer> {
+  inSlices,
+}: Context<None, z.output<typeof listEventTypesQuery>>): Promise<HandlerResult> {
   const read = async ({ limit, beforeId }: Part) => {
     const rows = await listEventTypes(services.db.kysely, tenantId, limit + 1, beforeId);
     return upTo(
@@ -92,15 +92,15 @@ export async function list({
       rows.map((row) => ({ ...row, id: row.name })),
     );
   };
-  const { items, next = null } = await fill(query, { read, toOut, atOnce: FEW_AT_ONCE }, inTurn);
+  const { items, next = null } = await fill(query, { read, toOut, atOnce: FEW_AT_ONCE }, inSlices);
   return { status: 200, body: toPage(items, next) };
 }
 
-export async function get(context: Context<None, None>): Promise<Answer> {
+export async function get(context: Context<None, None>): Promise<HandlerResult> {
   return { status: 200, body: await show(context, context.ids.name!) };
 }
 
-export async function patch(context: Context<z.output<typeof patchEventTypeBody>, None>): Promise<Answer> {
+export async function patch(context: Context<z.output<typeof patchEventTypeBody>, None>): Promise<HandlerResult> {
   const { services, tenantId, body } = context;
   const name = context.ids.name!;
   const updated = await audited(
@@ -111,30 +111,30 @@ export async function patch(context: Context<z.output<typeof patchEventTypeBody>
     () => ({ fields: Object.keys(body) }),
   );
   if (!updated) throw noSuchEventType();
-  services.publishRules.forget(tenantId);
+  services.publishRules.invalidate(tenantId);
   return { status: 200, body: await show(context, name) };
 }
 
-export async function remove(context: Context<None, None>): Promise<Answer> {
+export async function remove(context: Context<None, None>): Promise<HandlerResult> {
   const { services, tenantId } = context;
   const name = context.ids.name!;
   const removed = await audited(context, 'event_type.delete', name, (tx) => deleteEventType(tx, tenantId, name));
   if (!removed) throw noSuchEventType();
-  services.publishRules.forget(tenantId);
+  services.publishRules.invalidate(tenantId);
   return { status: 204 };
 }
 
 /** A version never changes: what was valid once stays valid. */
-export async function addVersion(context: Context<z.output<typeof addVersionBody>, None>): Promise<Answer> {
+export async function addVersion(context: Context<z.output<typeof addVersionBody>, None>): Promise<HandlerResult> {
   const { services, tenantId, body } = context;
   const name = context.ids.name!;
-  await context.inTurn(requireGood(body));
+  await context.inSlices(requireGood(body));
   await audited(
     context,
     'event_type.version.create',
     name,
     async (tx) => {
-      await requireRoom(tx, tenantId, body);
+      await requireSchemaQuota(tx, tenantId, body);
       const known = await measureVersions(tx, tenantId, name);
       if (known === undefined) throw noSuchEventType();
       if (known.bytes + bytesOf(body) > MAX_VERSIONS_BYTES) {
@@ -147,11 +147,11 @@ export async function addVersion(context: Context<z.output<typeof addVersionBody
     },
     () => ({ version: body.version }),
   );
-  services.publishRules.forget(tenantId);
+  services.publishRules.invalidate(tenantId);
   return { status: 201, body: await show(context, name) };
 }
 
-export async function docs({ services, tenantId, ids }: Context<None, None>): Promise<Answer> {
+export async function docs({ services, tenantId, ids }: Context<None, None>): Promise<HandlerResult> {
   const { type, versions } = await find(services, tenantId, ids.name!);
   return { status: 200, html: eventTypePage(type, versions), headers: HTML_PAGE_HEADERS };
 }
@@ -173,8 +173,8 @@ function* requireGood({ schema, example }: z.output<typeof addVersionBody>): Ste
   throw new ApiError('validation_failed', 'The example does not match the schema.', fields);
 }
 
-/** @throws ApiError validation_failed where the tenant's schemas and examples would be too long */
-async function requireRoom(tx: Tx, tenantId: string, added: z.output<typeof addVersionBody>) {
+/** @throws ApiError validation_failed if the tenant's schemas and examples would be too long */
+async function requireSchemaQuota(tx: Tx, tenantId: string, added: z.output<typeof addVersionBody>) {
   const bytes = bytesOf(added);
   if (bytes === 0 || (await bytesOfVersions(tx, tenantId)) + bytes <= MAX_VERSION_BYTES_OF_TENANT) return;
   const rule = `must be shorter: all schemas and examples of a tenant may have ${MAX_VERSION_BYTES_OF_TENANT} bytes as JSON`;
@@ -183,17 +183,17 @@ async function requireRoom(tx: Tx, tenantId: string, added: z.output<typeof addV
   ]);
 }
 
-/** Of a version's schema and example as JSON. */
+/** Bytes of a version's schema and example as JSON. */
 const bytesOf = ({ schema, example }: z.output<typeof addVersionBody>) =>
   [schema, example].reduce((sum, one) => sum + (one ? Buffer.byteLength(JSON.stringify(one)) : 0), 0);
 
 const tooMany = (what: string) => new ApiError('state_conflict', `There are ${what}, which is the most there may be.`);
 
-type Asked = Pick<Context<unknown, unknown>, 'services' | 'tenantId' | 'inTurn'>;
+type Asked = Pick<Context<unknown, unknown>, 'services' | 'tenantId' | 'inSlices'>;
 
-async function show({ services, tenantId, inTurn }: Asked, name: string): Promise<JsonText> {
+async function show({ services, tenantId, inSlices }: Asked, name: string): Promise<JsonText> {
   const { type, versions } = await find(services, tenantId, name);
-  return JsonText.object({ ...toOut(type), versions: JsonText.list(await inTurn(toTexts(versions))) });
+  return JsonText.object({ ...toOut(type), versions: JsonText.list(await inSlices(toTexts(versions))) });
 }
 
 /** Schema and example of each may have 64 KiB. */

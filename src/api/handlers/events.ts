@@ -10,38 +10,38 @@ import { ApiError, notFound } from '../errors';
 import { answerAgain, answerOnce } from '../http/idempotency';
 import { readPage } from '../page';
 import { type Preparing, spendForReading, startPreparing, typeKey, withinBudget } from '../publish/prepare-event';
-import type { Answer, Context } from '../route';
+import type { Context, HandlerResult } from '../route';
 import { windowBounds } from '../schemas/common';
 import type { listEventsQuery, publishBody } from '../schemas/events';
 import type { Services } from '../services';
 
-/** Receivers are often behind gateways that refuse more. */
+/** Gateways in front of receivers often refuse more. */
 const MAX_DATA_BYTES = 256 * 1024;
 
 type None = undefined;
 
 type Body = z.output<typeof publishBody>;
 
-/** `POST /events`. An `Idempotency-Key` takes the place of the producer's own id: one statement either way. */
-export async function publish(context: Context<Body, None>): Promise<Answer> {
-  const { services, tenantId, body, once } = context;
+/** `POST /events`. An `Idempotency-Key` is used like the producer's own id: one statement either way. */
+export async function publish(context: Context<Body, None>): Promise<HandlerResult> {
+  const { services, tenantId, body, idempotencyKey } = context;
   const event = await withinBudget('data', async (budget) => {
     spendForReading(budget, context.bodyText);
     const rules = await services.publishRules.of(tenantId);
     const types = new Map([[typeKey(body), await rules.ofType(body.type, body.version)]]);
     const preparing = startPreparing(rules, [body], types, budget);
-    return context.inTurn(toNewEvent(preparing, tenantId, body, rawMember(context.bodyText, 'data')!));
+    return context.inSlices(toNewEvent(preparing, tenantId, body, rawMember(context.bodyText, 'data')!));
   });
-  if (!once || event.producerId !== undefined) return answerOnce(context, () => publishNow(services, event));
+  if (!idempotencyKey || event.producerId !== undefined) return answerOnce(context, () => publishNow(services, event));
   const head = answerHead(event);
   const beforeCount = `${JSON.stringify(head).slice(0, -1)},"deliveries":`;
-  const published = await services.publisher.publishOnce(event, { ...once, answerHead: beforeCount });
+  const published = await services.publisher.publishOnce(event, { ...idempotencyKey, answerHead: beforeCount });
   if (published.state !== 'published') return answerAgain(context, published);
   services.notifyWork();
   return { status: 202, body: { ...head, deliveries: published.deliveries } };
 }
 
-async function publishNow(services: Services, event: NewEvent): Promise<Answer> {
+async function publishNow(services: Services, event: NewEvent): Promise<HandlerResult> {
   const published = await services.publisher.publish(event);
   if (!published.duplicate) services.notifyWork();
   return {
@@ -61,8 +61,8 @@ const answerHead = ({ id, type, createdAt }: Pick<NewEvent, 'id' | 'type' | 'cre
 });
 
 /**
- * An event as it is stored. `dataText` is its data as it was written.
- * @throws ApiError validation_failed where that is too long, or not what its type's schema asks for
+ * An event as it is stored. `dataText` is its data as received.
+ * @throws ApiError validation_failed if the data is too long, or does not match the schema of the type
  * @throws TooCostlyError
  */
 export function* toNewEvent(
@@ -94,11 +94,11 @@ export function* toNewEvent(
   };
 }
 
-export async function get({ services, tenantId, ids }: Context<None, None>): Promise<Answer> {
+export async function get({ services, tenantId, ids }: Context<None, None>): Promise<HandlerResult> {
   const event = await findEvent(services.db.kysely, tenantId, ids.event!);
   if (!event) throw notFound('event');
   const payload = event.body.toString('utf8');
-  // The stored text goes out as it is: parsing it would round large numbers.
+  // The stored text is sent as it is: parsing it would round large numbers.
   return {
     status: 200,
     body: { id: toPublicId('event', event.id), type: event.type, timestamp: event.createdAt, payload },
@@ -109,8 +109,8 @@ export async function list({
   services,
   tenantId,
   query,
-  inTurn,
-}: Context<None, z.output<typeof listEventsQuery>>): Promise<Answer> {
+  inSlices,
+}: Context<None, z.output<typeof listEventsQuery>>): Promise<HandlerResult> {
   const filter = { ...windowBounds(query), type: query.type };
   return {
     status: 200,
@@ -121,7 +121,7 @@ export async function list({
         read: (part) => listEvents(services.db.kysely, tenantId, { ...filter, ...part }),
         toOut: ({ id, type, createdAt }) => ({ id: toPublicId('event', id), type, timestamp: createdAt }),
       },
-      inTurn,
+      inSlices,
     ),
   };
 }

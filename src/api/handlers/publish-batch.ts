@@ -7,36 +7,36 @@ import type { Steps, WorkBudget } from '../../domain/work-budget';
 import { ApiError, MAX_ERRORS, shortErrors } from '../errors';
 import { parseInput } from '../http/read-input';
 import { type Preparing, spendForReading, startPreparing, typeKey, withinBudget } from '../publish/prepare-event';
-import type { Answer, Context } from '../route';
+import type { Context, HandlerResult } from '../route';
 import { type publishBatchBody, publishBody } from '../schemas/events';
 import { toNewEvent } from './events';
 
-/** Errors that one answer names in all; once there are so many, each further event has its first one only. */
+/** Errors that one answer names in all. After that, only the first error of each further event is named. */
 const MAX_BATCH_ERRORS = 1_000;
 
 type Body = Context<z.output<typeof publishBatchBody>, undefined>;
 type Refused = { status: 422; error: { code: 'validation_failed' } & ReturnType<typeof shortErrors> };
-/** An event that can be read, and its text. */
+/** An event that was parsed, and its text. */
 type Read = { event: z.output<typeof publishBody>; text: string };
 
 /**
- * `POST /events/batch`: each event is looked at and answered for itself. What they cost together is the request's: over
- * its limit nothing is published, so that the producer can send the same events in smaller batches.
+ * `POST /events/batch`: each event is validated and answered separately. The cost of all events counts against the limit of
+ * the request. Over it nothing is published, so that the producer can send the same events in smaller batches.
  */
-export async function publish(context: Body): Promise<Answer> {
+export async function publish(context: Body): Promise<HandlerResult> {
   const { services, tenantId } = context;
   const createdAt = new Date();
   const refuse = createRefuser();
   const read = await withinBudget('events', async (budget) => {
     const { publishRules } = services;
-    const events = await context.inTurn(readAll(context, budget, refuse));
+    const events = await context.inSlices(readAll(context, budget, refuse));
     const rules = await publishRules.of(tenantId);
     const readable = events.filter(isRead).map(({ event }) => event);
     const asked = [...new Map(readable.map((event) => [typeKey(event), event])).values()];
     const found = await rules.ofTypes(asked);
     const types = new Map(asked.map((event, i) => [typeKey(event), found[i]]));
     const preparing = startPreparing(rules, readable, types, budget);
-    return context.inTurn(prepareAll(context, events, preparing, createdAt, refuse));
+    return context.inSlices(prepareAll(context, events, preparing, createdAt, refuse));
   });
   const good = read.filter((event) => 'body' in event);
   const published = await services.changes.run(tenantId, () => publishBatch(services.db.pool, good));
@@ -65,7 +65,7 @@ function* readAll({ body, bodyText }: Body, budget: WorkBudget, refuse: Refuse):
 }
 
 function* prepareAll(
-  { tenantId, onceId }: Body,
+  { tenantId, idempotencyId }: Body,
   events: (Read | Refused)[],
   preparing: Preparing,
   at: Date,
@@ -82,7 +82,11 @@ function* prepareAll(
       const data = rawMember(one.text, 'data')!;
       const { producerId, ...event } = yield* toNewEvent(preparing, tenantId, one.event, data, at);
       if (producerId !== undefined) prepared.push({ ...event, once: { kind: 'event', key: producerId } });
-      else prepared.push({ ...event, ...(onceId && { once: { kind: 'request', key: `${onceId}/${place}` } }) });
+      else
+        prepared.push({
+          ...event,
+          ...(idempotencyId && { once: { kind: 'request', key: `${idempotencyId}/${place}` } }),
+        });
     } catch (error) {
       prepared.push(refuse(error));
     }
@@ -94,7 +98,7 @@ const isRead = (one: Read | Refused): one is Read => 'event' in one;
 
 type Refuse = (error: unknown) => Refused;
 
-/** Returns a function that turns what was thrown because of one event into its answer; what it is not to blame for is thrown on. */
+/** Returns a function that maps an error of one event to that event's result, and rethrows any other error. */
 function createRefuser(): Refuse {
   let named = 0;
   return (error) => {
@@ -107,7 +111,7 @@ function createRefuser(): Refuse {
 
 function toOut({ once }: BatchEvent, { eventId, deliveries, duplicate }: BatchResult) {
   const id = toPublicId('event', eventId);
-  // Published by this very request, before it was cut short.
+  // Published by this same request, before it was interrupted.
   const own = once?.kind === 'request';
   return duplicate && !own ? { status: 200, id, deliveries, duplicate } : { status: 202, id, deliveries };
 }

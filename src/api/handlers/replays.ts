@@ -9,9 +9,9 @@ import { reasonOf } from '../../log';
 import { audited } from '../audited';
 import { ApiError, notFound, rateLimited } from '../errors';
 import { FEW_AT_ONCE, readPage } from '../page';
-import type { Answer, Context } from '../route';
+import type { Context, HandlerResult } from '../route';
 import type { listReplaysQuery, replayBody } from '../schemas/replays';
-import { askEngine } from '../temporal/ask';
+import { queryWorkflow } from '../temporal/query-workflow';
 
 type None = undefined;
 
@@ -20,7 +20,7 @@ const ANOTHER_TRY_MS = 30_000;
 type Asker = Pick<Context<unknown, unknown>, 'services' | 'tenantId' | 'actor'>;
 
 /** `POST /webhooks/{webhook}/replay` */
-export async function create(context: Context<z.output<typeof replayBody>, None>): Promise<Answer> {
+export async function create(context: Context<z.output<typeof replayBody>, None>): Promise<HandlerResult> {
   const { services, tenantId, ids, body } = context;
   if (!(await findWebhook(services.db.kysely, tenantId, ids.webhook!))) throw notFound('webhook');
   const filter: ReplayFilter = {
@@ -32,13 +32,13 @@ export async function create(context: Context<z.output<typeof replayBody>, None>
   return begin(context, ids.webhook!, filter, body.rate_limit);
 }
 
-/** Writes a replay down and starts its workflow; where that cannot be reached, the reconciler starts it later. */
+/** Inserts a replay and starts its workflow. If Temporal cannot be reached, the reconciler starts it later. */
 export async function begin(
   asker: Asker,
   webhookId: string | null,
   filter: ReplayFilter,
   rate: RateLimit | undefined,
-): Promise<Answer> {
+): Promise<HandlerResult> {
   const { services, tenantId, actor } = asker;
   const id = newUuid();
   const order = { id, tenantId, webhookId, filter, rate: rate ?? services.replayRate, askedBy: actor };
@@ -53,21 +53,21 @@ export async function begin(
     },
     () => ({ ...filter, ...(webhookId && { webhook_id: toPublicId('webhook', webhookId) }) }),
   );
-  await services.replays.start(replay).catch((error: unknown) => {
+  await services.replayWorkflows.start(replay).catch((error: unknown) => {
     services.log.warn({ event: 'replay_not_started', replay_id: toPublicId('replay', id), err: reasonOf(error) });
   });
   return { status: 202, body: toOut(replay) };
 }
 
-/** Asks the running workflow; the record answers in every other case. */
-export async function get({ services, tenantId, ids }: Context<None, None>): Promise<Answer> {
+/** The progress from the running workflow; in every other case from Postgres. */
+export async function get({ services, tenantId, ids }: Context<None, None>): Promise<HandlerResult> {
   const replay = await findReplay(services.db.kysely, tenantId, ids.replay!);
   if (!replay) throw notFound('replay');
   const live =
     replay.state === 'running'
-      ? await askEngine(services, tenantId, () => services.replays.progress(replay.id))
+      ? await queryWorkflow(services, tenantId, () => services.replayWorkflows.progress(replay.id))
       : undefined;
-  // One that has just ended says when, which only the record knows.
+  // The workflow does not know the time of its end; Postgres does.
   return live?.state === 'running'
     ? { status: 200, body: { ...toOut({ ...replay, ...live }), source: 'workflow' } }
     : { status: 200, body: { ...toOut(replay), source: 'database' } };
@@ -77,15 +77,15 @@ export async function list({
   services,
   tenantId,
   query,
-  inTurn,
-}: Context<None, z.output<typeof listReplaysQuery>>): Promise<Answer> {
+  inSlices,
+}: Context<None, z.output<typeof listReplaysQuery>>): Promise<HandlerResult> {
   const read = async ({ limit, beforeId }: Part) =>
     upTo(limit, await listReplays(services.db.kysely, tenantId, limit + 1, beforeId));
-  return { status: 200, body: await readPage('replay', query, { read, toOut, atOnce: FEW_AT_ONCE }, inTurn) };
+  return { status: 200, body: await readPage('replay', query, { read, toOut, atOnce: FEW_AT_ONCE }, inSlices) };
 }
 
-/** The record is cancelled first: no page is made after that, with or without an engine that hears of it. */
-export async function cancel(context: Context<unknown, None>): Promise<Answer> {
+/** Cancels in Postgres first: no page begins after that, whether or not the workflow gets the signal. */
+export async function cancel(context: Context<unknown, None>): Promise<HandlerResult> {
   const { services, tenantId, ids } = context;
   const { kysely } = services.db;
   const replay = await findReplay(kysely, tenantId, ids.replay!);
@@ -95,7 +95,7 @@ export async function cancel(context: Context<unknown, None>): Promise<Answer> {
     if (state === 'completed') throw new ApiError('state_conflict', 'The replay is already completed.');
     return replay.state === 'running';
   });
-  await services.replays.cancel(replay.id);
+  await services.replayWorkflows.cancel(replay.id);
   return { status: 202, body: toOut((await findReplay(kysely, tenantId, replay.id))!) };
 }
 

@@ -1,6 +1,6 @@
-import type { Answer, Context } from '../route';
+import type { Context, HandlerResult } from '../route';
 
 /** Where deliveries come from, for receivers that let only known addresses in. */
-export async function senderAddresses({ services }: Context<undefined, undefined>): Promise<Answer> {
+export async function senderAddresses({ services }: Context<undefined, undefined>): Promise<HandlerResult> {
   return { status: 200, body: { addresses: services.senderAddresses } };
 }

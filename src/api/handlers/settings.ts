@@ -2,16 +2,16 @@ import type { z } from 'zod';
 import { readSettings, type TenantSettings, updateSettings } from '../../db/store/tenant-settings';
 import { toPublicId } from '../../domain/ids';
 import { audited } from '../audited';
-import type { Answer, Context } from '../route';
+import type { Context, HandlerResult } from '../route';
 import type { patchSettingsBody } from '../schemas/settings';
 
 type None = undefined;
 
-export async function get({ services, tenantId }: Context<None, None>): Promise<Answer> {
+export async function get({ services, tenantId }: Context<None, None>): Promise<HandlerResult> {
   return { status: 200, body: toOut(await readSettings(services.db.kysely, tenantId, services.minVerification)) };
 }
 
-export async function patch(context: Context<z.output<typeof patchSettingsBody>, None>): Promise<Answer> {
+export async function patch(context: Context<z.output<typeof patchSettingsBody>, None>): Promise<HandlerResult> {
   const { services, tenantId, body } = context;
   const change = {
     ...(body.unknown_event_types && { unknownEventTypes: body.unknown_event_types }),
@@ -25,8 +25,8 @@ export async function patch(context: Context<z.output<typeof patchSettingsBody>,
     (tx) => updateSettings(tx, tenantId, change, services.minVerification),
     () => body,
   );
-  services.publishRules.forget(tenantId);
-  // Webhooks that were held may be sent to.
+  services.publishRules.invalidate(tenantId);
+  // Webhooks whose gate held may pass now.
   services.notifyWork();
   return { status: 200, body: toOut(settings) };
 }

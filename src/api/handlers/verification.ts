@@ -5,28 +5,31 @@ import { toPublicId } from '../../domain/ids';
 import { reasonOf } from '../../log';
 import { audited } from '../audited';
 import { ApiError, notFound } from '../errors';
-import type { Answer, Context } from '../route';
+import type { Context, HandlerResult } from '../route';
 import type { verifyQuery } from '../schemas/webhooks';
 import type { Services } from '../services';
-import { webhookAnswer } from '../webhook-out';
+import { webhookResult } from '../webhook-out';
 
-/** Stands as the error of a round that could not be started. */
-const NOT_STARTED = 'engine_unavailable';
+/** Stored as the error of a round whose workflow could not be started. */
+const NOT_STARTED = 'workflow_engine_unavailable';
 
-/** Sends the endpoint a challenge; where a round is under way already, that is the one. */
-export async function verify(context: Context<unknown, z.output<typeof verifyQuery>>): Promise<Answer> {
+/** Starts a round of verification, unless one is under way. With `wait=true` it answers when the round has ended. */
+export async function verify(context: Context<unknown, z.output<typeof verifyQuery>>): Promise<HandlerResult> {
   const { services, tenantId, ids, query } = context;
   const id = ids.webhook!;
-  // Before the round begins: who may not wait has asked for nothing.
+  // Before the round begins: a request that may not wait starts nothing.
   const place = query.wait ? services.verificationWaits.enter(tenantId) : undefined;
   try {
     const round = await services.changes.run(tenantId, () =>
       audited(context, 'webhook.verify', toPublicId('webhook', id), (tx) => beginVerification(tx, tenantId, id)),
     );
     if (round !== undefined && !(await startRound(services, tenantId, id, round))) {
-      throw new ApiError('engine_unavailable', 'The workflow engine cannot be reached. Try again in a moment.');
+      throw new ApiError(
+        'workflow_engine_unavailable',
+        'The workflow engine cannot be reached. Try again in a moment.',
+      );
     }
-    // In turns: rounds that end together would all be read at once.
+    // With a permit: many rounds that end together would otherwise be read at once.
     const read = () => services.reads.run(tenantId, () => findWebhook(services.db.kysely, tenantId, id));
     let webhook = await read();
     if (place && webhook?.verification.pending) {
@@ -34,13 +37,13 @@ export async function verify(context: Context<unknown, z.output<typeof verifyQue
       webhook = await read();
     }
     if (!webhook) throw notFound('webhook');
-    return webhookAnswer(webhook.verification.pending ? 202 : 200, webhook);
+    return webhookResult(webhook.verification.pending ? 202 : 200, webhook);
   } finally {
     place?.leave();
   }
 }
 
-/** Starts the workflow of a round that stands in the record. False where it could not be, which then stands there too. */
+/** Starts the workflow of a round that is in the database. Returns false if it cannot, and stores that as the round's end. */
 export async function startRound(
   services: Services,
   tenantId: string,
@@ -48,7 +51,7 @@ export async function startRound(
   round: number,
 ): Promise<boolean> {
   try {
-    await services.verifications.start({ tenantId, webhookId, round });
+    await services.verificationWorkflows.start({ tenantId, webhookId, round });
     return true;
   } catch (error) {
     const webhook_id = toPublicId('webhook', webhookId);

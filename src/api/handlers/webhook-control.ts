@@ -6,26 +6,26 @@ import { findWebhook } from '../../db/store/webhooks';
 import { toPublicId } from '../../domain/ids';
 import { generateSecret } from '../../egress/signatures';
 import { audited } from '../audited';
-import { cancelNow } from '../control-delivery';
+import { cancelNow } from '../delivery-commands';
 import { ApiError, notFound } from '../errors';
-import type { Answer, Context } from '../route';
+import type { Context, HandlerResult } from '../route';
 import type { rotateSecretBody } from '../schemas/webhooks';
-import { webhookAnswer } from '../webhook-out';
+import { webhookResult } from '../webhook-out';
 
 type None = undefined;
 
-/** What operators do to a whole webhook. Deliveries wait behind a shut gate as they are, and flow once it opens. */
+/** Commands for a whole webhook. While its gate holds, its deliveries wait unchanged; they go on when it passes. */
 export const pause = move('pause', { to: 'paused', from: ['active', 'paused'] });
-/** Also closes a breaker that is open, and ends throttling: whoever resumes knows the endpoint to be well. */
+/** Also closes an open breaker and ends throttling: an operator who resumes knows that the endpoint is healthy. */
 export const resume = move('resume', { to: 'active', from: ['paused', 'active'] });
 export const disable = move('disable', { to: 'disabled', from: ['active', 'paused', 'disabled'] });
 export const enable = move('enable', { to: 'active', from: ['disabled', 'active'] });
 
 function move(name: string, gateMove: GateMove) {
-  return async (context: Context<unknown, None>): Promise<Answer> => {
+  return async (context: Context<unknown, None>): Promise<HandlerResult> => {
     const { services, tenantId, ids } = context;
     const id = ids.webhook!;
-    // Thrown in there, a refusal takes its line in the audit log back.
+    // Thrown inside the transaction, so that no line in the audit log remains of a refused command.
     const moved = await audited(context, `webhook.${name}`, toPublicId('webhook', id), async (tx) => {
       const before = await moveGate(tx, tenantId, id, gateMove);
       if (before === undefined || gateMove.from.includes(before)) return before;
@@ -35,7 +35,7 @@ function move(name: string, gateMove: GateMove) {
     services.notifyWork();
     const webhook = await findWebhook(services.db.kysely, tenantId, id);
     if (!webhook) throw notFound('webhook');
-    return webhookAnswer(200, webhook);
+    return webhookResult(200, webhook);
   };
 }
 
@@ -44,8 +44,8 @@ const HINTS: Record<string, string> = {
   paused: 'Resume it instead.',
 };
 
-/** Cancels the delivery that an ordered webhook is waiting for, so that the next one goes. */
-export async function skipHead({ services, tenantId, actor, ids }: Context<unknown, None>): Promise<Answer> {
+/** Cancels the delivery that an ordered webhook waits for, so that the next one is attempted. */
+export async function skipHead({ services, tenantId, actor, ids }: Context<unknown, None>): Promise<HandlerResult> {
   const { kysely } = services.db;
   const webhook = await findWebhook(kysely, tenantId, ids.webhook!);
   if (!webhook) throw notFound('webhook');
@@ -57,8 +57,8 @@ export async function skipHead({ services, tenantId, actor, ids }: Context<unkno
   return { status: 202, body: { skipped: toPublicId('delivery', head.id) } };
 }
 
-/** The secret that signs, for whoever may manage the webhook; and until when those before it sign as well. */
-export async function getSecret(context: Context<None, None>): Promise<Answer> {
+/** The signing secret, for keys with the scope `manage`; and until when earlier secrets sign as well. */
+export async function getSecret(context: Context<None, None>): Promise<HandlerResult> {
   const { services, tenantId, ids } = context;
   const webhookId = ids.webhook!;
   const secrets = await audited(context, 'webhook.secret.read', toPublicId('webhook', webhookId), async (tx) =>
@@ -77,8 +77,8 @@ export async function getSecret(context: Context<None, None>): Promise<Answer> {
   };
 }
 
-/** A new secret signs from now on; those before it sign along until their time is over. */
-export async function rotate(context: Context<z.output<typeof rotateSecretBody>, None>): Promise<Answer> {
+/** A new secret signs from now on. Earlier secrets sign as well until they expire. */
+export async function rotate(context: Context<z.output<typeof rotateSecretBody>, None>): Promise<HandlerResult> {
   const { services, tenantId, ids, body } = context;
   const webhookId = ids.webhook!;
   const secret = body.secret ?? generateSecret();

@@ -21,18 +21,18 @@ import { audited } from '../audited';
 import { ApiError, notFound } from '../errors';
 import { parsePrecondition, requireVersion } from '../http/precondition';
 import { readPage } from '../page';
-import type { Answer, Context } from '../route';
+import type { Context, HandlerResult } from '../route';
 import type { createWebhookBody, listWebhooksQuery, patchWebhookBody } from '../schemas/webhooks';
 import type { Services } from '../services';
-import { toWebhookOut, webhookAnswer } from '../webhook-out';
+import { toWebhookOut, webhookResult } from '../webhook-out';
 import { startRound } from './verification';
 
 type None = undefined;
 
-/** Metadata, patterns and a filter may have some 200 KiB together. */
+/** Rows per statement: metadata, patterns and a filter of one webhook may have some 200 KiB. */
 const AT_ONCE = 20;
 
-export async function create(context: Context<z.output<typeof createWebhookBody>, None>): Promise<Answer> {
+export async function create(context: Context<z.output<typeof createWebhookBody>, None>): Promise<HandlerResult> {
   const { services, tenantId, actor, body } = context;
   await requireTarget(context, body.url);
   const id = newUuid();
@@ -41,8 +41,8 @@ export async function create(context: Context<z.output<typeof createWebhookBody>
   const settings = toSettings(context, id, body) as WebhookSettings;
   const sealed = services.secretBox.seal(secret, { tenantId, webhookId: id });
   const insert = async (tx: Tx) => {
-    await requirePlace(services, tx, tenantId);
-    if (body.filter) await requireRoom(tx, tenantId, id, body.filter);
+    await requireWebhookQuota(services, tx, tenantId);
+    if (body.filter) await requireFilterQuota(tx, tenantId, id, body.filter);
     const mode = await findMode(tx, tenantId, services.minVerification);
     await insertWebhook(tx, tenantId, id, settings, sealed);
     const begun = await beginForNewUrl(tx, tenantId, id, mode);
@@ -50,35 +50,35 @@ export async function create(context: Context<z.output<typeof createWebhookBody>
     return begun;
   };
   const round = await services.changes.run(tenantId, () => services.db.kysely.transaction().execute(insert));
-  if (body.filter) services.publishRules.forget(tenantId);
+  if (body.filter) services.publishRules.invalidate(tenantId);
   if (round !== undefined) await startRound(services, tenantId, id, round);
   const webhook = await findWebhook(services.db.kysely, tenantId, id);
-  // Deleted by someone who saw it in the list.
+  // Another request has deleted it already.
   if (!webhook) throw notFound('webhook');
-  return webhookAnswer(201, webhook, { secret });
+  return webhookResult(201, webhook, { secret });
 }
 
 export async function list({
   services,
   tenantId,
   query,
-  inTurn,
-}: Context<None, z.output<typeof listWebhooksQuery>>): Promise<Answer> {
+  inSlices,
+}: Context<None, z.output<typeof listWebhooksQuery>>): Promise<HandlerResult> {
   const read = async ({ limit, beforeId }: Part) =>
     upTo(limit, await listWebhooks(services.db.kysely, tenantId, limit + 1, beforeId));
   return {
     status: 200,
-    body: await readPage('webhook', query, { read, toOut: toWebhookOut, atOnce: AT_ONCE }, inTurn),
+    body: await readPage('webhook', query, { read, toOut: toWebhookOut, atOnce: AT_ONCE }, inSlices),
   };
 }
 
-export async function get({ services, tenantId, ids }: Context<None, None>): Promise<Answer> {
+export async function get({ services, tenantId, ids }: Context<None, None>): Promise<HandlerResult> {
   const webhook = await findWebhook(services.db.kysely, tenantId, ids.webhook!);
   if (!webhook) throw notFound('webhook');
-  return webhookAnswer(200, webhook);
+  return webhookResult(200, webhook);
 }
 
-export async function patch(context: Context<z.output<typeof patchWebhookBody>, None>): Promise<Answer> {
+export async function patch(context: Context<z.output<typeof patchWebhookBody>, None>): Promise<HandlerResult> {
   const { services, tenantId, ids, body } = context;
   if (body.url) await requireTarget(context, body.url);
   const id = ids.webhook!;
@@ -86,11 +86,11 @@ export async function patch(context: Context<z.output<typeof patchWebhookBody>, 
   const { version, ...fields } = body;
   const expected = parsePrecondition(context.ifMatch, version);
   const update = async (tx: Tx) => {
-    if (body.filter) await requireRoom(tx, tenantId, id, body.filter);
+    if (body.filter) await requireFilterQuota(tx, tenantId, id, body.filter);
     const mode = change.url === undefined ? undefined : await findMode(tx, tenantId, services.minVerification);
     const before = await lockWebhook(tx, tenantId, id);
     if (!before) return undefined;
-    // Thrown in here, a refusal takes everything back.
+    // Thrown inside the transaction, so that nothing is changed.
     requireVersion(expected, before.version);
     await updateWebhook(tx, tenantId, id, change);
     const moved = mode !== undefined && change.url !== before.url;
@@ -103,14 +103,14 @@ export async function patch(context: Context<z.output<typeof patchWebhookBody>, 
   if (changed.round !== undefined) await startRound(services, tenantId, id, changed.round);
   const webhook = await findWebhook(services.db.kysely, tenantId, id);
   if (!webhook) throw notFound('webhook');
-  // Patterns as well: the rules hold those of every webhook with a filter.
-  if (body.filter !== undefined || body.events) services.publishRules.forget(tenantId);
-  // An opened gate lets its backlog flow at once.
+  // Also if the patterns changed: the rules contain those of every webhook with a filter.
+  if (body.filter !== undefined || body.events) services.publishRules.invalidate(tenantId);
+  // If the gate passes now, its backlog goes on at once.
   services.notifyWork();
-  return webhookAnswer(200, webhook);
+  return webhookResult(200, webhook);
 }
 
-export async function remove(context: Context<None, None>): Promise<Answer> {
+export async function remove(context: Context<None, None>): Promise<HandlerResult> {
   const id = context.ids.webhook!;
   const expected = parsePrecondition(context.ifMatch);
   const removed = await audited(context, 'webhook.delete', toPublicId('webhook', id), async (tx) => {
@@ -122,7 +122,7 @@ export async function remove(context: Context<None, None>): Promise<Answer> {
   return { status: 204 };
 }
 
-/** @throws ApiError validation_failed where no delivery may ever go to this URL */
+/** @throws ApiError validation_failed if deliveries may never go to this URL */
 async function requireTarget({ services, tenantId }: Owner, url: URL): Promise<void> {
   const { allowHttp, checkTarget } = services;
   const refuse = (rule: string) => new ApiError('validation_failed', 'The URL is refused.', [{ field: 'url', rule }]);
@@ -131,19 +131,19 @@ async function requireTarget({ services, tenantId }: Owner, url: URL): Promise<v
   if (problem) throw refuse(`${problem}: the host is not at an address that deliveries may reach`);
 }
 
-/** @throws ApiError state_conflict where the tenant has as many webhooks as it may have */
-async function requirePlace({ maxWebhooks }: Services, tx: Tx, tenantId: string): Promise<void> {
+/** @throws ApiError state_conflict if the tenant has as many webhooks as it may have */
+async function requireWebhookQuota({ maxWebhooks }: Services, tx: Tx, tenantId: string): Promise<void> {
   if (await hasPlaceForWebhook(tx, tenantId, maxWebhooks)) return;
   throw new ApiError('state_conflict', `There are ${maxWebhooks} webhooks, which is the most there may be.`);
 }
 
-/** Every publish goes through the filters of its tenant. */
+/** Webhooks of a tenant that may have a filter: every publish evaluates them. */
 const MAX_FILTERED = 200;
-/** They are read and made ready together whenever one has changed: some ten milliseconds at worst. */
+/** All filters of a tenant are loaded and compiled together when one has changed: some ten milliseconds at worst. */
 const MAX_FILTER_BYTES_OF_TENANT = 512 * 1024;
 
-/** @throws ApiError validation_failed where this filter and those of the tenant's other webhooks are too many or too long */
-async function requireRoom(tx: Tx, tenantId: string, webhookId: string, filter: Filter): Promise<void> {
+/** @throws ApiError validation_failed if this filter and those of the tenant's other webhooks are too many or too long */
+async function requireFilterQuota(tx: Tx, tenantId: string, webhookId: string, filter: Filter): Promise<void> {
   const others = await sizeOfFilters(tx, tenantId, webhookId);
   const refuse = (rule: string) =>
     new ApiError('validation_failed', 'There are too many filters.', [{ field: 'filter', rule }]);

@@ -4,24 +4,24 @@ import { addressBlock } from '../../http/address-block';
 import { noteOverLimit } from '../../http/connections';
 import { rateLimited } from '../errors';
 
-/** Requests from one address that no good key came with: ten a second, which is more than people and probes make. */
+/** Requests without a good key from one address: ten a second, which is more than people and probes make. */
 const REQUESTS = { count: 600, perMs: 60_000 };
 const ADDRESSES = 10_000;
 
 /**
- * Returns a function that takes one request without a good API key from what its address may make. One too many is also
- * the last of its connection: whatever was sent after it is not served.
+ * Returns a function that counts one request without a good API key against the limit of its address. A request over the
+ * limit closes its connection: what was sent after it is not served.
  * @throws ApiError rate_limited
  */
-export function createStrangerLimit() {
+export function createAnonymousLimit() {
   const limiter = createLimiter(REQUESTS, ADDRESSES);
   return (req: Request, res: Response): void => {
-    const turn = limiter.take(addressBlock(req.ip));
-    if (turn.allowed) return;
+    const permit = limiter.take(addressBlock(req.ip));
+    if (permit.allowed) return;
     res.set('connection', 'close');
     noteOverLimit(req.socket);
     const { count, perMs } = REQUESTS;
     const rule = `more than ${count} at once, or ${count / (perMs / 1_000)} a second`;
-    throw rateLimited(`Too many requests without a good API key came from this address: ${rule}.`, turn);
+    throw rateLimited(`Too many requests without a good API key came from this address: ${rule}.`, permit);
   };
 }

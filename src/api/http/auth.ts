@@ -1,5 +1,5 @@
 import type { Request, Response } from 'express';
-import { createLimiter, type Turn } from '../../concurrency/rate-limiter';
+import { createLimiter, type Permit } from '../../concurrency/rate-limiter';
 import type { Database } from '../../db/database';
 import { type ApiKey, hashApiKey, noteKeyUse } from '../../db/store/api-keys';
 import type { TenantScope } from '../../domain/scopes';
@@ -9,15 +9,15 @@ import { ApiError, rateLimited } from '../errors';
 import type { Services } from '../services';
 
 /**
- * Wrong keys from one address; far more than a mistaken setting needs, far less than guessing wants. They are counted once
- * they have been looked up: a good key that comes at the same moment, or after them, is not taken for one.
+ * Wrong keys from one address: far more than a wrong setting sends, far fewer than guessing needs. A key is counted after
+ * its lookup, so a good key that comes at the same moment, or later, is never counted.
  */
 const GUESSES = { count: 60, perMs: 60_000 };
-/** Keys that were not good here before, from one address, which are looked up at all: 20 µs of Postgres each. */
+/** Lookups of keys that this process has not seen before, from one address: each costs 20 µs of Postgres. */
 const LOOKUPS = { count: 1_000, perMs: 5_000 };
 const ADDRESSES = 10_000;
 
-/** "Last used" is for people who clean up: it may be this old. */
+/** "Last used" helps people to find keys that can be revoked: it may be this old. */
 const USE_NOTED_MS = 60_000;
 const USES_NOTED = 10_000;
 
@@ -25,13 +25,13 @@ const USES_NOTED = 10_000;
  * Returns a function that finds the API key of an `Authorization: Bearer` header (RFC 6750). The lookup is by hash:
  * nothing is compared byte by byte with what a caller sent.
  *
- * Who has no good key uses up what their address may try: requests without a key by `limitStranger`, wrong keys here.
- * Who shares an address with a guesser is not locked out with them.
+ * Requests without a good key count against the limits of their address: those without any by `limitAnonymous`, wrong
+ * keys here. A caller with a good key is served, whoever else guesses from the same address.
  * @throws ApiError unauthorized, rate_limited
  */
 export function createAuthenticator(
   { db, keys }: Pick<Services, 'db' | 'keys'>,
-  limitStranger: (req: Request, res: Response) => void,
+  limitAnonymous: (req: Request, res: Response) => void,
 ) {
   const guesses = createLimiter(GUESSES, ADDRESSES);
   const lookups = createLimiter(LOOKUPS, ADDRESSES);
@@ -40,41 +40,41 @@ export function createAuthenticator(
   return async function authenticate(req: Request, res: Response): Promise<ApiKey> {
     const token = /^Bearer ([\x21-\x7e]{1,200})$/i.exec(req.headers.authorization ?? '')?.[1];
     if (!token) {
-      limitStranger(req, res);
+      limitAnonymous(req, res);
       throw new ApiError('unauthorized', 'Send the API key as "Authorization: Bearer <key>".');
     }
     const hash = hashApiKey(token);
     const key = keys.wasGood(hash) ? await keys.find(hash) : await findUnknown(hash, addressBlock(req.ip));
     if (!key) {
-      const turn = guesses.take(addressBlock(req.ip));
-      if (turn.allowed) throw new ApiError('unauthorized', 'This API key is not known, was revoked or has expired.');
+      const permit = guesses.take(addressBlock(req.ip));
+      if (permit.allowed) throw new ApiError('unauthorized', 'This API key is not known, was revoked or has expired.');
       res.set('connection', 'close');
       noteOverLimit(req.socket);
-      throw tooManyUnknown(turn);
+      throw tooManyUnknown(permit);
     }
     noteUse(key.id);
     return key;
   };
 
-  /** The turn is taken before the lookup, so that many at once are as many turns. */
+  /** Takes a permit before the lookup, so that many lookups at once take as many permits. */
   async function findUnknown(hash: Buffer, block: string): Promise<ApiKey | undefined> {
-    const turn = lookups.take(block);
-    if (!turn.allowed) throw tooManyUnknown(turn);
+    const permit = lookups.take(block);
+    if (!permit.allowed) throw tooManyUnknown(permit);
     let wrong = false;
     try {
       const key = await keys.find(hash);
       wrong = key === undefined;
       return key;
     } finally {
-      // Also where the database is away: nobody guessed wrong then.
-      if (!wrong) lookups.giveBack(block);
+      // Also if the database is unavailable: then the key was not wrong.
+      if (!wrong) lookups.refund(block);
     }
   }
 }
 
-const tooManyUnknown = (turn: Turn) => rateLimited('Too many unknown API keys came from this address.', turn);
+const tooManyUnknown = (permit: Permit) => rateLimited('Too many unknown API keys came from this address.', permit);
 
-/** Returns a function that notes the use of a key: returns at once, and writes at most once a minute per key. */
+/** Returns a function that records the use of a key. It returns at once, and writes at most once a minute per key. */
 function createUseNotes({ kysely }: Database) {
   const notedAt = new Map<string, number>();
   return (id: string): void => {

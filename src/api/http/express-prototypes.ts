@@ -2,13 +2,15 @@ import { IncomingMessage, type ServerOptions, ServerResponse } from 'node:http';
 import type { Express } from 'express';
 
 /**
- * The classes of an app's requests and answers, for the server in front of it: `createServer(messageClasses(app), app)`.
+ * The request and response classes for the server of an app: `createServer(withSharedPrototypes(app), app)`.
  *
- * Express sets the prototype of every request and answer that it is given, after which V8 treats each as a shape of its
- * own and looks up every property anew. Where they are made with that prototype, setting it changes nothing. Only for an
- * app without apps mounted in it, each of which would set its own.
+ * Express sets the prototype of every request and response. V8 then gives each of them a hidden class of its own, and
+ * every property access is slow. If they are created with that prototype already, setting it changes nothing. This is
+ * only for an app with no apps mounted in it: each of those would set its own prototype.
  */
-export function messageClasses(app: Express): Required<Pick<ServerOptions, 'IncomingMessage' | 'ServerResponse'>> {
+export function withSharedPrototypes(
+  app: Express,
+): Required<Pick<ServerOptions, 'IncomingMessage' | 'ServerResponse'>> {
   class ApiRequest extends IncomingMessage {}
   class ApiResponse<Request extends IncomingMessage> extends ServerResponse<Request> {}
   Object.setPrototypeOf(ApiRequest.prototype, app.request);

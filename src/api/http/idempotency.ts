@@ -3,24 +3,24 @@ import type { Request } from 'express';
 import {
   claimRequest,
   type Earlier,
-  type Once,
+  type IdempotencyKey,
   RENEW_EVERY_MS,
   renewRequest,
 } from '../../db/publish/idempotent-requests';
 import { newUuid } from '../../domain/ids';
 import { ApiError, toApiError } from '../errors';
-import type { Answer, Context } from '../route';
+import type { Context, HandlerResult } from '../route';
 import { JsonText, toJson } from './json-text';
 
 /** 1 to 255 printable characters of ASCII. */
 const KEY = /^[\x20-\x7e]{1,255}$/;
 
 /**
- * The `Idempotency-Key` of a request, and a hash of what it asks for; undefined where it has none. What the key looks
- * like inside is the caller's affair (draft-ietf-httpapi-idempotency-key-header).
+ * The `Idempotency-Key` of a request with a hash of its method, path and body; undefined if it has none. The caller
+ * chooses the format of the key (draft-ietf-httpapi-idempotency-key-header).
  * @throws ApiError validation_failed
  */
-export function readOnce(req: Request, body: Buffer | undefined): Once | undefined {
+export function readIdempotencyKey(req: Request, body: Buffer | undefined): IdempotencyKey | undefined {
   const key = req.headers['idempotency-key'] as string | undefined;
   if (key === undefined) return undefined;
   if (!KEY.test(key)) {
@@ -33,51 +33,51 @@ export function readOnce(req: Request, body: Buffer | undefined): Once | undefin
 }
 
 /**
- * Serves a request once for its key, and answers repetitions with the first answer. The key is claimed before the
- * handler runs, and kept for as long as it does. What the handler was cut short in (a crash, a 5xx) or refused for now
- * (a 429) is served again when it is repeated: at once where we know of it, else when the lease is over.
+ * Serves a request once for its key, and answers repetitions with the first answer. The key is claimed before the handler
+ * runs, and its lease is renewed while it runs. If the handler ends with a 5xx or a 429, the claim is released and a
+ * repetition is served; if the process dies, a repetition is served when the lease is over.
  * @throws ApiError idempotency_mismatch, idempotency_in_progress, and what the handler throws
  */
 export async function answerOnce<Body, Query>(
   context: Context<Body, Query>,
-  handler: (context: Context<Body, Query>) => Promise<Answer>,
-): Promise<Answer> {
-  const { services, tenantId, once } = context;
-  if (!once) return handler(context);
+  handler: (context: Context<Body, Query>) => Promise<HandlerResult>,
+): Promise<HandlerResult> {
+  const { services, tenantId, idempotencyKey } = context;
+  if (!idempotencyKey) return handler(context);
   const { pool } = services.db;
-  const { key } = once;
+  const { key } = idempotencyKey;
   const newId = newUuid();
-  const claim = await claimRequest(pool, tenantId, once, newId).catch((error: unknown) => {
-    // It was given up on, and may be carried out all the same.
+  const claim = await claimRequest(pool, tenantId, idempotencyKey, newId).catch((error: unknown) => {
+    // We stopped waiting for the claim, but Postgres may still commit it.
     void services.settling.release({ tenantId, key, id: newId, claims: 1 });
     throw error;
   });
   if (claim.state !== 'claimed') return answerAgain(context, claim);
 
   const held = { tenantId, key, id: claim.id, claims: claim.claims };
-  const keep = ({ status, body }: Answer) => {
+  const keep = ({ status, body }: HandlerResult) => {
     const text = toJson(body);
     const sealedAnswer = text === undefined ? null : services.secretBox.seal(text, owner(tenantId, claim.id));
-    // What was done is done: the caller hears of it, and a repetition finds the answer a little later.
+    // The request was carried out, so the caller gets its answer; it is stored for repetitions a little later.
     return services.settling
       .finish(held, { status, sealedAnswer })
       .catch((error: Error) =>
-        services.log.warn({ event: 'answer_not_kept', request_id: context.requestId, err: error.message }),
+        services.log.warn({ event: 'answer_not_stored', request_id: context.requestId, err: error.message }),
       );
   };
   const stopRenewing = keepRenewing(() => renewRequest(pool, held));
   try {
-    const answer = await handler({ ...context, onceId: claim.id });
+    const answer = await handler({ ...context, idempotencyId: claim.id });
     await keep(answer);
     return answer;
   } catch (error) {
     const problem = toApiError(error);
-    // A 429 is no answer to what was asked: the same request is to be made again.
+    // A 429 is not stored: the caller is to repeat the same request.
     if (problem.status < 500 && problem.code !== 'rate_limited') {
       await keep({ status: problem.status, body: problem.toProblem(context.requestId) });
     } else {
       const released = services.settling.release(held);
-      // A database that is away would only hold the answer up.
+      // Waiting for an unavailable database would only delay the answer.
       if (problem.code !== 'database_unavailable') await released;
     }
     throw error;
@@ -86,7 +86,7 @@ export async function answerOnce<Body, Query>(
   }
 }
 
-/** One renewal after the other, until it is stopped: a database that does not answer is asked once at a time. */
+/** Renews until it is stopped, one renewal after the other: at most one statement waits for the database. */
 function keepRenewing(renew: () => Promise<unknown>): () => void {
   let timer: NodeJS.Timeout;
   let stopped = false;
@@ -114,7 +114,7 @@ function keepRenewing(renew: () => Promise<unknown>): () => void {
 export function answerAgain(
   { services, tenantId }: Pick<Context<unknown, unknown>, 'services' | 'tenantId'>,
   earlier: Earlier,
-): Answer {
+): HandlerResult {
   switch (earlier.state) {
     case 'mismatch':
       throw new ApiError('idempotency_mismatch', 'This Idempotency-Key was used for another path or body.');
@@ -136,5 +136,5 @@ export function answerAgain(
   }
 }
 
-/** Answers are sealed like secrets, because some hold one; each opens in its own row only. */
+/** Stored answers are encrypted like secrets, because some contain one; each can be decrypted in its own row only. */
 const owner = (tenantId: string, id: string) => ({ tenantId, webhookId: `idempotent-request/${id}` });

@@ -1,4 +1,4 @@
-/** What JSON.stringify would give, ready to be sent: for answers whose parts are turned into text one by one. */
+/** A JSON text that is ready to be sent: for answers whose parts are serialized one by one. */
 export class JsonText {
   constructor(readonly text: string) {}
 
@@ -17,7 +17,7 @@ export class JsonText {
   }
 }
 
-/** The text of a body, whether it is that already or not; undefined where JSON has no such value. */
+/** The JSON text of a body, which may be a `JsonText` already; undefined if JSON has no such value. */
 export function toJson(body: unknown): string | undefined {
   return body instanceof JsonText ? body.text : JSON.stringify(body);
 }

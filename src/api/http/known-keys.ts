@@ -3,31 +3,31 @@ import type { Database } from '../../db/database';
 import { type ApiKey, type FoundKey, findApiKeys } from '../../db/store/api-keys';
 
 /**
- * A tenant's key that was looked up is good for so long, counted from before the lookup: so one that is revoked anywhere,
- * by whatever means, stops within a second in every process, also where no process hears of anything.
+ * A tenant's key is cached for so long, counted from before its lookup. So a key that is revoked anywhere, by whatever
+ * means, stops working within a second in every process, without any notification.
  */
 const REMEMBERED_MS = 800;
-/** One that is in use is looked up again at this age, beside its requests: none of them waits. */
+/** A key in use is looked up again at this age, in the background: no request waits for it. */
 const REFRESHED_MS = 400;
 const REMEMBERED_KEYS = 10_000;
-/** Keys of one statement; many come at once when a process has just started. */
+/** Keys per statement; many come at once when a process has just started. */
 const KEYS_PER_STATEMENT = 100;
-/** Of the process' connections, this many at most look for keys. */
+/** Statements that look up keys at once: each uses one of the process' connections. */
 const STATEMENTS = 2;
 
 export type KnownKeys = {
-  /** The key with this hash, unless it is revoked or past its time. */
+  /** The key with this hash, unless it is revoked or has expired. */
   find(hash: Buffer): Promise<ApiKey | undefined>;
-  /** It was good the last time that this process asked. */
+  /** Whether it was good at the last lookup of this process. */
   wasGood(hash: Buffer): boolean;
-  /** Nothing that was asked before this call answers for anyone who comes after it. */
-  forgetAll(): void;
+  /** Drops the cache: no lookup that began before this call answers a later one. */
+  invalidateAll(): void;
 };
 
 type Remembered = { key: ApiKey; askedMs: number; untilMs: number };
 type Lookup = { askedMs: number; found: Promise<ApiKey | undefined> };
 
-/** The API keys in use, by hash. Keys of administrators are looked up for each request. */
+/** A cache of the API keys in use, by hash. Admin keys are not cached: they are looked up for each request. */
 export function createKnownKeys(
   { kysely }: Pick<Database, 'kysely'>,
   clockMs: () => number = () => performance.now(),
@@ -51,7 +51,7 @@ export function createKnownKeys(
       const key = await earlier.found;
       return key?.kind === 'admin' ? (await ask(hash))?.key : key;
     }
-    // Those of this moment: what is forgotten meanwhile stays forgotten.
+    // The maps of this moment: a result is not stored in maps that replaced them meanwhile.
     const [into, mine] = [remembered, lookups];
     const found = ask(hash).then((answer) => {
       note(into, id, askedMs, answer);
@@ -86,7 +86,7 @@ export function createKnownKeys(
       return known.key;
     },
     wasGood: (hash) => good.has(idOf(hash)),
-    forgetAll() {
+    invalidateAll() {
       remembered = new Map();
       lookups = new Map();
     },

@@ -2,11 +2,11 @@ import type { NextFunction, Request, Response } from 'express';
 import { ApiError } from '../errors';
 import type { Route } from '../route';
 
-/** What no row of the table serves: a path that does not exist, or one that exists for other methods. */
-export function nothingHere(routes: readonly Route[], limitStranger: (req: Request, res: Response) => void) {
+/** Answers what no row of the table serves: 404, or 405 with `Allow` if the path exists for other methods. */
+export function notFoundHandler(routes: readonly Route[], limitAnonymous: (req: Request, res: Response) => void) {
   const rows = routes.map((row) => ({ method: row.method.toUpperCase(), pattern: patternOf(row) }));
   return (req: Request, res: Response, next: NextFunction): void => {
-    limitStranger(req, res);
+    limitAnonymous(req, res);
     const methods = rows.filter(({ pattern }) => pattern.test(req.path)).map(({ method }) => method);
     if (methods.length === 0) {
       next(new ApiError('not_found', 'There is nothing at this path.'));

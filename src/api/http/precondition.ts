@@ -2,7 +2,7 @@ import { ApiError } from '../errors';
 
 /**
  * The versions that a change may start from: `If-Match` (RFC 9110 13.1.1) and `version` in the body, each of which has
- * to hold where it is given.
+ * to match if it is given.
  */
 export type Precondition = (version: number) => boolean;
 
@@ -11,7 +11,7 @@ const ENTITY_TAG = /^(W\/)?"([\x21\x23-\x7e]*)"$/;
 const MAX_TAGS = 20;
 
 /**
- * @throws ApiError validation_failed where the header is not a list of entity tags
+ * @throws ApiError validation_failed if the header is not a list of entity tags
  */
 export function parsePrecondition(ifMatch: string | undefined, version?: number): Precondition {
   const tags = ifMatch === undefined ? undefined : parseIfMatch(ifMatch);
@@ -25,7 +25,7 @@ export function requireVersion(holds: Precondition, version: number): void {
   if (holds(version)) return;
   throw new ApiError(
     'precondition_failed',
-    `The webhook is at version ${version} now. Read it again, and decide anew what to change.`,
+    `The webhook is at version ${version} now. Read it again, and then decide what to change.`,
   );
 }
 

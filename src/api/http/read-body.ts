@@ -5,15 +5,15 @@ import { ApiError, bodyTooLarge } from '../errors';
 
 const MAX_BODY_BYTES = 1024 * 1024;
 
-/** A body as it was written, and what it says. */
+/** A body as received, and parsed. */
 export type SentBody = { bytes: Buffer; text: string; value: unknown };
 
 /**
- * Returns a function that reads a request's JSON body; undefined where there is none.
- * The text is kept, because what a producer writes is what receivers get. It must be UTF-8 (RFC 8259, section 8.1):
+ * Returns a function that reads a request's JSON body; undefined if there is none.
+ * The text is kept, because receivers get what the producer wrote. It must be UTF-8 (RFC 8259, section 8.1):
  * decoding anything else would change it.
  *
- * `parse` may have others go first once the bytes are there, and between the steps.
+ * `parse` is called with the bytes, and may let other work run first and between its steps.
  * @throws ApiError body_too_large, as soon as that is known; unsupported_media_type, malformed_json
  */
 export function createBodyReader() {
@@ -48,7 +48,7 @@ export function createBodyReader() {
   }
 }
 
-/** body-parser reads what is too large to its end before it says so, and such a body need not have one. */
+/** body-parser reads a body that is too large to its end before it fails, and such a body may be endless. */
 function refuseEarly(req: Request, refuse: (error: ApiError) => void): void {
   if (Number(req.headers['content-length'] ?? 0) > MAX_BODY_BYTES) refuse(bodyTooLarge());
   let bytes = 0;

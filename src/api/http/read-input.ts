@@ -4,7 +4,7 @@ import { parsePublicId } from '../../domain/ids';
 import { ApiError, type FieldProblem, MAX_ERRORS, noSuchEventType, notFound } from '../errors';
 import type { ParamKind, Route } from '../route';
 
-/** The ids of a path as uuids, and names where they can be some. One that cannot exist is answered like one that does not. */
+/** The ids of a path as uuids, and names as they are. An id or a name that cannot exist is answered as not found. */
 export function parseIds(row: Route, params: Record<string, string>): Record<string, string> {
   return Object.fromEntries(
     Object.entries(row.ids ?? {}).map(([name, kind]) => {
@@ -41,7 +41,7 @@ const broken = (where: string, fields: FieldProblem[], omitted = 0) =>
 
 const UNKNOWN_FIELD = 'is not known here';
 
-/** One line per broken rule; a field that is not known is named itself. */
+/** One entry per broken rule; an unknown field is named itself. */
 function toFields(error: ZodError, where: string): FieldProblem[] {
   return error.issues.flatMap((issue) =>
     issue.code === 'unrecognized_keys'
@@ -51,9 +51,8 @@ function toFields(error: ZodError, where: string): FieldProblem[] {
 }
 
 /**
- * What is wrong with a body that has very many members nobody knows, or more than a schema's `maxProperties`: said before
- * any of them is looked at, because each that is wrong would cost an error of its own. (Lists that are too long zod
- * refuses in the same way.)
+ * The errors of a body with very many unknown members, or with more than a schema's `maxProperties`. Found before the
+ * members are parsed, because zod makes an error for each that is wrong. (zod itself refuses lists that are too long so.)
  */
 function tooManyMembers(
   schema: z.ZodType,
@@ -87,7 +86,7 @@ function tooManyMembers(
   return undefined;
 }
 
-/** A schema and what it wraps: optional, default, transform. */
+/** A schema and the schemas that it wraps: optional, default, transform. */
 function layers(schema: z.ZodType): z.ZodType[] {
   const { innerType, in: from } = schema.def as { innerType?: z.ZodType; in?: z.ZodType };
   const inner = innerType ?? from;

@@ -1,44 +1,48 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Probed, PublishProbe } from '../../db/publish/publish-probe';
 import type { Log } from '../../log';
-import type { Answer } from '../route';
-import type { Engine } from '../temporal/deliveries';
+import type { HandlerResult } from '../route';
+import type { DeliveryWorkflows } from '../temporal/deliveries';
 
-/** Below this, publishing would soon fail for want of a partition. */
+/** With fewer weeks of partitions ahead, publishing would soon fail. */
 const MIN_WEEKS_AHEAD = 2;
-/** Between two looks: everybody who asks meanwhile shares an answer, and nobody else is asked more often. */
+/** Time between two probes: all requests meanwhile share an answer, so Postgres and Temporal are not probed more often. */
 const SHARED_MS = 1_000;
-/** Load balancers and kubelets give up after a second: until then they have an answer, late or not. */
+/** Load balancers and kubelets time out after a second: they get an answer before that. */
 const LOOK_LIMIT_MS = 900;
-/** The first one has to connect, in a process that is busy starting; nobody was told yet that it is ready. */
+/** The first probe has to connect while the process is busy starting; it has not answered "ready" yet. */
 const FIRST_LOOK_LIMIT_MS = 5_000;
-/** Temporal decides nothing here, so nobody waits for it any longer. */
+/** Temporal does not decide the status, so the answer waits for it no longer than this. */
 const TEMPORAL_LIMIT_MS = 500;
-/** What was well stays so until it has kept us waiting so many times in a row. Anything but waiting counts at once. */
+/** Only so many timeouts in a row change the status from ready. Any other failure changes it at once. */
 const LATE_LOOKS = 3;
 
 export type Readiness = {
-  answer(): Promise<Answer>;
-  /** Once nothing is asked any more: the client of Temporal throws where it is closed under a question. */
+  answer(): Promise<HandlerResult>;
+  /** Resolves when no probe is under way: Temporal's client throws if it is closed during a call. */
   settled(): Promise<void>;
 };
 
-/** What was found; `why` not, in the words that the log and the answer use. */
+/** The result of a probe; `why` is the reason for not ready, as the log and the answer name it. */
 type State = { why: string | undefined; err?: string; body: Record<string, unknown> };
 
 /**
- * Ready means: publishing works. Temporal being away is shown, and does not make the API unready. At most one look is
- * under way, and the log says once when its outcome becomes another.
+ * Ready means that publishing works. If Temporal is unavailable the answer says so, but the API stays ready. At most one
+ * probe is under way, and each change of its outcome is logged once.
  */
-export function createReadiness(probe: PublishProbe, engine: Pick<Engine, 'reachable'>, log: Log): Readiness {
-  let answered: { answer: Answer; atMs: number } | undefined;
-  let underWay: Promise<Answer> | undefined;
+export function createReadiness(
+  probe: PublishProbe,
+  temporal: Pick<DeliveryWorkflows, 'temporalReachable'>,
+  log: Log,
+): Readiness {
+  let answered: { answer: HandlerResult; atMs: number } | undefined;
+  let underWay: Promise<HandlerResult> | undefined;
   let before: State | undefined;
   let lateLooks = 0;
   let temporalMissed = LATE_LOOKS;
   let askingTemporal: Promise<void> | undefined;
 
-  async function look(): Promise<Answer> {
+  async function look(): Promise<HandlerResult> {
     const [probed] = await Promise.all([
       probe.look(before ? LOOK_LIMIT_MS : FIRST_LOOK_LIMIT_MS),
       Promise.race([askTemporal(), sleep(TEMPORAL_LIMIT_MS)]),
@@ -60,7 +64,7 @@ export function createReadiness(probe: PublishProbe, engine: Pick<Engine, 'reach
   }
 
   function askTemporal(): Promise<void> {
-    askingTemporal ??= engine.reachable().then((reached) => {
+    askingTemporal ??= temporal.temporalReachable().then((reached) => {
       temporalMissed = reached ? 0 : temporalMissed + 1;
       askingTemporal = undefined;
     });
@@ -94,7 +98,7 @@ export function createReadiness(probe: PublishProbe, engine: Pick<Engine, 'reach
       if (underWay) return underWay;
       const freshMs = answered ? answered.atMs + SHARED_MS - performance.now() : 0;
       if (answered && freshMs > 0 && answered.answer.status === 200) return answered.answer;
-      // Whoever hears that it is not ready hears what is so now: they wait for the next look together.
+      // "Not ready" is never answered from an old probe: these requests wait for the next one together.
       underWay = sleep(Math.max(0, freshMs))
         .then(look)
         .finally(() => {

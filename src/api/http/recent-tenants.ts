@@ -1,21 +1,21 @@
-/** For so long after its last request a tenant counts as one that is there. */
+/** A tenant counts as active for so long after its last request. */
 const RECENT_MS = 1_000;
 
 /**
- * Who has asked for something of late. What is there is shared: a tenant that is alone has all of it, one that is not
- * leaves most to the others.
+ * The tenants that have made requests recently. Shares of the api depend on it: an only tenant may use all of it, one
+ * among several leaves most to the others.
  */
 export type RecentTenants = {
-  /** Hears of a request. */
+  /** Called with the tenant of each request. */
   saw(tenantId: string): void;
-  /** Whether anybody else has made one within the last second. */
+  /** Whether another tenant has made a request within the last second. */
   anyBut(tenantId: string): boolean;
 };
 
-/** @param now milliseconds; tests have a clock of their own */
+/** @param now the time in milliseconds; tests pass their own clock */
 export function createRecentTenants(now = () => performance.now()): RecentTenants {
   let last = { tenantId: '', atMs: Number.NEGATIVE_INFINITY };
-  /** The last request of anybody but that one. */
+  /** The last request of any other tenant. */
   let before = last;
   const isRecent = ({ atMs }: { atMs: number }) => now() - atMs < RECENT_MS;
 

@@ -3,13 +3,13 @@ import type { NextFunction, Request, Response } from 'express';
 import { toPublicId } from '../../domain/ids';
 import type { Log } from '../../log';
 
-/** What is noted about a request while it is served. */
+/** What is recorded about a request while it is served. */
 export type Locals = { requestId: string; route?: string; tenantId?: string; problem?: string };
 
-/** What a caller's own request id may look like; another is replaced, so that it cannot forge log lines. */
+/** The format of a caller's request id. Any other is replaced, so that it cannot forge log lines. */
 const REQUEST_ID = /^[\w.-]{1,64}$/;
 
-/** A request id goes in and out; one canonical log line per request, of allow-listed fields. */
+/** Takes or makes the request id, sets it on the answer, and logs one line per request, of allow-listed fields. */
 export function beginRequest(log: Log) {
   return (req: Request, res: Response, next: NextFunction): void => {
     const began = performance.now();
@@ -18,7 +18,7 @@ export function beginRequest(log: Log) {
     locals.requestId = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
     res.set('x-request-id', locals.requestId);
     res.on('close', () => {
-      // Probes, and paths that do not exist, would drown the rest.
+      // Probes, and paths that do not exist, are not logged: they would hide the rest.
       if (!locals.route && res.statusCode < 500) return;
       log.info({
         event: 'request',

@@ -2,17 +2,17 @@ import type { NextFunction, Request, Response } from 'express';
 
 const HEADERS = {
   'x-content-type-options': 'nosniff',
-  // Answers are data: a browser that is led to one loads, runs and frames nothing.
+  // Answers are data: a browser that opens one loads, runs and frames nothing.
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
   'referrer-policy': 'no-referrer',
   'cache-control': 'no-store',
 };
 
-/** A year: what browsers' preload lists ask for at least. */
+/** A year: the least that browsers' preload lists require. */
 const TRANSPORT_SECURITY = 'max-age=31536000';
 
 /**
- * Sets what every answer carries; a page that is made for browsers sets its own policy over it. `req.secure` is TLS on
+ * Sets the headers of every answer; a page for browsers overrides the policy. `req.secure` is TLS on
  * this connection, or what a trusted proxy says (RFC 6797, section 7.2: never over plain HTTP).
  */
 export function securityHeaders({ always }: { always: boolean }) {

@@ -3,7 +3,7 @@ import type { Log } from '../../log';
 import { IN_PROGRESS_RETRY_AFTER_SECONDS, RETRY_AFTER_SECONDS, toApiError } from '../errors';
 import type { Locals } from './request-log';
 
-/** The one place that answers with an error: problem details, and the stack of what was not expected to the log. */
+/** The one place that sends error answers, as problem details. The stack of an unexpected error is logged. */
 export function sendProblem(log: Log) {
   return (error: unknown, _req: Request, res: Response, _next: NextFunction): void => {
     const problem = toApiError(error);

@@ -3,29 +3,29 @@ import type { Database } from '../../db/database';
 import { finishRequest, type Held, LEASE_MS, releaseRequest } from '../../db/publish/idempotent-requests';
 import { wasRefused } from '../../db/statement-errors';
 
-/** Ends the use of an `Idempotency-Key`, however long the database is away: its row says so soon after it is back. */
+/** Ends the use of an `Idempotency-Key`. While the database is unavailable it tries again until it succeeds. */
 export type Settling = {
-  /** Keeps the answer. @throws where that did not work at once; it is tried again */
+  /** Stores the answer. @throws if the first try fails; it is tried again all the same */
   finish(held: Held, answer: { status: number; sealedAnswer: string | null }): Promise<void>;
   /** Lets the request be served again. Never fails, and tries again. */
   release(held: Held): Promise<void>;
   stop(): void;
 };
 
-/** Requests with a key that wait for the database, at most: about what comes in a minute of heavy use. */
+/** Requests with a key that wait for the database: about as many as come in a minute of heavy use. */
 const MAX_WAITING = 1_000;
-/** Bytes of their answers; what is beyond is not kept, and its key is free once its lease is over. */
+/** Bytes of their answers. Answers over this are dropped, and their keys are free when their leases are over. */
 const MAX_WAITING_BYTES = 16 * 1024 * 1024;
 const RETRY_MS = 1_000;
 
 type Waiting = {
   settle: () => Promise<boolean>;
   bytes: number;
-  /** Since when the database answers, and not that it is done. */
+  /** Since when the database answers that there is no such row. */
   missingSince?: number;
 };
 
-/** Tries at once, and what failed every second, one after the other over one connection. */
+/** Tries at once; tries again every second what failed, one after the other over one connection. */
 export function createSettling({ pool }: Pick<Database, 'pool'>): Settling {
   const waiting = new Set<Waiting>();
   const stopping = new AbortController();
@@ -55,8 +55,8 @@ export function createSettling({ pool }: Pick<Database, 'pool'>): Settling {
   }
 
   /**
-   * Undefined while the database is away. A row that is not there may still come: a claim that was given up on may be
-   * carried out at any moment after the database is back. It has come within a lease's time, or matters no more.
+   * Undefined while the database is unavailable. If there is no row, it may still appear: Postgres may commit a claim that
+   * we stopped waiting for after it is available again. So the entry ends only when a lease's time has passed without it.
    */
   async function isEnded(entry: Waiting): Promise<boolean | undefined> {
     try {
@@ -78,7 +78,7 @@ export function createSettling({ pool }: Pick<Database, 'pool'>): Settling {
     },
     async release(held) {
       const settle = () => releaseRequest(pool, held);
-      // Not there, it may still come: see isEnded.
+      // If the row is not there, it may still appear: see isEnded.
       if (!(await settle().catch(() => false))) later({ settle, bytes: 0 });
     },
     stop: () => stopping.abort(),

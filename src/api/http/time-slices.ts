@@ -2,32 +2,32 @@ import type { Steps } from '../../domain/work-budget';
 import { ApiError } from '../errors';
 
 /**
- * Work that takes longer than this at a time lets others in: a request of somebody else waits no longer than this for
- * each of its own steps, and far less than a statement takes.
+ * The length of a time slice. Longer work is interrupted after it, so another tenant's request waits no longer than this
+ * for each of its own steps: far less than a statement takes.
  */
 const SLICE_MS = 1;
-/** After a slice everything that is short has the event loop for as long again: long work has half of it at most. */
+/** After a slice, short work has the event loop for as long again: long work uses half of it at most. */
 const REST_FACTOR = 1;
-/** And of one tenant a tenth, while anybody else asks for something. */
+/** After its slice a tenant rests for so many times as long, while other tenants make requests: it uses a tenth at most. */
 const REST_FACTOR_OF_TENANT = 9;
-/** Large requests of one tenant that are read and served at once: each holds some twenty times its bytes. */
+/** Large requests of one tenant that are read and served at once. Each uses some twenty times its size in memory. */
 const MAX_AT_ONCE = 4;
-/** Of one tenant's large requests that wait for one of those to end. */
+/** Bytes of one tenant's large requests that wait for one of those to end. */
 const MAX_WAITING_BYTES = 16 * 1024 * 1024;
-/** From here on a request's body counts as large; most are some kilobytes. */
+/** A body of this size or more counts as large; most are some kilobytes. */
 export const LARGE_BODY_BYTES = 64 * 1024;
 const RETRY_AFTER_SECONDS = 1;
-/** Tenants whose rest is remembered before those that have rested are forgotten. */
+/** With more tenants than this in `resting`, those whose rest is over are removed. */
 const MAX_RESTING = 1_000;
 
-/** Shares the event loop between tenants: what is long is done in slices, a tenant at a time. */
-export type Turns = {
-  /** Does the work; what is short is done at once. Rejects with what it throws. */
+/** Shares the event loop between tenants: long work is done in time slices, one tenant after the other. */
+export type TimeSlices = {
+  /** Does the work; short work is done at once. Rejects with what it throws. */
   run<T>(tenantId: string, steps: Steps<T>): Promise<T>;
   /**
-   * Waits until the tenant may have another large request in hand.
-   * @returns what ends it
-   * @throws ApiError rate_limited where too many wait
+   * Waits until the tenant may have another large request in memory.
+   * @returns the function to call when that request has ended
+   * @throws ApiError rate_limited if too many bytes wait
    */
   admit(tenantId: string, bytes: number): Promise<() => void>;
 };
@@ -35,15 +35,18 @@ export type Turns = {
 type Job = { steps: Steps<unknown>; resolve: (value: unknown) => void; reject: (error: unknown) => void };
 
 /**
- * @param isAlone whether nobody else than this tenant asks for anything
+ * @param isAlone whether no other tenant makes requests
  * @param sliceMs for tests
  */
-export function createTurns({ sliceMs = SLICE_MS, isAlone = (_tenantId: string): boolean => true } = {}): Turns {
-  /** Work that has not ended, of each tenant in order of arrival; the tenant whose turn is next stands first. */
+export function createTimeSlices({
+  sliceMs = SLICE_MS,
+  isAlone = (_tenantId: string): boolean => true,
+} = {}): TimeSlices {
+  /** Unfinished work of each tenant, in order of arrival. The tenant that gets the next slice is first. */
   const waiting = new Map<string, Job[]>();
-  /** What tenants have used of this turn of the event loop without having waited, milliseconds. */
+  /** Milliseconds that each tenant has used in this iteration of the event loop without waiting. */
   const used = new Map<string, number>();
-  /** Those that have had a slice and leave the next ones to others, until when. */
+  /** Until when each tenant that has had a slice leaves the next ones to others. */
   const resting = new Map<string, number>();
   let next: { atMs: number; cancel: () => void } | undefined;
   let restUntil = 0;
@@ -68,7 +71,7 @@ export function createTurns({ sliceMs = SLICE_MS, isAlone = (_tenantId: string):
     });
   }
 
-  /** Has the next turn come as soon as it may: who has just come need not wait for those that rest. */
+  /** Schedules the next slice for when the first waiting tenant may have one. */
   function schedule(): void {
     if (waiting.size === 0) return;
     let fromMs = Number.POSITIVE_INFINITY;
@@ -78,10 +81,10 @@ export function createTurns({ sliceMs = SLICE_MS, isAlone = (_tenantId: string):
     next?.cancel();
     const waitMs = fromMs - performance.now();
     if (waitMs >= 1) {
-      const timer = setTimeout(turn, waitMs);
+      const timer = setTimeout(runNextSlice, waitMs);
       next = { atMs: fromMs, cancel: () => clearTimeout(timer) };
     } else {
-      const immediate = setImmediate(turn);
+      const immediate = setImmediate(runNextSlice);
       next = { atMs: fromMs, cancel: () => clearImmediate(immediate) };
     }
   }
@@ -90,8 +93,8 @@ export function createTurns({ sliceMs = SLICE_MS, isAlone = (_tenantId: string):
     return (resting.get(tenantId) ?? 0) - performance.now() >= 1;
   }
 
-  /** A slice for the tenant that waits longest and does not rest, which then stands last. */
-  function turn(): void {
+  /** Runs a slice for the first tenant that does not rest, and puts it at the end. */
+  function runNextSlice(): void {
     next = undefined;
     for (const [tenantId, jobs] of waiting) {
       if (rests(tenantId)) continue;
@@ -104,7 +107,7 @@ export function createTurns({ sliceMs = SLICE_MS, isAlone = (_tenantId: string):
     schedule();
   }
 
-  /** A slice of these, in their order. */
+  /** Runs one slice of these jobs, in their order. Returns the milliseconds used. */
   function work(jobs: Job[]): number {
     let usedMs = 0;
     do {
@@ -152,14 +155,14 @@ export function createTurns({ sliceMs = SLICE_MS, isAlone = (_tenantId: string):
     }
     return () => {
       const longest = own.next.shift();
-      // The place goes on to the one that waits longest.
+      // The request that waits longest takes the place.
       if (longest) longest();
       else if (--own.running === 0) large.delete(tenantId);
     };
   }
 }
 
-/** Some steps, until the time is over; at least one. */
+/** Runs steps until the time is over; at least one. */
 function slice<T>(steps: Steps<T>, ms: number): { done: boolean; value: T | undefined; tookMs: number } {
   const startedAt = performance.now();
   for (;;) {

@@ -1,12 +1,12 @@
 import type { Request, Response } from 'express';
 import { rateLimited } from '../errors';
 
-/** Most requests take milliseconds: the next turn is near. */
-const NEXT_TURN_MS = 1_000;
+/** Most requests take milliseconds, so another one may soon be made. */
+const RETRY_AFTER_MS = 1_000;
 
 /**
- * Returns a function that serves a request of an API key, of which so many may be under way at once: until their handlers
- * have ended, also where the caller has gone, and until their answers are read.
+ * Returns a function that serves a request unless `max` requests of its API key are under way. A request is under way
+ * until its handler has ended, also if the caller has disconnected, and until its answer is read.
  * @throws ApiError rate_limited, and what `work` throws
  */
 export function createUnderWayLimit(max: number) {
@@ -19,7 +19,7 @@ export function createUnderWayLimit(max: number) {
 
   return async function whileUnderWay(keyId: string, req: Request, res: Response, work: () => Promise<void>) {
     if ((underWay.get(keyId) ?? 0) >= max) {
-      throw rateLimited(`This API key has ${max} requests under way, as many as it may.`, { nextInMs: NEXT_TURN_MS });
+      throw rateLimited(`This API key has ${max} requests under way, as many as it may.`, { nextInMs: RETRY_AFTER_MS });
     }
     add(keyId, 1);
     let gone = res.closed || req.socket.destroyed;

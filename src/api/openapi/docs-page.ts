@@ -1,6 +1,6 @@
 import { type Html, html } from '../html/html';
 import { htmlPage } from '../html/html-page';
-import type { Answer, OpenApiDocument, Operation, Parameter } from './document';
+import type { OpenApiDocument, Operation, Parameter, ResponseObject } from './document';
 import { type JsonSchema, sharedName } from './json-schema';
 import { sampleOf } from './sample';
 
@@ -66,7 +66,8 @@ ${parameters.map(
 }
 
 function answerRow(status: string, given: Operation['responses'][string], { components }: OpenApiDocument): Html {
-  const answer: Answer | undefined = '$ref' in given ? components.responses[given.$ref.split('/').at(-1) ?? ''] : given;
+  const answer: ResponseObject | undefined =
+    '$ref' in given ? components.responses[given.$ref.split('/').at(-1) ?? ''] : given;
   const bodies = Object.entries(answer?.content ?? {});
   return html`<tr><td>${status}</td><td>${bodies.map(([type, { schema }]) => html`${typeOf(schema)}${!type.endsWith('json') && html` <code>${type}</code>`}`)}</td><td>${prose(answer?.description ?? '')}</td></tr>\n`;
 }
@@ -119,7 +120,7 @@ const BOUNDS = [
 ] as const;
 
 function notes(schema: JsonSchema, required: boolean): Html {
-  // What may be null besides has its bounds one level below.
+  // The bounds of a nullable schema are one level below.
   const [only, ...more] = (schema.anyOf ?? []).filter(({ type }) => type !== 'null');
   const bounded = only && more.length === 0 ? { ...only, ...schema } : schema;
   const bounds = BOUNDS.filter((key) => bounded[key] !== undefined);

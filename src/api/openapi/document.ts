@@ -18,7 +18,7 @@ export type Parameter = {
   schema: JsonSchema;
 };
 
-export type Answer = {
+export type ResponseObject = {
   description: string;
   headers?: Record<string, { $ref: string }>;
   content?: Record<string, { schema: JsonSchema }>;
@@ -32,7 +32,7 @@ export type Operation = {
   security: { apiKey: Scope[] }[];
   parameters: Parameter[];
   requestBody?: { required: boolean; content: Record<string, { schema: JsonSchema }> };
-  responses: Record<string, Answer | { $ref: string }>;
+  responses: Record<string, ResponseObject | { $ref: string }>;
 };
 
 export type OpenApiDocument = {
@@ -43,7 +43,7 @@ export type OpenApiDocument = {
   paths: Record<string, Record<string, Operation>>;
   components: {
     schemas: Record<string, JsonSchema>;
-    responses: Record<string, Answer>;
+    responses: Record<string, ResponseObject>;
     headers: Record<string, { description: string; schema: JsonSchema }>;
     securitySchemes: Record<string, object>;
   };
@@ -55,7 +55,7 @@ const HEADERS = '#/components/headers/';
 const RESPONSES = '#/components/responses/';
 
 const DESCRIPTION = [
-  'Durable webhook delivery: publish events, register webhooks, and see and steer every delivery.',
+  'Durable webhook delivery: publish events, register webhooks, and see and control every delivery.',
   'Unknown fields and query parameters are refused. Every error is a problem document (RFC 9457, `application/problem+json`) with a stable `code`; everything else is `application/json` unless it says otherwise.',
   'Times are RFC 3339 in UTC; durations are texts such as `30s`, `5m` or `2h`.',
   'Lists are newest first, event types by name: pass `next_cursor` as `cursor` until it is null.',
@@ -64,7 +64,7 @@ const DESCRIPTION = [
 /** The document of these rows. */
 export function buildDocument(routes: readonly Route[]): OpenApiDocument {
   const schemas: Record<string, JsonSchema> = {};
-  const responses: Record<string, Answer> = {};
+  const responses: Record<string, ResponseObject> = {};
   const paths: OpenApiDocument['paths'] = {};
   for (const row of routes) {
     const path = row.path.replace(/:(\w+)/g, '{$1}');
@@ -87,10 +87,10 @@ export function buildDocument(routes: readonly Route[]): OpenApiDocument {
       responses: sorted(responses),
       headers: {
         RequestId: {
-          description: 'Names the request in the log; taken from the request where it has one',
+          description: 'Identifies the request in the log; taken from the request if it has one',
           schema: { type: 'string' },
         },
-        RetryAfter: { description: 'Seconds after which another try is worth it', schema: { type: 'string' } },
+        RetryAfter: { description: 'Seconds until another try may succeed', schema: { type: 'string' } },
       },
       securitySchemes: {
         apiKey: {
@@ -103,7 +103,7 @@ export function buildDocument(routes: readonly Route[]): OpenApiDocument {
   };
 }
 
-type Shared = [schemas: Record<string, JsonSchema>, responses: Record<string, Answer>];
+type Shared = [schemas: Record<string, JsonSchema>, responses: Record<string, ResponseObject>];
 
 function toOperation(row: Route, ...[schemas, responses]: Shared): Operation {
   const words = row.path.split(/[/:]+/).filter(Boolean);
@@ -157,7 +157,7 @@ function toRequestBody(body: z.ZodType, schemas: Record<string, JsonSchema>): No
   };
 }
 
-function toAnswer(schema: z.ZodType | 'html' | null, schemas: Record<string, JsonSchema>): Answer {
+function toAnswer(schema: z.ZodType | 'html' | null, schemas: Record<string, JsonSchema>): ResponseObject {
   return {
     description: 'Success',
     headers: { 'X-Request-Id': { $ref: `${HEADERS}RequestId` } },
@@ -179,7 +179,7 @@ function problemAnswers(codes: ProblemCode[], ...[schemas, responses]: Shared): 
   );
 }
 
-function toProblemAnswer(status: number, codes: ProblemCode[], schemas: Record<string, JsonSchema>): Answer {
+function toProblemAnswer(status: number, codes: ProblemCode[], schemas: Record<string, JsonSchema>): ResponseObject {
   const problem = toJsonSchema(problemOut, schemas);
   return {
     description: codes.map((code) => `\`${code}\`: ${problemTitle(code)}`).join('; '),

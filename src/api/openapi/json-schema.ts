@@ -49,11 +49,11 @@ export const sharedName = ({ $ref }: JsonSchema): string | undefined =>
 type Override = NonNullable<Parameters<typeof z.toJSONSchema>[1]>['override'];
 
 const mend: Override = ({ zodSchema, jsonSchema }) => {
-  // zod leaves these out before a transform, where they may be of its output; in a `meta` they are as callers write them.
+  // zod omits these before a transform, because they may be of its output; in a `meta` they are as callers write them.
   const { default: fallback, examples } = z.globalRegistry.get(zodSchema) ?? {};
   if (fallback !== undefined) jsonSchema.default = fallback as never;
   if (examples !== undefined) jsonSchema.examples = examples as never;
-  // The format says as much as zod's pattern of it, which is hardly readable.
+  // The format says the same as zod's pattern, which is hardly readable.
   if (jsonSchema.format === 'date-time') delete jsonSchema.pattern;
   if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
 };

@@ -25,7 +25,7 @@ function canHave(row: Route, code: ProblemCode): boolean {
     case 422:
       return code !== 'publish_too_costly';
     case 503:
-      return code !== 'engine_unavailable';
+      return code !== 'workflow_engine_unavailable';
     default:
       return true;
   }

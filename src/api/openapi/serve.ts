@@ -7,19 +7,19 @@ import { buildDocument } from './document';
 
 /** The document changes with a release only; a proxy may keep it for this long. */
 const MAX_AGE_SECONDS = 300;
-/** `/openapi.json`, and `/docs` for people. Neither needs a key: both say what every installation of this version does. */
-export function serveDocument(routes: readonly Route[], limitStranger: (req: Request, res: Response) => void): Router {
-  // Made when it is first asked for: most processes never are.
+/** `/openapi.json`, and `/docs` for people. Neither needs a key: both are the same in every installation of this version. */
+export function serveDocument(routes: readonly Route[], limitAnonymous: (req: Request, res: Response) => void): Router {
+  // Created at the first request: most processes never get one.
   const document = once(() => buildDocument(routes));
   const json = once(() => cached(JSON.stringify(document())));
   const page = once(() => cached(docsPage(document())));
   const router = Router();
   router.get('/openapi.json', (req, res) => {
-    limitStranger(req, res);
+    limitAnonymous(req, res);
     send(res.type('application/json'), json());
   });
   router.get('/docs', (req, res) => {
-    limitStranger(req, res);
+    limitAnonymous(req, res);
     send(res.type('text/html').set(HTML_PAGE_HEADERS), page());
   });
   return router;
@@ -33,14 +33,14 @@ function once<T>(make: () => T): () => T {
   };
 }
 
-/** Bytes, not text: they are made once, and however many answers wait to be read all point to them. */
+/** Bytes, not text: created once, and shared by all answers that are being sent. */
 type Cached = { bytes: Buffer; etag: string };
 
 function cached(text: string): Cached {
   return { bytes: Buffer.from(text), etag: `"${createHash('sha256').update(text).digest('base64url')}"` };
 }
 
-/** Answers 304 where the caller has it already (RFC 9110 13.1.2). */
+/** Answers 304 if the caller has it already (RFC 9110 13.1.2). */
 function send(res: Response, { bytes, etag }: Cached): void {
   res
     .set('cache-control', `public, max-age=${MAX_AGE_SECONDS}`)

@@ -5,9 +5,9 @@ import { measureSchema } from '../../domain/data-schema';
 import type { Steps, WorkBudget } from '../../domain/work-budget';
 import type { FieldProblem } from '../errors';
 
-/** Says what is wrong with data; an empty list where nothing is. */
+/** Finds the errors in data; an empty list if there are none. */
 export type DataValidator = {
-  /** Of the schema: what it costs to make and to keep. */
+  /** Parts of the schema: the cost of compiling and caching it. */
   parts: number;
   /** @throws TooCostlyError */
   check: (data: unknown, budget: WorkBudget) => Steps<FieldProblem[]>;
@@ -23,18 +23,18 @@ export class BadSchemaError extends Error {
 }
 
 const MAX_PROBLEMS = 50;
-/** Schema width times values of the data: data that would be more is refused unlooked at. */
+/** The most of schema width times values of the data: larger data is refused without a check. */
 const MAX_WORK = 1_000_000;
-/** Every error is an object: above this only the first one is told. */
+/** Every error is an object: with more work than this only the first one is returned. */
 const MAX_WORK_FOR_ALL = 50_000;
-/** Texts are looked through for their length: so many characters count as a value. */
+/** Checking a text takes time by its length: so many characters count as a value. */
 const CHARACTERS_PER_VALUE = 64;
-/** Counting values is quick: so many of them cost a unit. */
+/** Counting values is fast: so many of them cost one unit. */
 const VALUES_PER_UNIT = 2;
 
 /**
- * Ajv says whether a schema is right, in strict mode; the data are checked by ../domain/data-check.ts. Made once: it
- * takes some milliseconds for the dialect's own schema. Its code is not run, so it is not worth making it quick.
+ * Ajv validates schemas, in strict mode; ../../domain/data-check.ts checks the data. Created once, because compiling the
+ * dialect's own schema takes some milliseconds. The code that Ajv generates is never run, so it is not optimized.
  */
 const ajv = new Ajv2020({
   strict: true,
@@ -51,7 +51,7 @@ const ajv = new Ajv2020({
 });
 
 /**
- * Whether a data schema may be used: for when it is registered. Takes some milliseconds.
+ * Checks a data schema when it is registered. Takes some milliseconds.
  * @throws BadSchemaError naming each part of the schema that is wrong
  */
 export function requireGoodSchema(schema: object): void {
@@ -64,14 +64,14 @@ export function requireGoodSchema(schema: object): void {
       broken?.length ? broken.slice(0, MAX_PROBLEMS).map(toSchemaProblem) : [toStrictProblem(error as Error)],
     );
   } finally {
-    // It would be kept for good otherwise.
+    // Ajv would otherwise keep it forever.
     ajv.removeSchema(schema);
   }
 }
 
 /**
- * Makes a validator of a data schema that has been registered.
- * @throws BadSchemaError naming what makes it too much to be walked
+ * Creates a validator of a data schema that has been registered.
+ * @throws BadSchemaError naming what makes it too large to be checked
  */
 export function createValidator(schema: object): DataValidator {
   const { width } = measured(schema);
@@ -111,7 +111,7 @@ function toSchemaProblem({ instancePath, message = 'is not valid' }: ErrorObject
   return { field: ['schema', ...segmentsOf(instancePath)].join('.'), rule: message };
 }
 
-/** Strict mode tells the place in the text of its error only: `… at "#/properties/total" (strictTypes)`. */
+/** Strict mode names the place only in the text of its error: `… at "#/properties/total" (strictTypes)`. */
 function toStrictProblem({ message }: Error): FieldProblem {
   const [, rule = message, place = ''] =
     /^(?:strict mode: )?(.*?)(?: at "[^"#]*#([^"]*)")?(?: \(\w+\))?$/.exec(message) ?? [];

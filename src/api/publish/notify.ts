@@ -1,14 +1,14 @@
 import type { Database } from '../../db/database';
 import { WORK_CHANNEL } from '../../db/work-channel';
 
-/** NOTIFY takes a lock that serialises commits, so it stays out of the publish and is sent this often at most. */
+/** NOTIFY takes a lock that serialises commits, so it is not part of the publish, and is sent once in this time at most. */
 const DEBOUNCE_MS = 10;
-/** What comes so soon after a notification comes from the same statement: it shares the next one. */
+/** Calls so soon after a notification come from the same statement: they share the next notification. */
 const SAME_STATEMENT_MS = 1;
 
 /**
- * Returns a function that tells the relays of new work: at once, or at most every 10 ms while much is published. A lost
- * notification costs one poll interval.
+ * Returns a function that notifies the relays of new work: at once, or at most every 10 ms while much is published. If a
+ * notification is lost, the relays find the work at their next poll.
  */
 export function createNotifier({ pool }: Database, publisher: { readonly busy: boolean }): () => void {
   let last = Number.NEGATIVE_INFINITY;
@@ -23,7 +23,7 @@ export function createNotifier({ pool }: Database, publisher: { readonly busy: b
     pending = true;
     const passedMs = performance.now() - last;
     if (publisher.busy) setTimeout(notify, Math.max(0, DEBOUNCE_MS - passedMs));
-    // A single publish is told of before it is answered. Those that shared a statement share a notification.
+    // A single publish is notified before it is answered. Publishes that shared a statement share a notification.
     else if (passedMs > SAME_STATEMENT_MS) notify();
     else setImmediate(notify);
   };

@@ -5,21 +5,21 @@ import { ApiError } from '../errors';
 import type { TenantRules, TypeRules } from './rules-cache';
 
 /**
- * Units of work (see ../domain/work-budget.ts) that one request may cost: all its events with their filters, schemas and
- * types. Half a second of CPU at worst; a thousand events that each meet 200 filters of ten conditions are within it.
+ * Units of work (see ../../domain/work-budget.ts) that one request may cost: all its events with their filters, schemas and
+ * types. Half a second of CPU at worst. A thousand events, each evaluated by 200 filters of ten conditions, are within it.
  */
 export const MAX_PUBLISH_UNITS = 5_000_000;
-/** Of each event: reading, naming and storing it. */
+/** Units for each event: parsing, identifying and storing it. */
 const EVENT_UNITS = 100;
-/** Its text is looked through a few times, at most once for each level of its key fields: so many characters for a unit. */
+/** Characters for one unit: the text is scanned a few times, at most once for each level of its key fields. */
 const CHARACTERS_PER_UNIT = 32;
 /**
- * Of each part of each schema that a request needs, once, whether it is at hand or has to be made ready: what a request
- * is answered must not depend on who came before.
+ * Units for each part of each schema that a request needs. They count also if the schema is cached: the answer to a request
+ * must not depend on earlier requests.
  */
 const SCHEMA_PART_UNITS = 15;
 
-/** The parts of a publish that are looked at. */
+/** The parts of a publish that are checked. */
 export type EventToPrepare = {
   type: string;
   version: string;
@@ -30,28 +30,28 @@ export type EventToPrepare = {
 export type Prepared = {
   /** Webhooks whose filter the event does not pass. */
   excluded: string[];
-  /** Of its type, at this moment. */
+  /** The key fields of its type, at this moment. */
   keyFields: string[];
   /** The text of the data as it is to be stored and sent. */
   data: string;
 };
 
-/** What has to be found out before the events of one request are published; within one budget. */
+/** Prepares the events of one request, within one budget. */
 export type Preparing = {
   budget: WorkBudget;
-  /** Looks at one event. See {@link startPreparing}. */
+  /** Prepares one event. See {@link startPreparing}. */
   prepare(event: EventToPrepare, dataText: string): Steps<Prepared>;
 };
 
 /**
- * Makes ready to find out of each event of a request whether its data is what its type's schema asks for, which filters
- * it does not pass, and, where all are to get the minimal payload, what is left of the data. Each event throws
- * validation_failed, naming every path and rule, or TooCostlyError where the request has come to its limit.
+ * Starts to prepare the events of a request. For each event, `prepare` checks the data against the schema of its type,
+ * evaluates the filters, and reduces the data if all webhooks are to get the minimal payload. It throws validation_failed,
+ * naming every path and rule, or TooCostlyError if the request is over its limit.
  *
- * What can be known before an event is looked at is paid for here, so that a request far over the limit costs little.
+ * Costs that are known before the first event are counted here, so that a request far over the limit costs little.
  *
  * @param events all of the request
- * @param types of theirs, by {@link typeKey}
+ * @param types the rules of their types, by {@link typeKey}
  */
 export function startPreparing(
   rules: TenantRules,
@@ -83,14 +83,14 @@ export function startPreparing(
   }
 }
 
-/** What reading an event costs, by the length of its text. */
+/** Spends what parsing an event costs, by the length of its text. */
 export function spendForReading(budget: WorkBudget, text: string): void {
   budget.spend(EVENT_UNITS + text.length / CHARACTERS_PER_UNIT);
 }
 
 export const typeKey = ({ type, version }: TypeAndVersion) => `${type} ${version}`;
 
-/** Runs what spends of a request's budget. */
+/** Runs a publish within the budget of a request. */
 export async function withinBudget<T>(field: string, publish: (budget: WorkBudget) => Promise<T>): Promise<T> {
   try {
     return await publish(new WorkBudget(MAX_PUBLISH_UNITS));
@@ -110,4 +110,4 @@ function requireKnown(rules: TenantRules, ofType: TypeRules | undefined): void {
 }
 
 const unknown = (field: string, rule: string) =>
-  new ApiError('validation_failed', 'The event is of a kind that nobody has described.', [{ field, rule }]);
+  new ApiError('validation_failed', 'The type of the event, or its version, is not registered.', [{ field, rule }]);

@@ -10,44 +10,47 @@ import {
 } from '../../db/publish/publish-rules';
 import { createFilterSet, type Filtered, type FilterSet } from '../../domain/filter-set';
 import { oneStep, type Steps } from '../../domain/work-budget';
-import { createTurns, type Turns } from '../http/time-slices';
+import { createTimeSlices, type TimeSlices } from '../http/time-slices';
 import { createValidator, type DataValidator } from './data-validator';
 
-/** A change made through another process counts here within this time, and a statement's. */
+/** How long rules are cached: a change made by another process is seen within this time and that of a statement. */
 const KEEP_MS = 2_000;
 const MAX_TENANTS = 1_000;
-/** Of one tenant, within {@link KEEP_MS}. */
+/** Event types of one tenant that are cached, for {@link KEEP_MS}. */
 const MAX_TYPES = 1_000;
-/** Of the schemas that are kept for one tenant: some 250 bytes each. A tenant with more makes its own anew, nobody else's. */
+/** Parts of schemas that are cached for one tenant, some 250 bytes each. A tenant with more evicts only its own. */
 const MAX_TENANT_PARTS = 50_000;
-/** The same of all tenants together; those that published longest ago give way. */
+/** The same for all tenants together; those that published longest ago are evicted. */
 const MAX_PARTS = 500_000;
 
 export type TypeRules = Pick<StoredTypeRules, 'keyFields'> & { versionKnown: boolean; validator?: DataValidator };
 export type TenantRules = Omit<StoredTenantRules, 'filterVersions'> & {
   filtered: readonly Filtered[];
   filters: FilterSet;
-  /** Each is undefined where nobody has described this type; in one statement for those that are not known yet. */
+  /** Each is undefined if the tenant has no such type. One statement loads all that are not cached. */
   ofTypes(asked: readonly TypeAndVersion[]): Promise<(TypeRules | undefined)[]>;
   ofType(type: string, version: string): Promise<TypeRules | undefined>;
 };
 
-/** What a publish must know beyond the event, kept for a moment so that publishing stays one statement. */
+/** The rules that a publish needs, cached for a moment so that a publish is one statement. */
 export type PublishRules = {
   of(tenantId: string): Promise<TenantRules>;
-  /** After a change of the tenant's event types, filters or settings has been committed: it counts from now on. */
-  forget(tenantId: string): void;
+  /** Called after a change of the tenant's event types, filters or settings was committed: it is seen from now on. */
+  invalidate(tenantId: string): void;
 };
 
-/** Outlives the moment: filters by their webhooks' versions, validators because a version of a type never changes. */
+/** Cached for longer: filters by their webhooks' versions, validators because a version of a type never changes. */
 type Kept = {
   filters: { versions: string | null; filtered: readonly Filtered[]; set: FilterSet };
   validators: Map<string, DataValidator>;
   parts: number;
 };
 
-/** @param turns what is made ready is made in slices of these */
-export function createPublishRules({ pool }: Pick<Database, 'pool'>, turns: Turns = createTurns()): PublishRules {
+/** @param slices filters and validators are compiled in these time slices */
+export function createPublishRules(
+  { pool }: Pick<Database, 'pool'>,
+  slices: TimeSlices = createTimeSlices(),
+): PublishRules {
   const tenants = new Map<string, { rules: Promise<TenantRules>; until: number }>();
   const kept = new Map<string, Kept>();
   let parts = 0;
@@ -63,8 +66,8 @@ export function createPublishRules({ pool }: Pick<Database, 'pool'>, turns: Turn
       });
       return entry.rules;
     },
-    // A load that is under way may have read what was there before; nobody who comes later gets it.
-    forget: (tenantId) => void tenants.delete(tenantId),
+    // A load that is under way may have read the rules before the change; no later call gets its result.
+    invalidate: (tenantId) => void tenants.delete(tenantId),
   };
 
   async function load(tenantId: string): Promise<TenantRules> {
@@ -100,11 +103,11 @@ export function createPublishRules({ pool }: Pick<Database, 'pool'>, turns: Turn
     const known = kept.get(tenantId)?.filters;
     if (known && known.versions === versions) return known;
     const filtered = versions === null ? [] : await loadFilters(pool, tenantId);
-    const set = await turns.run(
+    const set = await slices.run(
       tenantId,
       oneStep(() => createFilterSet(filtered)),
     );
-    // What was read may be newer than the versions, which then name nothing any more.
+    // The filters may be newer than `versions`; then no later lookup matches these versions.
     const filters = { versions, filtered, set };
     keptOf(tenantId).filters = filters;
     return filters;
@@ -120,7 +123,7 @@ export function createPublishRules({ pool }: Pick<Database, 'pool'>, turns: Turn
       if (!one) return undefined;
       const { keyFields, version } = one;
       const validator = version && validators.get(version.id);
-      // Deleted between two statements.
+      // The version may have been deleted between two statements.
       const versionKnown = version !== undefined && (validator !== undefined || !version.hasSchema);
       return { keyFields, versionKnown, ...(validator && { validator }) };
     });
@@ -132,7 +135,7 @@ export function createPublishRules({ pool }: Pick<Database, 'pool'>, turns: Turn
     const missing = ids.filter((id) => !found.has(id));
     if (missing.length === 0) return found;
     const schemas = await loadSchemas(pool, tenantId, missing);
-    await turns.run(tenantId, makeAll());
+    await slices.run(tenantId, makeAll());
     return found;
 
     function* makeAll(): Steps<void> {
@@ -145,7 +148,7 @@ export function createPublishRules({ pool }: Pick<Database, 'pool'>, turns: Turn
     }
   }
 
-  /** As the one used last; those used longest ago are dropped where all are too many. */
+  /** The tenant's entry, marked as used last. Entries used longest ago are evicted if there are too many. */
   function keptOf(tenantId: string): Kept {
     const own = kept.get(tenantId) ?? { filters: NO_FILTERS, validators: new Map(), parts: 0 };
     kept.delete(tenantId);
@@ -181,7 +184,7 @@ const NO_FILTERS: Kept['filters'] = { versions: null, filtered: [], set: createF
 
 const keyOf = ({ type, version }: TypeAndVersion) => `${type} ${version}`;
 
-/** As the newest; the oldest goes where there are too many. */
+/** Sets a key as the newest; evicts the oldest if there are too many. */
 function put<V>(map: Map<string, V>, key: string, value: V, limit: number): void {
   map.delete(key);
   if (map.size >= limit) map.delete(map.keys().next().value!);

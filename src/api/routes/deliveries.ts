@@ -12,7 +12,7 @@ import {
 const delivery = { delivery: 'delivery' } as const;
 const webhook = { webhook: 'webhook' } as const;
 const both = { ...webhook, ...delivery };
-const retry = { method: 'post', scope: 'manage', turn: 'own', body: emptyBody, handler: deliveries.retry } as const;
+const retry = { method: 'post', scope: 'manage', permit: 'own', body: emptyBody, handler: deliveries.retry } as const;
 
 /** Deliveries, and what operators do to them. The first row that matches a path wins. */
 export const deliveryRoutes: Route[] = [
@@ -79,7 +79,7 @@ export const deliveryRoutes: Route[] = [
     handler: deliveries.status,
     doc: {
       tag: 'Deliveries',
-      summary: 'Ask the running workflow how a delivery is',
+      summary: 'Get the live status of a delivery',
       answers: { 200: deliveryStatusOut },
     },
   }),
@@ -98,7 +98,7 @@ export const deliveryRoutes: Route[] = [
     method: 'post',
     path: '/deliveries/:delivery/cancel',
     scope: 'manage',
-    turn: 'own',
+    permit: 'own',
     ids: delivery,
     body: emptyBody,
     handler: deliveries.cancel,
@@ -113,13 +113,13 @@ export const deliveryRoutes: Route[] = [
     method: 'post',
     path: '/deliveries/:delivery/reschedule',
     scope: 'manage',
-    turn: 'own',
+    permit: 'own',
     ids: delivery,
     body: rescheduleBody,
     handler: deliveries.reschedule,
     doc: {
       tag: 'Deliveries',
-      summary: 'Move the next attempt of a delivery',
+      summary: 'Reschedule the next attempt of a delivery',
       answers: { 202: deliveryOut },
       problems: ['state_conflict'],
     },

@@ -16,7 +16,7 @@ export const eventTypeRoutes: Route[] = [
     handler: eventTypes.create,
     doc: {
       tag: 'Event types',
-      summary: 'Describe an event type',
+      summary: 'Create an event type',
       answers: { 201: eventTypeOut },
       problems: ['state_conflict'],
     },
@@ -65,7 +65,7 @@ export const eventTypeRoutes: Route[] = [
     scope: 'manage',
     ids: eventType,
     handler: eventTypes.remove,
-    doc: { tag: 'Event types', summary: 'Forget an event type', answers: { 204: null } },
+    doc: { tag: 'Event types', summary: 'Delete an event type', answers: { 204: null } },
   }),
   route({
     method: 'post',
@@ -87,6 +87,6 @@ export const eventTypeRoutes: Route[] = [
     scope: 'read',
     ids: eventType,
     handler: eventTypes.docs,
-    doc: { tag: 'Event types', summary: 'Read about an event type: a page for people', answers: { 200: 'html' } },
+    doc: { tag: 'Event types', summary: 'Get the documentation page of an event type', answers: { 200: 'html' } },
   }),
 ];

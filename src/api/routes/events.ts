@@ -17,7 +17,7 @@ export const eventRoutes: Route[] = [
     scope: 'publish',
     body: publishBody,
     idempotency: 'own',
-    turn: 'own',
+    permit: 'own',
     handler: events.publish,
     doc: {
       tag: 'Events',
@@ -30,7 +30,7 @@ export const eventRoutes: Route[] = [
     method: 'post',
     path: '/events/batch',
     scope: 'publish',
-    turn: 'own',
+    permit: 'own',
     body: publishBatchBody,
     handler: publishBatch.publish,
     doc: {

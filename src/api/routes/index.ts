@@ -8,8 +8,8 @@ import { tenantRoutes } from './tenant';
 import { webhookRoutes } from './webhooks';
 
 /**
- * The API. A new endpoint is one more row in the table of its topic. The first row that matches a path wins; no path
- * fits two rows, so order is about time only: `POST /events`, which is asked for most, is compared first.
+ * The API. A new endpoint is one more row in the table of its topic. The first row that matches a path wins. No path
+ * matches two rows, so the order matters for speed only: `POST /events`, the most frequent request, is compared first.
  */
 export const routes: Route[] = [
   ...eventRoutes,

@@ -27,7 +27,7 @@ export const replayRoutes: Route[] = [
     ids: event,
     body: replayEventBody,
     handler: eventReplay.replay,
-    doc: { tag: 'Replays', summary: 'Send an event again', answers: { 202: eventReplayOut } },
+    doc: { tag: 'Replays', summary: 'Replay an event', answers: { 202: eventReplayOut } },
   }),
   route({
     method: 'post',
@@ -36,7 +36,11 @@ export const replayRoutes: Route[] = [
     ids: webhook,
     body: replayBody,
     handler: replays.create,
-    doc: { tag: 'Replays', summary: 'Send again what ended between two times', answers: { 202: replayOut } },
+    doc: {
+      tag: 'Replays',
+      summary: 'Replay deliveries of a webhook that ended between two times',
+      answers: { 202: replayOut },
+    },
   }),
   route({
     method: 'get',
@@ -77,7 +81,7 @@ export const replayRoutes: Route[] = [
     scope: 'manage',
     body: replayDeadLettersBody,
     handler: deadLetters.replay,
-    doc: { tag: 'Dead letters', summary: 'Send failed deliveries again', answers: { 202: replayOut } },
+    doc: { tag: 'Dead letters', summary: 'Replay failed deliveries', answers: { 202: replayOut } },
   }),
   route({
     method: 'post',

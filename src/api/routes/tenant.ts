@@ -30,7 +30,7 @@ export const tenantRoutes: Route[] = [
     scope: 'manage',
     query: listAuditQuery,
     handler: auditLog.list,
-    doc: { tag: 'Audit log', summary: 'List what was done, and by whom', answers: { 200: auditListOut } },
+    doc: { tag: 'Audit log', summary: 'List the audit log', answers: { 200: auditListOut } },
   }),
   route({
     method: 'get',

@@ -31,7 +31,7 @@ export const webhookRoutes: Route[] = [
     path: '/webhooks/subscribe',
     scope: 'manage',
     body: createWebhookBody,
-    turn: 'own',
+    permit: 'own',
     handler: webhooks.create,
     doc: {
       tag: 'Webhooks',
@@ -45,7 +45,7 @@ export const webhookRoutes: Route[] = [
     path: '/webhooks',
     scope: 'manage',
     body: createWebhookBody,
-    turn: 'own',
+    permit: 'own',
     handler: webhooks.create,
     doc: {
       tag: 'Webhooks',
@@ -76,7 +76,7 @@ export const webhookRoutes: Route[] = [
     scope: 'manage',
     ids: webhook,
     body: patchWebhookBody,
-    turn: 'own',
+    permit: 'own',
     handler: webhooks.patch,
     doc: {
       tag: 'Webhooks',
@@ -124,7 +124,7 @@ export const webhookRoutes: Route[] = [
     ...onWebhook,
     path: '/webhooks/:webhook/disable',
     handler: control.disable,
-    doc: { tag: 'Webhooks', summary: 'Take a webhook out of service', answers: { 200: webhookOut } },
+    doc: { tag: 'Webhooks', summary: 'Disable a webhook', answers: { 200: webhookOut } },
   }),
   route({
     ...onWebhook,
@@ -151,14 +151,14 @@ export const webhookRoutes: Route[] = [
   route({
     ...onWebhook,
     path: '/webhooks/:webhook/verify',
-    turn: 'own',
+    permit: 'own',
     query: verifyQuery,
     handler: verification.verify,
     doc: {
       tag: 'Webhooks',
       summary: 'Send the endpoint a challenge',
       answers: { 200: webhookOut, 202: webhookOut },
-      problems: ['engine_unavailable'],
+      problems: ['workflow_engine_unavailable'],
     },
   }),
   route({
@@ -167,7 +167,7 @@ export const webhookRoutes: Route[] = [
     scope: 'manage',
     ids: webhook,
     handler: control.getSecret,
-    doc: { tag: 'Webhooks', summary: 'Read the secret that signs', answers: { 200: secretOut } },
+    doc: { tag: 'Webhooks', summary: 'Get the signing secret', answers: { 200: secretOut } },
   }),
   route({
     method: 'post',
@@ -176,7 +176,7 @@ export const webhookRoutes: Route[] = [
     ids: webhook,
     body: rotateSecretBody,
     handler: control.rotate,
-    doc: { tag: 'Webhooks', summary: 'Sign with a new secret', answers: { 200: rotatedSecretOut } },
+    doc: { tag: 'Webhooks', summary: 'Rotate the signing secret', answers: { 200: rotatedSecretOut } },
   }),
   route({
     method: 'get',

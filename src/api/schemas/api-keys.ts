@@ -21,7 +21,7 @@ export const createApiKeyBody = z
     tenant_id: idOf('tenant').optional(),
     scopes: scopes.optional(),
     name: shownName.nullable().default(null),
-    /** From now; null: never. */
+    /** From now on; null: never. */
     expires_in: durationBetween(MIN_LIFE_MS, MAX_LIFE_MS).nullable().default(null),
     environment: z
       .string()

@@ -84,7 +84,7 @@ const MAX_LIMIT = 200;
 
 export const pageLimit = z.coerce.number().int().min(1).max(MAX_LIMIT).default(DEFAULT_LIMIT);
 
-/** `limit` and `cursor` of every list; a cursor is the id of the last item of the page before. */
+/** `limit` and `cursor` of every list; a cursor is the id of the last item of the previous page. */
 export const pageOf = (kind: IdKind) => ({
   limit: pageLimit,
   cursor: idOf(kind).optional(),
@@ -92,7 +92,7 @@ export const pageOf = (kind: IdKind) => ({
 
 const DEFAULT_WINDOW_MS = 7 * 24 * 3_600_000;
 
-/** The time window of a list: seven days back from now unless asked otherwise. */
+/** The time window of a list: by default the last seven days. */
 export const timeWindow = { since: timestamp.optional(), until: timestamp.optional() };
 
 /** The bounds of a window; ids made within the current millisecond are inside. */

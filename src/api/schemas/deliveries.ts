@@ -10,7 +10,7 @@ const filters = {
 };
 
 export const listDeliveriesQuery = z.strictObject({ ...filters, webhook_id: idOf('webhook').optional() });
-/** Where the path names the webhook or the event already. */
+/** For paths that name the webhook or the event. */
 export const listOwnDeliveriesQuery = z.strictObject(filters);
 
 export const listAttemptsQuery = z.strictObject(pageOf('attempt'));
@@ -21,5 +21,5 @@ export const rescheduleBody = z.strictObject({
   at: timestamp.refine((at) => at.getTime() - Date.now() <= MAX_AHEAD_MS, 'must be within 30 days from now'),
 });
 
-/** Actions take no settings; a body, where there is one, is an empty object. */
+/** For commands without parameters: no body, or an empty object. */
 export const emptyBody = z.strictObject({}).optional();

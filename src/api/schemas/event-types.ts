@@ -5,7 +5,7 @@ import { keyFieldProblem } from '../../domain/minimal-payload';
 import { eventType, eventVersion, pageLimit, storableText } from './common';
 
 const MAX_KEY_FIELDS = 20;
-/** Each level is indented further where it is shown. */
+/** The documentation page indents each level further. */
 export const MAX_EXAMPLE_DEPTH = 32;
 const MAX_EXAMPLE_CHARACTERS = 16 * 1024;
 
@@ -54,7 +54,7 @@ export const listEventTypesQuery = z.strictObject({ limit: pageLimit, cursor: ev
 
 export const addVersionBody = z.strictObject({
   version: eventVersion,
-  /** Looked at by ../data-validator.ts. */
+  /** Validated by ../publish/data-validator.ts. */
   schema: jsonObject.nullable().default(null),
   example: jsonObject
     .refine((value) => isShort(value), `must have at most ${MAX_EXAMPLE_CHARACTERS} characters, and not be too deep`)

@@ -7,11 +7,11 @@ import { rateLimit } from './webhook-policies';
 const MAX_EVENT_TYPES = 100;
 const MAX_WEBHOOKS = 100;
 const MAX_DELIVERIES = 1_000;
-/** Failed deliveries wait for someone to look at them: further back than what other lists show. */
+/** Failed deliveries wait for an operator, so their window goes further back than that of other lists. */
 const DEAD_LETTERS_WINDOW_MS = 90 * 24 * 3_600_000;
 
-/** Comes out as count and milliseconds. */
-const pace = rateLimit.transform((text) => parseRateLimit(text)!);
+/** Parsed to count and milliseconds. */
+const rate = rateLimit.transform((text) => parseRateLimit(text)!);
 
 const eventTypes = z
   .array(eventType)
@@ -22,8 +22,8 @@ const eventTypes = z
 type Window = { since?: Date | undefined; until?: Date | undefined };
 
 /**
- * `until` absent means now, so a `since` in the future is refused as well. A text that is no time comes here too: it is
- * refused by its own rule.
+ * Without `until` the window ends now, so a `since` in the future is refused as well. A value that is not a time passes
+ * here: its own rule refuses it.
  */
 const inOrder = ({ since, until = new Date() }: Window) =>
   !(since instanceof Date && until instanceof Date) || since.getTime() < until.getTime();
@@ -40,7 +40,7 @@ export const replayBody = z
       .default(['failed'])
       .transform((states) => [...new Set(states)]),
     event_types: eventTypes.optional(),
-    rate_limit: pace.optional(),
+    rate_limit: rate.optional(),
   })
   .refine(inOrder, outOfOrder);
 
@@ -62,7 +62,7 @@ const deadLetters = {
 };
 
 export const replayDeadLettersBody = z
-  .strictObject({ ...deadLetters, rate_limit: pace.optional() })
+  .strictObject({ ...deadLetters, rate_limit: rate.optional() })
   .refine(inOrder, outOfOrder);
 
 export const discardDeadLettersBody = z
@@ -77,7 +77,7 @@ export const replayEventBody = z
   .strictObject({ webhook_ids: z.array(idOf('webhook')).min(1).max(MAX_WEBHOOKS).optional() })
   .optional();
 
-/** The bounds of a filter of dead letters: 90 days back from now unless asked otherwise. */
+/** The bounds of a filter of dead letters: by default the last 90 days. */
 export function deadLettersWindow({ since, until }: Window): { since: Date; until: Date } {
   const end = until ?? new Date();
   return { since: since ?? new Date(end.getTime() - DEAD_LETTERS_WINDOW_MS), until: end };

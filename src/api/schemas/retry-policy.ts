@@ -6,14 +6,14 @@ const MIN_DURATION_MS = 1_000;
 const MAX_FACTOR = 10;
 const presets = Object.keys(RETRY_PRESETS) as [RetryPreset, ...RetryPreset[]];
 
-/** What every policy may say besides its waits. */
+/** What every policy may have in addition to its waits. */
 const common = {
   jitter: z.number().min(0).max(1).optional(),
   max_duration: durationBetween(MIN_DURATION_MS, MAX_DURATION_MS).optional(),
   client_errors: z.enum(['retry', 'fail']).optional(),
 };
 
-/** Comes out as it is stored: durations in milliseconds. */
+/** Parsed to what is stored: durations in milliseconds. */
 export const retryPolicy = z
   .union(
     [

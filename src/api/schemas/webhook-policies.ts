@@ -6,13 +6,13 @@ import { SIGNATURE_STYLES } from '../../domain/signature-styles';
 import { customHeaderProblem, FIELD_VALUE, TOKEN } from '../../egress/custom-headers';
 import { defaultsTo, durationBetween } from './common';
 
-/** What a webhook asks for beyond its URL and events. */
+/** A webhook's delivery settings: all but its URL and events. */
 
 const MAX_HEADERS = 20;
 const MAX_CAP = 1_000;
 const DAY_MS = 86_400_000;
 
-/** Stands for a header's value where webhooks are shown. */
+/** Shown in place of a header's value. */
 export const REDACTED_VALUE = '[redacted]';
 
 /** Own headers of the deliveries; names that differ in case only are the same header (RFC 9110 5.1). */
@@ -38,13 +38,13 @@ export const headers = z
 /** The two patterns as one. */
 const RATE_PATTERN = RATE.source.replace('(.+)$', DURATION.source.slice(1));
 
-/** Only events that pass it; kept as it was written. */
+/** The webhook gets only events that pass it; stored as received. */
 export const filter = z.custom<Filter>().superRefine((given, context) => {
   const problem = filterProblem(given);
   if (problem) context.addIssue({ code: 'custom', path: problem.path, message: problem.rule });
 });
 
-/** `standard` goes with every delivery, asked for or not. */
+/** Every delivery has `standard`, also if the list does not. */
 export const signatureStyles = z
   .array(z.enum(SIGNATURE_STYLES))
   .max(SIGNATURE_STYLES.length)
@@ -57,7 +57,7 @@ export const rateLimit = z
 
 export const maxInFlight = z.number().int().min(1).max(MAX_CAP);
 
-/** Opens after so many failed attempts in a row within the window, for the given time. */
+/** Opens for `open_for` after `failures` failed attempts in a row within `window`. */
 export const circuitBreaker = z
   .strictObject({
     failures: z.number().int().min(1).max(1_000).default(10),
@@ -66,7 +66,7 @@ export const circuitBreaker = z
   })
   .transform(({ failures, window, open_for }) => ({ failures, windowMs: window, openMs: open_for }));
 
-/** What disables a webhook besides a 410; null = not for that reason. */
+/** What disables a webhook, in addition to a 410; null: not for that reason. */
 export const disableAfter = z
   .strictObject({
     failed_deliveries: z.number().int().min(1).max(100_000).nullable().default(10),

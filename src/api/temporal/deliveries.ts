@@ -4,38 +4,42 @@ import type { WorkflowStatus } from '../../workflows/contract';
 
 /** A query without a live worker hangs until its deadline; the database answers after this long. */
 const QUERY_LIMIT_MS = 1_000;
-/** Nobody waits for it but a process that stops. */
+/** Only a process that stops waits for a signal to be sent. */
 const SIGNAL_LIMIT_MS = 2_000;
 
-/** What a delivery's workflow is told of an operator's wish. */
+/** The signal that tells a delivery's workflow of an operator's command. */
 export type OperatorSignal =
-  /** Both stand in the record before they are sent. */
+  /** Both commands are committed in Postgres before their signal is sent. */
   { name: 'cancel'; by: string; recorded: true } | { name: 'reschedule'; by: string; atMs: number; moves: number };
 
-/** The running side of deliveries, as far as the API needs it. */
-export type Engine = {
-  /** Tells the delivery's workflow, where one runs; best effort, returns at once. */
-  tell(deliveryId: string, signal: OperatorSignal): void;
+/** What the API does with the workflows of deliveries. */
+export type DeliveryWorkflows = {
+  /** Signals the delivery's workflow, if one runs. Best effort; returns at once. */
+  signal(deliveryId: string, signal: OperatorSignal): void;
   /** The live status, or undefined on any error: the caller then answers from Postgres. */
   status(deliveryId: string): Promise<WorkflowStatus | undefined>;
-  /** Where a person sees the workflow, if the installation has a web UI. */
+  /** The page of the workflow in Temporal's web UI, if the installation has one. */
   uiUrl(deliveryId: string): string | undefined;
-  reachable(): Promise<boolean>;
-  /** Waits for what is being told: its connection must stay open until then. */
+  temporalReachable(): Promise<boolean>;
+  /** Resolves when all signals are sent or given up: the connection must stay open until then. */
   settled(): Promise<void>;
 };
 
-export function createEngine(client: Client, namespace: string, uiUrl: string | undefined): Engine {
+export function createDeliveryWorkflows(
+  client: Client,
+  namespace: string,
+  uiUrl: string | undefined,
+): DeliveryWorkflows {
   const underWay = new Set<Promise<void>>();
   return {
-    tell(deliveryId, { name, ...details }) {
-      const told: Promise<void> = client
+    signal(deliveryId, { name, ...details }) {
+      const sent: Promise<void> = client
         .withDeadline(Date.now() + SIGNAL_LIMIT_MS, () =>
           client.workflow.getHandle(workflowId(deliveryId)).signal(name, details),
         )
         .catch(() => undefined)
-        .finally(() => underWay.delete(told));
-      underWay.add(told);
+        .finally(() => underWay.delete(sent));
+      underWay.add(sent);
     },
 
     async status(deliveryId) {
@@ -51,7 +55,7 @@ export function createEngine(client: Client, namespace: string, uiUrl: string | 
     uiUrl: (deliveryId) =>
       uiUrl && `${uiUrl.replace(/\/$/, '')}/namespaces/${namespace}/workflows/${workflowId(deliveryId)}`,
 
-    async reachable() {
+    async temporalReachable() {
       try {
         await client.withDeadline(Date.now() + QUERY_LIMIT_MS, () =>
           client.workflowService.describeNamespace({ namespace }),

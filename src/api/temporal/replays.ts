@@ -3,22 +3,22 @@ import type { ReplayProgress } from '../../domain/replay';
 import { replayWorkflowId } from '../../temporal/names';
 import { type StartableReplay, startReplay } from '../../temporal/start-replay';
 
-/** The caller waits for it; the reconciler starts what could not be started. */
+/** The caller waits for the start; if it fails, the reconciler starts the workflow later. */
 const START_LIMIT_MS = 2_000;
 const QUERY_LIMIT_MS = 1_000;
 const SIGNAL_LIMIT_MS = 1_000;
 
-/** The running side of bulk replays, as far as the API needs it. The record has the word; none of this is certain. */
-export type ReplayEngine = {
-  /** @throws where the engine could not be reached */
+/** What the API does with the workflows of bulk replays. Postgres is the source of truth: each of these calls may fail. */
+export type ReplayWorkflows = {
+  /** @throws if Temporal cannot be reached */
   start(replay: StartableReplay): Promise<void>;
   /** The live progress, or undefined on any error: the caller then answers from Postgres. */
   progress(replayId: string): Promise<ReplayProgress | undefined>;
-  /** Tells the workflow of a replay that was cancelled, so that it does not wait for its next page. */
+  /** Signals the workflow of a replay that was cancelled, so that it does not wait for its next page. Never rejects. */
   cancel(replayId: string): Promise<void>;
 };
 
-export function createReplayEngine(client: Client, taskQueuePrefix: string): ReplayEngine {
+export function createReplayWorkflows(client: Client, taskQueuePrefix: string): ReplayWorkflows {
   const handle = (replayId: string) => client.workflow.getHandle(replayWorkflowId(replayId));
   const within = <T>(limitMs: number, work: () => Promise<T>) => client.withDeadline(Date.now() + limitMs, work);
 

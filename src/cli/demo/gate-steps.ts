@@ -53,7 +53,7 @@ export function breakerOpensAndCloses(demo: Demo): Promise<Seen> {
   });
 }
 
-/** 410 says that nobody wants these any more. */
+/** 410: the endpoint asks for no more. */
 export function goneDisables(demo: Demo): Promise<Seen> {
   demo.receiver.answer(410);
   return withWebhook(demo, {}, async (own) => {

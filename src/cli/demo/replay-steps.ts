@@ -29,7 +29,7 @@ export function deadLetterAndReplay(demo: Demo): Promise<Seen> {
   });
 }
 
-/** A bulk replay goes at its rate, tells how far it is, stops when it is cancelled and is taken up by the next one. */
+/** A bulk replay keeps to its rate, shows its progress and stops when it is cancelled; another one takes up the rest. */
 export function bulkReplayAndCancel(demo: Demo): Promise<Seen> {
   demo.receiver.down();
   return withWebhook(demo, FRAGILE, async (own) => {
@@ -83,14 +83,14 @@ function startReplay({ client, webhook }: Demo, since: string): Promise<Replay> 
   return client<Replay>('POST', `/webhooks/${webhook}/replay`, { since, rate_limit: RATE });
 }
 
-/** Tells of a replay's progress until it is there. */
+/** Prints a replay's progress until `there` returns true. */
 async function progress({ client, say }: Demo, id: string, there: (replay: Replay) => boolean): Promise<Replay> {
-  let told = -1;
+  let shown = -1;
   return until(
     async () => {
       const replay = await client<Replay>('GET', `/replays/${id}`);
-      if (replay.sent !== told) say(`  … ${replay.state}: ${replay.sent} of ${replay.total ?? '?'} sent`);
-      told = replay.sent;
+      if (replay.sent !== shown) say(`  … ${replay.state}: ${replay.sent} of ${replay.total ?? '?'} sent`);
+      shown = replay.sent;
       return there(replay) ? replay : undefined;
     },
     'the replay to get there',

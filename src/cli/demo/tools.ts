@@ -45,7 +45,7 @@ export async function withWebhook<T>(demo: Demo, settings: object, work: (demo: 
   }
 }
 
-/** Publishes so many events, a few at a time; their ids. */
+/** Publishes `count` events, a few at a time; returns their ids. */
 export async function publishMany(demo: Demo, count: number): Promise<string[]> {
   const ids: string[] = [];
   while (ids.length < count) {

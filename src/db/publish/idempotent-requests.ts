@@ -4,7 +4,7 @@ import { newUuid } from '../../domain/ids';
 type Connection = Pick<Pool, 'query'>;
 
 /** A request that came with an `Idempotency-Key`. */
-export type Once = { key: string /** SHA-256 over method, path and body. */; requestHash: Buffer };
+export type IdempotencyKey = { key: string /** SHA-256 over method, path and body. */; requestHash: Buffer };
 
 /** The right to serve a request: until its lease ends, or for good once it is finished. */
 export type Claim = { state: 'claimed'; id: string; claims: number };
@@ -83,7 +83,7 @@ where tenant_id = $1 and key = $2 and id = $3 and claims = $4 and state = 'runni
 export async function claimRequest(
   db: Connection,
   tenantId: string,
-  once: Once,
+  once: IdempotencyKey,
   newId = newUuid(),
 ): Promise<Claim | Earlier> {
   for (let round = 0; round < ROUNDS; round++) {
@@ -99,7 +99,11 @@ export async function claimRequest(
 }
 
 /** What this key has come to; undefined where it is free, or became so. */
-export async function findRequest(db: Connection, tenantId: string, once: Once): Promise<Earlier | undefined> {
+export async function findRequest(
+  db: Connection,
+  tenantId: string,
+  once: IdempotencyKey,
+): Promise<Earlier | undefined> {
   const { rows } = await db.query<{
     id: string;
     state: 'running' | 'done';
@@ -166,8 +170,8 @@ const FORGET = [
 ];
 
 /** Deletes up to `batch` expired rows of each kind; how many, and whether there may be more. */
-export async function forgetExpired(db: Connection, batch: number): Promise<{ forgotten: number; more: boolean }> {
+export async function purgeExpired(db: Connection, batch: number): Promise<{ purged: number; more: boolean }> {
   const counts: number[] = [];
   for (const statement of FORGET) counts.push((await db.query(statement, [batch])).rowCount ?? 0);
-  return { forgotten: counts.reduce((sum, count) => sum + count, 0), more: counts.includes(batch) };
+  return { purged: counts.reduce((sum, count) => sum + count, 0), more: counts.includes(batch) };
 }

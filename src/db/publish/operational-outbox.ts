@@ -78,7 +78,7 @@ export async function takeTurn(pool: Pool, { tenantId, rows }: TenantTurn): Prom
       const code = error.code ?? 'unknown';
       if (some.length > 1) return false;
       result.slow = code === TIMED_OUT;
-      // Written down only if the server works: an outage ends the turn here.
+      // Stored only if the server works: an outage ends the turn here.
       result.failures.push(await fail(pool, some[0]!.row, code));
       return false;
     }
@@ -137,7 +137,7 @@ async function fail(pool: Pool, row: OutboxRow, errorCode: string): Promise<Fail
 }
 
 /** Deletes up to `batch` rows that were set aside long ago; how many. */
-export async function forgetSetAside(db: Pick<Pool, 'query'>, batch: number): Promise<number> {
+export async function purgeSetAside(db: Pick<Pool, 'query'>, batch: number): Promise<number> {
   const { rowCount } = await db.query(
     `delete from operational_outbox where id = any(array(
        select id from operational_outbox where set_aside_at < now() - interval '${SET_ASIDE_KEPT_FOR}'

@@ -1,7 +1,7 @@
 import { Client, DatabaseError } from 'pg';
 import { weeksAhead } from '../partitions';
 
-/** Why publishing does not work now. `slow`: no answer in time, which a busy database and one that is away have in common. */
+/** Why publishing does not work now. `slow`: no answer in time, from a busy database or one that cannot be reached. */
 export type ProbeTrouble = 'unreachable' | 'slow' | 'read_only' | 'disk_full' | 'failing';
 
 /** What a look at the database found; `err` is for the log. */
@@ -28,8 +28,8 @@ const SPILL = `select count(*) from generate_series(1, ${SPILL_ROWS})`;
 
 /**
  * Looks whether publishing works: the database can be reached, is no standby, takes a write, has free space and partitions
- * ahead. Over a connection of its own, so that a pool whose connections are all in use is not taken for a database that
- * is away. One look at a time; it never rejects, and takes its limit at most.
+ * ahead. Over a connection of its own, so that a pool whose connections are all in use is not taken for a database
+ * that cannot be reached. One look at a time; it never rejects, and takes its limit at most.
  */
 export function createPublishProbe(url: string): PublishProbe {
   let session: { client: Client; sinceMs: number } | undefined;

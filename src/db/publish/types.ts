@@ -1,5 +1,5 @@
 import type { Priority } from '../../domain/priorities';
-import type { Earlier, Once } from './idempotent-requests';
+import type { Earlier, IdempotencyKey } from './idempotent-requests';
 
 export type NewEvent = {
   id: string;
@@ -24,7 +24,7 @@ export type NewEvent = {
 export type Published = { eventId: string; type: string; createdAt: Date; deliveries: number; duplicate: boolean };
 
 /** A request of its own with an `Idempotency-Key`, and its answer up to the number of deliveries. */
-export type KeyedRequest = Once & { answerHead: string };
+export type KeyedRequest = IdempotencyKey & { answerHead: string };
 
 export type PublishedOnce = { state: 'published'; deliveries: number } | Earlier;
 

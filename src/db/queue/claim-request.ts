@@ -1,4 +1,4 @@
-import type { TenantRoom } from '../../concurrency/tenant-slots';
+import type { TenantAllowance } from '../../concurrency/tenant-slots';
 import type { DeliveryMode, DeliveryPath } from '../../domain/delivery-mode';
 import { PRIORITIES } from '../../domain/priorities';
 import { type ClaimBudget, takenByWebhook } from './claim-budget';
@@ -10,7 +10,7 @@ export type ClaimRequest = Turn & {
   /** What of it is taken, by webhook. */
   budget: ClaimBudget;
   /** What of the limit is for whom. */
-  room: TenantRoom;
+  room: TenantAllowance;
   leaseMs: number;
   /** Under which id this process holds what it takes. */
   holder: number;

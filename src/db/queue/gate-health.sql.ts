@@ -17,13 +17,13 @@ const { breakerIsOpen } = gateConditions('gate');
  * - Breaker: closed ──(threshold failures in a row within the window)──▶ open ──(open time)──▶ half-open; the probe's
  *   success closes it, its failure opens it anew. Any success closes it.
  * - Adaptive cap: starts from the cap that holds (the worker's, or the webhook's own if it is lower), is halved by a timeout
- *   (once by those that are written down together), gets one more for each success, and is gone at the top.
+ *   (once by those that are recorded together), gets one more for each success, and is gone at the top.
  * - Throttling: 429, 502, 504 and Retry-After hold the whole webhook up for a while.
  * - Disabled: by 410, after so many failed deliveries in a row, or when nothing has succeeded for so long.
  * - Slot: released when its delivery has ended; the head of an ordered webhook keeps it while it waits for its retry.
  *
  * What operators are to be told goes into the outbox in the same statement; attempts to deliver operational events
- * (`ordinary` is false) tell of nothing, so that none of them causes another.
+ * (`ordinary` is false) write no event to the outbox, so that none of them causes another.
  */
 export const GATE_HEALTH = `
 -- Part of record-attempts, after its step "effective" (the attempts that count).

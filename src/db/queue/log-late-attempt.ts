@@ -3,7 +3,7 @@ import { countInDelivery, countInQueue, endDelivered, lockQueueRow } from './log
 import type { AttemptRecord } from './record-attempts';
 
 /**
- * Writes down an attempt that was made all the same: it came after its delivery had ended, or another one was made under
+ * Records an attempt that was made all the same: it came after its delivery had ended, or another one was made under
  * its number (its worker was taken for dead and was not). It gets the next free number then, which is returned, and the
  * delivery counts it. May be repeated: `known` where it stands there. `in_flight` while another attempt is under way, whose
  * number must not be taken: try later.

@@ -4,7 +4,7 @@ import type { DisabledBecause, EndState, Trigger } from '../../domain/delivery';
 import type { DeliveryPath } from '../../domain/delivery-mode';
 import { recordStatement } from './record-attempts.sql';
 
-/** One attempt as it is written down. Bytes travel as base64 inside the one JSON parameter. */
+/** One attempt as it is recorded. Bytes travel as base64 inside the one JSON parameter. */
 export type AttemptRecord = {
   deliveryId: string;
   tenantId: string;
@@ -37,13 +37,13 @@ export type AttemptNext =
   | { kind: 'end'; state: EndState; because: FailedBecause | null }
   /** Waits anew and uses up a step of the schedule. */
   | { kind: 'wait'; waitMs: number }
-  /** Made by hand in the middle of a wait: the wait that was running goes on. */
+  /** A manual attempt in the middle of a wait: the wait that was running goes on. */
   | { kind: 'keep_waiting' };
 
 export type Recorded = {
   /** The deliveries that were moved on; one that is missing had already ended or already counted this attempt. */
   moved: Set<string>;
-  /** The deliveries whose attempt was not written down before. */
+  /** The deliveries whose attempt was not recorded before. */
   logged: Set<string>;
   /** The deliveries that are claimable again, because someone asked for another attempt while this one ran. */
   wanted: Set<string>;

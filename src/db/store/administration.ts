@@ -5,11 +5,11 @@ import { writeAudit } from './audit-log';
 import { insertTenant, type Tenant } from './tenants';
 
 /**
- * What administrators do, by the API or the command line: each change with its line in the audit log, both or neither.
- * The line is in the log of the tenant that it is about, so that tenants see what was done to them.
+ * What administrators do, by the API or the command line: each change with its entry in the audit log, both or neither.
+ * The entry is in the log of the tenant that it is about, so that tenants see what was done to them.
  */
 
-/** Undefined where the name is taken. */
+/** Undefined if the name is taken. */
 export function createTenant(db: Queryable, name: string, actor: string): Promise<Tenant | undefined> {
   return db.transaction().execute(async (tx) => {
     const tenant = await insertTenant(tx, name);
@@ -41,7 +41,7 @@ export function createApiKey(
   });
 }
 
-/** Undefined where there is no such key; no second line for one that was revoked before. */
+/** Undefined if there is no such key; no second entry for one that was revoked before. */
 export function revokeKey(db: Queryable, id: string, actor: string): Promise<ApiKeyRecord | undefined> {
   return db.transaction().execute(async (tx) => {
     const revoked = await revokeApiKey(tx, id);

@@ -47,7 +47,7 @@ function toKey({ id, kind, tenant_id, scopes }: Pick<Row, 'id' | 'kind' | 'tenan
   return kind === 'admin' ? { kind, id } : { kind, id, tenantId: tenant_id!, scopes };
 }
 
-/** What is known of a key besides its hash. */
+/** What is stored of a key, except its hash. */
 export type ApiKeyRecord = {
   id: string;
   kind: KeyKind;
@@ -103,7 +103,7 @@ export async function listApiKeys(
   return (await query.execute()).map(toRecord);
 }
 
-/** good ──▶ revoked. `changed` is false where it was revoked before; undefined where there is no such key. */
+/** good ──▶ revoked. `changed` is false if it was revoked before; undefined if there is no such key. */
 export async function revokeApiKey(
   db: Queryable,
   id: string,

@@ -4,7 +4,7 @@ import type { Queryable, Tx } from '../database';
 import type { Tables } from '../tables';
 import { type Found, type Part, scanIds, upTo } from './scan';
 
-/** One line of who did what. Never put secrets, bodies or header values into `details`. */
+/** One entry of the audit log: who did what. Never put secrets, bodies or header values into `details`. */
 export type AuditEntry = {
   /** Whose log it is in; null: an administrator's doing that is about no tenant. */
   tenantId: string | null;
@@ -40,7 +40,7 @@ export type AuditFilter = Part & {
 
 export type AuditLine = Omit<Selectable<Tables['audit_log']>, 'tenant_id'>;
 
-/** A tenant's lines, newest first. `since` is inside the window, `until` is not. */
+/** A tenant's entries, newest first. `since` is inside the window, `until` is not. */
 export async function listAudit(db: Queryable, tenantId: string, filter: AuditFilter): Promise<Found<AuditLine>> {
   const { limit, beforeId } = filter;
   const from = uuidFloor(filter.since.getTime());

@@ -48,7 +48,7 @@ export async function discardDeadLetters(
   return { discarded, more: true };
 }
 
-/** Dead letters of the window from the index of these, and what the filter says besides. */
+/** Dead letters of the window from the index of these, and the filter's other conditions. */
 function scanOf(
   tenantId: string,
   { webhookId, eventTypes, since, until }: DeadLetterFilter,

@@ -45,8 +45,8 @@ export async function findDelivery(db: Queryable, tenantId: string, id: string):
 }
 
 /**
- * Newest first, by keyset within the time window. The state filter is the state that people see. What no index serves
- * is looked for among so many deliveries at most: see {@link scanIds}.
+ * Newest first, by keyset within the time window. The state filter is the state that people see. A filter that no
+ * index serves is applied to a bounded number of deliveries: see {@link scanIds}.
  */
 export async function listDeliveries(
   db: Queryable,
@@ -131,7 +131,7 @@ const inFlight = sql.raw(isInFlight('q'));
 
 /** SQL for the rule of `visibleState`; the mapper below applies the same rule to each row. */
 function stateIs(state: DeliveryState) {
-  const shut = sql`coalesce(${heldBecause} is not null, false)`;
+  const held = sql`coalesce(${heldBecause} is not null, false)`;
   switch (state) {
     case 'delivered':
     case 'failed':
@@ -142,10 +142,10 @@ function stateIs(state: DeliveryState) {
     case 'retrying':
       return sql<boolean>`d.state = 'pending' and q.timed and not ${inFlight}`;
     case 'held':
-      return sql<boolean>`d.state = 'pending' and not q.timed and not ${inFlight} and ${shut}`;
+      return sql<boolean>`d.state = 'pending' and not q.timed and not ${inFlight} and ${held}`;
     case 'pending':
       return sql<boolean>`d.state = 'pending' and
-        (q.delivery_id is null or (not q.timed and not ${inFlight} and not ${shut}))`;
+        (q.delivery_id is null or (not q.timed and not ${inFlight} and not ${held}))`;
   }
 }
 
@@ -153,7 +153,7 @@ const gate = gateConditions('g');
 const OTHERS_HAVE_SLOT = `(${gate.slotIsTaken} and g.slot_delivery_id is distinct from d.id)`;
 
 /**
- * Why a waiting delivery is not sent, from its webhook's gate; null where nothing holds it. The claim goes by the same
+ * Why a waiting delivery is not sent, from its webhook's gate; null if nothing holds it. The claim goes by the same
  * conditions. A half-open breaker holds all but its probe.
  */
 const heldBecause = sql<HeldBecause | null>`
@@ -230,15 +230,15 @@ type DeliveryRow = Awaited<ReturnType<ReturnType<typeof selectDeliveries>['execu
 
 function toDelivery(row: DeliveryRow): Delivery {
   const queue = row.timed === null ? undefined : { timed: row.timed, inFlight: row.in_flight };
-  const shut = row.held_because ?? undefined;
-  const state = visibleState(row.state as 'pending' | EndState, queue, shut);
+  const held = row.held_because ?? undefined;
+  const state = visibleState(row.state as 'pending' | EndState, queue, held);
   return {
     id: row.id,
     eventId: row.event_id,
     eventType: row.event_type,
     webhookId: row.webhook_id,
     state,
-    heldBecause: state === 'held' ? shut : undefined,
+    heldBecause: state === 'held' ? held : undefined,
     attemptCount: row.attempt ?? row.attempt_count,
     nextAttemptAt: state === 'retrying' ? row.next_attempt_at : null,
     endedAt: row.ended_at,

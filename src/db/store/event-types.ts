@@ -33,7 +33,7 @@ export async function countEventTypes(tx: Tx, tenantId: string): Promise<number>
   return rows[0]!.count;
 }
 
-/** False where the tenant has a type of this name. */
+/** False if the tenant has a type of this name. */
 export async function insertEventType(
   tx: Tx,
   tenantId: string,
@@ -48,7 +48,7 @@ export async function insertEventType(
   return numInsertedOrUpdatedRows === 1n;
 }
 
-/** Changes the given settings; the rest stays. False where there is no such type. */
+/** Changes the given settings; the rest stays. False if there is no such type. */
 export async function updateEventType(
   tx: Tx,
   tenantId: string,
@@ -69,7 +69,7 @@ export async function updateEventType(
   return numUpdatedRows === 1n;
 }
 
-/** With its versions. False where there is no such type. */
+/** With its versions. False if there is no such type. */
 export async function deleteEventType(tx: Tx, tenantId: string, name: string): Promise<boolean> {
   const { numDeletedRows } = await tx
     .deleteFrom('event_types')
@@ -79,7 +79,7 @@ export async function deleteEventType(tx: Tx, tenantId: string, name: string): P
   return numDeletedRows === 1n;
 }
 
-/** Oldest first. They are few: the number per type is bounded where they are made. */
+/** Oldest first. They are few: the number per type is bounded when they are made. */
 export async function listVersions(db: Queryable, tenantId: string, name: string): Promise<EventTypeVersion[]> {
   const rows = await db
     .selectFrom('event_type_versions')
@@ -126,7 +126,7 @@ export async function bytesOfVersions(tx: Tx, tenantId: string): Promise<number>
   return Number(rows[0]!.bytes);
 }
 
-/** False where the type has this version: a version never changes. */
+/** False if the type has this version: a version never changes. */
 export async function insertVersion(tx: Tx, tenantId: string, name: string, added: NewVersion): Promise<boolean> {
   const { numInsertedOrUpdatedRows } = await tx
     .insertInto('event_type_versions')

@@ -7,7 +7,7 @@ import type { Queryable, Tx } from '../database';
  * row, however many deliveries wait behind it; they stay in the queue and are claimable as soon as it passes.
  */
 
-/** What the gate has found out. */
+/** What the health signals of attempts have made of the gate. */
 export type GateHealth = {
   breakerUntil: Date | null;
   throttledUntil: Date | null;
@@ -17,7 +17,7 @@ export type GateHealth = {
   adaptiveMaxInFlight: number | null;
 };
 
-/** A slot that was taken under the other rule would never be given back. */
+/** A slot that was taken under the other rule would never be released. */
 export async function clearSlotOfOtherRule(tx: Tx, webhookId: string, ordered: boolean): Promise<void> {
   await tx
     .updateTable('webhook_gates')
@@ -27,12 +27,12 @@ export async function clearSlotOfOtherRule(tx: Tx, webhookId: string, ordered: b
     .execute();
 }
 
-/** Where an operator may take a gate from here, by what it is now. */
+/** An operator's change of a gate's status, and the statuses from which it may be made. */
 export type GateMove = { to: WebhookStatus; from: readonly WebhookStatus[] };
 
 /**
- * Moves a gate, and answers what it was before; undefined where there is no such webhook. One that is not in a state to
- * move from stays as it is. Opening forgets what the gate has found out: the operator knows better.
+ * Changes a gate's status and returns the one before; undefined if there is no such webhook. A gate whose status is not
+ * in `from` stays as it is. Becoming active clears the gate's health: the operator knows better.
  */
 export async function moveGate(
   tx: Tx,

@@ -11,7 +11,7 @@ import { findProgress } from './replays';
  * asked for, and one that is sent again ends later. So none is replayed twice, however often it fails again.
  */
 
-/** Deliveries that one statement looks at: its time stays bounded where only a few of very many match. */
+/** Deliveries that one statement looks at: its time stays bounded if only a few of very many match. */
 const SCAN = 5_000;
 
 /** `createdAt` as text, because a Date has lost its microseconds. */
@@ -22,16 +22,16 @@ export type Counted = { total: number; after: string };
 
 export type Counting = {
   from?: Counted | undefined;
-  /** Does one step when its turn has come. */
-  inTurn?: <T>(step: () => Promise<T>) => Promise<T>;
+  /** Runs one step as soon as the tenant's permit is free. */
+  withPermit?: <T>(step: () => Promise<T>) => Promise<T>;
   onStep?: (counted: Counted) => void;
 };
 
-/** Writes down how many deliveries a replay matches, where that is not known. Ends early where it was cancelled. */
+/** Stores how many deliveries a replay matches, if that is not known. Ends early if it was cancelled. */
 export async function countReplay(
   db: Queryable,
   id: string,
-  { from, inTurn = (step) => step(), onStep }: Counting = {},
+  { from, withPermit = (step) => step(), onStep }: Counting = {},
 ): Promise<ReplayProgress> {
   let total = from?.total ?? 0;
   let after = from?.after;
@@ -39,7 +39,7 @@ export async function countReplay(
     const replay = await selectReplay(db, id).executeTakeFirstOrThrow();
     if (replay.total !== null || replay.state !== 'running') break;
     const start = after ?? firstOf(replay);
-    const { count, next } = await inTurn(() => scan(db, replay, start, 0));
+    const { count, next } = await withPermit(() => scan(db, replay, start, 0));
     total += count;
     if (next === undefined) {
       await sql`update replays set total = ${total}::int, updated_at = now()

@@ -17,7 +17,7 @@ export type NewReplay = {
 
 export type Replay = Omit<NewReplay, 'askedBy'> & ReplayProgress & { createdAt: Date; endedAt: Date | null };
 
-/** Writes a replay down as running; its workflow does the rest. */
+/** Stores a replay as running; its workflow does the rest. */
 export async function insertReplay(db: Queryable, replay: NewReplay): Promise<Replay> {
   const { rate } = replay;
   const row = await db
@@ -46,7 +46,7 @@ export async function findReplay(db: Queryable, tenantId: string, id: string): P
   return row && toReplay(row);
 }
 
-/** The tenant whose replay it is. @throws where there is no such replay */
+/** The tenant whose replay it is. @throws if there is no such replay */
 export async function ownerOf(db: Queryable, id: string): Promise<string> {
   const row = await db.selectFrom('replays').select('tenant_id').where('id', '=', id).executeTakeFirstOrThrow();
   return row.tenant_id;
@@ -73,8 +73,8 @@ export async function listReplays(
 }
 
 /**
- * running ──▶ cancelled: no page is made after this. Waits for one that is being made. Returns what the row says then,
- * which is as it was where the replay had ended before.
+ * running ──▶ cancelled: no page is made after this. Waits for one that is being made. Returns the row's
+ * state then, which is unchanged if the replay had ended before.
  */
 export async function cancelReplay(db: Queryable, id: string): Promise<ReplayProgress> {
   await sql`
@@ -83,7 +83,7 @@ export async function cancelReplay(db: Queryable, id: string): Promise<ReplayPro
   return findProgress(db, id);
 }
 
-/** @throws where there is no such replay */
+/** @throws if there is no such replay */
 export async function findProgress(db: Queryable, id: string): Promise<ReplayProgress> {
   return db
     .selectFrom('replays')

@@ -2,19 +2,19 @@ import { sql } from 'kysely';
 import { uuidFloor } from '../../domain/ids';
 import type { Queryable } from '../database';
 
-/** How long what is only kept for people to look at is kept, milliseconds. */
+/** Retention of what is kept only for people to read, milliseconds. */
 export type KeptFor = { auditLogMs: number; replaysMs: number };
 
 /**
- * Deletes up to `batch` lines of the audit log that are older, and as many bulk replays that ended before; how many, and
- * whether there may be more. Ids begin with their time, so the oldest rows are the first of the primary key.
+ * Purges up to `batch` entries of the audit log and as many ended bulk replays whose retention is over. `more`: there may
+ * be more. Ids begin with their time, so the oldest rows are the first of the primary key.
  */
-export async function trimLogs(
+export async function purgeLogs(
   db: Queryable,
   { auditLogMs, replaysMs }: KeptFor,
   batch: number,
   nowMs: number = Date.now(),
-): Promise<{ forgotten: number; more: boolean }> {
+): Promise<{ purged: number; more: boolean }> {
   const lines = await deleted(
     sql`
     delete from audit_log where id in (
@@ -22,7 +22,7 @@ export async function trimLogs(
       order by id limit ${batch}::int for update skip locked)`.execute(db),
   );
   const endedBeforeMs = nowMs - replaysMs;
-  // By their end: one may run for longer than it is kept. None ends before it began, so the key leaves out the newer ones.
+  // By their end: a replay may run for longer than its retention. None ends before it began, so the key leaves out newer ones.
   const replays = await deleted(
     sql`
     delete from replays where id in (
@@ -30,7 +30,7 @@ export async function trimLogs(
       where id < ${uuidFloor(endedBeforeMs)} and state <> 'running' and ended_at < ${new Date(endedBeforeMs)}
       order by id limit ${batch}::int for update skip locked)`.execute(db),
   );
-  return { forgotten: lines + replays, more: lines === batch || replays === batch };
+  return { purged: lines + replays, more: lines === batch || replays === batch };
 }
 
 const deleted = async (result: Promise<{ numAffectedRows?: bigint }>) => Number((await result).numAffectedRows ?? 0n);

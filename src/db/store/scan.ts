@@ -4,7 +4,7 @@ import type { Queryable } from '../database';
 /** A part of a list. `next`: there may be more behind this id; it need not be that of a row that is shown. */
 export type Found<Row> = { rows: Row[]; next: string | undefined };
 
-/** Where to go on, and how far. `beforeId` is the last id of the part before. */
+/** The window of a list. `beforeId` is the last id of the part before. */
 export type Part = { limit: number; beforeId?: string | undefined };
 
 /** Of a query that was asked for one row more than `limit`. */
@@ -14,8 +14,8 @@ export function upTo<Row extends { id: string }>(limit: number, rows: Row[]): Fo
 }
 
 /**
- * Rows that one statement looks at where no index serves what is asked for: some 10 ms, and 20 on a busy machine. A list goes on behind them with
- * its cursor.
+ * Rows that one statement reads if no index serves the filter: some 10 ms, and 20 on a busy machine. A list goes on after
+ * them with its cursor.
  */
 export const SCAN = 5_000;
 

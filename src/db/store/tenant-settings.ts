@@ -30,8 +30,8 @@ export async function readSettings(
 
 /**
  * Changes the given ones; the rest stays. A mode of endpoint verification below `minimum` is kept, for when there is no
- * such minimum any more, and does not count. Verification that is no longer required lets go of the webhooks that it held;
- * one that becomes required leaves those alone that are in service.
+ * such minimum any more, and does not count. Verification that is no longer required releases the webhooks that it held;
+ * verification that becomes required does not touch webhooks that are in service.
  */
 export async function updateSettings(
   tx: Tx,

@@ -5,7 +5,7 @@ import type { Tables } from '../tables';
 
 export type Tenant = { id: string; name: string; createdAt: Date };
 
-/** Undefined where the name is taken. */
+/** Undefined if the name is taken. */
 export async function insertTenant(db: Queryable, name: string): Promise<Tenant | undefined> {
   const row = await db
     .insertInto('tenants')

@@ -10,12 +10,12 @@ import type { WebhookFacts } from '../queue/load-attempt';
 import { sealedSecretsOf } from '../queue/load-attempt.sql';
 
 /**
- * What stands in the record about endpoint verification. Rounds are numbered: the answer to one counts only while no
+ * Endpoint verification in Postgres. Rounds are numbered: the answer to one counts only while no
  * later one was asked for and the URL is the same, since a new URL begins a new round.
  */
 
 /**
- * The mode in force for a tenant, which is at least `minimum`; `for share`, so that a change of it waits for whoever goes by it in a transaction. To be read
+ * The mode in force for a tenant, which is at least `minimum`; `for share`, so that a change of it waits for transactions that have read it. To be read
  * before a gate is locked: a change of the mode locks the tenant first, and then gates.
  */
 export async function findMode(tx: Tx, tenantId: string, minimum: VerificationMode): Promise<VerificationMode> {
@@ -29,8 +29,8 @@ export async function findMode(tx: Tx, tenantId: string, minimum: VerificationMo
 }
 
 /**
- * Begins a round for a webhook that has a new URL, as its tenant's mode wants it; what was known of the URL before is
- * forgotten. Undefined where no challenge is to be sent.
+ * Begins a round for a webhook that has a new URL, if its tenant's mode requires it; the former URL's result is
+ * cleared. Undefined if no challenge is to be sent.
  */
 export async function beginForNewUrl(
   tx: Tx,
@@ -62,7 +62,7 @@ export async function beginForNewUrl(
   return asked ? row.verification_round : undefined;
 }
 
-/** Begins a round that was asked for; undefined where one is under way, or there is no such webhook. */
+/** Begins a round that was asked for; undefined if one is under way, or there is no such webhook. */
 export async function beginVerification(tx: Tx, tenantId: string, webhookId: string): Promise<number | undefined> {
   const { rows } = await sql<{ round: number }>`
     update webhooks set verification_round = verification_round + 1, verification_pending_since = now()
@@ -107,7 +107,7 @@ export type Challenged = { tenantId: string; webhook: ChallengedWebhook };
 
 export type ChallengedWebhook = Pick<WebhookFacts, 'id' | 'url' | 'sealedSecrets' | 'sealedHeaders'>;
 
-/** What a challenge needs: undefined where the round is over or another has begun. */
+/** What a challenge needs: undefined if the round is over or another has begun. */
 export async function loadVerification(
   db: Queryable,
   webhookId: string,

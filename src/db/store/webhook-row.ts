@@ -22,7 +22,7 @@ export type Webhook = WebhookSettings &
 export type Verification = {
   /** A round is under way; one that was lost ends by itself. */
   pending: boolean;
-  /** The gate is shut until the endpoint has answered the challenge. */
+  /** The gate holds until the endpoint has answered the challenge. */
   holds: boolean;
   method: VerificationMethod | null;
   verifiedAt: Date | null;

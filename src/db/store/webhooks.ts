@@ -6,7 +6,7 @@ import { selectWebhooks, toWebhook, type Webhook } from './webhook-row';
 import { toColumns, toGateColumns, type WebhookSettings } from './webhook-settings';
 
 /**
- * Whether the tenant has fewer webhooks than `most`. Nobody else can add one of it until the end of the transaction; events
+ * Whether the tenant has fewer webhooks than `most`. No other transaction can add one until the end of this one; events
  * are published meanwhile.
  */
 export async function hasPlaceForWebhook(tx: Tx, tenantId: string, most: number): Promise<boolean> {

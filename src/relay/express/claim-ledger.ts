@@ -1,4 +1,4 @@
-import { type TenantRoom, TenantSlots } from '../../concurrency/tenant-slots';
+import { type TenantAllowance, TenantSlots } from '../../concurrency/tenant-slots';
 import type { ExpressDelivery } from '../../db/queue/claim-express';
 import type { Hold } from '../../delivery/holding';
 import { CLAIM_FRESH_MS } from '../../domain/limits';
@@ -85,7 +85,7 @@ export class ClaimLedger<Delivery extends Claimable> {
     const claim = this.#claims.get(deliveryId);
     if (!claim) return undefined;
     this.#claims.delete(deliveryId);
-    this.#slots.giveBack(claim.delivery.tenantId);
+    this.#slots.release(claim.delivery.tenantId);
     claim.hold.end();
     const later = this.#reclaimed.get(deliveryId);
     if (!later) return undefined;
@@ -122,8 +122,8 @@ export class ClaimLedger<Delivery extends Claimable> {
   }
 
   /** What a claim has to know of the slots. */
-  get tenants(): TenantRoom {
-    return this.#slots.room;
+  get tenants(): TenantAllowance {
+    return this.#slots.allowance;
   }
 
   #enter(claim: ClaimOf<Delivery>): void {

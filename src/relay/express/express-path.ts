@@ -201,7 +201,7 @@ export class ExpressPath implements RelayPath<ExpressDelivery> {
   async #attempt(delivery: ExpressDelivery, buffer: Buffer): Promise<void> {
     const sent = await this.#sender.send(delivery);
     if (!sent) return;
-    if (sent.made.verdict.kind === 'delivered') {
+    if (sent.post.verdict.kind === 'delivered') {
       buffer.onDelivered();
       this.#pump(delivery.webhookId);
       await this.#sender.settle(delivery, sent);

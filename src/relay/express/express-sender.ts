@@ -24,7 +24,7 @@ export type SenderSettings = {
 };
 
 /** A POST that was made for a delivery and is to be recorded. */
-export type Sent = { made: CompletedPost; webhook: ClaimedWebhook };
+export type Sent = { post: CompletedPost; webhook: ClaimedWebhook };
 
 /** The two halves of an attempt; between them the path may send more to a webhook that answers. */
 export type ExpressSender = {
@@ -47,17 +47,17 @@ export function createExpressSender(settings: SenderSettings): ExpressSender {
       try {
         if (queue.cancelAsked) return void (await cancel(delivery, 'asked'));
         if (!webhook) return void (await cancel(delivery, 'deleted'));
-        const made = await attempts.post({ ...delivery, webhook }, request, { holder, mayGo: () => isOurs(delivery) });
-        return { made, webhook };
+        const post = await attempts.post({ ...delivery, webhook }, request, { holder, mayGo: () => isOurs(delivery) });
+        return { post, webhook };
       } finally {
         inFlight.release(deliveryId);
       }
     },
 
-    async settle({ deliveryId, tenantId, webhookId, eventType }, { made: { record, verdict }, webhook: { host } }) {
+    async settle({ deliveryId, tenantId, webhookId, eventType }, { post: { record, verdict }, webhook: { host } }) {
       const written = await recordWithRetry(attempts.writeAttempt, record, stopping);
-      if (written?.wanted) onClaimable();
-      if (!written || written.wanted || written.cancelled || verdict.kind !== 'retry') return;
+      if (written?.retryRequested) onClaimable();
+      if (!written || written.retryRequested || written.cancelled || verdict.kind !== 'retry') return;
       // A record that was repeated may have been taken the first time: its answer was lost, and nobody else knows of it.
       const waitMs = written.moved ? verdict.waitMs : await findWait(deliveryId, record.number);
       if (waitMs === undefined) return;

@@ -2,8 +2,8 @@ import { z } from 'zod';
 import { type IdKind, idPattern } from '../../../domain/ids';
 
 /**
- * Pieces of what the API answers. The schemas of this folder describe answers for the OpenAPI document; answers do not
- * pass through them, test/openapi/answers.test.ts compares the two. Objects are strict: an answer has no more than this.
+ * Pieces of what the API answers. The schemas of this folder describe answers for the OpenAPI document; answers are
+ * not parsed with them; test/openapi/answers.test.ts compares the two. Objects are strict: an answer has no other members.
  */
 
 export const publicId = (kind: IdKind) => z.string().regex(new RegExp(idPattern(kind)));

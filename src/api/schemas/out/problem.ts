@@ -13,7 +13,7 @@ export const problemOut = z
       .array(z.strictObject({ field: z.string(), rule: z.string() }))
       .max(MAX_ERRORS)
       .optional(),
-    /** How many more there are; absent where all are named. */
+    /** How many more errors there are; absent if all are named. */
     errors_omitted: z.int().min(1).optional(),
     request_id: z.string(),
   })

@@ -3,7 +3,7 @@ import { sql } from '../api/support';
 import { type Installation, startInstallation } from '../support/installation';
 import { until } from '../support/until';
 
-/** What has been kept for long enough goes, and nothing else does. In batches: ../db/trim.test.ts. */
+/** What has been kept for long enough goes, and nothing else does. In batches: ../db/retention.test.ts. */
 
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
@@ -40,8 +40,8 @@ const replays = async (posthorn: Installation) =>
 test('a worker removes lines and ended replays when their time is over', async () => {
   const posthorn = await startInstallation({
     POSTHORN_RECONCILE_EVERY: '100ms',
-    POSTHORN_AUDIT_LOG_KEPT_FOR: '3d',
-    POSTHORN_REPLAYS_KEPT_FOR: '2d',
+    POSTHORN_AUDIT_LOG_RETENTION: '3d',
+    POSTHORN_REPLAY_RETENTION: '2d',
   });
   try {
     await addLine(posthorn, 'kept', ago(3 * DAY_MS - HOUR_MS));

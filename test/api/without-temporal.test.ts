@@ -2,7 +2,7 @@ import { parsePublicId } from '../../src/domain/ids';
 import { type Installation, startInstallation } from '../support/installation';
 import { expectProblem, send, sql } from './support';
 
-/** Temporal is not there: what belongs to Postgres works, the rest says that the engine is away. */
+/** Temporal is not there: what belongs to Postgres works, the rest says that Temporal is away. */
 
 let posthorn: Installation;
 beforeAll(async () => {
@@ -76,7 +76,7 @@ test('what is being cancelled is not sent again', async () => {
   expect(data).toHaveLength(1);
 });
 
-test('what waits in the queue, or has ended, needs no engine', async () => {
+test('what waits in the queue, or has ended, needs no Temporal', async () => {
   const { api } = posthorn;
   const id = await published();
   expect(await api.call('POST', `/deliveries/${id}/retry`)).toMatchObject({ status: 202, body: { status: 'pending' } });

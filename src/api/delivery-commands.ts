@@ -10,26 +10,30 @@ import { ApiError } from './errors';
 import type { Services } from './services';
 
 /**
- * What operators do to deliveries. The record is changed first, in one transaction with the line in the audit log, and
- * whoever sends asks the record: so a wish is certain to be met once it is answered, and needs no engine that can be
- * reached. A workflow that waits for the delivery is told by a signal, to spare it the rest of its wait; if that does not
- * reach it, it finds out when its timer fires.
+ * The commands that operators give for one delivery: retry, cancel, reschedule. Each is committed in Postgres together with
+ * its line in the audit log, and every sender reads Postgres before it sends. So a command that was answered is carried
+ * out, also while Temporal is unavailable. For a cancel or a reschedule the delivery's workflow, if there is one, also gets a
+ * signal, which ends its wait early. If the signal is lost, the workflow reads the command when its timer fires.
  */
 
-export type Who = { tenantId: string; actor: string };
+/** The tenant, and the uuid of the API key that gives the command. */
+export type Operator = { tenantId: string; actor: string };
 
-/** The state can change between reading it and acting on it; each round reads it again. */
-const ROUNDS = 5;
-/** When it is first looked whether an attempt that was claimed a moment ago has come to an end; then ever more seldom. */
-const FIRST_LOOK_MS = 50;
+/** The state can change between reading it and acting on it; each try reads it again. */
+const MAX_TRIES = 5;
+/** The first wait before a cancel looks whether an attempt has ended; each later wait is twice as long. */
+const FIRST_WAIT_MS = 50;
 
-/** An attempt now, whatever the schedule says; an ended delivery starts anew. */
-export function retryNow(services: Services, delivery: Delivery, who: Who): Promise<void> {
-  const { tenantId, actor } = who;
-  return inRounds(
+/**
+ * Asks for an attempt now, whatever the schedule says. An ended delivery is reopened.
+ * @throws ApiError state_conflict
+ */
+export function retryNow(services: Services, delivery: Delivery, operator: Operator): Promise<void> {
+  const { tenantId, actor } = operator;
+  return commit(
     services,
     delivery,
-    who,
+    operator,
     'delivery.retry',
     {},
     async (tx, { id, state, cancelAsked, webhookDeleted }) => {
@@ -44,7 +48,7 @@ export function retryNow(services: Services, delivery: Delivery, who: Who): Prom
         case 'failed':
         case 'cancelled': {
           if (webhookDeleted) throw new ApiError('state_conflict', 'The webhook of this delivery was deleted.');
-          // Someone waits for it: ahead of what was published meanwhile.
+          // An operator waits for it: it goes ahead of events that were published since.
           const how = { tenantId, trigger: 'manual', askedBy: actor, priority: 'high' } as const;
           return (await reopenEnded(tx, [id], how)).length > 0;
         }
@@ -54,12 +58,13 @@ export function retryNow(services: Services, delivery: Delivery, who: Who): Prom
 }
 
 /**
- * Ends a delivery that has not ended. An attempt that is under way is not torn down, and counts if it succeeds; none begins
+ * Cancels a delivery that has not ended. An attempt under way is not aborted, and counts if it succeeds. No attempt begins
  * after this has resolved.
+ * @throws ApiError state_conflict
  */
-export async function cancelNow(services: Services, delivery: Delivery, who: Who): Promise<void> {
+export async function cancelNow(services: Services, delivery: Delivery, operator: Operator): Promise<void> {
   let cancelled: Cancelled | undefined;
-  await inRounds(services, delivery, who, 'delivery.cancel', {}, async (tx, { id, state }) => {
+  await commit(services, delivery, operator, 'delivery.cancel', {}, async (tx, { id, state }) => {
     switch (state) {
       case 'pending':
       case 'held':
@@ -74,14 +79,28 @@ export async function cancelNow(services: Services, delivery: Delivery, who: Who
         throw new ApiError('state_conflict', `The delivery is already ${state}.`);
     }
   });
-  services.engine.tell(delivery.id, { name: 'cancel', by: toPublicId('apiKey', who.actor), recorded: true });
-  if (cancelled?.state === 'asked') await untilBegun(services, delivery.id, who.tenantId, cancelled.beginsWithinMs);
+  services.deliveryWorkflows.signal(delivery.id, {
+    name: 'cancel',
+    by: toPublicId('apiKey', operator.actor),
+    recorded: true,
+  });
+  if (cancelled?.state === 'asked') {
+    await untilNoneCanBegin(services, delivery.id, operator.tenantId, cancelled.beginsWithinMs);
+  }
 }
 
-/** Moves the next attempt of a delivery that waits for one. */
-export async function rescheduleTo(services: Services, delivery: Delivery, at: Date, who: Who): Promise<void> {
+/**
+ * Moves the next attempt of a delivery that waits for one.
+ * @throws ApiError state_conflict
+ */
+export async function rescheduleTo(
+  services: Services,
+  delivery: Delivery,
+  at: Date,
+  operator: Operator,
+): Promise<void> {
   let moves: number | undefined;
-  await inRounds(services, delivery, who, 'delivery.reschedule', { at }, async (tx, { id, state, cancelAsked }) => {
+  await commit(services, delivery, operator, 'delivery.reschedule', { at }, async (tx, { id, state, cancelAsked }) => {
     if (state !== 'retrying' || cancelAsked) {
       throw new ApiError(
         'state_conflict',
@@ -91,18 +110,19 @@ export async function rescheduleTo(services: Services, delivery: Delivery, at: D
     moves = await moveNextAttempt(tx, id, at);
     return moves !== undefined;
   });
-  const by = toPublicId('apiKey', who.actor);
-  services.engine.tell(delivery.id, { name: 'reschedule', by, atMs: at.getTime(), moves: moves! });
+  const by = toPublicId('apiKey', operator.actor);
+  services.deliveryWorkflows.signal(delivery.id, { name: 'reschedule', by, atMs: at.getTime(), moves: moves! });
 }
 
 /**
- * Changes the record by what the delivery's state is, with its line in the audit log, both or neither. `change` answers
- * false where the state has moved on, and throws where it refuses.
+ * Commits the change and its line in the audit log, both or neither. `change` decides by the delivery's state: it returns
+ * false if the state has changed meanwhile, after which the delivery is read again, and throws if it refuses.
+ * @throws ApiError state_conflict, and what `change` throws
  */
-async function inRounds(
+async function commit(
   services: Services,
   delivery: Delivery,
-  { tenantId, actor }: Who,
+  { tenantId, actor }: Operator,
   action: string,
   details: Record<string, unknown>,
   change: (tx: Tx, delivery: Delivery) => Promise<boolean>,
@@ -110,7 +130,7 @@ async function inRounds(
   const asker = { services, tenantId, actor };
   const target = toPublicId('delivery', delivery.id);
   let current: Delivery | undefined = delivery;
-  for (let round = 0; round < ROUNDS && current; round++) {
+  for (let tries = 0; tries < MAX_TRIES && current; tries++) {
     const seen: Delivery = current;
     const changed = await services.changes.run(tenantId, () =>
       audited(
@@ -131,12 +151,12 @@ async function inRounds(
 }
 
 /**
- * What was claimed or loaded a moment ago may be sent yet: waits until it has come to an end or was given back, and is
- * cancelled then, or so much time has passed that its POST has begun if it ever will.
+ * An attempt that was claimed or loaded a moment ago may still begin its POST. Waits until the delivery is no longer in
+ * progress, and then ends it as cancelled; or until so much time has passed that the POST has begun if it ever will.
  */
-async function untilBegun(services: Services, id: string, tenantId: string, limitMs: number): Promise<void> {
+async function untilNoneCanBegin(services: Services, id: string, tenantId: string, limitMs: number): Promise<void> {
   const untilMs = performance.now() + limitMs;
-  for (let waitMs = FIRST_LOOK_MS; performance.now() < untilMs; waitMs *= 2) {
+  for (let waitMs = FIRST_WAIT_MS; performance.now() < untilMs; waitMs *= 2) {
     await sleep(Math.min(waitMs, Math.max(0, untilMs - performance.now())));
     const delivery = await findDelivery(services.db.kysely, tenantId, id);
     if (delivery?.state === 'in_progress') continue;

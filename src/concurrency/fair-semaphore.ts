@@ -1,55 +1,55 @@
 import { processClock, restAfter } from './rest';
 
-/** Too many of the same key wait already, or nobody may wait any more. Nothing was done. */
-export class NoTurn extends Error {
-  override readonly name = 'NoTurn';
+/** The work was not begun: too many of its key wait already, or the semaphore is closed. */
+export class NotAdmitted extends Error {
+  override readonly name = 'NotAdmitted';
 
   constructor() {
-    super('there is no turn to wait for');
+    super('too much of the same waits already, or nothing may wait any more');
   }
 }
 
-export type TurnLimits = {
-  /** Of all keys. */
+export type SemaphoreLimits = {
+  /** Permits in all. */
   atOnce: number;
-  /** Of one key; as many as of all where it is absent. */
+  /** Permits that one key may hold; `atOnce` if absent. */
   perKey?: number;
   /**
-   * Work of a key that took t ms leaves its place empty for so many times t: its next work waits for that, or has another
-   * of its places. Work of other keys goes on at once.
+   * After work that took t ms, its permit rests for this many times t: it stays with the key and is not used. Work of other
+   * keys goes on at once.
    */
   restFactor?: number;
-  /** Whether work of this key is followed by a rest, asked for each time; always where it is absent. */
+  /** Whether a permit of this key rests after its work; called each time. If absent, it always does. */
   rests?: (key: string) => boolean;
   /** No rest is longer, milliseconds. */
   maxRestMs?: number;
-  /** Of one key; one more is refused. */
+  /** Work of one key that may wait; more is refused. */
   maxWaiting?: number;
 };
 
-export type Turns = {
+export type FairSemaphore = {
   /**
-   * Does the work when it is this key's turn; others of the same key go on behind those of other keys.
-   * @throws NoTurn
+   * Does the work as soon as a permit is free. Keys that wait are served round robin, each one's work in order.
+   * @throws NotAdmitted
    */
   run<T>(key: string, work: () => Promise<T>): Promise<T>;
-  /** Refuses all that wait, and whatever would wait from now on. What has begun goes on. */
+  /** Refuses what waits, and whatever would wait from now on. Work that has begun goes on. */
   close(): void;
 };
 
-type Waiter = { begin(): void; refuse(error: NoTurn): void };
+type Waiter = { begin(): void; refuse(error: NotAdmitted): void };
 
 /**
- * So much work at once, in all and of one key, by turns between those whose it is (tenants): who asks for much waits for
- * himself only.
+ * A semaphore with limits in all and per key (tenant) that serves waiting keys round robin: a key with much work delays
+ * only its own.
  */
-export function createTurns(limits: TurnLimits, clock = processClock): Turns {
+export function createFairSemaphore(limits: SemaphoreLimits, clock = processClock): FairSemaphore {
   const { atOnce, perKey = atOnce, restFactor = 0, maxRestMs = Infinity, maxWaiting = Infinity } = limits;
   const { rests = () => true } = limits;
-  /** In the order of turns. */
+  /** What waits, by key; the first key is the next to be served. */
   const waiting = new Map<string, Waiter[]>();
   let running = 0;
-  /** Places of a key that are in use, or rest. */
+  /** Permits of a key that are in use or rest. */
   const takenOf = new Map<string, number>();
   let closed = false;
 
@@ -70,7 +70,7 @@ export function createTurns(limits: TurnLimits, clock = processClock): Turns {
     takenOf.set(key, (takenOf.get(key) ?? 0) + 1);
   }
 
-  function giveBack(key: string): void {
+  function release(key: string): void {
     const left = takenOf.get(key)! - 1;
     if (left > 0) takenOf.set(key, left);
     else takenOf.delete(key);
@@ -79,7 +79,7 @@ export function createTurns(limits: TurnLimits, clock = processClock): Turns {
 
   async function wait(key: string): Promise<void> {
     const queue = waiting.get(key) ?? [];
-    if (closed || queue.length >= maxWaiting) throw new NoTurn();
+    if (closed || queue.length >= maxWaiting) throw new NotAdmitted();
     await new Promise<void>((begin, refuse) => {
       queue.push({ begin, refuse });
       waiting.set(key, queue);
@@ -98,16 +98,16 @@ export function createTurns(limits: TurnLimits, clock = processClock): Turns {
         const rest = { factor: rests(key) ? restFactor : 0, maxMs: maxRestMs };
         const restMs = restAfter(clock.now() - beganMs, rest);
         if (restMs > 0) {
-          clock.after(restMs, () => giveBack(key));
+          clock.after(restMs, () => release(key));
           next();
-        } else giveBack(key);
+        } else release(key);
       }
     },
     close() {
       closed = true;
       const all = [...waiting.values()].flat();
       waiting.clear();
-      for (const { refuse } of all) refuse(new NoTurn());
+      for (const { refuse } of all) refuse(new NotAdmitted());
     },
   };
 }

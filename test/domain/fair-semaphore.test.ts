@@ -1,14 +1,14 @@
-import { createTurns, NoTurn, type TurnLimits } from '../../src/concurrency/fair-turns';
+import { createFairSemaphore, NotAdmitted, type SemaphoreLimits } from '../../src/concurrency/fair-semaphore';
 import { createShares } from '../../src/concurrency/shares';
 
-describe('turns', () => {
+describe('semaphore', () => {
   /** Work that is begun in the order that is returned, and ends when `end` is called, the oldest first. */
-  function work(turns: ReturnType<typeof createTurns>) {
+  function work(semaphore: ReturnType<typeof createFairSemaphore>) {
     const begun: string[] = [];
     const ends: (() => void)[] = [];
     const ask = async (key: string, n: number) => {
       for (let i = 0; i < n; i++) {
-        void turns.run(key, () => {
+        void semaphore.run(key, () => {
           begun.push(key);
           return new Promise<void>((resolve) => ends.push(resolve));
         });
@@ -23,7 +23,7 @@ describe('turns', () => {
   }
 
   test('a number of them is given at once', async () => {
-    const { begun, ask, end } = work(createTurns({ atOnce: 3 }));
+    const { begun, ask, end } = work(createFairSemaphore({ atOnce: 3 }));
     await ask('a', 5);
     expect(begun).toHaveLength(3);
     await end();
@@ -31,7 +31,7 @@ describe('turns', () => {
   });
 
   test('one key has a number of them at once, and others go past those that wait', async () => {
-    const { begun, ask, end } = work(createTurns({ atOnce: 4, perKey: 2 }));
+    const { begun, ask, end } = work(createFairSemaphore({ atOnce: 4, perKey: 2 }));
     await ask('a', 5);
     expect(begun).toEqual(['a', 'a']);
     await ask('b', 3);
@@ -40,8 +40,8 @@ describe('turns', () => {
     expect(begun.slice(4)).toEqual(['a']);
   });
 
-  test('whoever asks for much has one turn between those of the others', async () => {
-    const { begun, ask, end, waiting } = work(createTurns({ atOnce: 1 }));
+  test('a key with much work is served once between those of the others', async () => {
+    const { begun, ask, end, waiting } = work(createFairSemaphore({ atOnce: 1 }));
     await ask('a', 4);
     await ask('b', 2);
     await ask('c', 1);
@@ -49,41 +49,41 @@ describe('turns', () => {
     expect(begun).toEqual(['a', 'a', 'b', 'c', 'a', 'b', 'a']);
   });
 
-  test('a turn is given back by work that fails', async () => {
-    const turns = createTurns({ atOnce: 1 });
-    await expect(turns.run('a', () => Promise.reject(new Error('no')))).rejects.toThrow('no');
-    expect(await turns.run('a', async () => 'yes')).toBe('yes');
+  test('work that fails releases its permit', async () => {
+    const semaphore = createFairSemaphore({ atOnce: 1 });
+    await expect(semaphore.run('a', () => Promise.reject(new Error('no')))).rejects.toThrow('no');
+    expect(await semaphore.run('a', async () => 'yes')).toBe('yes');
   });
 
   test('a number of one key may wait; one more is refused, and others are not', async () => {
-    const turns = createTurns({ atOnce: 1, maxWaiting: 1 });
-    const { begun, ask, end } = work(turns);
+    const semaphore = createFairSemaphore({ atOnce: 1, maxWaiting: 1 });
+    const { begun, ask, end } = work(semaphore);
     await ask('a', 2);
-    await expect(turns.run('a', async () => undefined)).rejects.toThrow(NoTurn);
+    await expect(semaphore.run('a', async () => undefined)).rejects.toThrow(NotAdmitted);
     await ask('b', 1);
     await end();
     await end();
     expect(begun).toEqual(['a', 'a', 'b']);
     await end();
-    expect(await turns.run('a', async () => 'again')).toBe('again');
+    expect(await semaphore.run('a', async () => 'again')).toBe('again');
   });
 
   test('nobody waits any more where they are closed; what has begun goes on', async () => {
-    const turns = createTurns({ atOnce: 1 });
-    const { begun, ask, waiting } = work(turns);
+    const semaphore = createFairSemaphore({ atOnce: 1 });
+    const { begun, ask, waiting } = work(semaphore);
     await ask('a', 1);
-    const late = ['a', 'b'].map((key) => turns.run(key, async () => undefined));
-    turns.close();
+    const late = ['a', 'b'].map((key) => semaphore.run(key, async () => undefined));
+    semaphore.close();
     const ends = await Promise.allSettled(late);
     expect(ends.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
-    await expect(turns.run('b', async () => undefined)).rejects.toThrow(NoTurn);
+    await expect(semaphore.run('b', async () => undefined)).rejects.toThrow(NotAdmitted);
     expect(begun).toEqual(['a']);
     expect(waiting()).toBe(1);
   });
 
   describe('with a rest', () => {
     /** Time passes when a test says so. */
-    function resting(limits: TurnLimits) {
+    function resting(limits: SemaphoreLimits) {
       let now = 0;
       let sleeping: { untilMs: number; wake: () => void }[] = [];
       const clock = {
@@ -97,7 +97,7 @@ describe('turns', () => {
         for (const { wake } of due) wake();
         await new Promise(setImmediate);
       };
-      return { ...work(createTurns(limits, clock)), pass, asleep: () => sleeping.length };
+      return { ...work(createFairSemaphore(limits, clock)), pass, asleep: () => sleeping.length };
     }
 
     test('work of a key is followed by a rest so many times as long', async () => {

@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { createTurns, type Turns } from '../../src/api/http/time-slices';
+import { createTimeSlices, type TimeSlices } from '../../src/api/http/time-slices';
 import { oneStep, type Steps } from '../../src/domain/work-budget';
 
 /** Work of so many steps, each of which takes a slice; tells where it is. */
@@ -11,13 +11,13 @@ function* work(steps: number, onStep: (step: number) => void = () => {}): Steps<
   return 'done';
 }
 
-let turns: Turns;
+let slices: TimeSlices;
 beforeEach(() => {
-  turns = createTurns({ sliceMs: 0 });
+  slices = createTimeSlices({ sliceMs: 0 });
 });
 
 test('short work is done at once, and gives what it gives or throws what it throws', async () => {
-  const roomy = createTurns({ sliceMs: 60_000 });
+  const roomy = createTimeSlices({ sliceMs: 60_000 });
   const steps: number[] = [];
   const done = roomy.run(
     'a',
@@ -38,7 +38,7 @@ test('short work is done at once, and gives what it gives or throws what it thro
 test('while long work goes on, everything else has its turn of the event loop', async () => {
   let seen = 0;
   let ended = false;
-  const long = turns
+  const long = slices
     .run(
       'a',
       work(200, (step) => (seen = step)),
@@ -55,10 +55,10 @@ test('while long work goes on, everything else has its turn of the event loop', 
   expect(seen).toBe(200);
 });
 
-test('tenants take turns, however much one of them has; each one’s work is done in its order', async () => {
+test('tenants take slices, however much one of them has; each one’s work is done in its order', async () => {
   const log: string[] = [];
   const run = (tenant: string, name: string, steps: number) =>
-    turns.run(tenant, work(steps)).then(() => log.push(name));
+    slices.run(tenant, work(steps)).then(() => log.push(name));
   const heavy = Array.from({ length: 20 }, (_, n) => run('heavy', `heavy ${n}`, 20));
   await Promise.all([run('other', 'other 1', 3), run('third', 'third', 5), run('other', 'other 2', 3)]);
   expect(log).not.toContain('heavy 0');
@@ -74,9 +74,9 @@ test('work that throws in the middle ends for itself only', async () => {
     throw new Error('its own');
   }
   const [bad, good, other] = await Promise.allSettled([
-    turns.run('a', failing()),
-    turns.run('a', work(5)),
-    turns.run('b', work(5)),
+    slices.run('a', failing()),
+    slices.run('a', work(5)),
+    slices.run('b', work(5)),
   ]);
   expect(bad).toMatchObject({ status: 'rejected', reason: { message: 'its own' } });
   expect([good, other]).toEqual(Array(2).fill({ status: 'fulfilled', value: 'done' }));
@@ -84,7 +84,7 @@ test('work that throws in the middle ends for itself only', async () => {
 
 test('beside others a tenant leaves the next slices to them, also to who comes while it rests', async () => {
   const log: string[] = [];
-  const shared = createTurns({ sliceMs: 0, isAlone: () => false });
+  const shared = createTimeSlices({ sliceMs: 0, isAlone: () => false });
   function* slow(name: string, steps: number): Steps<void> {
     for (let step = 1; step <= steps; step++) {
       log.push(`${name} ${step}`);
@@ -105,7 +105,7 @@ describe('large requests of one tenant', () => {
   test('are four at once; the next ones wait in their order, and no other tenant does', async () => {
     const log: string[] = [];
     const enter = async (tenant: string, name: string) => {
-      const leave = await turns.admit(tenant, MIB);
+      const leave = await slices.admit(tenant, MIB);
       log.push(name);
       return leave;
     };
@@ -122,12 +122,12 @@ describe('large requests of one tenant', () => {
   });
 
   test('that wait are 16 MiB at most: what is over it is refused, and says when to come again', async () => {
-    const inside = await Promise.all([1, 2, 3, 4].map(() => turns.admit('a', MIB)));
-    const waiting = Array.from({ length: 16 }, () => turns.admit('a', MIB));
-    await expect(turns.admit('a', 1)).rejects.toMatchObject({ code: 'rate_limited', retryAfterSeconds: 1 });
+    const inside = await Promise.all([1, 2, 3, 4].map(() => slices.admit('a', MIB)));
+    const waiting = Array.from({ length: 16 }, () => slices.admit('a', MIB));
+    await expect(slices.admit('a', 1)).rejects.toMatchObject({ code: 'rate_limited', retryAfterSeconds: 1 });
     for (const leave of inside) leave();
     for (const entered of waiting) (await entered)();
     // All places are free again.
-    await Promise.all([1, 2, 3, 4].map(() => turns.admit('a', MIB)));
+    await Promise.all([1, 2, 3, 4].map(() => slices.admit('a', MIB)));
   });
 });

@@ -1,5 +1,5 @@
 import { type Database, openDatabase } from '../../src/db/database';
-import { trimLogs } from '../../src/db/store/retention';
+import { purgeLogs } from '../../src/db/store/retention';
 import { newUuid } from '../../src/domain/ids';
 import { createTestDatabase } from '../support/database';
 import { webhook } from './support';
@@ -42,9 +42,9 @@ test('what is older than it is kept for goes in batches, running replays stay', 
     );
   }
   const keptFor = { auditLogMs: 10 * DAY_MS, replaysMs: 7 * DAY_MS };
-  expect(await trimLogs(db.kysely, keptFor, 2, now)).toEqual({ forgotten: 4, more: true });
-  expect(await trimLogs(db.kysely, keptFor, 2, now)).toEqual({ forgotten: 1, more: false });
-  expect(await trimLogs(db.kysely, keptFor, 2, now)).toEqual({ forgotten: 0, more: false });
+  expect(await purgeLogs(db.kysely, keptFor, 2, now)).toEqual({ purged: 4, more: true });
+  expect(await purgeLogs(db.kysely, keptFor, 2, now)).toEqual({ purged: 1, more: false });
+  expect(await purgeLogs(db.kysely, keptFor, 2, now)).toEqual({ purged: 0, more: false });
   const { rows: lines } = await db.pool.query('select id from audit_log');
   expect(lines).toHaveLength(2);
   const { rows: replays } = await db.pool.query('select state from replays order by id');
