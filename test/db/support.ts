@@ -219,8 +219,8 @@ export async function attempts(
   let recorded: Recorded | undefined;
   for (let i = 0; i < count; i++) {
     const attempt = attemptOf(await underWay(pool, webhookId, eventType), 1, next);
-    const healthSignals = { ...attempt.healthSignal, ...healthSignal };
-    recorded = await recordAttempts(pool, [{ ...attempt, healthSignal: healthSignals }], perWebhook);
+    const signal = { ...attempt.healthSignal, ...healthSignal };
+    recorded = await recordAttempts(pool, [{ ...attempt, healthSignal: signal }], perWebhook);
   }
   return recorded!;
 }
