@@ -1,7 +1,8 @@
 import { ApplicationFailure, activityInfo } from '@temporalio/activity';
 import type { Database } from '../db/database';
 import { cancelDelivery, endCancelled } from '../db/queue/cancel';
-import { type Ended, findEnd, setNextAttempt } from '../db/queue/control';
+import { type Ended, findEnd } from '../db/queue/delivery-state';
+import { setNextAttempt } from '../db/queue/operator-commands';
 import type { InFlight } from '../delivery/in-flight';
 import type { Attempts } from '../delivery/make-attempt';
 import { NoCapacity, type RetryCapacity } from '../delivery/retry-capacity';

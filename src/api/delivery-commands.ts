@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Tx } from '../db/database';
 import { type Cancelled, cancelDelivery, endCancelled } from '../db/queue/cancel';
-import { askForAttempt, moveNextAttempt } from '../db/queue/control';
+import { askForAttempt, moveNextAttempt } from '../db/queue/operator-commands';
 import { reopenEnded } from '../db/queue/reopen';
 import { type Delivery, findDelivery } from '../db/store/deliveries';
 import { toPublicId } from '../domain/ids';

@@ -1,4 +1,4 @@
-import type { ColumnType, Generated } from 'kysely';
+import type { ColumnType, Generated, GeneratedAlways } from 'kysely';
 import type { FailedBecause } from '../domain/classify';
 import type { DisabledBecause, EndState, Trigger, WebhookStatus } from '../domain/delivery';
 import type { DeliveryMode, DeliveryPath } from '../domain/delivery-mode';
@@ -14,6 +14,7 @@ import type { VerificationMethod, VerificationMode } from '../domain/verificatio
 type CreatedAt = ColumnType<Date, Date | undefined, never>;
 type Json<T> = ColumnType<T, string, string>;
 
+/** Every table and column of migrations/schema.sql; test/db/tables.test.ts compares the two. A column stands on one line. */
 export type Tables = {
   tenants: {
     id: string;
@@ -63,6 +64,8 @@ export type Tables = {
     created_at: CreatedAt;
     updated_at: ColumnType<Date, Date | undefined, Date>;
     deleted_at: Date | null;
+    /** It was deleted, and the last of its deliveries has ended. */
+    cleared_at: Date | null;
   };
   webhook_secrets: {
     id: string;
@@ -84,6 +87,8 @@ export type Tables = {
     tat: Generated<Date>;
     slot_delivery_id: string | null;
     slot_until: Generated<Date>;
+    /** It is ordered or has a rate limit. Computed, and so never null, though Postgres does not say so. */
+    serial: GeneratedAlways<boolean | null>;
     status_reason: DisabledBecause | null;
     status_since: Generated<Date>;
     breaker_threshold: Generated<number | null>;
@@ -194,6 +199,30 @@ export type Tables = {
     id: Generated<number>;
     beats: Generated<number>;
     started_at: CreatedAt;
+  };
+  idempotency_keys: {
+    tenant_id: string;
+    kind: string;
+    key: string;
+    event_id: string;
+    created_at: CreatedAt;
+  };
+  idempotent_requests: {
+    tenant_id: string;
+    key: string;
+    id: string;
+    request_hash: Buffer;
+    state: Generated<'running' | 'done'>;
+    claims: Generated<number>;
+    lease_until: Date | null;
+    status: number | null;
+    answer: string | null;
+    sealed: Generated<boolean>;
+    created_at: CreatedAt;
+  };
+  publish_probe: {
+    only_row: Generated<boolean>;
+    probed_at: Generated<Date>;
   };
   replays: {
     id: string;

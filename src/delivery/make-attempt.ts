@@ -1,7 +1,8 @@
 import { createBatcher } from '../concurrency/batcher';
 import type { SecretBox } from '../crypto/secret-box';
+import { acquirePermit } from '../db/queue/acquire-permit';
 import { endCancelled } from '../db/queue/cancel';
-import { requeueDelivery, takeTurn, unfence } from '../db/queue/control';
+import { requeueDelivery, unfence } from '../db/queue/leases';
 import { type AttemptContext, type AttemptKey, loadAttempts, type WebhookFacts } from '../db/queue/load-attempt';
 import { reopenEnded } from '../db/queue/reopen';
 import { wasRefused } from '../db/statement-errors';
@@ -167,7 +168,7 @@ export function createAttempts(deps: AttemptDeps): Attempts {
     const cap = claimed ? Number.POSITIVE_INFINITY : gate.maxInFlight;
     const acquired = deps.acquireSlot({ deliveryId, webhookId: webhook.id, tenantId }, cap);
     if (claimed || !acquired || !gate.serial) return acquired;
-    return takeTurn(db.kysely, deliveryId, webhook.id, leaseMs);
+    return acquirePermit(db.kysely, deliveryId, webhook.id, leaseMs);
   }
 
   async function send(

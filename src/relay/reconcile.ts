@@ -2,7 +2,7 @@ import type { Client } from '@temporalio/client';
 import type { Database } from '../db/database';
 import { ensurePartitions } from '../db/partitions';
 import { cancelOfDeletedWebhooks, sweepCancelled } from '../db/queue/cancel';
-import { takeOverdue } from '../db/queue/control';
+import { takeOverdue } from '../db/queue/overdue';
 import { type Log, reasonOf } from '../log';
 import { workflowId } from '../temporal/names';
 import { type StartSettings, startOverdue } from '../temporal/start-delivery';

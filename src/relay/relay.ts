@@ -2,7 +2,7 @@ import { restAfter } from '../concurrency/rest';
 import type { TenantAllowance } from '../concurrency/tenant-slots';
 import type { ClaimBudget } from '../db/queue/claim-budget';
 import { FIRST_CURSORS } from '../db/queue/claim-cursors';
-import type { ClaimRequest } from '../db/queue/claim-statement';
+import type { ClaimRequest } from '../db/queue/claim-request';
 import type { Claim } from '../db/queue/claim-workflow';
 import { wasRefused } from '../db/statement-errors';
 import type { Hold, Holding } from '../delivery/holding';

@@ -1,7 +1,7 @@
 import type { Database } from '../db/database';
 import { EMPTY_BUDGET } from '../db/queue/claim-budget';
 import { type ClaimedDelivery, claimDeliveries } from '../db/queue/claim-workflow';
-import { releaseLease } from '../db/queue/control';
+import { releaseLease } from '../db/queue/leases';
 import type { Hold } from '../delivery/holding';
 import type { InFlight } from '../delivery/in-flight';
 import type { DeliveryMode } from '../domain/delivery-mode';

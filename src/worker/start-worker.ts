@@ -50,7 +50,7 @@ export type RunningWorker = {
 };
 
 export type WorkerExtras = {
-  /** Where it registers its metrics; without it, it counts nothing. */
+  /** For its metrics; without it, nothing is counted. */
   registry?: Registry | undefined;
   /** To Temporal, of a caller that has set the SDK's runtime up and closes it; without it, by the settings. */
   connection?: NativeConnection;

@@ -1,6 +1,7 @@
 import { type Database, openDatabase } from '../../src/db/database';
 import { cancelDelivery } from '../../src/db/queue/cancel';
-import { askForAttempt, releaseLease } from '../../src/db/queue/control';
+import { releaseLease } from '../../src/db/queue/leases';
+import { askForAttempt } from '../../src/db/queue/operator-commands';
 import { newUuid } from '../../src/domain/ids';
 import { createTestDatabase } from '../support/database';
 import {

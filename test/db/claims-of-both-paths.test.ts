@@ -3,7 +3,7 @@ import { EMPTY_BUDGET } from '../../src/db/queue/claim-budget';
 import { FIRST_CURSORS } from '../../src/db/queue/claim-cursors';
 import { claimExpress } from '../../src/db/queue/claim-express';
 import { type ClaimedDelivery, claimDeliveries } from '../../src/db/queue/claim-workflow';
-import { releaseExpress, releaseLease } from '../../src/db/queue/control';
+import { releaseExpress, releaseLease } from '../../src/db/queue/leases';
 import { loadAttempts } from '../../src/db/queue/load-attempt';
 import { DELIVERY_MODES, DELIVERY_PATHS, type DeliveryPath } from '../../src/domain/delivery-mode';
 import { newUuid } from '../../src/domain/ids';

@@ -1,9 +1,10 @@
 import { type Database, openDatabase } from '../../src/db/database';
 import { cancelDelivery, endCancelled, sweepCancelled } from '../../src/db/queue/cancel';
 import type { ClaimedDelivery } from '../../src/db/queue/claim-workflow';
-import { askForAttempt, moveNextAttempt, releaseExpress, unfence } from '../../src/db/queue/control';
+import { releaseExpress, unfence } from '../../src/db/queue/leases';
 import { type Fence, loadAttempts } from '../../src/db/queue/load-attempt';
 import { logLateAttempt } from '../../src/db/queue/log-late-attempt';
+import { askForAttempt, moveNextAttempt } from '../../src/db/queue/operator-commands';
 import { newUuid } from '../../src/domain/ids';
 import { createTestDatabase } from '../support/database';
 import { addHolder, attemptOf, DELIVERED, FAILED, HOLDER, publishMany, recordAttempts, WAIT } from './support';

@@ -1,5 +1,5 @@
 import { type Database, openDatabase } from '../../src/db/database';
-import { takeOverdue } from '../../src/db/queue/control';
+import { takeOverdue } from '../../src/db/queue/overdue';
 import { newUuid } from '../../src/domain/ids';
 import { createTestDatabase } from '../support/database';
 import { addHolder, HOLDER } from './support';

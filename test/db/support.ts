@@ -6,9 +6,9 @@ import { FIRST_TENANT, nextTurns } from '../../src/db/publish/operational-turns'
 import { publishEvent } from '../../src/db/publish/publish-one';
 import { EMPTY_BUDGET } from '../../src/db/queue/claim-budget';
 import { FIRST_CURSORS } from '../../src/db/queue/claim-cursors';
-import type { ClaimRequest } from '../../src/db/queue/claim-statement';
+import type { ClaimRequest } from '../../src/db/queue/claim-request';
 import { type ClaimedDelivery, claimDeliveries } from '../../src/db/queue/claim-workflow';
-import { requeueDelivery } from '../../src/db/queue/control';
+import { requeueDelivery } from '../../src/db/queue/leases';
 import { loadAttempts } from '../../src/db/queue/load-attempt';
 import {
   type AttemptNext,
@@ -219,8 +219,8 @@ export async function attempts(
   let recorded: Recorded | undefined;
   for (let i = 0; i < count; i++) {
     const attempt = attemptOf(await underWay(pool, webhookId, eventType), 1, next);
-    const healthSignals = { ...attempt.healthSignal, ...healthSignal };
-    recorded = await recordAttempts(pool, [{ ...attempt, healthSignal: healthSignals }], perWebhook);
+    const signal = { ...attempt.healthSignal, ...healthSignal };
+    recorded = await recordAttempts(pool, [{ ...attempt, healthSignal: signal }], perWebhook);
   }
   return recorded!;
 }

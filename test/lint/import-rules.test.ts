@@ -78,7 +78,7 @@ const ALLOWED: [folder: string, code: string][] = [
   ['workflows', `import type { AttemptSummary } from '../delivery/types';`],
   ['workflows', `import type { Activities } from '../activities/activities';`],
   ['workflows', `import { condition } from '@temporalio/workflow';`],
-  ['delivery', `import '../egress/send'; import '../db/queue/control'; import '../log';`],
+  ['delivery', `import '../egress/send'; import '../db/queue/leases'; import '../log';`],
   ['activities', `import '../delivery/make-attempt';`],
   [
     'relay/express',

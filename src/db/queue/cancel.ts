@@ -1,12 +1,11 @@
-import { type Kysely, sql } from 'kysely';
+import { sql } from 'kysely';
 import { CLAIM_FRESH_MS } from '../../domain/limits';
 import { BEAT_EVERY_MS } from '../../domain/liveness';
-import type { Tables } from '../tables';
-import { IN_FLIGHT, isDead, LIVE_HOLDERS } from './lease-holders';
+import type { Queryable } from '../database';
+import { isDead, isInFlight, LIVE_HOLDERS } from './lease-holders';
+import { releaseSlots } from './release-slots';
 
 /** The statements that cancel deliveries: pending | in_progress | retrying ──▶ cancelled. */
-
-type Db = Kysely<Tables>;
 
 /**
  * After so many beats of its holder since it was claimed or loaded, a POST has begun if it ever will: time that no clock
@@ -15,27 +14,27 @@ type Db = Kysely<Tables>;
 const BEGUN_AFTER_BEATS = CLAIM_FRESH_MS / BEAT_EVERY_MS + 1;
 
 /**
- * What became of a wish to cancel: met, or noted in the row for the attempt that is in flight. Where that was claimed or
+ * What became of a request to cancel: done, or noted in the row for the attempt that is in flight. Where that was claimed or
  * loaded a moment ago, its POST may still begin within `beginsWithinMs`, and no later.
  */
 export type Cancelled = { state: 'cancelled' } | { state: 'asked'; beginsWithinMs: number };
 
 /**
  * Ends a delivery as cancelled. Nobody can send it from then on: whoever would has to find its row. Where an attempt is in
- * flight the row keeps the wish, and the record of that attempt meets it. Undefined where the delivery had ended.
+ * flight the row keeps the request, and the statement that records that attempt ends the delivery. Undefined where the delivery had ended.
  */
-export async function cancelDelivery(db: Db, deliveryId: string): Promise<Cancelled | undefined> {
+export async function cancelDelivery(db: Queryable, deliveryId: string): Promise<Cancelled | undefined> {
   const { rows } = await sql<{ in_flight: boolean; begun: boolean }>`
-    with q as materialized (
-      select q.delivery_id, q.webhook_id, q.attempt, ${sql.raw(IN_FLIGHT)} as in_flight,
-        coalesce((select h.beats - q.posted_beat > ${BEGUN_AFTER_BEATS}::int from lease_holders h where h.id = q.holder), false)
-          as begun
-      from delivery_queue q where q.delivery_id = ${deliveryId} for update of q),
+    with found as materialized (
+      select queued.delivery_id, queued.webhook_id, queued.attempt, ${sql.raw(isInFlight('queued'))} as in_flight,
+        coalesce((select lease_holders.beats - queued.posted_beat > ${BEGUN_AFTER_BEATS}::int from lease_holders
+          where lease_holders.id = queued.holder), false) as begun
+      from delivery_queue queued where queued.delivery_id = ${deliveryId} for update of queued),
     asked as (
       update delivery_queue set cancel_asked = true
-      where delivery_id = any(array(select delivery_id from q where in_flight))),
-    ${endAsCancelled('(select * from q where not in_flight)')}
-    select in_flight, begun from q`.execute(db);
+      where delivery_id = any(array(select delivery_id from found where in_flight))),
+    ${endAsCancelled('(select * from found where not in_flight)')}
+    select in_flight, begun from found`.execute(db);
   const row = rows[0];
   if (!row) return undefined;
   if (!row.in_flight) return { state: 'cancelled' };
@@ -46,68 +45,72 @@ export async function cancelDelivery(db: Db, deliveryId: string): Promise<Cancel
  * Ends a delivery whose webhook was deleted, or that was to be cancelled (`asked`) and is in flight at nobody but `holder`.
  */
 export async function endCancelled(
-  db: Db,
+  db: Queryable,
   deliveryId: string,
   because: 'deleted' | 'asked',
   holder: number | null = null,
 ): Promise<void> {
-  const idle = sql`(q.holder = ${holder}::int or not ${sql.raw(IN_FLIGHT)})`;
-  const asked = because === 'asked' ? sql`and q.cancel_asked and ${idle}` : sql``;
+  const idle = sql`(queued.holder = ${holder}::int or not ${sql.raw(isInFlight('queued'))})`;
+  const asked = because === 'asked' ? sql`and queued.cancel_asked and ${idle}` : sql``;
   await sql`
-    with q as materialized (
-      select q.delivery_id, q.webhook_id, q.attempt from delivery_queue q
-      where q.delivery_id = ${deliveryId} ${asked} for update of q),
-    ${endAsCancelled('q')}
-    select from q`.execute(db);
+    with found as materialized (
+      select queued.delivery_id, queued.webhook_id, queued.attempt from delivery_queue queued
+      where queued.delivery_id = ${deliveryId} ${asked} for update of queued),
+    ${endAsCancelled('found')}
+    select from found`.execute(db);
 }
 
 /**
- * Ends what was to be cancelled and whose attempt nobody is making (any more): its worker died, or gave it back. `limit` at a
+ * Ends what was to be cancelled and whose attempt nobody is making (any more): its worker died, or returned it. `limit` at a
  * time; returns how many.
  */
-export async function sweepCancelled(db: Db, limit: number): Promise<number> {
+export async function sweepCancelled(db: Queryable, limit: number): Promise<number> {
   const { rows } = await sql`
     with ${sql.raw(LIVE_HOLDERS)},
-    q as materialized (
+    found as materialized (
       select delivery_id, webhook_id, attempt from delivery_queue
       where cancel_asked and (posting is null or ${sql.raw(isDead('holder'))})
       order by delivery_id limit ${limit}::int for update skip locked),
-    ${endAsCancelled('q')}
-    select from q`.execute(db);
+    ${endAsCancelled('found')}
+    select from found`.execute(db);
   return rows.length;
 }
 
-/** Deletes the rows, gives their slots back and ends the deliveries. `rows` is a table of delivery_id, webhook_id, attempt. */
+/** Deletes the rows, releases their slots and ends the deliveries. `rows` is a table of delivery_id, webhook_id, attempt. */
 function endAsCancelled(rows: string) {
-  return sql.raw(`gone as (
-      delete from delivery_queue where delivery_id = any(array(select delivery_id from ${rows} r))),
+  return sql.raw(`dequeued as (
+      delete from delivery_queue where delivery_id = any(array(select delivery_id from ${rows} to_end))),
     slots as (
-      update webhook_gates g set slot_delivery_id = null, slot_until = 'epoch'
-      from ${rows} r where g.webhook_id = r.webhook_id and g.slot_delivery_id = r.delivery_id),
+      ${releaseSlots(rows)}),
     ended as (
-      update deliveries d set state = 'cancelled', ended_at = now(), attempt_count = r.attempt
-      from ${rows} r where d.id = r.delivery_id and d.state = 'pending')`);
+      update deliveries set state = 'cancelled', ended_at = now(), attempt_count = to_end.attempt
+      from ${rows} to_end where deliveries.id = to_end.delivery_id and deliveries.state = 'pending')`);
 }
 
 /**
  * Cancels live deliveries of deleted webhooks, `limit` at a time; returns those that wait for a timer, whose
  * workflows can be told. A webhook is done with once it has none left and no publish can still be adding any.
  */
-export async function cancelOfDeletedWebhooks(db: Db, limit: number): Promise<{ cancelled: number; timed: string[] }> {
+export async function cancelOfDeletedWebhooks(
+  db: Queryable,
+  limit: number,
+): Promise<{ cancelled: number; timed: string[] }> {
   const { rows } = await sql<{ id: string; timed: boolean }>`
-    with dead as materialized (
-      select q.delivery_id from webhooks w join lateral (
-        (select delivery_id from delivery_queue q
-          where q.priority = any('{0,1,2}') and q.tenant_id = w.tenant_id and q.webhook_id = w.id and not q.timed limit ${limit}::int)
+    with orphans as materialized (
+      select live.delivery_id from webhooks join lateral (
+        (select queued.delivery_id from delivery_queue queued
+          where queued.priority = any('{0,1,2}') and queued.tenant_id = webhooks.tenant_id
+            and queued.webhook_id = webhooks.id and not queued.timed limit ${limit}::int)
         union all
-        (select delivery_id from delivery_queue q where q.webhook_id = w.id and q.timed limit ${limit}::int)) q on true
-      where w.deleted_at is not null and w.cleared_at is null limit ${limit}::int),
-    gone as (
-      delete from delivery_queue where delivery_id = any(array(select delivery_id from dead))
+        (select queued.delivery_id from delivery_queue queued
+          where queued.webhook_id = webhooks.id and queued.timed limit ${limit}::int)) live on true
+      where webhooks.deleted_at is not null and webhooks.cleared_at is null limit ${limit}::int),
+    dequeued as (
+      delete from delivery_queue where delivery_id = any(array(select delivery_id from orphans))
       returning delivery_id, timed, attempt)
-    update deliveries d set state = 'cancelled', ended_at = now(), attempt_count = gone.attempt
-    from gone where d.id = gone.delivery_id and d.state = 'pending'
-    returning d.id, gone.timed`.execute(db);
+    update deliveries set state = 'cancelled', ended_at = now(), attempt_count = dequeued.attempt
+    from dequeued where deliveries.id = dequeued.delivery_id and deliveries.state = 'pending'
+    returning deliveries.id, dequeued.timed`.execute(db);
   if (rows.length === 0) {
     await sql`
       update webhooks set cleared_at = now()

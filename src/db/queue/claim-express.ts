@@ -1,9 +1,10 @@
 import type { Pool } from 'pg';
 import type { Trigger } from '../../domain/delivery';
 import { type PriorityRow, progress } from './claim-cursors';
-import { CLAIM_PRIORITIES, CLAIM_ROWS, type ClaimRequest, claimValues, NO_PRIORITY } from './claim-statement';
+import { claimExpressStatement } from './claim-express.sql';
+import { type ClaimRequest, claimParameters } from './claim-request';
 import type { Claim } from './claim-workflow';
-import { type AttemptContext, bodyOf, remainingMs, sealedSecretsOf, type WebhookFacts } from './load-attempt';
+import { type AttemptContext, bodyOf, type WebhookFacts } from './load-attempt';
 
 /** A claimed delivery with all that its attempt needs, as it stood when it was claimed. */
 export type ExpressDelivery = Pick<AttemptContext, 'tenantId' | 'eventId' | 'eventType' | 'body'> & {
@@ -23,32 +24,6 @@ export type ClaimedWebhook = WebhookFacts & {
   cap: number;
   /** It has a rate limit: what was claimed took its token, and goes now or back. */
   paced: boolean;
-};
-
-/**
- * Takes rows like the claim of the workflow path and loads what their attempts need in the same trip. What a webhook
- * says comes once, in a row of its own, however many of its deliveries were taken.
- */
-const CLAIM_EXPRESS = {
-  name: 'claim-express',
-  text: `${CLAIM_ROWS}
-select c.delivery_id, c.tenant_id, c.webhook_id, c.event_id, c.event_type, c.seq, c.attempt, c.step, c.trigger,
-  c.cancel_asked, ${remainingMs('c')} remaining_ms,
-  greatest(0, extract(epoch from now() - c.cycle_started_at) * 1000)::float8 elapsed_ms,
-  d.minimal, e.key_fields, e.body, null::json webhook,
-  ${NO_PRIORITY}
-from claimed c join deliveries d on d.id = c.delivery_id join events e on e.id = c.event_id
-union all
-select null, null, w.id, null, null, null, null, null, null, null, null, null, null, null, null,
-  json_build_object('id', w.id, 'url', w.url, 'host', w.host, 'timeoutMs', w.timeout_ms, 'retryPolicy', w.retry_policy,
-    'signatureStyles', w.signature_styles, 'sealedHeaders', w.sealed_headers,
-    'cap', (select o.cap from open o where o.webhook_id = w.id limit 1),
-    'paced', (select o.paced from open o where o.webhook_id = w.id limit 1),
-    'sealedSecrets', coalesce(${sealedSecretsOf('w')}, '[]')),
-  null, null, null, null, null, null, null, null, null
-from webhooks w where w.id = any(array(select distinct webhook_id from picked)) and w.deleted_at is null
-union all
-select null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, ${CLAIM_PRIORITIES}`,
 };
 
 type DeliveryRow = {
@@ -73,7 +48,7 @@ type Row = DeliveryRow | WebhookRow | (PriorityRow & { webhook: null });
 
 /** Leases up to `limit` deliveries for attempts that this process makes itself; in publish order per webhook. */
 export async function claimExpress(pool: Pool, request: ClaimRequest): Promise<Claim<ExpressDelivery>> {
-  const { rows } = await pool.query<Row>({ ...CLAIM_EXPRESS, values: claimValues(request) });
+  const { rows } = await pool.query<Row>(claimExpressStatement(claimParameters(request)));
   const deliveries: DeliveryRow[] = [];
   const priorities: PriorityRow[] = [];
   const webhooks = new Map<string, ClaimedWebhook>();

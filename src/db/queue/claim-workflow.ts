@@ -1,7 +1,8 @@
 import type { Pool } from 'pg';
 import type { Trigger } from '../../domain/delivery';
 import { type PriorityRow, type Progress, progress } from './claim-cursors';
-import { CLAIM_PRIORITIES, CLAIM_ROWS, type ClaimRequest, claimValues, NO_PRIORITY } from './claim-statement';
+import { type ClaimRequest, claimParameters } from './claim-request';
+import { claimWorkflowStatement } from './claim-workflow.sql';
 
 /** What starting a delivery's workflow needs to know. */
 export type QueuedDelivery = {
@@ -25,18 +26,6 @@ export type ClaimedDelivery = QueuedDelivery & {
 /** What a claim took, and how far it came. */
 export type Claim<D = ClaimedDelivery> = Progress & { deliveries: D[] };
 
-const CLAIM = {
-  name: 'claim',
-  text: `${CLAIM_ROWS}
-select c.delivery_id, c.tenant_id, c.webhook_id, c.event_type, c.attempt, c.trigger, c.asked_by,
-  (select w.host from webhooks w where w.id = c.webhook_id) host,
-  (select o.cap from open o where o.webhook_id = c.webhook_id limit 1) cap,
-  ${NO_PRIORITY}
-from claimed c
-union all
-select null, null, null, null, null, null, null, null, null, ${CLAIM_PRIORITIES}`,
-};
-
 type ClaimedRow = {
   delivery_id: string;
   tenant_id: string;
@@ -51,7 +40,7 @@ type ClaimedRow = {
 
 /** Leases up to `limit` deliveries. `nextCursors` is where the next claim of this turn goes on. */
 export async function claimDeliveries(pool: Pool, request: ClaimRequest): Promise<Claim> {
-  const { rows } = await pool.query<ClaimedRow | PriorityRow>({ ...CLAIM, values: claimValues(request) });
+  const { rows } = await pool.query<ClaimedRow | PriorityRow>(claimWorkflowStatement(claimParameters(request)));
   const priorities = rows.filter((row) => row.delivery_id === null);
   return {
     deliveries: rows.filter((row) => row.delivery_id !== null).map(toClaimed),

@@ -11,21 +11,21 @@ import { sessionOf } from '../guarded-pool';
 const LOCK_CLASS = 0x50484c48;
 
 /** SQL for the ids of all live holders as an array, to stand in a statement's `with`. */
-export const LIVE_HOLDERS = `live as materialized (select coalesce(array_agg(id), '{}') ids from lease_holders)`;
+export const LIVE_HOLDERS = `live_holders as materialized (select coalesce(array_agg(id), '{}') ids from lease_holders)`;
 
 /**
  * SQL, beside {@link LIVE_HOLDERS}: this holder is dead. A row that a statement waited for is as new as its lock, but the ids
  * are as old as the statement: one that came meanwhile is looked for anew.
  */
 export const isDead = (holder: string) =>
-  `(case when ${holder} = any((select ids from live)::int[]) then false else not holder_lives(${holder}) end)`;
+  `(case when ${holder} = any((select ids from live_holders)::int[]) then false else not holder_lives(${holder}) end)`;
 
 /**
- * SQL: an attempt of the queue row `q` is under way, or may be at any moment, at a worker that lives. This alone is what
- * `in_progress` means.
+ * SQL: an attempt of this queue row is in flight, or may be at any moment, at a worker that lives. This alone is what
+ * `in_progress` means. `row` is what the query calls it.
  */
-export const IN_FLIGHT = `(q.posting is not null
-  and (exists (select from lease_holders h where h.id = q.holder) or holder_lives(q.holder)))`;
+export const isInFlight = (row: string) => `(${row}.posting is not null
+  and (exists (select from lease_holders h where h.id = ${row}.holder) or holder_lives(${row}.holder)))`;
 
 const CONNECT_LIMIT_MS = 5_000;
 /** A network that holds bytes back for less costs nothing: the session, and its lock, are kept. */

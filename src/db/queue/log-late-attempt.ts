@@ -1,6 +1,5 @@
-import { sql } from 'kysely';
-import type { Queryable, Tx } from '../database';
-import { IN_FLIGHT } from './lease-holders';
+import type { Queryable } from '../database';
+import { countInDelivery, countInQueue, endDelivered, lockQueueRow } from './log-late-attempt.sql';
 import type { AttemptRecord } from './record-attempts';
 
 /**
@@ -12,9 +11,7 @@ import type { AttemptRecord } from './record-attempts';
 export async function logLateAttempt(db: Queryable, record: AttemptRecord): Promise<number | 'known' | 'in_flight'> {
   const { deliveryId, attemptId } = record;
   return db.transaction().execute(async (tx) => {
-    const { rows } = await sql<{ in_flight: boolean; attempt: number }>`
-      select ${sql.raw(IN_FLIGHT)} as in_flight, attempt from delivery_queue q
-      where q.delivery_id = ${deliveryId} for update`.execute(tx);
+    const { rows } = await lockQueueRow(deliveryId).execute(tx);
     const queued = rows[0];
     const logged = await tx
       .selectFrom('attempts')
@@ -29,26 +26,12 @@ export async function logLateAttempt(db: Queryable, record: AttemptRecord): Prom
       last++;
       await tx.insertInto('attempts').values(toRow(record, last)).execute();
     }
-    // The receiver has it: nothing more is sent.
-    if (record.next.kind === 'end' && record.next.state === 'delivered') await endDelivered(tx, deliveryId, last);
-    await sql`update delivery_queue set attempt = greatest(attempt, ${last}::int) where delivery_id = ${deliveryId}`.execute(
-      tx,
-    );
-    await sql`update deliveries set attempt_count = greatest(attempt_count, ${last}::int)
-      where id = ${deliveryId} and state <> 'pending'`.execute(tx);
+    const isDelivered = record.next.kind === 'end' && record.next.state === 'delivered';
+    if (isDelivered) await endDelivered(deliveryId, last).execute(tx);
+    await countInQueue(deliveryId, last).execute(tx);
+    await countInDelivery(deliveryId, last).execute(tx);
     return own ? 'known' : last;
   });
-}
-
-/** pending | retrying ──▶ delivered */
-async function endDelivered(tx: Tx, deliveryId: string, attempts: number): Promise<void> {
-  await sql`
-    with q as (delete from delivery_queue where delivery_id = ${deliveryId} returning webhook_id),
-    slots as (
-      update webhook_gates g set slot_delivery_id = null, slot_until = 'epoch'
-      from q where g.webhook_id = q.webhook_id and g.slot_delivery_id = ${deliveryId})
-    update deliveries d set state = 'delivered', ended_at = now(), attempt_count = ${attempts}::int
-    from q where d.id = ${deliveryId} and d.state = 'pending'`.execute(tx);
 }
 
 function toRow(record: AttemptRecord, number: number) {

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { type Kysely, type Selectable, sql } from 'kysely';
+import { type Selectable, sql } from 'kysely';
 import { newUuid } from '../../domain/ids';
 import { type KeyKind, type Scope, TENANT_SCOPES, type TenantScope } from '../../domain/scopes';
 import type { Queryable } from '../database';
@@ -131,7 +131,7 @@ export async function noteKeyUse(db: Queryable, id: string): Promise<void> {
 }
 
 /** Makes sure that a tenant of this name and this key exist; returns the tenant's id. For the bootstrap key. */
-export async function ensureTenantKey(db: Kysely<Tables>, name: string, key: string): Promise<string> {
+export async function ensureTenantKey(db: Queryable, name: string, key: string): Promise<string> {
   return db.transaction().execute(async (tx) => {
     await tx
       .insertInto('tenants')

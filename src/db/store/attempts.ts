@@ -1,10 +1,10 @@
-import { type Kysely, sql } from 'kysely';
-import type { Tables } from '../tables';
+import { sql } from 'kysely';
+import type { Queryable } from '../database';
 import { type Found, type Part, upTo } from './scan';
 
 /** The attempts of one delivery, newest first. */
 export async function listAttempts(
-  db: Kysely<Tables>,
+  db: Queryable,
   tenantId: string,
   deliveryId: string,
   { limit, beforeId }: Part,
@@ -21,7 +21,7 @@ export async function listAttempts(
   return upTo(limit, await before.limit(limit + 1).execute());
 }
 
-function selectAttempts(db: Kysely<Tables>, tenantId: string, deliveryId: string) {
+function selectAttempts(db: Queryable, tenantId: string, deliveryId: string) {
   return db
     .selectFrom('attempts')
     .selectAll()

@@ -1,5 +1,6 @@
-import { type Kysely, type Selectable, sql } from 'kysely';
+import { type Selectable, sql } from 'kysely';
 import { newUuid, uuidFloor } from '../../domain/ids';
+import type { Queryable, Tx } from '../database';
 import type { Tables } from '../tables';
 import { type Found, type Part, scanIds, upTo } from './scan';
 
@@ -14,8 +15,9 @@ export type AuditEntry = {
   details?: Record<string, unknown>;
 };
 
-export async function writeAudit(db: Kysely<Tables>, entry: AuditEntry): Promise<void> {
-  await db
+/** In the transaction of the change that it tells of: both or neither. */
+export async function writeAudit(tx: Tx, entry: AuditEntry): Promise<void> {
+  await tx
     .insertInto('audit_log')
     .values({
       id: newUuid(),
@@ -39,7 +41,7 @@ export type AuditFilter = Part & {
 export type AuditLine = Omit<Selectable<Tables['audit_log']>, 'tenant_id'>;
 
 /** A tenant's entries, newest first. `since` is inside the window, `until` is not. */
-export async function listAudit(db: Kysely<Tables>, tenantId: string, filter: AuditFilter): Promise<Found<AuditLine>> {
+export async function listAudit(db: Queryable, tenantId: string, filter: AuditFilter): Promise<Found<AuditLine>> {
   const { limit, beforeId } = filter;
   const from = uuidFloor(filter.since.getTime());
   const to = uuidFloor(filter.until.getTime());

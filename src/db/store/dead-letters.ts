@@ -1,16 +1,14 @@
-import { type Kysely, type RawBuilder, sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import { uuidFloor } from '../../domain/ids';
-import type { Tables } from '../tables';
+import type { Queryable } from '../database';
 import { type Found, type Part, scanIds, upTo } from './scan';
-
-type Db = Kysely<Tables>;
 
 /** Dead letters are the failed deliveries that nobody has discarded: `failed_at` is set. */
 export type DeadLetterFilter = { webhookId?: string; eventTypes?: string[]; since: Date; until: Date };
 
 /** Newest first, each with its last attempt. */
 export async function listDeadLetters(
-  db: Db,
+  db: Queryable,
   tenantId: string,
   filter: DeadLetterFilter & Part,
 ): Promise<Found<DeadLetter>> {
@@ -32,7 +30,7 @@ const MAX_SCANS = 200;
 
 /** Discards at most `limit` dead letters, oldest first; they stay failed. `more`: others may match the filter. */
 export async function discardDeadLetters(
-  db: Db,
+  db: Queryable,
   tenantId: string,
   filter: DeadLetterFilter,
   limit: number,
@@ -66,7 +64,7 @@ function scanOf(
 }
 
 /** Discards those of the given deliveries that are dead letters, and returns how many were. */
-export async function discard(db: Db, tenantId: string, ids: readonly string[]): Promise<number> {
+export async function discard(db: Queryable, tenantId: string, ids: readonly string[]): Promise<number> {
   const { numAffectedRows } = await sql`
     update deliveries set failed_at = null
     where id = any(${ids}::uuid[]) and tenant_id = ${tenantId} and state = 'failed' and failed_at is not null`.execute(
@@ -75,7 +73,7 @@ export async function discard(db: Db, tenantId: string, ids: readonly string[]):
   return Number(numAffectedRows ?? 0n);
 }
 
-function selectDead(db: Db, tenantId: string, { since, until }: DeadLetterFilter) {
+function selectDead(db: Queryable, tenantId: string, { since, until }: DeadLetterFilter) {
   return db
     .selectFrom('deliveries as d')
     .leftJoinLateral(

@@ -1,14 +1,12 @@
-import { type Kysely, sql } from 'kysely';
+import { sql } from 'kysely';
 import type { FailedBecause } from '../../domain/classify';
 import { type DeliveryState, END_STATES, type EndState, type HeldBecause, visibleState } from '../../domain/delivery';
 import type { DeliveryPath } from '../../domain/delivery-mode';
 import { sameTimeBounds, uuidFloor } from '../../domain/ids';
-import { ARRIVAL_TIME, BREAKER_IS_OPEN, SLOT_IS_TAKEN } from '../queue/gate-conditions';
-import { IN_FLIGHT } from '../queue/lease-holders';
-import type { Tables } from '../tables';
+import type { Queryable } from '../database';
+import { gateConditions } from '../queue/gate-conditions';
+import { isInFlight } from '../queue/lease-holders';
 import { type Found, type Part, scanIds, upTo } from './scan';
-
-type Db = Kysely<Tables>;
 
 export type Delivery = {
   id: string;
@@ -41,7 +39,7 @@ export type DeliveryFilter = Part & {
   until: Date;
 };
 
-export async function findDelivery(db: Db, tenantId: string, id: string): Promise<Delivery | undefined> {
+export async function findDelivery(db: Queryable, tenantId: string, id: string): Promise<Delivery | undefined> {
   const row = await selectDeliveries(db, tenantId).where('d.id', '=', id).executeTakeFirst();
   return row && toDelivery(row);
 }
@@ -50,7 +48,11 @@ export async function findDelivery(db: Db, tenantId: string, id: string): Promis
  * Newest first, by keyset within the time window. The state filter is the state that people see. A filter that no
  * index serves is applied to a bounded number of deliveries: see {@link scanIds}.
  */
-export async function listDeliveries(db: Db, tenantId: string, filter: DeliveryFilter): Promise<Found<Delivery>> {
+export async function listDeliveries(
+  db: Queryable,
+  tenantId: string,
+  filter: DeliveryFilter,
+): Promise<Found<Delivery>> {
   const { limit, webhookId, eventId, state } = filter;
   // Else the index of webhooks would lead through another tenant's deliveries.
   if (webhookId && !(await isOwnWebhook(db, tenantId, webhookId))) return { rows: [], next: undefined };
@@ -73,7 +75,7 @@ export async function listDeliveries(db: Db, tenantId: string, filter: DeliveryF
   return { rows: rows.map(toDelivery), next };
 }
 
-async function scanDeliveries(db: Db, tenantId: string, filter: DeliveryFilter): Promise<Found<Delivery>> {
+async function scanDeliveries(db: Queryable, tenantId: string, filter: DeliveryFilter): Promise<Found<Delivery>> {
   const { webhookId, state, eventType, beforeId, limit } = filter;
   // Failures have an index of their own, by tenant.
   const owner =
@@ -119,13 +121,13 @@ const LIVE = sql`
   left join lateral (select * from webhook_gates g where g.webhook_id = d.webhook_id and d.state = 'pending' offset 0) g
     on true`;
 
-async function isOwnWebhook(db: Db, tenantId: string, id: string): Promise<boolean> {
+async function isOwnWebhook(db: Queryable, tenantId: string, id: string): Promise<boolean> {
   const query = db.selectFrom('webhooks').select('id').where('id', '=', id).where('tenant_id', '=', tenantId);
   return (await query.executeTakeFirst()) !== undefined;
 }
 
 /** The POST of an attempt is under way, or may begin at any moment. */
-const inFlight = sql.raw(IN_FLIGHT);
+const inFlight = sql.raw(isInFlight('q'));
 
 /** SQL for the rule of `visibleState`; the mapper below applies the same rule to each row. */
 function stateIs(state: DeliveryState) {
@@ -147,7 +149,8 @@ function stateIs(state: DeliveryState) {
   }
 }
 
-const OTHERS_HAVE_SLOT = `(${SLOT_IS_TAKEN} and g.slot_delivery_id is distinct from d.id)`;
+const gate = gateConditions('g');
+const OTHERS_HAVE_SLOT = `(${gate.slotIsTaken} and g.slot_delivery_id is distinct from d.id)`;
 
 /**
  * Why a waiting delivery is not sent, from its webhook's gate; null if nothing holds it. The claim goes by the same
@@ -157,12 +160,12 @@ const heldBecause = sql<HeldBecause | null>`
   case when g.status in ('paused', 'disabled') then g.status
     when g.unverified then 'unverified'
     when g.blocked_until > now() then 'throttled'
-    when ${sql.raw(BREAKER_IS_OPEN)} or (g.breaker_until is not null and ${sql.raw(OTHERS_HAVE_SLOT)}) then 'circuit_open'
+    when ${sql.raw(gate.breakerIsOpen)} or (g.breaker_until is not null and ${sql.raw(OTHERS_HAVE_SLOT)}) then 'circuit_open'
     when g.ordered and ${sql.raw(OTHERS_HAVE_SLOT)} then 'ordered'
-    when ${sql.raw(ARRIVAL_TIME)} > now() - interval '1 s' / g.rate_per_second then 'rate_limited' end`;
+    when ${sql.raw(gate.arrivalTime)} > now() - interval '1 s' / g.rate_per_second then 'rate_limited' end`;
 
 /** The delivery that goes first of an ordered webhook: the oldest that has not ended. */
-export async function findHead(db: Db, tenantId: string, webhookId: string): Promise<string | undefined> {
+export async function findHead(db: Queryable, tenantId: string, webhookId: string): Promise<string | undefined> {
   const { rows } = await sql<{ id: string }>`
     select delivery_id as id from (
       (select delivery_id, seq from delivery_queue where timed and webhook_id = ${webhookId} and tenant_id = ${tenantId}
@@ -176,7 +179,7 @@ export async function findHead(db: Db, tenantId: string, webhookId: string): Pro
   return rows[0]?.id;
 }
 
-function selectDeliveries(db: Db, tenantId: string) {
+function selectDeliveries(db: Queryable, tenantId: string) {
   return db
     .selectFrom('deliveries as d')
     .leftJoin('delivery_queue as q', 'q.delivery_id', 'd.id')

@@ -1,11 +1,9 @@
-import { type Kysely, sql } from 'kysely';
+import { sql } from 'kysely';
 import { matchingPatterns, OPERATIONAL_PREFIX } from '../../domain/event-types';
 import { sameTimeBounds } from '../../domain/ids';
+import type { Queryable, Tx } from '../database';
 import { newDeliveryId } from '../delivery-id';
 import { reopenEnded } from '../queue/reopen';
-import type { Tables } from '../tables';
-
-type Db = Kysely<Tables>;
 
 export type EventReplay = {
   tenantId: string;
@@ -27,7 +25,7 @@ export type EventReplayResult = {
 };
 
 /** Those of the given webhooks that the tenant has. */
-export async function ownWebhooks(db: Db, tenantId: string, ids: readonly string[]): Promise<string[]> {
+export async function ownWebhooks(db: Queryable, tenantId: string, ids: readonly string[]): Promise<string[]> {
   const rows = await db
     .selectFrom('webhooks')
     .select('id')
@@ -43,7 +41,7 @@ export async function ownWebhooks(db: Db, tenantId: string, ids: readonly string
  * `excluded` have a filter that it does not pass; version null: our own event, of interest whatever the version.
  */
 export async function webhooksOfEvent(
-  db: Db,
+  db: Queryable,
   tenantId: string,
   event: EventReplay['event'] & { version: string | null; excluded: string[] },
 ): Promise<string[]> {
@@ -65,7 +63,7 @@ export async function webhooksOfEvent(
  * Sends an event again, to each webhook once, in one transaction: it locks the event, so that two such requests at
  * once cannot both make a delivery for the same webhook.
  */
-export async function replayEvent(tx: Db, { tenantId, event, webhookIds, askedBy }: EventReplay) {
+export async function replayEvent(tx: Tx, { tenantId, event, webhookIds, askedBy }: EventReplay) {
   await sql`select from events where id = ${event.id} for no key update`.execute(tx);
   const { from, to } = sameTimeBounds(event.id);
   const existing = await tx
@@ -91,7 +89,7 @@ export async function replayEvent(tx: Db, { tenantId, event, webhookIds, askedBy
 }
 
 /** As in a publish: a delivery's id takes the event's 48 time bits. Returns pairs of webhook and delivery. */
-async function createDeliveries(tx: Db, { tenantId, event, webhookIds, askedBy }: EventReplay) {
+async function createDeliveries(tx: Tx, { tenantId, event, webhookIds, askedBy }: EventReplay) {
   const { rows } = await sql<{ webhook_id: string; delivery_id: string }>`
     with d as (
       insert into deliveries (id, tenant_id, event_id, webhook_id, event_type, minimal)

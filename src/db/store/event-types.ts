@@ -1,23 +1,21 @@
-import { type Kysely, sql } from 'kysely';
+import { sql } from 'kysely';
 import type { JsonObject } from '../../domain/event-types';
 import { newUuid } from '../../domain/ids';
-import type { Tables } from '../tables';
-
-type Db = Kysely<Tables>;
+import type { Queryable, Tx } from '../database';
 
 export type EventTypeSettings = { description: string | null; deprecated: boolean; keyFields: string[] };
 export type EventType = EventTypeSettings & { name: string; createdAt: Date; updatedAt: Date };
 export type NewVersion = { version: string; schema: JsonObject | null; example: JsonObject | null };
 export type EventTypeVersion = NewVersion & { createdAt: Date };
 
-export async function findEventType(db: Db, tenantId: string, name: string): Promise<EventType | undefined> {
+export async function findEventType(db: Queryable, tenantId: string, name: string): Promise<EventType | undefined> {
   const row = await selectTypes(db, tenantId).where('name', '=', name).executeTakeFirst();
   return row && toEventType(row);
 }
 
 /** By name; `afterName` is the last of the page before. */
 export async function listEventTypes(
-  db: Db,
+  db: Queryable,
   tenantId: string,
   limit: number,
   afterName?: string,
@@ -28,7 +26,7 @@ export async function listEventTypes(
 }
 
 /** Holds off others who add types to this tenant until the transaction ends, and counts those it has. */
-export async function countEventTypes(tx: Db, tenantId: string): Promise<number> {
+export async function countEventTypes(tx: Tx, tenantId: string): Promise<number> {
   await sql`select from tenants where id = ${tenantId} for no key update`.execute(tx);
   const { rows } = await sql<{ count: number }>`
     select count(*)::int as count from event_types where tenant_id = ${tenantId}`.execute(tx);
@@ -37,7 +35,7 @@ export async function countEventTypes(tx: Db, tenantId: string): Promise<number>
 
 /** False if the tenant has a type of this name. */
 export async function insertEventType(
-  tx: Db,
+  tx: Tx,
   tenantId: string,
   name: string,
   { description, deprecated, keyFields }: EventTypeSettings,
@@ -52,7 +50,7 @@ export async function insertEventType(
 
 /** Changes the given settings; the rest stays. False if there is no such type. */
 export async function updateEventType(
-  tx: Db,
+  tx: Tx,
   tenantId: string,
   name: string,
   { description, deprecated, keyFields }: Partial<EventTypeSettings>,
@@ -72,7 +70,7 @@ export async function updateEventType(
 }
 
 /** With its versions. False if there is no such type. */
-export async function deleteEventType(tx: Db, tenantId: string, name: string): Promise<boolean> {
+export async function deleteEventType(tx: Tx, tenantId: string, name: string): Promise<boolean> {
   const { numDeletedRows } = await tx
     .deleteFrom('event_types')
     .where('tenant_id', '=', tenantId)
@@ -82,7 +80,7 @@ export async function deleteEventType(tx: Db, tenantId: string, name: string): P
 }
 
 /** Oldest first. They are few: the number per type is bounded when they are made. */
-export async function listVersions(db: Db, tenantId: string, name: string): Promise<EventTypeVersion[]> {
+export async function listVersions(db: Queryable, tenantId: string, name: string): Promise<EventTypeVersion[]> {
   const rows = await db
     .selectFrom('event_type_versions')
     .selectAll()
@@ -103,7 +101,7 @@ export async function listVersions(db: Db, tenantId: string, name: string): Prom
  * Undefined: there is no such type.
  */
 export async function measureVersions(
-  tx: Db,
+  tx: Tx,
   tenantId: string,
   name: string,
 ): Promise<{ count: number; bytes: number } | undefined> {
@@ -120,7 +118,7 @@ export async function measureVersions(
  * How many bytes of JSON the tenant's schemas and examples are. Holds off others who add to them until the transaction
  * ends.
  */
-export async function bytesOfVersions(tx: Db, tenantId: string): Promise<number> {
+export async function bytesOfVersions(tx: Tx, tenantId: string): Promise<number> {
   await sql`select from tenants where id = ${tenantId} for no key update`.execute(tx);
   const { rows } = await sql<{ bytes: string }>`
     select coalesce(sum(octet_length(schema::text)), 0) + coalesce(sum(octet_length(example::text)), 0) as bytes
@@ -129,7 +127,7 @@ export async function bytesOfVersions(tx: Db, tenantId: string): Promise<number>
 }
 
 /** False if the type has this version: a version never changes. */
-export async function insertVersion(tx: Db, tenantId: string, name: string, added: NewVersion): Promise<boolean> {
+export async function insertVersion(tx: Tx, tenantId: string, name: string, added: NewVersion): Promise<boolean> {
   const { numInsertedOrUpdatedRows } = await tx
     .insertInto('event_type_versions')
     .values({
@@ -145,7 +143,7 @@ export async function insertVersion(tx: Db, tenantId: string, name: string, adde
   return numInsertedOrUpdatedRows === 1n;
 }
 
-function selectTypes(db: Db, tenantId: string) {
+function selectTypes(db: Queryable, tenantId: string) {
   return db.selectFrom('event_types').selectAll().where('tenant_id', '=', tenantId);
 }
 

@@ -1,6 +1,6 @@
-import { type Kysely, sql } from 'kysely';
+import { sql } from 'kysely';
 import { uuidFloor } from '../../domain/ids';
-import type { Tables } from '../tables';
+import type { Queryable } from '../database';
 import { type Found, type Part, scanIds, upTo } from './scan';
 
 export type StoredEvent = {
@@ -12,7 +12,7 @@ export type StoredEvent = {
   createdAt: Date;
 };
 
-export async function findEvent(db: Kysely<Tables>, tenantId: string, id: string): Promise<StoredEvent | undefined> {
+export async function findEvent(db: Queryable, tenantId: string, id: string): Promise<StoredEvent | undefined> {
   const row = await db
     .selectFrom('events')
     .selectAll()
@@ -29,7 +29,7 @@ export type ListedEvent = Pick<StoredEvent, 'id' | 'type' | 'createdAt'>;
 
 /** Newest first, without bodies. */
 export async function listEvents(
-  db: Kysely<Tables>,
+  db: Queryable,
   tenantId: string,
   { type, since, until, limit, beforeId }: EventFilter,
 ): Promise<Found<ListedEvent>> {

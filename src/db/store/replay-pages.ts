@@ -1,6 +1,7 @@
-import { type Kysely, type Selectable, sql } from 'kysely';
+import { type Selectable, sql } from 'kysely';
 import { uuidFloor } from '../../domain/ids';
 import type { ReplayProgress } from '../../domain/replay';
+import type { Queryable, Tx } from '../database';
 import { reopenEnded } from '../queue/reopen';
 import type { Tables } from '../tables';
 import { findProgress } from './replays';
@@ -9,8 +10,6 @@ import { findProgress } from './replays';
  * A bulk replay's pages. The set that it matches can only shrink: a delivery counts if it ended before the replay was
  * asked for, and one that is sent again ends later. So none is replayed twice, however often it fails again.
  */
-
-type Db = Kysely<Tables>;
 
 /** Deliveries that one statement looks at: its time stays bounded if only a few of very many match. */
 const SCAN = 5_000;
@@ -30,7 +29,7 @@ export type Counting = {
 
 /** Stores how many deliveries a replay matches, if that is not known. Ends early if it was cancelled. */
 export async function countReplay(
-  db: Db,
+  db: Queryable,
   id: string,
   { from, withPermit = (step) => step(), onStep }: Counting = {},
 ): Promise<ReplayProgress> {
@@ -59,7 +58,7 @@ export async function countReplay(
  *
  *   running ──▶ running | completed
  */
-export async function replayPage(db: Db, id: string, limit: number): Promise<ReplayProgress> {
+export async function replayPage(db: Queryable, id: string, limit: number): Promise<ReplayProgress> {
   return db.transaction().execute(async (tx) => {
     const replay = await selectReplay(tx, id).forUpdate().executeTakeFirstOrThrow();
     if (replay.state === 'running') {
@@ -80,7 +79,7 @@ export async function replayPage(db: Db, id: string, limit: number): Promise<Rep
 /** `count` of the scanned ones match, `ids` are the first of them; after `next` there may be more. */
 type Scanned = { count: number; ids: string[]; next: string | undefined };
 
-async function scan(db: Db, replay: ReplayRow, after: string, limit: number): Promise<Scanned> {
+async function scan(db: Queryable, replay: ReplayRow, after: string, limit: number): Promise<Scanned> {
   const { filter, webhook_id } = replay;
   const types = filter.event_types ? sql`and d.event_type = any(${filter.event_types}::text[])` : sql``;
   const ofWebhook = webhook_id ? sql`and d.webhook_id = ${webhook_id}` : sql``;
@@ -102,7 +101,7 @@ async function scan(db: Db, replay: ReplayRow, after: string, limit: number): Pr
 }
 
 /** What matched when it was counted and was not sent by the end was skipped, whatever has become of it. */
-async function move(db: Db, { id }: ReplayRow, page: { sent: number; skipped: number; next: string | undefined }) {
+async function move(tx: Tx, { id }: ReplayRow, page: { sent: number; skipped: number; next: string | undefined }) {
   const { sent, skipped, next = null } = page;
   await sql`
     update replays set position = coalesce(${next}::uuid, position), sent = sent + ${sent}::int,
@@ -111,10 +110,10 @@ async function move(db: Db, { id }: ReplayRow, page: { sent: number; skipped: nu
       state = case when ${next}::uuid is null then 'completed' else state end,
       ended_at = case when ${next}::uuid is null then now() end,
       updated_at = now()
-    where id = ${id} and state = 'running'`.execute(db);
+    where id = ${id} and state = 'running'`.execute(tx);
 }
 
-const selectReplay = (db: Db, id: string) =>
+const selectReplay = (db: Queryable, id: string) =>
   db.selectFrom('replays').selectAll().select(sql<string>`created_at::text`.as('created_at_text')).where('id', '=', id);
 
 const firstOf = ({ filter }: ReplayRow) => uuidFloor(Date.parse(filter.since));

@@ -1,9 +1,8 @@
-import { type Kysely, type Selectable, sql } from 'kysely';
+import { type Selectable, sql } from 'kysely';
 import { formatRateLimit, parseRateLimit, type RateLimit } from '../../domain/rate-limit';
 import type { ReplayFilter, ReplayProgress } from '../../domain/replay';
+import type { Queryable, Tx } from '../database';
 import type { Tables } from '../tables';
-
-type Db = Kysely<Tables>;
 
 export type NewReplay = {
   id: string;
@@ -19,7 +18,7 @@ export type NewReplay = {
 export type Replay = Omit<NewReplay, 'askedBy'> & ReplayProgress & { createdAt: Date; endedAt: Date | null };
 
 /** Stores a replay as running; its workflow does the rest. */
-export async function insertReplay(db: Db, replay: NewReplay): Promise<Replay> {
+export async function insertReplay(db: Queryable, replay: NewReplay): Promise<Replay> {
   const { rate } = replay;
   const row = await db
     .insertInto('replays')
@@ -37,7 +36,7 @@ export async function insertReplay(db: Db, replay: NewReplay): Promise<Replay> {
   return toReplay(row);
 }
 
-export async function findReplay(db: Db, tenantId: string, id: string): Promise<Replay | undefined> {
+export async function findReplay(db: Queryable, tenantId: string, id: string): Promise<Replay | undefined> {
   const row = await db
     .selectFrom('replays')
     .selectAll()
@@ -48,13 +47,13 @@ export async function findReplay(db: Db, tenantId: string, id: string): Promise<
 }
 
 /** The tenant whose replay it is. @throws if there is no such replay */
-export async function ownerOf(db: Db, id: string): Promise<string> {
+export async function ownerOf(db: Queryable, id: string): Promise<string> {
   const row = await db.selectFrom('replays').select('tenant_id').where('id', '=', id).executeTakeFirstOrThrow();
   return row.tenant_id;
 }
 
 /** Holds off others who begin replays of this tenant until the transaction ends, and counts those that are running. */
-export async function countRunning(tx: Db, tenantId: string): Promise<number> {
+export async function countRunning(tx: Tx, tenantId: string): Promise<number> {
   await sql`select from tenants where id = ${tenantId} for no key update`.execute(tx);
   const { rows } = await sql<{ count: number }>`
     select count(*)::int as count from replays where tenant_id = ${tenantId} and state = 'running'`.execute(tx);
@@ -62,7 +61,12 @@ export async function countRunning(tx: Db, tenantId: string): Promise<number> {
 }
 
 /** Newest first; `beforeId` is the last id of the page before. */
-export async function listReplays(db: Db, tenantId: string, limit: number, beforeId?: string): Promise<Replay[]> {
+export async function listReplays(
+  db: Queryable,
+  tenantId: string,
+  limit: number,
+  beforeId?: string,
+): Promise<Replay[]> {
   let query = db.selectFrom('replays').selectAll().where('tenant_id', '=', tenantId).orderBy('id', 'desc').limit(limit);
   if (beforeId) query = query.where('id', '<', beforeId);
   return (await query.execute()).map(toReplay);
@@ -72,7 +76,7 @@ export async function listReplays(db: Db, tenantId: string, limit: number, befor
  * running ──▶ cancelled: no page is made after this. Waits for one that is being made. Returns the row's
  * state then, which is unchanged if the replay had ended before.
  */
-export async function cancelReplay(db: Db, id: string): Promise<ReplayProgress> {
+export async function cancelReplay(db: Queryable, id: string): Promise<ReplayProgress> {
   await sql`
     update replays set state = 'cancelled', ended_at = now(), updated_at = now()
     where id = ${id} and state = 'running'`.execute(db);
@@ -80,7 +84,7 @@ export async function cancelReplay(db: Db, id: string): Promise<ReplayProgress> 
 }
 
 /** @throws if there is no such replay */
-export async function findProgress(db: Db, id: string): Promise<ReplayProgress> {
+export async function findProgress(db: Queryable, id: string): Promise<ReplayProgress> {
   return db
     .selectFrom('replays')
     .select(['state', 'total', 'sent', 'skipped'])
@@ -92,7 +96,7 @@ export async function findProgress(db: Db, id: string): Promise<ReplayProgress> 
  * Running replays without a page for `staleMs`, longest first: their workflow may be lost. They count as moved now,
  * so that the next round takes others.
  */
-export async function takeStaleReplays(db: Db, staleMs: number, limit: number): Promise<Replay[]> {
+export async function takeStaleReplays(db: Queryable, staleMs: number, limit: number): Promise<Replay[]> {
   const { rows } = await sql<ReplayRow>`
     with stale as materialized (
       select id from replays

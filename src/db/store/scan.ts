@@ -1,5 +1,5 @@
-import { type Kysely, type RawBuilder, sql } from 'kysely';
-import type { Tables } from '../tables';
+import { type RawBuilder, sql } from 'kysely';
+import type { Queryable } from '../database';
 
 /** A part of a list. `next`: there may be more behind this id; it need not be that of a row that is shown. */
 export type Found<Row> = { rows: Row[]; next: string | undefined };
@@ -31,7 +31,7 @@ export type Scan = {
 
 /** The ids of the first `limit` of the rows that match, among the first {@link SCAN}. */
 export async function scanIds(
-  db: Kysely<Tables>,
+  db: Queryable,
   { rows: wanted, matches, joins = sql``, order = 'newest first' }: Scan,
   limit: number,
 ): Promise<{ ids: string[]; next: string | undefined }> {

@@ -6,7 +6,8 @@ import {
   type VerificationMode,
 } from '../../domain/verification';
 import type { Queryable, Tx } from '../database';
-import { sealedSecretsOf, type WebhookFacts } from '../queue/load-attempt';
+import type { WebhookFacts } from '../queue/load-attempt';
+import { sealedSecretsOf } from '../queue/load-attempt.sql';
 
 /**
  * Endpoint verification in Postgres. Rounds are numbered: the answer to one counts only while no

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { BreakerState, DisabledBecause } from '../../domain/delivery';
 import { VERIFICATION_LIMIT_MS, type VerificationMethod } from '../../domain/verification';
 import type { Queryable } from '../database';
-import { BREAKER_STATE } from '../queue/gate-conditions';
+import { gateConditions } from '../queue/gate-conditions';
 import type { GateHealth } from './gates';
 import { GATE_COLUMNS, settingsOf, type WebhookSettings } from './webhook-settings';
 
@@ -49,7 +49,7 @@ export function selectWebhooks(db: Queryable, tenantId: string) {
       sql<boolean>`coalesce(w.verification_pending_since > now() - ${VERIFICATION_LIMIT_MS}::int * interval '1 ms', false)`.as(
         'verification_pending',
       ),
-      sql.raw<BreakerState>(BREAKER_STATE).as('breaker_state'),
+      sql.raw<BreakerState>(gateConditions('g').breakerState).as('breaker_state'),
       sql<Date | null>`case when g.blocked_until > now() then g.blocked_until end`.as('throttled_until'),
     ])
     .where('w.tenant_id', '=', tenantId)

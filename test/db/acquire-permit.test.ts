@@ -1,5 +1,5 @@
 import { type Database, openDatabase } from '../../src/db/database';
-import { takeTurn } from '../../src/db/queue/control';
+import { acquirePermit } from '../../src/db/queue/acquire-permit';
 import { PRIORITY_NAMES } from '../../src/domain/priorities';
 import { createTestDatabase } from '../support/database';
 import { addRows, addWebhook, attemptOf, claimAll, DELIVERED, queueOf, recordAttempts, webhook } from './support';
@@ -21,13 +21,13 @@ afterAll(async () => {
   await database?.drop();
 });
 
-const take = (deliveryId: string, leaseMs = LEASE_MS) => takeTurn(db.kysely, deliveryId, webhook(1), leaseMs);
+const take = (deliveryId: string, leaseMs = LEASE_MS) => acquirePermit(db.kysely, deliveryId, webhook(1), leaseMs);
 const takeTogether = async (deliveryId: string) =>
   (await Promise.all(Array.from({ length: TAKERS }, () => take(deliveryId)))).filter((taken) => taken).length;
 const setTimed = (deliveryId: string) =>
   db.pool.query('update delivery_queue set timed = true, next_attempt_at = now() where delivery_id = $1', [deliveryId]);
 
-describe('the turn of an ordered webhook', () => {
+describe('the permit of an ordered webhook', () => {
   let published: string[];
   beforeEach(async () => {
     await addWebhook(db.pool, webhook(1), 3, { ordered: true });
