@@ -1,10 +1,11 @@
 import { Command, Option } from 'commander';
+import { DELIVERY_MODES } from '../src/domain/delivery-mode';
 import { summarise } from './figures';
 import { machine } from './machine';
 import { numberOption } from './options';
 import { faults, toJson, toTable } from './report';
 import { startRig } from './rig';
-import { type BenchOptions, PRIORITIES, type Scenario } from './scenario';
+import type { BenchOptions, Scenario } from './scenario';
 import { isolation } from './scenarios/isolation';
 import { latency } from './scenarios/latency';
 import { memory } from './scenarios/memory';
@@ -90,7 +91,7 @@ for (const [name, scenario] of Object.entries(SCENARIOS)) {
     .option('--json', 'print one line of JSON', false)
     .option('--write', 'write the result into docs/benchmarks.md', false)
     .option('--adapter <file>', 'measure another sender: a module as in bench/adapters/')
-    .addOption(new Option('--mode <mode>', 'who makes the attempts').choices(PRIORITIES).default(mode));
+    .addOption(new Option('--mode <mode>', 'who makes the attempts').choices(DELIVERY_MODES).default(mode));
   for (const option of options) command.addOption(option);
   command
     .addOption(numberOption('--connections <n>', 'publishing connections', { fallback: connections }))

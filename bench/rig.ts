@@ -4,6 +4,7 @@ import path from 'node:path';
 import { Connection } from '@temporalio/client';
 import { migrateToLatest } from '../src/db/migrate';
 import { generateApiKey } from '../src/db/store/api-keys';
+import type { DeliveryMode } from '../src/domain/delivery-mode';
 import { temporaryDataDir } from '../src/embedded/folders';
 import { startPostgres } from '../src/embedded/postgres';
 import { startTemporal } from '../src/embedded/temporal';
@@ -15,14 +16,15 @@ import { ownVersions } from './machine';
 import { type BenchProcess, startProcess, startRole } from './processes';
 import type { ReceiverMethods } from './receiver';
 import { type Remote, remote } from './remote';
-import type { Mode, Profiled, Scenario } from './scenario';
 import { createPosthornTarget, EVENT_TYPE, type Target, type WebhookSettings } from './target';
 
 /** A 202 means that the event is on disk: what an ephemeral Postgres leaves out is measured here. */
 const DURABLE = { fsync: 'on', full_page_writes: 'on', synchronous_commit: 'on' };
 
+export type Profiled = 'api' | 'worker';
+
 export type RigOptions = {
-  mode: Mode;
+  mode: DeliveryMode;
   /** Worker processes to begin with. */
   workers: number;
   /** Another sender in Posthorn's place: nothing of Posthorn is started. */
@@ -36,7 +38,7 @@ export type RigOptions = {
   /** Where `profiled` writes its CPU profile when it ends. */
   cpuProf?: string | undefined;
   profiled: Profiled;
-  environment?: Scenario['environment'];
+  environment?: ((start: Rig['start']) => Promise<Record<string, string>>) | undefined;
   say: (line: string) => void;
 };
 

@@ -1,14 +1,12 @@
 import type { Option } from 'commander';
+import type { DeliveryMode } from '../src/domain/delivery-mode';
 import type { Figures } from './figures';
-import type { Rig } from './rig';
-
-/** POSTHORN_DELIVERY_MODE of the installation that is measured. */
-export type Mode = 'workflow' | 'express' | 'auto';
-export const PRIORITIES: readonly Mode[] = ['workflow', 'express', 'auto'];
+import type { Profiled, Rig, RigOptions } from './rig';
 
 /** What every scenario takes on the command line. */
 export type BenchOptions = {
-  mode: Mode;
+  /** POSTHORN_DELIVERY_MODE of the installation that is measured. */
+  mode: DeliveryMode;
   json: boolean;
   /** Writes the result into docs/benchmarks.md. */
   write: boolean;
@@ -45,9 +43,9 @@ export type Scenario = {
   /** Publishing connections, unless told otherwise. */
   connections?: number;
   /** Who makes the attempts, unless told otherwise: `workflow`. */
-  mode?: Mode;
+  mode?: DeliveryMode;
   /** Settings of the installation that it cannot do without; `start` starts one more process before it. */
-  environment?: (start: Rig['start']) => Promise<Record<string, string>>;
+  environment?: RigOptions['environment'];
   /** What of the rig it needs that another sender does not have: its adapter is refused. */
   needs?: 'posthorn';
   /** Worker processes to begin with. */
@@ -58,4 +56,3 @@ export type Scenario = {
   profiled?: Profiled;
   run(rig: Rig, options: BenchOptions): Promise<Outcome>;
 };
-export type Profiled = 'api' | 'worker';

@@ -8,7 +8,7 @@ import { retryAfterMs } from '../domain/retry-after';
 import { redactHeaders } from '../egress/headers';
 import type { SendResult } from '../egress/types';
 import type { Log } from '../log';
-import type { Sendable } from './post-attempt';
+import type { Sendable } from './sendable';
 import type { AttemptRequest, AttemptSummary, UnrecordedAttempt } from './types';
 
 /** An attempt in its forms: the attempt record, what the workflow keeps, the log line. */

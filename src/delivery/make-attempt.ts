@@ -13,8 +13,9 @@ import { type AttemptWriterDeps, createAttemptWriter, type WriteAttempt } from '
 import { decide, type LiveDelivery } from './decide';
 import type { Hold, Holding } from './holding';
 import { type OpenedWebhook, openWebhook } from './open-webhook';
-import { type CompletedPost, type How, postAttempt, type Sendable } from './post-attempt';
+import { type CompletedPost, type How, postAttempt } from './post-attempt';
 import { createRecorder } from './recorder';
+import type { Sendable } from './sendable';
 import { HeldElsewhere, type Pauses, StaleAttempt } from './stale';
 import type { AttemptRequest, AttemptResult, UnrecordedAttempt } from './types';
 

@@ -1,6 +1,6 @@
 import type { AttemptNext } from '../db/queue/record-attempts';
 import type { SchedulePosition, Verdict } from '../domain/classify';
-import type { Sendable } from './post-attempt';
+import type { Sendable } from './sendable';
 import type { AttemptRequest } from './types';
 
 /**

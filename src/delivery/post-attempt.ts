@@ -1,4 +1,3 @@
-import type { AttemptContext, WebhookFacts } from '../db/queue/load-attempt';
 import type { AttemptRecord } from '../db/queue/record-attempts';
 import { classify, type Verdict } from '../domain/classify';
 import type { DeliveryPath } from '../domain/delivery-mode';
@@ -10,12 +9,9 @@ import type { Sender } from '../egress/send';
 import { toPostResult, toRecord } from './attempt-record';
 import { positionOf, toNext } from './next-step';
 import type { OpenedWebhook } from './open-webhook';
+import type { Sendable } from './sendable';
 import { StaleAttempt } from './stale';
 import type { AttemptRequest } from './types';
-
-/** What an attempt is made from: a delivery that may be sent now. */
-export type Sendable = Pick<AttemptContext, 'tenantId' | 'eventId' | 'eventType' | 'body'> &
-  Required<Pick<AttemptContext, 'queue'>> & { webhook: WebhookFacts };
 
 /** The path that makes it, the holder id that holds it, and `mayGo`, called right before it is written to its connection. */
 export type How = { path: DeliveryPath; holder: number; mayGo: () => boolean };
