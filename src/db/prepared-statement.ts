@@ -1,19 +1,24 @@
 /** The SQL types of parameters, and what may stand for them. */
 type ValueOf = {
   int: number;
+  smallint: number;
   boolean: boolean;
-  text: string;
+  text: string | null;
   uuid: string;
   jsonb: string;
+  bytea: Buffer;
+  timestamptz: Date;
   'int[]': readonly (number | null)[];
   'smallint[]': readonly number[];
   'boolean[]': readonly boolean[];
-  'text[]': readonly (string | null)[];
+  'text[]': readonly (string | null)[] | null;
   'uuid[]': readonly string[];
+  'bytea[]': readonly (Buffer | null)[];
+  'timestamptz[]': readonly Date[];
 };
 
-type Parameters = Readonly<Record<string, keyof ValueOf>>;
-type Values<P extends Parameters> = { readonly [N in keyof P]: ValueOf[P[N]] };
+export type Parameters = Readonly<Record<string, keyof ValueOf>>;
+export type Values<P extends Parameters> = { readonly [N in keyof P]: ValueOf[P[N]] };
 
 /** What `pool.query` takes. */
 export type BoundStatement = { name: string; text: string; values: unknown[] };

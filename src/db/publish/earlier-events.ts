@@ -1,5 +1,5 @@
+import type { Pool } from 'pg';
 import { uuidFloor, uuidTimeMs } from '../../domain/ids';
-import type { Connection } from './named-statement';
 import type { BatchEvent, EventKey, NewEvent, Published } from './types';
 
 /**
@@ -8,7 +8,7 @@ import type { BatchEvent, EventKey, NewEvent, Published } from './types';
  */
 
 /** The event that has this one's producer's id. */
-export async function findDuplicate(db: Connection, event: NewEvent): Promise<Published> {
+export async function findDuplicate(db: Pick<Pool, 'query'>, event: NewEvent): Promise<Published> {
   const { rows } = await db.query<{ event_id: string; type: string; created_at: Date; deliveries: number }>(
     `select k.event_id, e.type, e.created_at, (select count(*) from deliveries d where d.event_id = k.event_id
         and d.id between (substr(k.event_id::text, 1, 13) || '-0000-0000-000000000000')::uuid
@@ -32,7 +32,7 @@ export const nameOf = (tenantId: string, { kind, key }: EventKey) => `${tenantId
 
 /** The events that have the keys of these, by {@link nameOf}. */
 export async function findEarlier(
-  db: Connection,
+  db: Pick<Pool, 'query'>,
   events: readonly BatchEvent[],
 ): Promise<Map<string, { eventId: string; deliveries: number }>> {
   if (events.length === 0) return new Map();
@@ -51,7 +51,7 @@ export async function findEarlier(
   );
 }
 
-async function countDeliveries(db: Connection, eventIds: string[]): Promise<Map<string, number>> {
+async function countDeliveries(db: Pick<Pool, 'query'>, eventIds: string[]): Promise<Map<string, number>> {
   // Deliveries share their event's time bits: without these bounds every partition would be looked at.
   const times = eventIds.map(uuidTimeMs);
   const { rows } = await db.query<{ event_id: string; deliveries: number }>(

@@ -1,19 +1,26 @@
 import { PRIORITIES } from '../../domain/priorities';
+import type { Values } from '../prepared-statement';
 import { wants } from './sql';
 import type { NewEvent } from './types';
 
 /** The parameters of {@link ONE_EVENT} and {@link RECIPIENTS_OF_ONE}. */
-export type OneEvent = Pick<NewEvent, 'id' | 'tenantId' | 'type' | 'body' | 'createdAt' | 'patterns'> & {
-  keyFields: string[] | null;
-  priority: number;
-  version: string | null;
-  excluded: string[];
-};
+export const ONE_EVENT_PARAMETERS = {
+  id: 'uuid',
+  tenant_id: 'uuid',
+  type: 'text',
+  body: 'bytea',
+  created_at: 'timestamptz',
+  patterns: 'text[]',
+  key_fields: 'text[]',
+  priority: 'smallint',
+  version: 'text',
+  excluded: 'uuid[]',
+} as const;
 
 /** The columns of `new_events`, if it is a single one. */
-export const ONE_EVENT = `:id::uuid as id, :tenantId::uuid as tenant_id, :type::text as type, :body::bytea as body,
-    :createdAt::timestamptz as created_at, :keyFields::text[] as key_fields, :priority::smallint as priority,
-    :version::text as version, 1 as place`;
+export const ONE_EVENT = `:id as id, :tenant_id as tenant_id, :type as type, :body as body,
+    :created_at as created_at, :key_fields as key_fields, :priority as priority,
+    :version as version, 1 as place`;
 
 /** `recipients` of a single event. */
 export const RECIPIENTS_OF_ONE = `
@@ -21,23 +28,16 @@ export const RECIPIENTS_OF_ONE = `
 recipients as (
   select distinct s.webhook_id, s.minimal
   from subscriptions s
-  where s.tenant_id = :tenantId and s.pattern = any(:patterns::text[])
-    and ${wants(':version::text', ':excluded::uuid[]')})`;
+  where s.tenant_id = :tenant_id and s.pattern = any(:patterns)
+    and ${wants(':version', ':excluded')})`;
 
 /** An event as the parameters of its statement. */
-export function toOneEvent(event: Omit<NewEvent, 'producerId'>): OneEvent {
+export function toOneEvent(event: Omit<NewEvent, 'producerId'>): Values<typeof ONE_EVENT_PARAMETERS> {
   const { id, tenantId, type, body, createdAt, patterns, priority = 'normal' } = event;
   const { version = null, excluded = [], keyFields = null } = event;
   return {
-    id,
-    tenantId,
-    type,
-    body,
-    createdAt,
-    patterns,
+    ...{ id, tenant_id: tenantId, type, body, created_at: createdAt, patterns, version, excluded },
+    key_fields: keyFields,
     priority: PRIORITIES[priority],
-    version,
-    excluded,
-    keyFields,
   };
 }

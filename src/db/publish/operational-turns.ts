@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import { NIL_UUID } from '../../domain/ids';
-import { namedStatement } from './named-statement';
+import { prepareStatement } from '../prepared-statement';
 
 /** Rows that a tenant publishes in one turn, in one statement: a few milliseconds. */
 const ROWS_PER_TURN = 20;
@@ -35,21 +35,22 @@ export const FIRST_TENANT = NIL_UUID;
  * - after: the tenants follow this one
  * - tenants: how many, at most
  * - resting: these are counted, but get no rows
- * - rowsPerTurn: rows of each tenant, at most
+ * - rows_per_turn: rows of each tenant, at most
  *
  * Reads operational_outbox.
  *
  * Returns, by tenant and in the order in which they are due, a row for each row that is due; for a tenant without any a
  * row whose id is null.
  */
-const NEXT_TURNS = namedStatement<{ after: string; tenants: number; resting: readonly string[]; rowsPerTurn: number }>(
+const NEXT_TURNS = prepareStatement(
   'operational_turns',
+  { after: 'uuid', tenants: 'int', resting: 'uuid[]', rows_per_turn: 'int' },
   `
 with recursive
 -- The next tenants, one jump each; the last one's id is null if there are no more.
 next_tenants (tenant_id, nth) as (
   (select tenant_id, 1 from operational_outbox
-   where set_aside_at is null and tenant_id > :after::uuid
+   where set_aside_at is null and tenant_id > :after
    order by tenant_id limit 1)
   union all
   select (
@@ -57,7 +58,7 @@ next_tenants (tenant_id, nth) as (
       where o.set_aside_at is null and o.tenant_id > next_tenants.tenant_id
       order by o.tenant_id limit 1),
     nth + 1
-  from next_tenants where next_tenants.tenant_id is not null and nth < :tenants::int)
+  from next_tenants where next_tenants.tenant_id is not null and nth < :tenants)
 select next_tenants.tenant_id as "tenantId", due.id, due.type, due.webhook_id as "webhookId",
   due.delivery_id as "deliveryId",
   case when octet_length(due.details) <= ${MAX_DETAILS_BYTES} then due.details end as details,
@@ -67,9 +68,9 @@ from next_tenants
 left join lateral (
   select id, type, webhook_id, delivery_id, details::text as details, next_try_at, created_at
   from operational_outbox o
-  where next_tenants.tenant_id <> all(:resting::uuid[])
+  where next_tenants.tenant_id <> all(:resting)
     and o.tenant_id = next_tenants.tenant_id and o.set_aside_at is null and o.next_try_at <= now()
-  order by next_try_at, created_at limit :rowsPerTurn::int) due on true
+  order by next_try_at, created_at limit :rows_per_turn) due on true
 where next_tenants.tenant_id is not null
 order by next_tenants.tenant_id, due.next_try_at, due.created_at`,
 );
@@ -81,8 +82,8 @@ export async function nextTurns(
   tenants: number,
   resting: readonly string[] = [],
 ): Promise<Turns> {
-  const values = { after, tenants, resting, rowsPerTurn: ROWS_PER_TURN };
-  const { rows } = await NEXT_TURNS.run<OutboxRow & { id: string | null }>(pool, values);
+  const values = { after, tenants, resting, rows_per_turn: ROWS_PER_TURN };
+  const { rows } = await pool.query<OutboxRow & { id: string | null }>(NEXT_TURNS(values));
   const turns = new Map<string, OutboxRow[]>();
   for (const row of rows) {
     const ofTenant = turns.get(row.tenantId) ?? [];

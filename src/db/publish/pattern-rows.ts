@@ -1,14 +1,15 @@
+import type { Values } from '../prepared-statement';
 import type { BatchEvent } from './types';
 
 /** Each tenant's types and the patterns that match them, side by side. */
-export type PatternRows = { patternTenantIds: string[]; patternTypes: string[]; patterns: string[] };
+export const PATTERN_ROWS = { pattern_tenant_ids: 'uuid[]', pattern_types: 'text[]', patterns: 'text[]' } as const;
 
-export function patternRows(events: readonly BatchEvent[]): PatternRows {
+export function patternRows(events: readonly BatchEvent[]): Values<typeof PATTERN_ROWS> {
   const byType = new Map(events.map((event) => [`${event.tenantId}/${event.type}`, event]));
   const rows = [...byType.values()].flatMap((event) => event.patterns.map((pattern) => ({ ...event, pattern })));
   return {
-    patternTenantIds: rows.map(({ tenantId }) => tenantId),
-    patternTypes: rows.map(({ type }) => type),
+    pattern_tenant_ids: rows.map(({ tenantId }) => tenantId),
+    pattern_types: rows.map(({ type }) => type),
     patterns: rows.map(({ pattern }) => pattern),
   };
 }

@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import { withPartition } from '../partitions';
-import { namedStatement } from './named-statement';
-import { type PatternRows, patternRows } from './pattern-rows';
+import { prepareStatement } from '../prepared-statement';
+import { PATTERN_ROWS, patternRows } from './pattern-rows';
 import { publishMany } from './publish-many';
 import type { BatchEvent, BatchResult } from './types';
 
@@ -41,16 +41,17 @@ export function chunksOf<T>(items: readonly T[], sizeOf: (item: T) => number, ma
 }
 
 /** Reads subscriptions; returns how many webhooks each type has, whatever version they want. */
-const COUNT_MATCHES = namedStatement<PatternRows>(
+const COUNT_MATCHES = prepareStatement(
   'count_matches',
+  PATTERN_ROWS,
   `
 select p.type, count(distinct s.webhook_id)::int as webhooks
-from unnest(:patternTenantIds::uuid[], :patternTypes::text[], :patterns::text[]) as p (tenant_id, type, pattern)
+from unnest(:pattern_tenant_ids, :pattern_types, :patterns) as p (tenant_id, type, pattern)
 join subscriptions s on s.tenant_id = p.tenant_id and s.pattern = p.pattern
 group by p.type`,
 );
 
 async function countMatches(pool: Pool, events: readonly BatchEvent[]): Promise<Map<string, number>> {
-  const { rows } = await COUNT_MATCHES.run<{ type: string; webhooks: number }>(pool, patternRows(events));
+  const { rows } = await pool.query<{ type: string; webhooks: number }>(COUNT_MATCHES(patternRows(events)));
   return new Map(rows.map(({ type, webhooks }) => [type, webhooks]));
 }

@@ -1,37 +1,38 @@
 import type { Pool } from 'pg';
 import { PRIORITIES } from '../../domain/priorities';
+import { prepareStatement, type Values } from '../prepared-statement';
 import { findEarlier, nameOf } from './earlier-events';
 import { UNLESS_TAKEN } from './idempotent-requests';
-import { namedStatement } from './named-statement';
-import { type PatternRows, patternRows } from './pattern-rows';
+import { PATTERN_ROWS, patternRows } from './pattern-rows';
 import { enqueue, insertDeliveries, insertEvents, makeDeliveries, wants } from './sql';
 import type { BatchEvent, BatchResult } from './types';
 
 /** Of each array the nth is the nth event's. */
-type ManyEvents = PatternRows & {
-  ids: string[];
-  tenantIds: string[];
-  types: string[];
-  bodies: Buffer[];
-  createdAts: string[];
-  keyKinds: (string | null)[];
-  keys: (string | null)[];
-  priorities: number[];
-  versions: (string | null)[];
-  /** Arrays of arrays must be rectangular: each goes as the text of one. */
-  excluded: string[];
-  keyFields: (string | null)[];
-  requestKeys: (string | null)[];
-  requestHashes: (Buffer | null)[];
-  answerHeads: (string | null)[];
-};
+const PARAMETERS = {
+  ...PATTERN_ROWS,
+  ids: 'uuid[]',
+  tenant_ids: 'uuid[]',
+  types: 'text[]',
+  bodies: 'bytea[]',
+  created_ats: 'timestamptz[]',
+  key_kinds: 'text[]',
+  keys: 'text[]',
+  priorities: 'smallint[]',
+  versions: 'text[]',
+  // Arrays of arrays must be rectangular: each goes as the text of one.
+  excluded: 'text[]',
+  key_fields: 'text[]',
+  request_keys: 'text[]',
+  request_hashes: 'bytea[]',
+  answer_heads: 'text[]',
+} as const;
 
 /**
  * Publishes events of any tenants: each event whose key is free, its deliveries and their queue rows, or nothing at all.
  * They are stored and queued in the order given, which ordered webhooks keep. Of several with one key the first counts;
  * the key of a request must not come twice.
  *
- * Parameters: those of {@link ManyEvents}. A null key, request key or version: the event has none.
+ * Parameters: those of {@link PARAMETERS}. A null key, request key or version: the event has none.
  *
  * Reads subscriptions. Writes idempotency_keys (events with a key), idempotent_requests (events that are requests with an
  * `Idempotency-Key`), events, deliveries, delivery_queue.
@@ -40,23 +41,24 @@ type ManyEvents = PatternRows & {
  * - id
  * - deliveries: how many were made
  */
-const PUBLISH_MANY = namedStatement<ManyEvents>(
+const PUBLISH_MANY = prepareStatement(
   'publish_many',
+  PARAMETERS,
   `
 with
 -- The events as they came.
 given as materialized (
   select id, tenant_id, type, body, created_at, key_kind, key, priority, version, excluded::uuid[] as excluded,
     key_fields::text[] as key_fields, request_key, request_hash, answer_head, place
-  from unnest(:ids::uuid[], :tenantIds::uuid[], :types::text[], :bodies::bytea[], :createdAts::timestamptz[],
-    :keyKinds::text[], :keys::text[], :priorities::smallint[], :versions::text[], :excluded::text[], :keyFields::text[],
-    :requestKeys::text[], :requestHashes::bytea[], :answerHeads::text[])
+  from unnest(:ids, :tenant_ids, :types, :bodies, :created_ats,
+    :key_kinds, :keys, :priorities, :versions, :excluded, :key_fields,
+    :request_keys, :request_hashes, :answer_heads)
   with ordinality as given (id, tenant_id, type, body, created_at, key_kind, key, priority, version, excluded,
     key_fields, request_key, request_hash, answer_head, place)),
 -- The subscriptions of each type, once for all events that have it.
 subscribed as materialized (
   select distinct p.tenant_id, p.type, s.webhook_id, s.minimal, s.payload_version
-  from unnest(:patternTenantIds::uuid[], :patternTypes::text[], :patterns::text[]) as p (tenant_id, type, pattern)
+  from unnest(:pattern_tenant_ids, :pattern_types, :patterns) as p (tenant_id, type, pattern)
   join subscriptions s on s.tenant_id = p.tenant_id and s.pattern = p.pattern),
 -- The keys that are free. In an order of their own, so that two batches with the same ones do not wait for each other in
 -- a circle.
@@ -103,7 +105,7 @@ from new_events left join recipient_counts on recipient_counts.place = new_event
  * Undefined for one whose request's key is taken: what became of that request is for the caller to find out.
  */
 export async function publishMany(pool: Pool, events: readonly BatchEvent[]): Promise<(BatchResult | undefined)[]> {
-  const { rows } = await PUBLISH_MANY.run<{ id: string; deliveries: number }>(pool, toManyEvents(events));
+  const { rows } = await pool.query<{ id: string; deliveries: number }>(PUBLISH_MANY(toValues(events)));
   const published = new Map(rows.map(({ id, deliveries }) => [id, deliveries]));
   const earlier = await findEarlier(
     pool,
@@ -119,22 +121,22 @@ export async function publishMany(pool: Pool, events: readonly BatchEvent[]): Pr
   });
 }
 
-function toManyEvents(events: readonly BatchEvent[]): ManyEvents {
+function toValues(events: readonly BatchEvent[]): Values<typeof PARAMETERS> {
   return {
     ids: events.map(({ id }) => id),
-    tenantIds: events.map(({ tenantId }) => tenantId),
+    tenant_ids: events.map(({ tenantId }) => tenantId),
     types: events.map(({ type }) => type),
     bodies: events.map(({ body }) => body),
-    createdAts: events.map(({ createdAt }) => createdAt.toISOString()),
-    keyKinds: events.map(({ once }) => once?.kind ?? null),
+    created_ats: events.map(({ createdAt }) => createdAt),
+    key_kinds: events.map(({ once }) => once?.kind ?? null),
     keys: events.map(({ once }) => once?.key ?? null),
     priorities: events.map(({ priority = 'normal' }) => PRIORITIES[priority]),
     versions: events.map(({ version }) => version ?? null),
     excluded: events.map(({ excluded = [] }) => `{${excluded.join(',')}}`),
-    keyFields: events.map(({ keyFields }) => (keyFields ? arrayText(keyFields) : null)),
-    requestKeys: events.map(({ request }) => request?.key ?? null),
-    requestHashes: events.map(({ request }) => request?.requestHash ?? null),
-    answerHeads: events.map(({ request }) => request?.answerHead ?? null),
+    key_fields: events.map(({ keyFields }) => (keyFields ? arrayText(keyFields) : null)),
+    request_keys: events.map(({ request }) => request?.key ?? null),
+    request_hashes: events.map(({ request }) => request?.requestHash ?? null),
+    answer_heads: events.map(({ request }) => request?.answerHead ?? null),
     ...patternRows(events),
   };
 }

@@ -1,8 +1,8 @@
 import type { Pool } from 'pg';
 import { withPartition } from '../partitions';
+import { prepareStatement } from '../prepared-statement';
 import { findRequest, UNLESS_TAKEN } from './idempotent-requests';
-import { namedStatement } from './named-statement';
-import { ONE_EVENT, type OneEvent, RECIPIENTS_OF_ONE, toOneEvent } from './one-event';
+import { ONE_EVENT, ONE_EVENT_PARAMETERS, RECIPIENTS_OF_ONE, toOneEvent } from './one-event';
 import { enqueue, insertDeliveries, insertEvents, makeDeliveries } from './sql';
 import type { KeyedRequest, NewEvent, PublishedOnce } from './types';
 
@@ -14,9 +14,9 @@ const ROUNDS = 3;
  * deliveries and their queue rows, or nothing at all if the key is taken. There is no moment at which only a part of
  * it is done, and no more round trips than without a key.
  *
- * Parameters: those of {@link OneEvent}, and
- * - key, requestHash: of the request
- * - answerHead: its answer, up to the number of deliveries
+ * Parameters: those of {@link ONE_EVENT_PARAMETERS}, and
+ * - key, request_hash: of the request
+ * - answer_head: its answer, up to the number of deliveries
  *
  * Reads subscriptions. Writes idempotent_requests, events, deliveries, delivery_queue.
  *
@@ -24,16 +24,17 @@ const ROUNDS = 3;
  * - published: false if the key is taken
  * - deliveries: how many were made
  */
-const PUBLISH_ONCE = namedStatement<OneEvent & KeyedRequest>(
+const PUBLISH_ONCE = prepareStatement(
   'publish_once',
+  { ...ONE_EVENT_PARAMETERS, key: 'text', request_hash: 'bytea', answer_head: 'text' },
   `
 with
 ${RECIPIENTS_OF_ONE},
 -- The key with its answer, unless another request has it.
 claimed_request as (
   insert into idempotent_requests as r (tenant_id, key, id, request_hash, state, status, answer, sealed)
-  select :tenantId::uuid, :key::text, :id::uuid, :requestHash::bytea, 'done', 202,
-    :answerHead::text || (select count(*) from recipients) || '}', false
+  select :tenant_id, :key, :id, :request_hash, 'done', 202,
+    :answer_head || (select count(*) from recipients) || '}', false
   ${UNLESS_TAKEN}
   returning id),
 -- The event; no row if the key is taken.
@@ -53,10 +54,11 @@ export async function publishOnce(
   event: Omit<NewEvent, 'producerId'>,
   request: KeyedRequest,
 ): Promise<PublishedOnce> {
-  const values = { ...toOneEvent(event), ...request };
+  const { key, requestHash, answerHead } = request;
+  const statement = PUBLISH_ONCE({ ...toOneEvent(event), key, request_hash: requestHash, answer_head: answerHead });
   for (let round = 0; round < ROUNDS; round++) {
     const { rows } = await withPartition(pool, event.createdAt, () =>
-      PUBLISH_ONCE.run<{ published: boolean; deliveries: number }>(pool, values),
+      pool.query<{ published: boolean; deliveries: number }>(statement),
     );
     const { published, deliveries } = rows[0]!;
     if (published) return { state: 'published', deliveries };

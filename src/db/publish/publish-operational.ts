@@ -1,8 +1,8 @@
 import type { Pool } from 'pg';
 import { matchingPatterns } from '../../domain/event-types';
 import { PRIORITIES } from '../../domain/priorities';
+import { prepareStatement } from '../prepared-statement';
 import { inTransaction, withConnection } from '../transaction';
-import { namedStatement } from './named-statement';
 import { enqueue, insertDeliveries, insertEvents, makeDeliveries } from './sql';
 
 /**
@@ -29,42 +29,43 @@ export type OperationalPublished = {
   cut: boolean;
 };
 
-type Parameters = {
-  tenantId: string;
-  /** Of each of these the nth is the nth event's. */
-  outboxIds: string[];
-  ids: string[];
-  types: string[];
-  bodies: Buffer[];
-  createdAts: Date[];
-  /** Each type and a pattern that matches it, side by side. */
-  patternTypes: string[];
-  patterns: string[];
-};
+const PARAMETERS = {
+  tenant_id: 'uuid',
+  // Of each of these the nth is the nth event's.
+  outbox_ids: 'uuid[]',
+  ids: 'uuid[]',
+  types: 'text[]',
+  bodies: 'bytea[]',
+  created_ats: 'timestamptz[]',
+  // Each type and a pattern that matches it, side by side.
+  pattern_types: 'text[]',
+  patterns: 'text[]',
+} as const;
 
 /**
  * Publishes a tenant's operational events, each exactly once: what leaves the outbox and what enters the queue is one
  * statement. Events beyond {@link MAX_DELIVERIES_PER_TURN} stay in the outbox, and so do those that another process
  * is publishing.
  *
- * Parameters: see {@link Parameters}.
+ * Parameters: see {@link PARAMETERS}.
  *
  * Reads subscriptions. Deletes from operational_outbox. Writes events, deliveries, delivery_queue.
  *
  * Returns one row: {@link OperationalPublished}.
  */
-const PUBLISH_OPERATIONAL = namedStatement<Parameters>(
+const PUBLISH_OPERATIONAL = prepareStatement(
   'publish_operational',
+  PARAMETERS,
   `
 with
 -- Each type's webhooks, first registered first, and one more than may get it: that says whether there are others.
 subscribed as materialized (
   select t.type, w.webhook_id, w.minimal, row_number() over (partition by t.type order by w.webhook_id) as nth
-  from (select distinct type from unnest(:types::text[]) as t (type)) t
+  from (select distinct type from unnest(:types) as t (type)) t
   cross join lateral (
     select distinct s.webhook_id, s.minimal
-    from unnest(:patternTypes::text[], :patterns::text[]) as p (type, pattern)
-    join subscriptions s on s.tenant_id = :tenantId::uuid and s.pattern = p.pattern
+    from unnest(:pattern_types, :patterns) as p (type, pattern)
+    join subscriptions s on s.tenant_id = :tenant_id and s.pattern = p.pattern
     where p.type = t.type
     order by s.webhook_id limit ${MAX_FAN_OUT} + 1) w),
 recipients as materialized (
@@ -75,7 +76,7 @@ recipient_counts as materialized (
 fitting as materialized (
   select * from (
     select given.*, sum(coalesce(recipient_counts.deliveries, 0)) over (order by place) as deliveries_so_far
-    from unnest(:outboxIds::uuid[], :ids::uuid[], :types::text[], :bodies::bytea[], :createdAts::timestamptz[])
+    from unnest(:outbox_ids, :ids, :types, :bodies, :created_ats)
       with ordinality as given (outbox_id, id, type, body, created_at, place)
     left join recipient_counts using (type)) given
   where place = 1 or deliveries_so_far <= ${MAX_DELIVERIES_PER_TURN}),
@@ -88,7 +89,7 @@ taken as materialized (
   returning id),
 -- The events whose rows were taken. They have no version, and so go out whole, and to all versions.
 new_events as materialized (
-  select id, :tenantId::uuid as tenant_id, type, body, created_at, null::text[] as key_fields,
+  select id, :tenant_id as tenant_id, type, body, created_at, null::text[] as key_fields,
     ${PRIORITIES.normal}::smallint as priority, null::text as version, place
   from fitting where outbox_id in (select id from taken)),
 ${insertEvents('order by place')},
@@ -111,19 +112,19 @@ export async function publishOperational(
   const types = [...new Set(events.map(({ type }) => type))];
   const pairs = types.flatMap((type) => matchingPatterns(type).map((pattern) => ({ type, pattern })));
   const values = {
-    tenantId,
-    outboxIds: events.map(({ outboxId }) => outboxId),
+    tenant_id: tenantId,
+    outbox_ids: events.map(({ outboxId }) => outboxId),
     ids: events.map(({ id }) => id),
     types: events.map(({ type }) => type),
     bodies: events.map(({ body }) => body),
-    createdAts: events.map(({ createdAt }) => createdAt),
-    patternTypes: pairs.map(({ type }) => type),
+    created_ats: events.map(({ createdAt }) => createdAt),
+    pattern_types: pairs.map(({ type }) => type),
     patterns: pairs.map(({ pattern }) => pattern),
   };
   return withConnection(pool, (client) =>
     inTransaction(client, async () => {
       await client.query(`set local statement_timeout = ${STATEMENT_LIMIT_MS}`);
-      const { rows } = await PUBLISH_OPERATIONAL.run<OperationalPublished>(client, values);
+      const { rows } = await client.query<OperationalPublished>(PUBLISH_OPERATIONAL(values));
       return rows[0]!;
     }),
   );
