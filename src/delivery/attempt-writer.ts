@@ -63,7 +63,11 @@ export function createAttemptWriter({ db, log, perWebhook, onOutboxRow, onAttemp
   return { write, settled: async () => void (await Promise.all(late)) };
 
   async function writeTogether(records: AttemptRecord[]): Promise<Written[]> {
-    const { moved, logged, wanted, cancelled, gates, raised } = await recordAttempts(db.pool, records, perWebhook);
+    const { moved, logged, retryRequested, cancelled, gates, outboxFilled } = await recordAttempts(
+      db.pool,
+      records,
+      perWebhook,
+    );
     for (const record of records) {
       if (!moved.has(record.deliveryId)) {
         const written = writeLate(record, logged.has(record.deliveryId)).finally(() => late.delete(written));
@@ -74,10 +78,10 @@ export function createAttemptWriter({ db, log, perWebhook, onOutboxRow, onAttemp
       onAttempt?.(record);
     }
     for (const change of gates) logGate(log, change);
-    if (raised) onOutboxRow();
+    if (outboxFilled) onOutboxRow();
     return records.map(({ deliveryId }) => ({
       moved: moved.has(deliveryId),
-      retryRequested: wanted.has(deliveryId),
+      retryRequested: retryRequested.has(deliveryId),
       cancelled: cancelled.has(deliveryId),
     }));
   }

@@ -9,7 +9,7 @@ export type ConnectionLimits = {
   /** Of these, from one address. */
   perAddress: number;
   /** Of these, such as have not carried a good API key yet, past their first moment: the oldest gives way to a new one. */
-  strangersPerAddress: number;
+  anonymousPerAddress: number;
   /** How long an answer may take to be read to its end, milliseconds. */
   drainMs: number;
 };
@@ -21,7 +21,7 @@ export type ConnectionLimits = {
 export const CONNECTION_LIMITS: ConnectionLimits = {
   connections: 4_096,
   perAddress: 1_024,
-  strangersPerAddress: 256,
+  anonymousPerAddress: 256,
   // As long as a request may take: 1 MiB at 35 kB/s.
   drainMs: 30_000,
 };
@@ -192,10 +192,10 @@ export function boundConnections(
   function admit(connection: Connection): boolean {
     const others = connection.address === undefined ? undefined : byAddress.get(connection.address);
     if (others) {
-      const strangers = [...others].filter(({ known }) => !known);
+      const anonymous = [...others].filter(({ known }) => !known);
       const old = connection.sinceMs - FIRST_MOMENT_MS;
-      if (strangers.length >= limits.strangersPerAddress && strangers[0]!.sinceMs < old) cut(strangers[0]!, 'gave_way');
-      else if (others.size >= limits.perAddress) return giveWay(strangers[0], connection, 'address_full');
+      if (anonymous.length >= limits.anonymousPerAddress && anonymous[0]!.sinceMs < old) cut(anonymous[0]!, 'gave_way');
+      else if (others.size >= limits.perAddress) return giveWay(anonymous[0], connection, 'address_full');
     }
     if (connections.size < limits.connections) return true;
     return giveWay([...connections].find(isStranger), connection, 'full');

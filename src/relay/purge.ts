@@ -1,7 +1,7 @@
 import type { Database } from '../db/database';
 import { purgeExpired } from '../db/publish/idempotent-requests';
 import { purgeSetAside } from '../db/publish/operational-outbox';
-import { type KeptFor, purgeLogs } from '../db/store/retention';
+import { purgeLogs, type Retention } from '../db/store/retention';
 import type { Log } from '../log';
 
 /** One statement's work: well below a second. */
@@ -9,13 +9,13 @@ const PER_BATCH = 1_000;
 /** What a round of the reconciler may spend on it: 100,000 rows of each kind. The rest waits for the next one. */
 const BATCHES = 100;
 
-export type PurgeSettings = { db: Database; log: Log; keptFor: KeptFor };
+export type PurgeSettings = { db: Database; log: Log; retention: Retention };
 
 /** Removes idempotency keys whose time is over, with the answers that were kept for them, old logs and outbox rows. */
-export async function purgeOld({ db, log, keptFor }: PurgeSettings, stopped: () => boolean): Promise<void> {
+export async function purgeOld({ db, log, retention }: PurgeSettings, stopped: () => boolean): Promise<void> {
   const keys = await inBatches(() => purgeExpired(db.pool, PER_BATCH), stopped);
   if (keys > 0) log.info({ event: 'purged_idempotency_keys', count: keys });
-  const logs = await inBatches(() => purgeLogs(db.kysely, keptFor, PER_BATCH), stopped);
+  const logs = await inBatches(() => purgeLogs(db.kysely, retention, PER_BATCH), stopped);
   if (logs > 0) log.info({ event: 'purged_expired_rows', count: logs });
   await inBatches(async () => {
     const purged = await purgeSetAside(db.pool, PER_BATCH);

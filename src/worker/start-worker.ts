@@ -176,7 +176,7 @@ export async function startWorker(
     ...start,
     db,
     log,
-    keptFor: { auditLogMs: config.POSTHORN_AUDIT_LOG_RETENTION, replaysMs: config.POSTHORN_REPLAY_RETENTION },
+    retention: { auditLogMs: config.POSTHORN_AUDIT_LOG_RETENTION, replaysMs: config.POSTHORN_REPLAY_RETENTION },
     everyMs: config.POSTHORN_RECONCILE_EVERY,
     overdueMs: config.POSTHORN_RECONCILE_AFTER,
   });

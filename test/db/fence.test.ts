@@ -199,8 +199,8 @@ describe('a record', () => {
   test('of the last attempt leaves what was asked for meanwhile to be made', async () => {
     await load(1, { holder: HOLDER, cause: 'claimed' });
     expect(await askForAttempt(db.kysely, one.deliveryId, newUuid())).toBe(true);
-    const { wanted } = await recordAttempts(db.pool, [attemptOf(one, 1, FAILED)]);
-    expect(wanted.has(one.deliveryId)).toBe(true);
+    const { retryRequested } = await recordAttempts(db.pool, [attemptOf(one, 1, FAILED)]);
+    expect(retryRequested.has(one.deliveryId)).toBe(true);
     expect(await row()).toMatchObject({ timed: false, trigger: 'manual', attempt: 1, posting: null });
   });
 });

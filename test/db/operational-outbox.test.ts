@@ -155,8 +155,8 @@ describe('each is told once', () => {
 
   test('delivery.failed, though its last attempt is recorded again', async () => {
     const attempt = attemptOf(await underWay(db.pool, troubled), 1, FAILED);
-    expect((await recordAttempts(db.pool, [attempt])).raised).toBe(true);
-    expect((await recordAttempts(db.pool, [attempt])).raised).toBe(false);
+    expect((await recordAttempts(db.pool, [attempt])).outboxFilled).toBe(true);
+    expect((await recordAttempts(db.pool, [attempt])).outboxFilled).toBe(false);
     expect(await typesIn()).toEqual(['posthorn.delivery.failed']);
   });
 });

@@ -41,10 +41,10 @@ test('what is older than it is kept for goes in batches, running replays stay', 
       [newUuid(now - days * DAY_MS), tenantId, state, endedDays && new Date(now - endedDays * DAY_MS)],
     );
   }
-  const keptFor = { auditLogMs: 10 * DAY_MS, replaysMs: 7 * DAY_MS };
-  expect(await purgeLogs(db.kysely, keptFor, 2, now)).toEqual({ purged: 4, more: true });
-  expect(await purgeLogs(db.kysely, keptFor, 2, now)).toEqual({ purged: 1, more: false });
-  expect(await purgeLogs(db.kysely, keptFor, 2, now)).toEqual({ purged: 0, more: false });
+  const retention = { auditLogMs: 10 * DAY_MS, replaysMs: 7 * DAY_MS };
+  expect(await purgeLogs(db.kysely, retention, 2, now)).toEqual({ purged: 4, more: true });
+  expect(await purgeLogs(db.kysely, retention, 2, now)).toEqual({ purged: 1, more: false });
+  expect(await purgeLogs(db.kysely, retention, 2, now)).toEqual({ purged: 0, more: false });
   const { rows: lines } = await db.pool.query('select id from audit_log');
   expect(lines).toHaveLength(2);
   const { rows: replays } = await db.pool.query('select state from replays order by id');

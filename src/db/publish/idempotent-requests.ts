@@ -161,10 +161,10 @@ const FORGET = [
       ['request', KEPT_FOR],
     ] as const
   ).map(
-    ([kind, keptFor]) => `
+    ([kind, retention]) => `
    delete from idempotency_keys where (tenant_id, kind, key) in (
      select tenant_id, kind, key from idempotency_keys
-     where kind = '${kind}' and created_at <= now() - interval '${keptFor}'
+     where kind = '${kind}' and created_at <= now() - interval '${retention}'
      order by created_at limit $1 for update skip locked)`,
   ),
 ];

@@ -46,13 +46,13 @@ export type Recorded = {
   /** The deliveries whose attempt was not recorded before. */
   logged: Set<string>;
   /** The deliveries that are claimable again, because someone asked for another attempt while this one ran. */
-  wanted: Set<string>;
+  retryRequested: Set<string>;
   /** The deliveries that ended because a cancel was asked for while the attempt ran. */
   cancelled: Set<string>;
   /** Gates that these attempts moved. */
   gates: GateChange[];
   /** Something is in the outbox of operational events. */
-  raised: boolean;
+  outboxFilled: boolean;
 };
 
 export type GateChange = {
@@ -103,10 +103,10 @@ export async function recordAttempts(
   return {
     moved: new Set(moved),
     logged: new Set(logged),
-    wanted: new Set(retry_requested),
+    retryRequested: new Set(retry_requested),
     cancelled: new Set(cancelled),
     gates: gates ?? [],
-    raised: outbox_filled,
+    outboxFilled: outbox_filled,
   };
 }
 

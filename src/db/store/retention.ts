@@ -3,7 +3,7 @@ import { uuidFloor } from '../../domain/ids';
 import type { Queryable } from '../database';
 
 /** Retention of what is kept only for people to read, milliseconds. */
-export type KeptFor = { auditLogMs: number; replaysMs: number };
+export type Retention = { auditLogMs: number; replaysMs: number };
 
 /**
  * Purges up to `batch` entries of the audit log and as many ended bulk replays whose retention is over. `more`: there may
@@ -11,7 +11,7 @@ export type KeptFor = { auditLogMs: number; replaysMs: number };
  */
 export async function purgeLogs(
   db: Queryable,
-  { auditLogMs, replaysMs }: KeptFor,
+  { auditLogMs, replaysMs }: Retention,
   batch: number,
   nowMs: number = Date.now(),
 ): Promise<{ purged: number; more: boolean }> {
