@@ -21,6 +21,7 @@ import * as setOperationalEventsAside from './0020_set_operational_events_aside'
 import * as indexFailedAndRunning from './0021_index_failed_and_running';
 import * as claimByTenant from './0022_claim_by_tenant';
 import * as renameLanes from './0023_rename_lanes';
+import * as renameGateColumns from './0024_rename_gate_columns';
 
 /** Every migration in order. They only go forward; a new one is one more line. */
 export const migrations: Record<string, Migration> = {
@@ -46,4 +47,5 @@ export const migrations: Record<string, Migration> = {
   '0021_index_failed_and_running': indexFailedAndRunning,
   '0022_claim_by_tenant': claimByTenant,
   '0023_rename_lanes': renameLanes,
+  '0024_rename_gate_columns': renameGateColumns,
 };

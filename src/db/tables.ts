@@ -84,7 +84,7 @@ export type Tables = {
     rate_per_second: number | null;
     burst: Generated<number>;
     /** GCRA's theoretical arrival time: the earliest time at which the rate limit passes the next attempt. */
-    tat: Generated<Date>;
+    rate_next_at: Generated<Date>;
     slot_delivery_id: string | null;
     slot_until: Generated<Date>;
     /** It is ordered or has a rate limit. Computed, and so never null, though Postgres does not say so. */
@@ -104,7 +104,7 @@ export type Tables = {
     disable_after_ms: Generated<number | null>;
     unverified: Generated<boolean>;
     mode: DeliveryMode | null;
-    moves: Generated<number>;
+    status_version: Generated<number>;
   };
   subscriptions: {
     tenant_id: string;

@@ -122,7 +122,9 @@ describe('the tokens of a rate-limited webhook', () => {
     expect(await claimAll(db.pool)).toHaveLength(5);
     const [any] = await queueOf(db.pool, webhook(1));
     expect(await take(any!)).toBe(false);
-    await db.pool.query(`update webhook_gates set tat = tat - 2.5 * interval '1 s' / rate_per_second`);
+    await db.pool.query(
+      `update webhook_gates set rate_next_at = rate_next_at - 2.5 * interval '1 s' / rate_per_second`,
+    );
     expect(await takeTogether(any!)).toBe(2);
   });
 

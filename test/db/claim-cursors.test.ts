@@ -2,9 +2,9 @@ import {
   type Cursor,
   FIRST_CURSOR,
   FIRST_CURSORS,
+  type Pass,
   type PriorityRow,
   progress,
-  type Turn,
 } from '../../src/db/queue/claim-cursors';
 import { PRIORITIES, type Priority } from '../../src/domain/priorities';
 
@@ -13,7 +13,7 @@ const cursor = (webhooks: Record<string, string> = {}, change: Partial<Cursor> =
   ...{ tenant: FIRST_CURSOR, passed: new Set<string>() },
   ...{ webhooks: new Map(Object.entries(webhooks)), ...change },
 });
-const turn: Turn = {
+const turn: Pass = {
   priorities: ['high', 'normal', 'low'],
   cursors: { high: cursor({ a: 'h0' }), normal: cursor({ a: 'n0' }), low: cursor({ a: 'l0' }) },
   scan: 10,
@@ -81,7 +81,7 @@ describe('webhooks of one tenant', () => {
 });
 
 describe('a turn through a priority', () => {
-  const from = (high: Cursor): Turn => ({ ...turn, priorities: ['high'], cursors: { ...FIRST_CURSORS, high } });
+  const from = (high: Cursor): Pass => ({ ...turn, priorities: ['high'], cursors: { ...FIRST_CURSORS, high } });
 
   test('is over where nothing was left to look at, and then all begins anew', () => {
     expect(progress(from(cursor()), [row('high', { scanned: 2, reached: 'b' })])).toMatchObject({

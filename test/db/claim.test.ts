@@ -237,7 +237,7 @@ describe('a rate-limited webhook', () => {
   ])('gets its tokens however seldom they come: %j', async (limit, burst) => {
     await addWebhook(db.pool, webhook(1), 10, toTokenBucket(limit));
     expect(await claimAll(db.pool)).toHaveLength(burst);
-    await db.pool.query(`update webhook_gates set tat = now() - 1.01 * interval '1 s' / rate_per_second`);
+    await db.pool.query(`update webhook_gates set rate_next_at = now() - 1.01 * interval '1 s' / rate_per_second`);
     expect(await claimAll(db.pool)).toHaveLength(1);
   });
 
@@ -267,9 +267,10 @@ describe('a rate-limited webhook', () => {
       await addWebhook(db.pool, webhook(1), 200, { ratePerSecond: 0.01, burst: BURST });
       await together(() => claimAll(db.pool));
       // So much time has passed, and half a token's more, however long the test took.
-      await db.pool.query(`update webhook_gates set tat = now() - ($1 + 0.5) * interval '1 s' / rate_per_second`, [
-        tokens,
-      ]);
+      await db.pool.query(
+        `update webhook_gates set rate_next_at = now() - ($1 + 0.5) * interval '1 s' / rate_per_second`,
+        [tokens],
+      );
       expect((await together(() => claimAll(db.pool))).flat()).toHaveLength(tokens);
     },
   );

@@ -165,8 +165,8 @@ test.each([
 async function moveTimes(minutes: number): Promise<void> {
   const by = `interval '${minutes} minutes'`;
   await site.query(`update delivery_queue set lease_until = lease_until + ${by} where lease_until > 'epoch'`);
-  await site.query(`update webhook_gates set tat = tat + ${by}, blocked_until = blocked_until + ${by},
-    slot_until = slot_until + ${by} where tat > 'epoch' or slot_until > 'epoch'`);
+  await site.query(`update webhook_gates set rate_next_at = rate_next_at + ${by}, blocked_until = blocked_until + ${by},
+    slot_until = slot_until + ${by} where rate_next_at > 'epoch' or slot_until > 'epoch'`);
 }
 
 const PRELOAD = require.resolve('../support/fixtures/moved-clock.cjs');

@@ -21,7 +21,7 @@ export async function acquirePermit(
     update webhook_gates gate set
       slot_delivery_id = case when gate.ordered then ${deliveryId}::uuid else gate.slot_delivery_id end,
       slot_until = case when gate.ordered then now() + ${leaseMs}::int * interval '1 ms' else gate.slot_until end,
-      tat = case when gate.rate_per_second is null then gate.tat else
+      rate_next_at = case when gate.rate_per_second is null then gate.rate_next_at else
         greatest(${arrivalTime}, now() - gate.burst * interval '1 s' / gate.rate_per_second) + interval '1 s' / gate.rate_per_second end
     where gate.webhook_id = ${webhookId} and exists (select from delivery_queue where delivery_id = ${deliveryId})
       and (gate.rate_per_second is null or ${arrivalTime} <= now() - interval '1 s' / gate.rate_per_second)

@@ -1,7 +1,7 @@
 import { NIL_UUID } from '../../domain/ids';
 import { PRIORITY_NAMES, type Priority } from '../../domain/priorities';
 
-/** How far a turn has come in one priority. */
+/** How far a pass has come in one priority. */
 export type Cursor = {
   /** Tenants after this id come first. */
   tenant: string;
@@ -17,7 +17,7 @@ const FIRST: Cursor = { tenant: FIRST_CURSOR, webhooks: new Map(), passed: new S
 export const FIRST_CURSORS: Cursors = { high: FIRST, normal: FIRST, low: FIRST };
 
 /** Where a claim looks for work, and how far. */
-export type Turn = {
+export type Pass = {
   /** The priorities to serve, the one that goes first at the front, and how far each has come. */
   priorities: readonly Priority[];
   cursors: Cursors;
@@ -60,15 +60,15 @@ export type PriorityRow = {
 };
 
 /** How far a claim came, from what it says of each priority that had any work. */
-export function progress(turn: Turn, rows: PriorityRow[]): Progress {
+export function progress(pass: Pass, rows: PriorityRow[]): Progress {
   const [any] = rows;
   const taken = any?.taken ?? 0;
   const cut = rows.some((row) => row.cut);
-  const full = taken === turn.limit || (cut && taken > 0);
-  const webhooks = webhookCursors(turn, rows);
-  const next = turn.priorities.map((priority) => {
+  const full = taken === pass.limit || (cut && taken > 0);
+  const webhooks = webhookCursors(pass, rows);
+  const next = pass.priorities.map((priority) => {
     const row = rows.find((one) => one.of_tenant === null && PRIORITY_NAMES[one.priority] === priority);
-    return [priority, nextCursor(turn.cursors[priority], row, full, webhooks.get(priority) ?? new Map())] as const;
+    return [priority, nextCursor(pass.cursors[priority], row, full, webhooks.get(priority) ?? new Map())] as const;
   });
   return {
     nextCursors: { ...FIRST_CURSORS, ...Object.fromEntries(next.map(([priority, { cursor }]) => [priority, cursor])) },
@@ -86,7 +86,7 @@ type TenantCursor = { webhook: string; cut: boolean };
  * after its last webhook that was served, and priorities behind that one stay where they are. In every other priority it goes on
  * after the last webhook that was looked at; where no webhook with work comes after it, the tenant begins anew.
  */
-function webhookCursors({ priorities, cursors }: Turn, rows: PriorityRow[]): Map<Priority, Map<string, TenantCursor>> {
+function webhookCursors({ priorities, cursors }: Pass, rows: PriorityRow[]): Map<Priority, Map<string, TenantCursor>> {
   const byTenant = new Map<string, Map<Priority, PriorityRow>>();
   for (const row of rows) {
     if (row.of_tenant === null) continue;
@@ -125,7 +125,7 @@ function nextCursor(
   for (const tenant of before.webhooks.keys()) if (looked(tenant) && !begun.has(tenant)) passed.add(tenant);
   for (const [tenant, { webhook }] of begun) webhooks.set(tenant, webhook);
   const tenant = full ? (row.served ?? before.tenant) : sawAll ? FIRST_CURSOR : row.reached;
-  // A tenant that gets no room for now does not keep the turn from its end.
+  // A tenant that gets no capacity for now does not keep the pass from its end.
   const noRoom = row.taken === 0;
   const unfinished = [...webhooks.keys()].some((one) => !passed.has(one) && !(noRoom && begun.get(one)?.cut));
   const isThrough = !unfinished && (sawAll || tenant <= before.tenant);

@@ -2,9 +2,9 @@ import type { TenantAllowance } from '../../concurrency/tenant-slots';
 import type { DeliveryMode, DeliveryPath } from '../../domain/delivery-mode';
 import { PRIORITIES } from '../../domain/priorities';
 import { type ClaimBudget, takenByWebhook } from './claim-budget';
-import type { Turn } from './claim-cursors';
+import type { Pass } from './claim-cursors';
 
-export type ClaimRequest = Turn & {
+export type ClaimRequest = Pass & {
   /** Rows this process may hold of one webhook, at most; the webhook's own caps count as well. */
   perWebhook: number;
   /** What of it is taken, by webhook. */

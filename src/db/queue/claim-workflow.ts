@@ -38,7 +38,7 @@ type ClaimedRow = {
   cap: number;
 };
 
-/** Leases up to `limit` deliveries. `nextCursors` is where the next claim of this turn goes on. */
+/** Leases up to `limit` deliveries. `nextCursors` is where the next claim of this pass goes on. */
 export async function claimDeliveries(pool: Pool, request: ClaimRequest): Promise<Claim> {
   const { rows } = await pool.query<ClaimedRow | PriorityRow>(claimWorkflowStatement(claimParameters(request)));
   const priorities = rows.filter((row) => row.delivery_id === null);

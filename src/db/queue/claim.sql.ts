@@ -64,7 +64,7 @@ const oldest = (condition: string) => `(select seq from delivery_queue
  * gets all there is.
  *
  * Webhooks that are ordered, rate-limited or half-open take their slot or tokens from the gate row, so that it holds across
- * processes. Tokens: GCRA, where `tat` is the theoretical arrival time. An ordered webhook gets its oldest row in any
+ * processes. Tokens: GCRA, where `rate_next_at` is the theoretical arrival time. An ordered webhook gets its oldest row in any
  * priority or none; a half-open breaker lets one probe through. Priorities go in the order they are given, for each tenant
  * and between them; webhooks of a tenant in id order, because its next cursor is the last one served: out of order, those it
  * jumps over would starve behind full claims.
@@ -232,13 +232,13 @@ permits_taken as (
       else gate.slot_delivery_id end,
     slot_until = case when gate.ordered or gate.breaker_until is not null then now() + :lease_ms * interval '1 ms'
       else gate.slot_until end,
-    tat = case when gate.rate_per_second is null then gate.tat else
+    rate_next_at = case when gate.rate_per_second is null then gate.rate_next_at else
       greatest(${arrivalTime}, now() - gate.burst * interval '1 s' / gate.rate_per_second)
         + permitted_rows.row_count * interval '1 s' / gate.rate_per_second end
   from (select webhook_id, count(*) row_count, array_agg(delivery_id) delivery_ids from kept
     where webhook_id in (select webhook_id from permits) group by 1) permitted_rows
   where gate.webhook_id = permitted_rows.webhook_id
-  returning gate.webhook_id, gate.tat),
+  returning gate.webhook_id, gate.rate_next_at),
 
 -- pending ──▶ claimed
 claimed as (
@@ -257,7 +257,7 @@ export const CLAIM_PROGRESS = `
   progress.priority, progress.of_tenant, progress.scanned, progress.most, progress.reached, progress.served, progress.cut,
   (select count(*) from locked)::int taken,
   (select min(extract(epoch from due_at - now()) * 1000) from (
-    select coalesce(permits_taken.tat, ${arrivalTime}) + interval '1 s' / gate.rate_per_second as due_at
+    select coalesce(permits_taken.rate_next_at, ${arrivalTime}) + interval '1 s' / gate.rate_per_second as due_at
     from passing join webhook_gates gate using (webhook_id) left join permits_taken using (webhook_id)
     where gate.rate_per_second is not null) next_token where due_at > now())::float8 wait_ms
 from (

@@ -20,7 +20,7 @@ export function gateConditions(gate: string) {
     /**
      * The theoretical arrival time of the rate limit (GCRA): never ahead of now, but for statements that run side by side.
      */
-    arrivalTime: `(case when ${gate}.tat <= now() + interval '10 s' then ${gate}.tat
+    arrivalTime: `(case when ${gate}.rate_next_at <= now() + interval '10 s' then ${gate}.rate_next_at
     else now() - interval '1.5 s' / ${gate}.rate_per_second end)`,
   };
 }

@@ -99,7 +99,7 @@ gates as (
       when decided.has_good and gate.adaptive_cap + 1 < decided.usual_cap then gate.adaptive_cap + 1
       when decided.has_good then null else gate.adaptive_cap end,
     status = case when decided.disabled_because is null then gate.status else 'disabled' end,
-    moves = gate.moves + (decided.disabled_because is not null)::int,
+    status_version = gate.status_version + (decided.disabled_because is not null)::int,
     status_reason = coalesce(decided.disabled_because, gate.status_reason),
     status_since = case when decided.disabled_because is null then gate.status_since else now() end,
     slot_until = case when gate.slot_delivery_id = any(decided.delivery_ids) is not true then gate.slot_until

@@ -52,9 +52,9 @@ export async function moveGate(
   if (row && from.includes(row.status)) {
     await setGateStatus(tx, webhookId, to);
     // A change of the settings counts by itself; this is one of the status alone.
-    const moves = sql<number>`moves + 1`;
+    const status_version = sql<number>`status_version + 1`;
     if (row.status !== to) {
-      await tx.updateTable('webhook_gates').set({ moves }).where('webhook_id', '=', webhookId).execute();
+      await tx.updateTable('webhook_gates').set({ status_version }).where('webhook_id', '=', webhookId).execute();
     }
   }
   return row?.status;

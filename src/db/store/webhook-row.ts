@@ -44,7 +44,7 @@ export function selectWebhooks(db: Queryable, tenantId: string) {
       'g.failures',
       'g.failing_since',
       'g.failed_in_a_row',
-      'g.moves',
+      'g.status_version',
       'g.unverified',
       sql<boolean>`coalesce(w.verification_pending_since > now() - ${VERIFICATION_LIMIT_MS}::int * interval '1 ms', false)`.as(
         'verification_pending',
@@ -78,7 +78,7 @@ export function toWebhook(row: WebhookRow): Webhook {
       verifiedAt: row.verified_at,
       lastError: row.verification_error,
     },
-    version: row.version + row.moves,
+    version: row.version + row.status_version,
     createdAt: row.created_at,
     updatedAt: row.updated_at,
   };

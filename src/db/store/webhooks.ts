@@ -83,11 +83,11 @@ export async function lockWebhook(
   if (!webhook) return undefined;
   const gate = await tx
     .selectFrom('webhook_gates')
-    .select('moves')
+    .select('status_version')
     .where('webhook_id', '=', id)
     .forUpdate()
     .executeTakeFirstOrThrow();
-  return { version: webhook.version + gate.moves, url: webhook.url };
+  return { version: webhook.version + gate.status_version, url: webhook.url };
 }
 
 /** Changes the given settings of a webhook that this transaction holds by {@link lockWebhook}; the rest stays. */
