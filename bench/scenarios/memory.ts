@@ -137,7 +137,7 @@ async function timeClaims(rig: Rig): Promise<number[]> {
         perWebhook: 20,
         budget: EMPTY_BUDGET,
       },
-      room: { free: 100, level: 100, held: new Map() },
+      allowance: { free: 100, level: 100, held: new Map() },
       leaseMs: 1_000,
       holder: 0,
       claimant: { path: 'workflow', modes: ['workflow', 'express', 'auto'], defaultMode: 'workflow' },

@@ -159,7 +159,7 @@ export function startRelay<Delivery>(settings: RelaySettings, path: RelayPath<De
       limit,
       perWebhook,
       budget,
-      room: path.tenants(),
+      allowance: path.tenants(),
       leaseMs,
       holder: hold.id,
       claimant,

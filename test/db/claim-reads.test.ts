@@ -32,7 +32,7 @@ describeOnEachPostgres((server) => {
         perWebhook: 100,
         budget: EMPTY_BUDGET,
       },
-      room: ROOM,
+      allowance: ROOM,
       leaseMs: 60_000,
       holder: HOLDER,
       claimant: { path: 'express', modes: ['express'], defaultMode: 'express' },

@@ -67,7 +67,7 @@ function byTenant(claimed: { tenantId: string }[]): Record<string, number> {
   return counts;
 }
 
-describe('more work than room', () => {
+describe('more work than capacity', () => {
   test.each([
     ['one of 10,000 webhooks and one of a single row', { 1: 10_000, 2: 1 }, 50, { 1: 49, 2: 1 }],
     ['two that have enough', { 1: 100, 2: 100 }, 50, { 1: 25, 2: 25 }],
@@ -112,7 +112,7 @@ describe('more work than room', () => {
     expect(Object.values(rest)).toEqual(Array(5).fill(495));
   });
 
-  test('webhooks of a tenant take their turns however little room it gets', async () => {
+  test('webhooks of a tenant take their turns however little capacity it gets', async () => {
     await addWebhooks(1, { from: 1, count: 30, rows: 10 });
     await addWebhooks(2, { from: 100, count: 1, rows: 300 });
     const seen = new Set<string>();
@@ -192,7 +192,7 @@ describe('webhooks that have work and get none of it done', () => {
     expect(byTenant(await claimTurn(db.pool))).toEqual({ 1: 1, 2: 1, 3: 1 });
   });
 
-  test('a tenant at the caps of its webhooks leaves the room to others', async () => {
+  test('a tenant at the caps of its webhooks leaves the capacity to others', async () => {
     await addWebhooks(1, { from: 1, count: 20, rows: 100 });
     await addWebhooks(2, { from: 50, count: 1, rows: 100 });
     const held = new Map(Array.from({ length: 20 }, (_, i) => [webhook(1 + i), 20]));
@@ -205,7 +205,7 @@ describe('webhooks that have work and get none of it done', () => {
   });
 });
 
-test('more tenants than a claim looks at: a turn goes round all of them, with room and without', async () => {
+test('more tenants than a claim looks at: a pass goes round all of them, with capacity left and without', async () => {
   for (let of = 1; of <= 25; of++) await addWebhooks(of, { from: of * 10, count: 2, rows: 3 });
   const turn = await claimTurn(db.pool, { scan: 10, limit: 1_000, perWebhook: 1 });
   expect(Object.keys(byTenant(turn))).toHaveLength(25);
@@ -227,26 +227,35 @@ describe('slots that are held', () => {
 
   test('a tenant alone gets all that is free, however much it holds', async () => {
     await addAll(1);
-    const { deliveries, full } = await claim(db.pool, { limit: 100, room: { free: 60, level: 5, held: held(1_000) } });
+    const { deliveries, full } = await claim(db.pool, {
+      limit: 100,
+      allowance: { free: 60, level: 5, held: held(1_000) },
+    });
     expect(deliveries).toHaveLength(60);
     expect(full).toBe(true);
   });
 
   test('where nothing is free, only those below the level get any, and up to it', async () => {
     await addAll(3);
-    const { deliveries } = await claim(db.pool, { limit: 100, room: { free: 0, level: 20, held: held(1_000, 15) } });
+    const { deliveries } = await claim(db.pool, {
+      limit: 100,
+      allowance: { free: 0, level: 20, held: held(1_000, 15) },
+    });
     expect(byTenant(deliveries)).toEqual({ 2: 5, 3: 20 });
   });
 
   test('where nothing is free for anyone, a claim is not full: another would find the same', async () => {
     await addAll(2);
-    const answer = await claim(db.pool, { limit: 100, room: { free: 0, level: 20, held: held(1_000, 20) } });
+    const answer = await claim(db.pool, { limit: 100, allowance: { free: 0, level: 20, held: held(1_000, 20) } });
     expect(answer).toMatchObject({ deliveries: [], full: false, cut: true, through: PRIORITY_NAMES });
   });
 
   test('what is free goes to whoever holds least', async () => {
     await addAll(3);
-    const { deliveries } = await claim(db.pool, { limit: 30, room: { free: 30, level: 0, held: held(500, 20, 400) } });
+    const { deliveries } = await claim(db.pool, {
+      limit: 30,
+      allowance: { free: 30, level: 0, held: held(500, 20, 400) },
+    });
     expect(byTenant(deliveries)).toEqual({ 2: 30 });
   });
 
@@ -254,7 +263,11 @@ describe('slots that are held', () => {
     await addWebhooks(1, { from: 1, count: 5, rows: 100 });
     for (let of = 2; of <= 20; of++) await addWebhooks(of, { from: of * 10, count: 1, rows: 1 });
     // All of these are under way, and nothing else of them waits.
-    await claimAll(db.pool, { limit: 19, perWebhook: 1, room: { free: 0, level: 1, held: new Map([[tenant(1), 5]]) } });
+    await claimAll(db.pool, {
+      limit: 19,
+      perWebhook: 1,
+      allowance: { free: 0, level: 1, held: new Map([[tenant(1), 5]]) },
+    });
     const { deliveries } = await claim(db.pool, { limit: 100 });
     expect(byTenant(deliveries)).toEqual({ 1: 100 });
   });
@@ -281,9 +294,9 @@ test.each([1, 50])(
   'a claim reads no more rows than it takes need, beside long queues of %d tenants',
   async (tenants) => {
     for (let of = 1; of <= tenants; of++) await addWebhooks(of, { from: of * 10, count: 1, rows: 5_000 / tenants });
-    await claim(db.pool, { limit: 50, room: ROOM });
+    await claim(db.pool, { limit: 50, allowance: ROOM });
     const before = await rowsRead(db.pool, 'delivery_queue');
-    await claim(db.pool, { limit: 50, room: ROOM });
+    await claim(db.pool, { limit: 50, allowance: ROOM });
     expect((await rowsRead(db.pool, 'delivery_queue')) - before).toBeLessThan(10 * 50);
   },
 );

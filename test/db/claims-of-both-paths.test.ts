@@ -93,7 +93,7 @@ test('claimers of both paths, some of which die: no row is ever two’s at once,
       const sentAt = performance.now();
       const claim = await paths[path].claim(db.pool, {
         ...{ priorities: PRIORITY_NAMES, cursors, scan: 20, limit: 40, perWebhook: 10, budget: EMPTY_BUDGET },
-        ...{ leaseMs, holder, room: ROOM },
+        ...{ leaseMs, holder, allowance: ROOM },
         // Each worker decides about `auto` for itself, so both paths may serve it.
         claimant: { path, modes: [path, 'auto'], defaultMode: 'auto' },
       });

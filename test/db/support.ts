@@ -95,7 +95,7 @@ const REQUEST: ClaimRequest = {
   limit: 50,
   perWebhook: 1_000,
   budget: EMPTY_BUDGET,
-  room: ROOM,
+  allowance: ROOM,
   leaseMs: 60_000,
   holder: HOLDER,
   claimant: { path: 'workflow', modes: ['workflow'], defaultMode: 'workflow' },

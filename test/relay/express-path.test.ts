@@ -89,7 +89,7 @@ async function claimFor(path: RelayPath<ExpressDelivery>): Promise<number> {
       perWebhook: 20,
       budget,
     },
-    room: path.tenants(),
+    allowance: path.tenants(),
     leaseMs: LEASE_MS,
     holder: hold.id,
     claimant: { path: 'express', modes: path.modes(), defaultMode: 'express' },

@@ -32,9 +32,9 @@ export type Progress = {
   nextCursors: Cursors;
   /** Priorities whose last tenant and webhook with work was looked at: there, the next claim begins anew. */
   through: readonly Priority[];
-  /** There was more work than room, and another claim may take some of it. */
+  /** There was more work than capacity, and another claim may take some of it. */
   full: boolean;
-  /** Some tenant may have more work than there is room for it. */
+  /** Some tenant may have more work than there is capacity for it. */
   cut: boolean;
   /** When a webhook that is at its rate limit may be sent more, milliseconds from now. */
   waitMs: number | undefined;
@@ -53,7 +53,7 @@ export type PriorityRow = {
   most: number;
   reached: string;
   served: string | null;
-  /** Its room came to an end before its rows did. */
+  /** Its capacity came to an end before its rows did. */
   cut: boolean;
   taken: number;
   wait_ms: number | null;
@@ -82,7 +82,7 @@ export function progress(pass: Pass, rows: PriorityRow[]): Progress {
 type TenantCursor = { webhook: string; cut: boolean };
 
 /**
- * Where to go on with the tenants that the claim was not done with, by priority. One whose room came to an end is served next
+ * Where to go on with the tenants that the claim was not done with, by priority. One whose capacity came to an end is served next
  * after its last webhook that was served, and priorities behind that one stay where they are. In every other priority it goes on
  * after the last webhook that was looked at; where no webhook with work comes after it, the tenant begins anew.
  */

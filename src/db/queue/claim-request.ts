@@ -10,7 +10,7 @@ export type ClaimRequest = Pass & {
   /** What of it is taken, by webhook. */
   budget: ClaimBudget;
   /** What of the limit is for whom. */
-  room: TenantAllowance;
+  allowance: TenantAllowance;
   leaseMs: number;
   /** Under which id this process holds what it takes. */
   holder: number;
@@ -44,10 +44,10 @@ export function claimParameters({ claimant, ...request }: ClaimRequest) {
     default_mode: claimant.defaultMode,
     modes: claimant.modes,
     row_limit: request.limit,
-    free: request.room.free,
-    level: request.room.level,
-    holding_tenants: [...request.room.held.keys()],
-    holding_rows: [...request.room.held.values()],
+    free: request.allowance.free,
+    level: request.allowance.level,
+    holding_tenants: [...request.allowance.held.keys()],
+    holding_rows: [...request.allowance.held.values()],
     lease_ms: request.leaseMs,
     holder: request.holder,
     is_express: claimant.path === 'express',
