@@ -1,25 +1,15 @@
-import { type Database, openDatabase } from '../../src/db/database';
 import { acquirePermit } from '../../src/db/queue/acquire-permit';
 import { PRIORITY_NAMES } from '../../src/domain/priorities';
-import { createTestDatabase } from '../support/database';
+import { databaseForFile } from '../support/for-tests';
 import { addRows, addWebhook, attemptOf, claimAll, DELIVERED, queueOf, recordAttempts, webhook } from './support';
 
 /** More than the machine has cores, so that takers truly overlap in the server. */
 const TAKERS = 6;
 const LEASE_MS = 60_000;
 
-let database: Awaited<ReturnType<typeof createTestDatabase>>;
-let db: Database;
+const db = databaseForFile({ poolSize: TAKERS, planner: 'queue' });
 
-beforeAll(async () => {
-  database = await createTestDatabase();
-  db = openDatabase({ url: database.url, poolSize: TAKERS, applicationName: 'test', planner: 'queue' });
-});
 beforeEach(() => db.pool.query('truncate delivery_queue, webhook_gates'));
-afterAll(async () => {
-  await db?.close();
-  await database?.drop();
-});
 
 const take = (deliveryId: string, leaseMs = LEASE_MS) => acquirePermit(db.kysely, deliveryId, webhook(1), leaseMs);
 const takeTogether = async (deliveryId: string) =>

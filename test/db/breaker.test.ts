@@ -1,9 +1,8 @@
-import { type Database, openDatabase } from '../../src/db/database';
 import { cancelDelivery } from '../../src/db/queue/cancel';
 import { releaseLease } from '../../src/db/queue/leases';
 import { askForAttempt } from '../../src/db/queue/operator-commands';
 import { newUuid } from '../../src/domain/ids';
-import { createTestDatabase } from '../support/database';
+import { databaseForFile } from '../support/for-tests';
 import {
   addWebhook,
   attemptOf,
@@ -27,21 +26,12 @@ const THRESHOLD = 3;
 /** Claimable rows of the webhook under test. */
 const ROWS = 5;
 
-let database: Awaited<ReturnType<typeof createTestDatabase>>;
-let db: Database;
+const db = databaseForFile({ poolSize: CLAIMERS, planner: 'queue' });
 
-beforeAll(async () => {
-  database = await createTestDatabase();
-  db = openDatabase({ url: database.url, poolSize: CLAIMERS, applicationName: 'test', planner: 'queue' });
-});
 beforeEach(async () => {
   await db.pool.query('truncate delivery_queue, webhook_gates');
   await addWebhook(db.pool, webhook(1), ROWS);
   await setGate(`breaker_threshold = ${THRESHOLD}`);
-});
-afterAll(async () => {
-  await db?.close();
-  await database?.drop();
 });
 
 const setGate = (change: string) => db.pool.query(`update webhook_gates set ${change}`);

@@ -1,8 +1,7 @@
-import { type Database, openDatabase } from '../../src/db/database';
 import { EMPTY_BUDGET } from '../../src/db/queue/claim-budget';
 import { FIRST_CURSORS } from '../../src/db/queue/claim-cursors';
 import { PRIORITY_NAMES, type Priority, priorityOrder } from '../../src/domain/priorities';
-import { createTestDatabase } from '../support/database';
+import { databaseForFile } from '../support/for-tests';
 import {
   addRows,
   addWebhook,
@@ -17,19 +16,10 @@ import {
   webhook,
 } from './support';
 
-let database: Awaited<ReturnType<typeof createTestDatabase>>;
-let db: Database;
+// One connection: it counts what it reads.
+const db = databaseForFile({ poolSize: 1, planner: 'queue' });
 
-beforeAll(async () => {
-  database = await createTestDatabase();
-  // One connection: it counts what it reads.
-  db = openDatabase({ url: database.url, poolSize: 1, applicationName: 'test', planner: 'queue' });
-});
 beforeEach(() => db.pool.query('truncate delivery_queue, webhook_gates'));
-afterAll(async () => {
-  await db?.close();
-  await database?.drop();
-});
 
 /** So many webhooks of a tenant, from the nth on, each with so many rows. */
 async function addWebhooks(

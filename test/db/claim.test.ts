@@ -1,4 +1,3 @@
-import { type Database, openDatabase } from '../../src/db/database';
 import { cancelDelivery } from '../../src/db/queue/cancel';
 import { EMPTY_BUDGET } from '../../src/db/queue/claim-budget';
 import { FIRST_CURSORS } from '../../src/db/queue/claim-cursors';
@@ -6,7 +5,7 @@ import { releaseLease } from '../../src/db/queue/leases';
 import { askForAttempt } from '../../src/db/queue/operator-commands';
 import { newUuid } from '../../src/domain/ids';
 import { toTokenBucket } from '../../src/domain/rate-limit';
-import { createTestDatabase } from '../support/database';
+import { databaseForFile } from '../support/for-tests';
 import { until } from '../support/until';
 import {
   addWebhook,
@@ -26,18 +25,9 @@ import {
 /** More than the machine has cores, so that claims truly overlap in the server. */
 const CLAIMERS = 6;
 
-let database: Awaited<ReturnType<typeof createTestDatabase>>;
-let db: Database;
+const db = databaseForFile({ poolSize: CLAIMERS, planner: 'queue' });
 
-beforeAll(async () => {
-  database = await createTestDatabase();
-  db = openDatabase({ url: database.url, poolSize: CLAIMERS, applicationName: 'test', planner: 'queue' });
-});
 beforeEach(() => db.pool.query('truncate delivery_queue, webhook_gates'));
-afterAll(async () => {
-  await db?.close();
-  await database?.drop();
-});
 
 const ids = (claimed: { deliveryId: string }[]) => claimed.map((delivery) => delivery.deliveryId);
 const webhooks = (claimed: { webhookId: string }[]) => claimed.map((delivery) => delivery.webhookId);

@@ -1,4 +1,3 @@
-import { type Database, openDatabase } from '../../src/db/database';
 import { EMPTY_BUDGET } from '../../src/db/queue/claim-budget';
 import { FIRST_CURSORS } from '../../src/db/queue/claim-cursors';
 import { claimExpress } from '../../src/db/queue/claim-express';
@@ -8,7 +7,7 @@ import { loadAttempts } from '../../src/db/queue/load-attempt';
 import { DELIVERY_MODES, DELIVERY_PATHS, type DeliveryPath } from '../../src/domain/delivery-mode';
 import { newUuid } from '../../src/domain/ids';
 import { PRIORITY_NAMES } from '../../src/domain/priorities';
-import { createTestDatabase } from '../support/database';
+import { databaseForFile } from '../support/for-tests';
 import { seededRandom } from '../support/random';
 import { addHolder, addWebhook, attemptOf, DELIVERED, HOLDER, queueOf, ROOM, recordAttempts, webhook } from './support';
 
@@ -24,16 +23,7 @@ const LAST_LEASE_MS = 500;
 const NO_LEASE_MS = 0;
 const isOrdered = (n: number) => n % 25 === 0;
 
-let database: Awaited<ReturnType<typeof createTestDatabase>>;
-let db: Database;
-beforeAll(async () => {
-  database = await createTestDatabase();
-  db = openDatabase({ url: database.url, poolSize: 2 * CLAIMERS, applicationName: 'test', planner: 'queue' });
-});
-afterAll(async () => {
-  await db?.close();
-  await database?.drop();
-});
+const db = databaseForFile({ poolSize: 2 * CLAIMERS, planner: 'queue' });
 
 /** Deliveries as a publish leaves them. */
 async function addDeliveries(webhookId: string, count: number): Promise<void> {

@@ -1,19 +1,8 @@
-import { type Database, openDatabase } from '../../src/db/database';
 import { discardDeadLetters, listDeadLetters } from '../../src/db/store/dead-letters';
 import { newUuid } from '../../src/domain/ids';
-import { createTestDatabase } from '../support/database';
+import { databaseForFile } from '../support/for-tests';
 
-let database: Awaited<ReturnType<typeof createTestDatabase>>;
-let db: Database;
-
-beforeAll(async () => {
-  database = await createTestDatabase();
-  db = openDatabase({ url: database.url, poolSize: 2, applicationName: 'test', planner: 'default' });
-});
-afterAll(async () => {
-  await db?.close();
-  await database?.drop();
-});
+const db = databaseForFile({ poolSize: 2, planner: 'default' });
 
 const BOUNDS = { since: new Date(Date.now() - 60_000), until: new Date(Date.now() + 60_000) };
 

@@ -1,4 +1,3 @@
-import { type Database, openDatabase } from '../../src/db/database';
 import { cancelDelivery, endCancelled, sweepCancelled } from '../../src/db/queue/cancel';
 import type { ClaimedDelivery } from '../../src/db/queue/claim-workflow';
 import { releaseExpress, unfence } from '../../src/db/queue/leases';
@@ -6,7 +5,7 @@ import { type Fence, loadAttempts } from '../../src/db/queue/load-attempt';
 import { logLateAttempt } from '../../src/db/queue/log-late-attempt';
 import { askForAttempt, moveNextAttempt } from '../../src/db/queue/operator-commands';
 import { newUuid } from '../../src/domain/ids';
-import { createTestDatabase } from '../support/database';
+import { databaseForFile } from '../support/for-tests';
 import { addHolder, attemptOf, DELIVERED, FAILED, HOLDER, publishMany, recordAttempts, WAIT } from './support';
 
 /** Who may send an attempt, statement by statement: two workers that live, and one that is dead. */
@@ -14,16 +13,9 @@ import { addHolder, attemptOf, DELIVERED, FAILED, HOLDER, publishMany, recordAtt
 const OTHER = HOLDER + 1;
 const DEAD = HOLDER + 2;
 
-let database: Awaited<ReturnType<typeof createTestDatabase>>;
-let db: Database;
+const db = databaseForFile({ poolSize: 4, planner: 'queue' });
 beforeAll(async () => {
-  database = await createTestDatabase();
-  db = openDatabase({ url: database.url, poolSize: 4, applicationName: 'test', planner: 'queue' });
   for (const id of [HOLDER, OTHER]) await addHolder(db.pool, id);
-});
-afterAll(async () => {
-  await db?.close();
-  await database?.drop();
 });
 
 let one: ClaimedDelivery;

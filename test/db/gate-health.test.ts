@@ -1,7 +1,6 @@
-import { type Database, openDatabase } from '../../src/db/database';
 import { EMPTY_BUDGET } from '../../src/db/queue/claim-budget';
 import type { AttemptRecord } from '../../src/db/queue/record-attempts';
-import { createTestDatabase } from '../support/database';
+import { databaseForFile } from '../support/for-tests';
 import {
   addRows,
   addWebhook,
@@ -22,21 +21,12 @@ import {
 const RECORDERS = 8;
 const HOUR_MS = 3_600_000;
 
-let database: Awaited<ReturnType<typeof createTestDatabase>>;
-let db: Database;
+const db = databaseForFile({ poolSize: RECORDERS, planner: 'queue' });
 
-beforeAll(async () => {
-  database = await createTestDatabase();
-  db = openDatabase({ url: database.url, poolSize: RECORDERS, applicationName: 'test', planner: 'queue' });
-});
 beforeEach(async () => {
   await db.pool.query('truncate delivery_queue, webhook_gates');
   await addWebhook(db.pool, webhook(1), 30);
   await setGate('breaker_threshold = null, disable_after_failed = null');
-});
-afterAll(async () => {
-  await db?.close();
-  await database?.drop();
 });
 
 const setGate = (change: string) => db.pool.query(`update webhook_gates set ${change}`);

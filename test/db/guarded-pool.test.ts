@@ -158,7 +158,7 @@ test('a transaction in which a refusal was passed over is not taken for done', a
       .execute(tx)
       .catch(() => undefined);
   });
-  await expect(work).rejects.toThrow('taken back');
+  await expect(work).rejects.toThrow('rolled back instead of committed');
   expect(await notes()).toEqual([]);
 });
 

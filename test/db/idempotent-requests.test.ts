@@ -1,4 +1,3 @@
-import { type Database, openDatabase } from '../../src/db/database';
 import {
   type Claim,
   claimRequest,
@@ -9,21 +8,10 @@ import {
   releaseRequest,
   renewRequest,
 } from '../../src/db/publish/idempotent-requests';
-import { createTestDatabase } from '../support/database';
+import { databaseForFile } from '../support/for-tests';
 import { webhook } from './support';
 
-let db: Database;
-let drop: () => Promise<void>;
-
-beforeAll(async () => {
-  const database = await createTestDatabase();
-  drop = database.drop;
-  db = openDatabase({ url: database.url, poolSize: 4, applicationName: 'test', planner: 'default' });
-});
-afterAll(async () => {
-  await db?.close();
-  await drop?.();
-});
+const db = databaseForFile({ poolSize: 4, planner: 'default' });
 
 const tenantId = webhook(1);
 const once = (key: string) => ({ key, requestHash: Buffer.alloc(32, 1) });

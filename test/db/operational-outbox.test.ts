@@ -1,7 +1,6 @@
-import { type Database, openDatabase } from '../../src/db/database';
 import { OPERATIONAL_EVENTS } from '../../src/domain/event-types';
 import { toPublicId } from '../../src/domain/ids';
-import { createTestDatabase } from '../support/database';
+import { databaseForFile } from '../support/for-tests';
 import {
   addWebhook,
   attemptOf,
@@ -22,22 +21,13 @@ const THRESHOLD = 3;
 const troubled = webhook(1);
 const listening = webhook(2);
 
-let database: Awaited<ReturnType<typeof createTestDatabase>>;
-let db: Database;
+const db = databaseForFile({ poolSize: PUBLISHERS, planner: 'queue' });
 
-beforeAll(async () => {
-  database = await createTestDatabase();
-  db = openDatabase({ url: database.url, poolSize: PUBLISHERS, applicationName: 'test', planner: 'queue' });
-});
 beforeEach(async () => {
   await db.pool.query('truncate delivery_queue, webhook_gates, subscriptions, operational_outbox');
   await db.pool.query('delete from events');
   await addWebhook(db.pool, troubled, 0);
   await db.pool.query('update webhook_gates set breaker_threshold = $1, disable_after_failed = null', [THRESHOLD]);
-});
-afterAll(async () => {
-  await db?.close();
-  await database?.drop();
 });
 
 const subscribe = (pattern: string, tenantId = tenant(1)) =>

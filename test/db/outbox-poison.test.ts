@@ -1,11 +1,11 @@
 import type { Pool } from 'pg';
-import { type Database, openDatabase } from '../../src/db/database';
+import { openDatabase } from '../../src/db/database';
 import { MAX_TRIES, purgeSetAside, takeTurn } from '../../src/db/publish/operational-outbox';
 import { FIRST_TENANT, nextTurns } from '../../src/db/publish/operational-turns';
 import { MAX_FAN_OUT } from '../../src/db/publish/publish-operational';
 import { createLog, type Log } from '../../src/log';
 import { type OperationalEvents, startOperationalEvents } from '../../src/relay/operational-events';
-import { createTestDatabase } from '../support/database';
+import { databaseForFile } from '../support/for-tests';
 import { until } from '../support/until';
 import { publishOutbox, webhook } from './support';
 
@@ -15,14 +15,11 @@ const GOOD = [webhook(2), webhook(3), webhook(8)];
 const GOOD_ROWS = 30;
 const TYPE = 'posthorn.webhook.failing';
 
-let database: Awaited<ReturnType<typeof createTestDatabase>>;
-let db: Database;
+const db = databaseForFile({ poolSize: 4, planner: 'queue' });
 let pool: Pool;
 let running: OperationalEvents | undefined;
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  db = openDatabase({ url: database.url, poolSize: 4, applicationName: 'test', planner: 'queue' });
   pool = db.pool;
 });
 beforeEach(async () => {
@@ -33,10 +30,6 @@ afterEach(async () => {
   await running?.stop();
   running = undefined;
   await pool.query('drop trigger if exists poison on events; drop function if exists poison');
-});
-afterAll(async () => {
-  await db?.close();
-  await database?.drop();
 });
 
 const subscribe = (tenant: string, pattern: string, listening: string) =>

@@ -1,5 +1,4 @@
 import type { Pool } from 'pg';
-import { type Database, openDatabase } from '../../src/db/database';
 import { FIRST_TENANT, nextTurns } from '../../src/db/publish/operational-turns';
 import { MAX_DELIVERIES_PER_TURN, MAX_FAN_OUT } from '../../src/db/publish/publish-operational';
 import { createLog } from '../../src/log';
@@ -8,7 +7,7 @@ import {
   type OperationalEvents,
   startOperationalEvents,
 } from '../../src/relay/operational-events';
-import { createTestDatabase } from '../support/database';
+import { databaseForFile } from '../support/for-tests';
 import { until } from '../support/until';
 import { publishOutbox, webhook } from './support';
 
@@ -19,14 +18,11 @@ const MODEST = [webhook(2), webhook(3)];
 const ROWS = 3_000;
 const TYPE = 'posthorn.webhook.failing';
 
-let database: Awaited<ReturnType<typeof createTestDatabase>>;
-let db: Database;
+const db = databaseForFile({ poolSize: 4, planner: 'queue' });
 let pool: Pool;
 let running: OperationalEvents | undefined;
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  db = openDatabase({ url: database.url, poolSize: 4, applicationName: 'test', planner: 'queue' });
   pool = db.pool;
 });
 beforeEach(async () => {
@@ -38,10 +34,6 @@ afterEach(async () => {
   await running?.stop();
   running = undefined;
   await pool.query('drop trigger if exists poison on events; drop function if exists poison');
-});
-afterAll(async () => {
-  await db?.close();
-  await database?.drop();
 });
 
 const subscribe = (tenant: string, pattern: string, webhooks: number) =>

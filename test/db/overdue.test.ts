@@ -1,18 +1,14 @@
-import { type Database, openDatabase } from '../../src/db/database';
 import { takeOverdue } from '../../src/db/queue/overdue';
 import { newUuid } from '../../src/domain/ids';
-import { createTestDatabase } from '../support/database';
+import { databaseForFile } from '../support/for-tests';
 import { addHolder, HOLDER } from './support';
 
 const OVERDUE_MS = 300_000;
 
-let database: Awaited<ReturnType<typeof createTestDatabase>>;
-let db: Database;
+const db = databaseForFile({ poolSize: 2, planner: 'queue' });
 const tenantId = newUuid();
 const webhookId = newUuid();
 beforeAll(async () => {
-  database = await createTestDatabase();
-  db = openDatabase({ url: database.url, poolSize: 2, applicationName: 'test', planner: 'queue' });
   await db.pool.query(`insert into tenants (id, name) values ($1, 'one')`, [tenantId]);
   await db.pool.query(
     `insert into webhooks (id, tenant_id, url, host, patterns, retry_policy, timeout_ms)
@@ -21,10 +17,6 @@ beforeAll(async () => {
   );
 });
 beforeEach(() => db.pool.query('truncate delivery_queue'));
-afterAll(async () => {
-  await db?.close();
-  await database?.drop();
-});
 
 /** A delivery that waits for its second attempt, so many seconds late. */
 async function late(seconds: number, express: boolean, holder: number | null = null): Promise<string> {

@@ -1,30 +1,22 @@
-import { type Database, openDatabase } from '../../src/db/database';
 import { ensurePartitions, WEEKS_AHEAD, weekStartMs, weeksAhead } from '../../src/db/partitions';
 import { publishEvent } from '../../src/db/publish/publish-one';
 import { newUuid, uuidFloor } from '../../src/domain/ids';
-import { createTestDatabase } from '../support/database';
+import { databaseForFile } from '../support/for-tests';
 import { addWebhook } from './support';
 
 const WEEK_MS = 7 * 24 * 3_600_000;
 const TABLES = ['events', 'deliveries', 'attempts'];
 
-let database: Awaited<ReturnType<typeof createTestDatabase>>;
-let db: Database;
+const db = databaseForFile({ poolSize: 8, planner: 'default' });
 const tenantId = newUuid();
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  db = openDatabase({ url: database.url, poolSize: 8, applicationName: 'test', planner: 'default' });
   const webhookId = newUuid();
   await addWebhook(db.pool, webhookId, 0);
   await db.pool.query(`insert into subscriptions (tenant_id, pattern, webhook_id) values ($1, '*', $2)`, [
     tenantId,
     webhookId,
   ]);
-});
-afterAll(async () => {
-  await db?.close();
-  await database?.drop();
 });
 
 /** Publishes an event of that time, and says in which partitions it and its delivery came to lie. */

@@ -1,8 +1,7 @@
-import { type Database, openDatabase } from '../../src/db/database';
 import { EMPTY_BUDGET } from '../../src/db/queue/claim-budget';
 import { FIRST_CURSORS } from '../../src/db/queue/claim-cursors';
 import { PRIORITY_NAMES, type Priority, priorityOrder } from '../../src/domain/priorities';
-import { createTestDatabase } from '../support/database';
+import { databaseForFile } from '../support/for-tests';
 import {
   addRows,
   addWebhook,
@@ -17,18 +16,9 @@ import {
   webhook,
 } from './support';
 
-let database: Awaited<ReturnType<typeof createTestDatabase>>;
-let db: Database;
+const db = databaseForFile({ poolSize: 4, planner: 'queue' });
 
-beforeAll(async () => {
-  database = await createTestDatabase();
-  db = openDatabase({ url: database.url, poolSize: 4, applicationName: 'test', planner: 'queue' });
-});
 beforeEach(() => db.pool.query('truncate delivery_queue, webhook_gates'));
-afterAll(async () => {
-  await db?.close();
-  await database?.drop();
-});
 
 type Claimed = { deliveryId: string; webhookId: string };
 const ids = (claimed: Claimed[]) => claimed.map(({ deliveryId }) => deliveryId);

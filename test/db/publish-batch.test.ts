@@ -1,24 +1,12 @@
-import { type Database, openDatabase } from '../../src/db/database';
 import { WEEKS_AHEAD } from '../../src/db/partitions';
 import { chunksOf, publishBatch } from '../../src/db/publish/publish-batch';
 import type { BatchEvent } from '../../src/db/publish/types';
 import { newUuid } from '../../src/domain/ids';
-import { createTestDatabase } from '../support/database';
+import { databaseForFile } from '../support/for-tests';
 import { until } from '../support/until';
 import { addWebhook, webhook } from './support';
 
-let db: Database;
-let drop: () => Promise<void>;
-
-beforeAll(async () => {
-  const database = await createTestDatabase();
-  drop = database.drop;
-  db = openDatabase({ url: database.url, poolSize: 4, applicationName: 'test', planner: 'default' });
-});
-afterAll(async () => {
-  await db?.close();
-  await drop?.();
-});
+const db = databaseForFile({ poolSize: 4, planner: 'default' });
 
 const newEvents = (tenantId: string, count: number, createdAt = new Date()): BatchEvent[] =>
   Array.from({ length: count }, () => ({

@@ -1,4 +1,3 @@
-import { type Database, openDatabase } from '../../src/db/database';
 import { publishBatch } from '../../src/db/publish/publish-batch';
 import { publishMany } from '../../src/db/publish/publish-many';
 import { publishOnce } from '../../src/db/publish/publish-once';
@@ -12,22 +11,11 @@ import { deleteWebhook, insertWebhook } from '../../src/db/store/webhooks';
 import { matchingPatterns } from '../../src/domain/event-types';
 import { newUuid, uuidTimeMs } from '../../src/domain/ids';
 import { PRIORITIES, type Priority } from '../../src/domain/priorities';
-import { createTestDatabase } from '../support/database';
+import { databaseForFile } from '../support/for-tests';
 
 /** The same cases over every statement that publishes: what they have in common must not depend on which one it was. */
 
-let db: Database;
-let drop: () => Promise<void>;
-
-beforeAll(async () => {
-  const database = await createTestDatabase();
-  drop = database.drop;
-  db = openDatabase({ url: database.url, poolSize: 4, applicationName: 'test', planner: 'default' });
-});
-afterAll(async () => {
-  await db?.close();
-  await drop?.();
-});
+const db = databaseForFile({ poolSize: 4, planner: 'default' });
 
 /** `again`: nothing was published, because the key is taken. */
 type Outcome = { deliveries: number } | 'again';

@@ -1,24 +1,15 @@
-import { type Database, openDatabase } from '../../src/db/database';
 import { WEEKS_AHEAD } from '../../src/db/partitions';
 import { createPublisher, type Publisher } from '../../src/db/publish/publisher';
 import type { NewEvent } from '../../src/db/publish/types';
 import { newUuid } from '../../src/domain/ids';
-import { createTestDatabase } from '../support/database';
+import { databaseForFile } from '../support/for-tests';
 import { addWebhook } from './support';
 
-let db: Database;
+const db = databaseForFile({ poolSize: 4, planner: 'default' });
 let publisher: Publisher;
-let drop: () => Promise<void>;
 
 beforeAll(async () => {
-  const database = await createTestDatabase();
-  drop = database.drop;
-  db = openDatabase({ url: database.url, poolSize: 4, applicationName: 'test', planner: 'default' });
   publisher = createPublisher(db.pool);
-});
-afterAll(async () => {
-  await db?.close();
-  await drop?.();
 });
 
 async function newTenant(webhooks: number): Promise<string> {

@@ -1,19 +1,8 @@
-import { type Database, openDatabase } from '../../src/db/database';
 import type { AttemptRecord } from '../../src/db/queue/record-attempts';
-import { createTestDatabase } from '../support/database';
+import { databaseForFile } from '../support/for-tests';
 import { attemptOf, DELIVERED, publishMany, recordAttempts } from './support';
 
-let database: Awaited<ReturnType<typeof createTestDatabase>>;
-let db: Database;
-
-beforeAll(async () => {
-  database = await createTestDatabase();
-  db = openDatabase({ url: database.url, poolSize: 8, applicationName: 'test', planner: 'queue' });
-});
-afterAll(async () => {
-  await db?.close();
-  await database?.drop();
-});
+const db = databaseForFile({ poolSize: 8, planner: 'queue' });
 
 async function one(deliveryId: string) {
   const { rows } = await db.pool.query(

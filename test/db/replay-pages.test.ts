@@ -1,32 +1,22 @@
-import { type Database, openDatabase } from '../../src/db/database';
 import { countReplay, replayPage } from '../../src/db/store/replay-pages';
 import { cancelReplay, insertReplay, type NewReplay, takeStaleReplays } from '../../src/db/store/replays';
 import type { EndState } from '../../src/domain/delivery';
 import { newUuid } from '../../src/domain/ids';
 import type { ReplayFilter } from '../../src/domain/replay';
-import { createTestDatabase } from '../support/database';
+import { databaseForFile } from '../support/for-tests';
 
-let database: Awaited<ReturnType<typeof createTestDatabase>>;
-let db: Database;
+const db = databaseForFile({ poolSize: 6, planner: 'queue' });
 let tenantId: string;
 let webhookId: string;
 /** Publish times of the deliveries, one millisecond apart. */
 const START_MS = Date.now() - 60_000;
 let clockMs = START_MS;
 
-beforeAll(async () => {
-  database = await createTestDatabase();
-  db = openDatabase({ url: database.url, poolSize: 6, applicationName: 'test', planner: 'queue' });
-});
 beforeEach(async () => {
   await db.pool.query('truncate deliveries, delivery_queue, attempts, replays');
   tenantId = await addTenant();
   webhookId = await addWebhook(tenantId);
   clockMs = START_MS;
-});
-afterAll(async () => {
-  await db?.close();
-  await database?.drop();
 });
 
 async function addTenant(): Promise<string> {

@@ -1,21 +1,9 @@
-import { type Database, openDatabase } from '../../src/db/database';
 import { purgeLogs } from '../../src/db/store/retention';
 import { newUuid } from '../../src/domain/ids';
-import { createTestDatabase } from '../support/database';
+import { databaseForFile } from '../support/for-tests';
 import { webhook } from './support';
 
-let db: Database;
-let drop: () => Promise<void>;
-
-beforeAll(async () => {
-  const database = await createTestDatabase();
-  drop = database.drop;
-  db = openDatabase({ url: database.url, poolSize: 4, applicationName: 'test', planner: 'default' });
-});
-afterAll(async () => {
-  await db?.close();
-  await drop?.();
-});
+const db = databaseForFile({ poolSize: 4, planner: 'default' });
 
 const DAY_MS = 86_400_000;
 const tenantId = webhook(1);

@@ -1,3 +1,5 @@
+import { type Database, type DatabaseOptions, openDatabase } from '../../src/db/database';
+import { createTestDatabase } from './database';
 import { type Installation, startInstallation } from './installation';
 import { type Receiver, type ReceiverHandler, startReceiver } from './receiver';
 
@@ -57,5 +59,34 @@ function current() {
       receiver = await startReceiver(handler);
     },
     close: () => receiver?.close(),
+  };
+}
+
+/** A database of its own, with connections to it, for all tests of the file. */
+export function databaseForFile(
+  options: Omit<DatabaseOptions, 'url' | 'applicationName'>,
+): Readonly<Pick<Database, 'pool' | 'kysely'>> & { readonly url: string } & Pick<Database, 'close'> {
+  let created: Awaited<ReturnType<typeof createTestDatabase>> | undefined;
+  let db: Database | undefined;
+  beforeAll(async () => {
+    created = await createTestDatabase();
+    db = openDatabase({ ...options, url: created.url, applicationName: 'test' });
+  });
+  const close = async () => db?.close();
+  afterAll(async () => {
+    await close();
+    await created?.drop();
+  });
+  return {
+    close,
+    get pool() {
+      return db!.pool;
+    },
+    get kysely() {
+      return db!.kysely;
+    },
+    get url() {
+      return created!.url;
+    },
   };
 }
