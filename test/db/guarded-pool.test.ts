@@ -178,7 +178,10 @@ test('a statement that Postgres refuses is refused; a session that it ends may h
   expect(wasRefused(twice)).toBe(true);
   const pid = await pidOf();
   const ended = db.pool.query('select pg_sleep(60)').catch((error: unknown) => error);
-  await until('it to run', async () => (await sessions()).some(({ state }) => state === 'active'));
+  await until('it to run', async () => {
+    const running = `select 1 from pg_stat_activity where pid = ${pid} and state = 'active' and query like '%pg_sleep%'`;
+    return (await queryOnce(database.url, running)).length > 0;
+  });
   await queryOnce(database.url, `select pg_terminate_backend(${pid})`);
   expect(wasRefused(await ended)).toBe(false);
 });
