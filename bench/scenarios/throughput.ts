@@ -72,7 +72,7 @@ async function run(rig: Rig, options: Options): Promise<Outcome> {
   for (let n = 1; n <= options.repeats; n++) {
     const figures = await round(rig, options, webhooks, proofs);
     const perSecond = figures.deliveries_per_s as number;
-    // An express path is not held back by the engine: its limit is measured once, to be seen beside it.
+    // An express path is not held back by Temporal: its limit is measured once, to be seen beside it.
     const after = mode === 'express' ? before : await noop?.(NOOPS);
     const bareAfter = mode === 'workflow' ? bareBefore : await measure();
     repeats.push({

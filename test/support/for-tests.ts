@@ -65,7 +65,7 @@ function current() {
 /** A database of its own, with connections to it, for all tests of the file. */
 export function databaseForFile(
   options: Omit<DatabaseOptions, 'url' | 'applicationName'>,
-): Readonly<Pick<Database, 'pool' | 'kysely'>> & { readonly url: string } & Pick<Database, 'close'> {
+): Database & { readonly url: string } {
   let created: Awaited<ReturnType<typeof createTestDatabase>> | undefined;
   let db: Database | undefined;
   beforeAll(async () => {

@@ -13,7 +13,7 @@ export const names: Neighbour = {
   async prepare({ rig, machine, tenant }) {
     const webhooks = await tenant.webhooks(WEBHOOKS, (n) => ({
       ...{ url: `http://hook.n${n}.dead.test:9/`, events: [type(n)] },
-      // Lookups are what is measured, and not the engine, which retries would keep busy.
+      // Lookups are what is measured, and not Temporal, which retries would keep busy.
       retry_policy: { schedule: [] },
     }));
     const requests = times(WEBHOOKS, (n) => ({

@@ -4,7 +4,7 @@ import { type PriorityRow, progress } from './claim-cursors';
 import { claimExpressStatement } from './claim-express.sql';
 import { type ClaimRequest, claimParameters } from './claim-request';
 import type { Claim } from './claim-workflow';
-import { type AttemptContext, bodyOf, type WebhookFacts } from './load-attempt';
+import { type AttemptContext, bodyOf, scheduleOf, type WebhookFacts } from './load-attempt';
 
 /** A claimed delivery with all that its attempt needs, as it stood when it was claimed. */
 export type ExpressDelivery = Pick<AttemptContext, 'tenantId' | 'eventId' | 'eventType' | 'body'> & {
@@ -75,12 +75,7 @@ function toDelivery(row: DeliveryRow, webhook: ClaimedWebhook | undefined, holde
     body: bodyOf(row),
     queue: {
       timed: false,
-      waits: row.remaining_ms !== null,
-      remainingMs: row.remaining_ms ?? 0,
-      attempt: row.attempt,
-      step: row.step,
-      elapsedMs: row.elapsed_ms ?? 0,
-      trigger: row.trigger,
+      ...scheduleOf(row),
       heldBy: 'nobody',
       cancelAsked: row.cancel_asked,
       movedAway: false,

@@ -150,6 +150,16 @@ export function bodyOf({ body, minimal, key_fields }: Pick<Row, 'body' | 'minima
   return minimal ? minimalBody(body, key_fields ?? []) : body;
 }
 
+/** Where in its schedule a delivery stands, from its queue row. */
+export const scheduleOf = (row: Pick<Row, 'remaining_ms' | 'attempt' | 'step' | 'elapsed_ms' | 'trigger'>) => ({
+  waits: row.remaining_ms !== null,
+  remainingMs: row.remaining_ms ?? 0,
+  attempt: row.attempt,
+  step: row.step,
+  elapsedMs: row.elapsed_ms ?? 0,
+  trigger: row.trigger,
+});
+
 function toContext(row: Row): AttemptContext {
   return {
     tenantId: row.tenant_id,
@@ -161,12 +171,7 @@ function toContext(row: Row): AttemptContext {
     ...(row.is_queued && {
       queue: {
         timed: row.timed,
-        waits: row.remaining_ms !== null,
-        remainingMs: row.remaining_ms ?? 0,
-        attempt: row.attempt,
-        step: row.step,
-        elapsedMs: row.elapsed_ms ?? 0,
-        trigger: row.trigger,
+        ...scheduleOf(row),
         heldBy: row.held_by,
         cancelAsked: row.cancel_asked,
         movedAway: row.moved_away,

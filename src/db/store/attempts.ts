@@ -1,5 +1,6 @@
-import { sql } from 'kysely';
+import { type ExpressionBuilder, sql } from 'kysely';
 import type { Queryable } from '../database';
+import type { Tables } from '../tables';
 import { type Found, type Part, upTo } from './scan';
 
 /** The attempts of one delivery, newest first. */
@@ -31,3 +32,13 @@ function selectAttempts(db: Queryable, tenantId: string, deliveryId: string) {
 }
 
 export type Attempt = Awaited<ReturnType<ReturnType<typeof selectAttempts>['execute']>>[number];
+
+/** The last attempt of a delivery `d`, as a lateral join `a`: how it came out. */
+export const lastAttempt = (eb: ExpressionBuilder<Tables & { d: Tables['deliveries'] }, 'd'>) =>
+  eb
+    .selectFrom('attempts as a')
+    .select(['a.status_code', 'a.error_code', 'a.error_message'])
+    .whereRef('a.delivery_id', '=', 'd.id')
+    .orderBy('a.number', 'desc')
+    .limit(1)
+    .as('a');

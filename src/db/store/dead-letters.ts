@@ -1,6 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import { uuidFloor } from '../../domain/ids';
 import type { Queryable } from '../database';
+import { lastAttempt } from './attempts';
 import { type Found, type Part, scanIds, upTo } from './scan';
 
 /** Dead letters are the failed deliveries that nobody has discarded: `failed_at` is set. */
@@ -76,17 +77,7 @@ export async function discard(db: Queryable, tenantId: string, ids: readonly str
 function selectDead(db: Queryable, tenantId: string, { since, until }: DeadLetterFilter) {
   return db
     .selectFrom('deliveries as d')
-    .leftJoinLateral(
-      (eb) =>
-        eb
-          .selectFrom('attempts as a')
-          .select(['a.status_code', 'a.error_code', 'a.error_message'])
-          .whereRef('a.delivery_id', '=', 'd.id')
-          .orderBy('a.number', 'desc')
-          .limit(1)
-          .as('a'),
-      (join) => join.onTrue(),
-    )
+    .leftJoinLateral(lastAttempt, (join) => join.onTrue())
     .select([
       'd.id',
       'd.event_id',

@@ -6,6 +6,7 @@ import { sameTimeBounds, uuidFloor } from '../../domain/ids';
 import type { Queryable } from '../database';
 import { gateConditions } from '../queue/gate-conditions';
 import { isInFlight } from '../queue/lease-holders';
+import { lastAttempt } from './attempts';
 import { type Found, type Part, scanIds, upTo } from './scan';
 
 export type Delivery = {
@@ -184,17 +185,7 @@ function selectDeliveries(db: Queryable, tenantId: string) {
     .selectFrom('deliveries as d')
     .leftJoin('delivery_queue as q', 'q.delivery_id', 'd.id')
     .leftJoin('webhook_gates as g', 'g.webhook_id', 'd.webhook_id')
-    .leftJoinLateral(
-      (eb) =>
-        eb
-          .selectFrom('attempts as a')
-          .select(['a.status_code', 'a.error_code'])
-          .whereRef('a.delivery_id', '=', 'd.id')
-          .orderBy('a.number', 'desc')
-          .limit(1)
-          .as('a'),
-      (join) => join.onTrue(),
-    )
+    .leftJoinLateral(lastAttempt, (join) => join.onTrue())
     .select([
       'd.id',
       'd.event_id',

@@ -60,7 +60,7 @@ export async function moveGate(
   return row?.status;
 }
 
-/** Opens or shuts a gate by an operator's word. One that is disabled is not paused: it would lose why. */
+/** Sets the status that an operator asked for. A disabled webhook is not paused: the reason would be lost. */
 export async function setGateStatus(db: Queryable, webhookId: string, status: WebhookStatus): Promise<void> {
   const reason: DisabledBecause | null = status === 'disabled' ? 'operator' : null;
   await db

@@ -82,7 +82,7 @@ export async function pendingVerifications(db: Queryable, webhookIds: readonly s
 
 export type VerificationOutcome = { method: VerificationMethod } | { error: string };
 
-/** Ends a round. A success opens the gate; a failure leaves it, and what was proven before, as it is. */
+/** Ends a round. After a success the gate passes; a failure leaves it, and what was proven before, as it is. */
 export async function endVerification(
   db: Queryable,
   webhookId: string,
