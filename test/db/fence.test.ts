@@ -62,6 +62,7 @@ test.each<[string, string, number, Fence['cause']]>([
   ['of the express path of this very process', `holder = ${HOLDER}, posting = 1, express = true`, 1, 'claimed'],
   ['waiting for its timer', `timed = true, next_attempt_at = now() + interval '1 hour'`, 1, 'claimed'],
   ['moved to another time meanwhile', `timed = true, moves = 1, next_attempt_at = now() + interval '1 hour'`, 1, 'due'],
+  ['moved by less than a second', `timed = true, moves = 1, next_attempt_at = now() + interval '0.8 s'`, 1, 'due'],
 ])('nobody gets an attempt that is %s', async (_, change, number, cause) => {
   await set(change);
   expect(await load(number, { holder: HOLDER, cause })).toMatchObject({ fenced: false });

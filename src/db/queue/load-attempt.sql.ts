@@ -3,12 +3,8 @@ import { prepareStatement } from '../prepared-statement';
 import { gateConditions } from './gate-conditions';
 import { isDead, LIVE_HOLDERS } from './lease-holders';
 
-/** How much too early such an attempt may come, by the clock of the database. */
-const TIMER_TOLERANCE = '1 second';
-
 /** An operator moved the time of the queue row, which this request does not know of, and it has not come. */
-const MOVED_AWAY = `(request.cause = 'due' and queued.timed and queued.moves > request.moves
-    and queued.next_attempt_at > now() + interval '${TIMER_TOLERANCE}')`;
+const MOVED_AWAY = `(request.cause = 'due' and queued.timed and queued.moves > request.moves and queued.next_attempt_at > now())`;
 
 /** The queue row is held by a worker that lives, for an attempt that may be in flight. */
 const HELD = `queued.posting is not null and not ${isDead('queued.holder')}`;
