@@ -1,7 +1,7 @@
 import { ApplicationFailure, activityInfo } from '@temporalio/activity';
 import type { Database } from '../db/database';
 import { cancelDelivery, endCancelled } from '../db/queue/cancel';
-import { type Ended, findEnd } from '../db/queue/delivery-state';
+import { findStanding, type Standing } from '../db/queue/delivery-state';
 import { setNextAttempt } from '../db/queue/operator-commands';
 import type { InFlight } from '../delivery/in-flight';
 import type { Attempts } from '../delivery/make-attempt';
@@ -127,14 +127,18 @@ export function createActivities(deps: ActivityDeps) {
 
     /**
      * Ends a delivery that an operator cancelled. `recorded`: the cancel is in Postgres already; then only that cancel is
-     * carried out, and nothing that was asked for after it. Returns the delivery's state in Postgres.
+     * carried out, and nothing that was asked for after it. Returns what Postgres says of the delivery then: it may have been
+     * started anew since.
      */
-    cancel: (deliveryId: string, recorded = false): Promise<Ended> =>
+    cancel: (deliveryId: string, recorded = false): Promise<Standing> =>
       heartbeating(async () => {
         if (recorded) await endCancelled(db.kysely, deliveryId, 'asked');
         else await cancelDelivery(db.kysely, deliveryId);
-        return findEnd(db.kysely, deliveryId);
+        return findStanding(db.kysely, deliveryId);
       }),
+
+    /** What Postgres says of a delivery. */
+    findStanding: (deliveryId: string): Promise<Standing> => findStanding(db.kysely, deliveryId),
 
     async reschedule(deliveryId: string, atMs: number): Promise<void> {
       await setNextAttempt(db.kysely, deliveryId, new Date(atMs));

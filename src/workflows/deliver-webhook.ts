@@ -3,6 +3,7 @@ import {
   continueAsNew,
   defineQuery,
   defineSignal,
+  patched,
   proxyActivities,
   proxyLocalActivities,
   setDefaultSignalHandler,
@@ -23,9 +24,12 @@ type Signals = {
   retryNow(request: { by: string; anew?: boolean; claimed?: boolean }): void;
   /** The same under its first name: runs may be waiting whose history has it. */
   replay: Signals['retryNow'];
-  /** `recorded`: Postgres has ended the delivery, or will with the attempt under way; the run only has to end. */
+  /**
+   * `recorded`: Postgres has ended the delivery, or will with the attempt under way, and the run only has to end. Unless
+   * the delivery was started anew before the signal came: signals may be late, and overtake each other.
+   */
   cancel(request: { by: string; recorded?: boolean }): void;
-  /** Moves the next attempt to another time (Unix milliseconds). `moves`: the row's count of reschedules, which includes this one. */
+  /** The next attempt has another time (Unix milliseconds). `moves`: it is in Postgres already, which counts reschedules. */
   reschedule(request: { atMs: number; by: string; moves?: number }): void;
   /** The relay has claimed this delivery's row: load it. */
   wake(): void;
@@ -40,7 +44,7 @@ export const statusQuery = defineQuery<WorkflowStatus>('status');
  * Temporal does when a signal arrives while a run closes, they are repeated as well. So a cancel is not among them: its
  * repetition would undo a retry that was asked for after it.
  */
-const local = proxyLocalActivities<Pick<Activities, 'attemptFirst' | 'reschedule'>>({
+const local = proxyLocalActivities<Pick<Activities, 'attemptFirst' | 'reschedule' | 'findStanding'>>({
   startToCloseTimeout: '8s',
   localRetryThreshold: '1s',
   retry: { initialInterval: '500ms', backoffCoefficient: 2, maximumInterval: '10s' },
@@ -112,7 +116,8 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
     const anew = cause === 'manual' && (wanted('anew') || served.cancel > 0);
     if (cause === 'manual' && !wanted('cancel')) serveRetries();
     state = 'in_progress';
-    const result = wanted('cancel') ? NOT_MADE : await attempt(attemptsMade + 1, cause, anew);
+    const skips = wanted('cancel');
+    const result = skips ? NOT_MADE : await attempt(attemptsMade + 1, cause, anew);
     if ('last' in result && result.last) {
       last = result.last;
       attemptsMade = last.number;
@@ -135,15 +140,26 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
       if (wanted('cancel')) {
         state = 'cancelled';
         served.cancel = asked.cancel;
-        const end = await (onlyRecorded ? remote.cancel(deliveryId, true) : remote.cancel(deliveryId));
-        kind = end.kind;
+        const found = await (onlyRecorded ? remote.cancel(deliveryId, true) : remote.cancel(deliveryId));
         // A first attempt may have been made in a workflow task that did not come through.
-        attemptsMade = Math.max(attemptsMade, end.attempts);
+        attemptsMade = Math.max(attemptsMade, found.attempts);
+        moves = 0;
+        // The cancel was for what has ended before: it came late, and the delivery was started anew since.
+        if (found.kind === 'waits') {
+          dueAtMs = Date.now() + found.waitMs;
+          moves = found.moves;
+          cause = await nextCause();
+          continue;
+        }
+        // What the relay has claimed for this run it does not claim again for a while.
+        if (found.kind === 'queued' && skips && cause === 'claimed') continue;
+        kind = found.kind === 'queued' ? 'requeued' : found.kind;
       }
     } else {
       // It has ended: too late for a cancel or a reschedule.
       served.cancel = asked.cancel;
       rescheduledToMs = undefined;
+      moves = 0;
     }
     if (wanted('retry') || wanted('anew')) cause = 'manual';
     else if (wanted('wake') || wanted('cancel')) cause = 'claimed';
@@ -173,6 +189,20 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
     return result.kind === 'unrecorded' ? remote.recordMade(result.record) : result;
   }
 
+  async function move(toMs: number): Promise<void> {
+    rescheduledToMs = undefined;
+    // The signal may have come late, when the delivery waits for another time, or was started anew: Postgres has its time.
+    if (moveRecorded && patched('ask-for-rescheduled-time')) {
+      const found = await local.findStanding(deliveryId);
+      if (found.kind !== 'waits') return;
+      dueAtMs = found.atMs === toMs ? toMs : Date.now() + found.waitMs;
+      moves = found.moves;
+    } else {
+      dueAtMs = toMs;
+      if (!moveRecorded) await local.reschedule(deliveryId, toMs);
+    }
+  }
+
   /** Waits for the timer or for a signal; returns the cause of the next attempt. */
   async function nextCause(): Promise<AttemptCause> {
     state = 'retrying';
@@ -182,9 +212,7 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
     }
     for (;;) {
       if (rescheduledToMs !== undefined) {
-        dueAtMs = rescheduledToMs;
-        rescheduledToMs = undefined;
-        if (!moveRecorded) await local.reschedule(deliveryId, dueAtMs);
+        await move(rescheduledToMs);
         continue;
       }
       if (wanted('cancel') || wanted('retry') || wanted('anew')) return 'manual';

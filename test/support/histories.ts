@@ -13,7 +13,8 @@ const ALLOWED = [
   /^(ten|wh|key)_[0-9a-z]{26}$/, // TypeID
   /^[a-z]+(_[a-z]+)*$/, // a code, such as in_flight or connection_refused
   /^\d+$/,
-  /^(attemptFirst|reschedule)$/, // activities, in the markers of local ones
+  /^(attemptFirst|reschedule|findStanding)$/, // activities, in the markers of local ones
+  /^ask-for-rescheduled-time$/, // patches
   /^test-[0-9a-f]{12}(-retries|-replays)?$/, // task queue
   /^kept\.[a-z-]+$/, // event type
   /^kept\.[a-z-]+ → 127\.0\.0\.1:\d+$/, // summary of a workflow: event type and host

@@ -157,6 +157,42 @@ test('wake on a waiting run does nothing', async () => {
   expect(numbersSent()).toEqual([1, 2]);
 });
 
+/** Signals may be late, and overtake each other: what they tell of may be over. */
+test.each([
+  ['cancel', { by: 'test', recorded: true }],
+  ['reschedule', { by: 'test', atMs: Date.now() + 9 * HOUR, moves: 1 }],
+  ['reschedule', { by: 'test', atMs: 0, moves: 7 }],
+])('%s %j that Postgres knows nothing of leaves the wait as it is', async (signal, request) => {
+  const id = await publish({ retry_policy: { schedule: ['1h', '2h'], jitter: 0 } });
+  await posthorn.api.untilStatus(id, 'retrying');
+  const due = (await status(id)).nextAttemptAtMs!;
+  await handle(id).signal(signal, request);
+  const after = await until('the run to wait again', async () => {
+    const { timersMs } = await told(posthorn.env.client, id);
+    return timersMs.length === 2 && status(id);
+  });
+  expect(after).toMatchObject({ state: 'retrying', attempts: 1 });
+  expect(Math.abs(after.nextAttemptAtMs! - due)).toBeLessThan(60 * SECOND);
+  expect(await result(id)).toBe('failed');
+  expect(numbersSent()).toEqual([1, 2, 3]);
+});
+
+test('a delivery that was rescheduled, cancelled and sent anew is rescheduled again', async () => {
+  const id = await publish({ retry_policy: { schedule: ['1h', '2h'], jitter: 0 } });
+  const rescheduleBy = async (hours: number) => {
+    await posthorn.api.untilStatus(id, 'retrying');
+    const at = (await posthorn.env.currentTimeMs()) + hours * HOUR;
+    await posthorn.api.ok('POST', `/deliveries/${id}/reschedule`, { at: new Date(at) });
+    await until('the new time', async () => (await status(id)).nextAttemptAtMs === at);
+  };
+  await rescheduleBy(5);
+  await handle(id).signal('cancel', { by: 'test' });
+  await handle(id).signal('retryNow', { by: 'test' });
+  await receiver.waitFor(2);
+  await rescheduleBy(7);
+  expect(await result(id)).toBe('failed');
+});
+
 /** The second one is the first name of it: runs and senders of an earlier version may still use it. */
 const RETRY_SIGNALS = ['retryNow', 'replay'];
 

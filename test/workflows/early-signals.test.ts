@@ -41,8 +41,12 @@ test('signals that come before the first attempt count in the order of their arr
     for (const what of wish) await api.ok('POST', `/deliveries/${id}/${what}`);
     ids.push(id);
   }
+  // The signal of a cancel before its latest claim: it was overtaken, and there is nothing to cancel any more.
+  const startedAnew = await claimed();
+  await temporal.client.workflow.getHandle(startedAnew).signal('cancel', { by: 'test', recorded: true });
+  ids.push(startedAnew);
   worker = await startWorker(readConfig(posthorn.env), createLog('silent'));
-  const ends = ['cancelled', 'cancelled', 'delivered', 'delivered'];
+  const ends = ['cancelled', 'cancelled', 'delivered', 'delivered', 'delivered'];
   for (const [i, id] of ids.entries()) await api.untilStatus(id, ends[i]!);
   await Promise.all(ids.map((id) => temporal.client.workflow.getHandle(id).result()));
   const sent = receiver.requests.map((request) => String(request.headers['x-webhook-delivery']));
@@ -54,7 +58,7 @@ async function claimed(): Promise<string> {
   const id = await posthorn.api.onlyDelivery((await posthorn.api.publish('early.signal')).id);
   const deliveryId = parsePublicId('delivery', id)!;
   const { rows } = await pool.query<{ webhook_id: string }>(
-    `update delivery_queue set lease_until = now() + interval '1 min' where delivery_id = $1 returning webhook_id`,
+    `update delivery_queue set lease_until = now() + interval '2 min' where delivery_id = $1 returning webhook_id`,
     [deliveryId],
   );
   const { workflows, retries } = taskQueues(posthorn.env.POSTHORN_TASK_QUEUE!);

@@ -76,7 +76,7 @@ const KINDS: Kind[] = [
     end: 'cancelled',
   },
   {
-    name: 'rescheduled',
+    name: 'rescheduled-by-the-time-in-postgres',
     schedule: ['1h'],
     answers: later(200),
     async meanwhile({ id }) {

@@ -1,6 +1,6 @@
 import { WorkflowNotFoundError } from '@temporalio/client';
 import { Pool } from 'pg';
-import { parsePublicId } from '../../src/domain/ids';
+import { parsePublicId, toPublicId } from '../../src/domain/ids';
 import { story } from '../support/history';
 import { type Installation, startInstallation } from '../support/installation';
 import { seededRandom } from '../support/random';
@@ -93,7 +93,23 @@ async function untilClosed(id: string): Promise<void> {
     });
 }
 
-const allEnded = () => until('every delivery to end', async () => (await countLive()) === 0, END_LIMIT_MS);
+const allEnded = () =>
+  until('every delivery to end', async () => (await countLive()) === 0, END_LIMIT_MS).catch(async (error: unknown) => {
+    throw new Error(`${String(error)}\n${(await storiesOfLive()).join('\n')}`);
+  });
+
+/** The row and the run of up to five deliveries that have not ended: for the message of a test that failed. */
+async function storiesOfLive(): Promise<string[]> {
+  const { rows } = await pool.query<{ delivery_id: string }>('select * from delivery_queue limit 5');
+  const stories = await Promise.all(
+    rows.map(async (row) => {
+      const id = toPublicId('delivery', row.delivery_id);
+      const run = await story(temporal.client, id).catch((error: unknown) => [String(error)]);
+      return [JSON.stringify(row), ...run];
+    }),
+  );
+  return stories.flat();
+}
 
 /** Deliveries that have not ended, or rows of the queue. @throws where a live delivery has no row, or the reverse */
 async function countLive(): Promise<number> {
