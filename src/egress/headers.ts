@@ -1,4 +1,5 @@
 import { version } from '../../package.json';
+import { CLOUDEVENTS_HEADERS } from '../domain/cloudevents-headers';
 import type { SignatureStyle } from '../domain/signature-styles';
 import { signGitHub, signStandard, signStripe, signXWebhook } from './signatures';
 
@@ -16,6 +17,8 @@ export interface HeadersInput {
   retryable: boolean;
   timestampSeconds: number;
   body: Buffer;
+  /** What the body is: `content-type`, and the attributes of CloudEvents in binary mode. */
+  bodyHeaders: Record<string, string>;
   /** `whsec_…`, the current one first. Headers that hold a single signature are signed with the first. */
   secrets: string[];
   styles: readonly SignatureStyle[];
@@ -36,8 +39,8 @@ export function buildHeaders(input: HeadersInput): Record<string, string> {
   if (current === undefined) throw new Error('A delivery needs at least one signing secret');
   const timestamp = String(timestampSeconds);
   const headers: Record<string, string> = {
-    ...input.custom,
-    'content-type': 'application/json',
+    ...without(input.custom, input.bodyHeaders),
+    ...input.bodyHeaders,
     'user-agent': USER_AGENT,
     'accept-encoding': 'identity',
     'webhook-id': input.eventId,
@@ -68,6 +71,15 @@ export function buildHeaders(input: HeadersInput): Record<string, string> {
     }
   }
   return headers;
+}
+
+/**
+ * Own headers whose names are not set by the body: some may have been given before those were reserved, and a field must
+ * not be sent twice.
+ */
+function without(custom: Record<string, string>, body: Record<string, string>): Record<string, string> {
+  if (!('ce-id' in body)) return custom;
+  return Object.fromEntries(Object.entries(custom).filter(([name]) => !(name.toLowerCase() in body)));
 }
 
 /**
@@ -109,6 +121,7 @@ const SHOWN_IN_THE_LOG = new Set([
   'X-Webhook-Attempt',
   'X-Webhook-Delivery',
   'X-Webhook-Retryable',
+  ...CLOUDEVENTS_HEADERS,
 ]);
 
 /** The request headers as the delivery log may show them: custom values and signatures read `[redacted]`. */

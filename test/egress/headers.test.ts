@@ -10,6 +10,7 @@ const input: HeadersInput = {
   retryable: true,
   timestampSeconds: 1700000000,
   body: Buffer.from('{}'),
+  bodyHeaders: { 'content-type': 'application/json' },
   secrets,
   styles: ['standard', 'x-webhook'],
   custom: { authorization: 'Bearer abc' },
@@ -33,6 +34,17 @@ describe('buildHeaders', () => {
       'X-Webhook-Delivery': 'del_01',
       'X-Webhook-Retryable': 'true',
     });
+  });
+
+  test('says what the body is, and an own header of the same name gives way', () => {
+    const bodyHeaders = { 'content-type': 'application/json', 'ce-id': 'evt_01', 'ce-type': 'order.created' };
+    const custom = { 'CE-Id': 'mine', 'ce-tenant': 'acme' };
+    const headers = buildHeaders({ ...input, bodyHeaders, custom });
+    expect(headers).toMatchObject({ ...bodyHeaders, 'ce-tenant': 'acme' });
+    expect(headers).not.toHaveProperty('CE-Id');
+    expect(redactHeaders(headers)).toMatchObject({ ...bodyHeaders, 'ce-tenant': '[redacted]' });
+    // Of any other body they are an own header like any other.
+    expect(buildHeaders({ ...input, custom })).toMatchObject(custom);
   });
 
   test('signs the standard way whatever the styles, and the others only when asked', () => {
@@ -72,6 +84,7 @@ describe('customHeaderProblem', () => {
     ['x-empty', ''],
     ['x-webhooks', 'is not x-webhook-'],
     ['x-long', 'v'.repeat(4096)],
+    ['ce-tenant', 'an extension attribute'],
   ])('%s may be set', (name, value) => {
     expect(customHeaderProblem(name, value)).toBeUndefined();
   });
@@ -90,6 +103,7 @@ describe('customHeaderProblem', () => {
     ],
     ...['webhook-id', 'Webhook-Signature', 'X-Webhook-Anything', 'x-hub-signature-256', 'Stripe-Signature'],
     ...['content-type', 'accept-encoding', 'user-agent', 'proxy-authorization'],
+    ...['ce-id', 'Ce-Type', 'CE-SOURCE', 'ce-specversion', 'ce-time', 'ce-eventversion', 'ce-datacontenttype'],
   ])('%s is reserved', (name) => {
     expect(customHeaderProblem(name, 'v')).toBe(`the header "${name.toLowerCase()}" is set by Posthorn`);
   });

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { BODY_FORMATS } from '../../domain/body-format';
 import { DELIVERY_MODES } from '../../domain/delivery-mode';
 import { EVENT_PATTERN, MAX_EVENT_TYPE_LENGTH, patternProblem } from '../../domain/event-types';
 import { DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS, MIN_TIMEOUT_MS } from '../../domain/limits';
@@ -7,6 +8,7 @@ import { parseUrl } from '../../domain/parse-url';
 import type { StoredRetryPolicy } from '../../domain/retry-schedule';
 import { secretProblem } from '../../egress/signatures';
 import { defaultsTo, durationBetween, eventVersion, pageOf, storableText } from './common';
+import { envelope } from './envelope';
 import { retryPolicy } from './retry-policy';
 import {
   circuitBreaker,
@@ -70,6 +72,8 @@ const settings = {
   payload: z.enum(PAYLOAD_MODES),
   payload_version: eventVersion.nullable(),
   filter: filter.nullable(),
+  body_format: z.enum(BODY_FORMATS),
+  envelope,
 };
 
 const secret = z
@@ -107,6 +111,8 @@ export const createWebhookBody = z.strictObject({
   payload: settings.payload.default('full'),
   payload_version: settings.payload_version.default(null),
   filter: settings.filter.default(null),
+  body_format: settings.body_format.default('exact'),
+  envelope: envelope.default('standard').meta({ default: 'standard' }),
 });
 
 export const patchWebhookBody = z

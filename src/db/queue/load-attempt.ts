@@ -1,4 +1,5 @@
 import type { Pool } from 'pg';
+import type { BodySettings } from '../../domain/compose-body';
 import type { AttemptCause, BreakerState, EndState, Trigger, WebhookStatus } from '../../domain/delivery';
 import { minimalBody } from '../../domain/minimal-payload';
 import type { StoredRetryPolicy } from '../../domain/retry-schedule';
@@ -45,7 +46,7 @@ export type AttemptContext = {
 };
 
 /** What sending asks of a webhook. */
-export type WebhookFacts = {
+export type WebhookFacts = StoredBodySettings & {
   id: string;
   url: string;
   timeoutMs: number;
@@ -54,6 +55,9 @@ export type WebhookFacts = {
   signatureStyles: SignatureStyle[];
   sealedHeaders: string | null;
 };
+
+/** As the column has it: null is the standard envelope. */
+type StoredBodySettings = Pick<BodySettings, 'bodyFormat'> & { envelope: BodySettings['envelope'] | null };
 
 /** A webhook's gate, as an attempt finds it. */
 export type GateFacts = {
@@ -101,6 +105,8 @@ type Row = {
   retry_policy: StoredRetryPolicy;
   signature_styles: SignatureStyle[];
   sealed_headers: string | null;
+  body_format: BodySettings['bodyFormat'];
+  envelope: BodySettings['envelope'] | null;
   status: WebhookStatus | null;
   unverified: boolean;
   throttled: boolean;
@@ -198,6 +204,8 @@ function toContext(row: Row): AttemptContext {
           sealedSecrets: row.secrets ?? [],
           signatureStyles: row.signature_styles,
           sealedHeaders: row.sealed_headers,
+          bodyFormat: row.body_format,
+          envelope: row.envelope,
           gate: {
             status: row.status,
             unverified: row.unverified,

@@ -46,7 +46,7 @@ export const attemptOut = z
     error: sendErrorOut.nullable(),
     request: z.strictObject({
       headers: headersOut,
-      body: z.string().optional().meta({ description: 'The same in each: shown with the newest one of a delivery.' }),
+      body: z.string().optional().meta({ description: 'As it was sent. Shown with the newest one of a delivery.' }),
     }),
     response: z
       .strictObject({
