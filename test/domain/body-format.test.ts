@@ -23,7 +23,7 @@ describe('compact', () => {
 
   test('whatever the value, only white space between tokens goes, and what is compact stays', () => {
     fc.assert(
-      fc.property(fc.json({ maxDepth: 5 }), spaces, (json, pick) => {
+      fc.property(fc.json({ maxDepth: 5, stringUnit: 'binary' }), spaces, (json, pick) => {
         const loose = Buffer.from(
           tokens(json)
             .map((token) => pick() + token + pick())
