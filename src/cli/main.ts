@@ -12,7 +12,7 @@ program
   .option('--ephemeral', 'keep nothing after the end')
   .option('--postgres-port <port>', 'port of the embedded Postgres (default: a free one)', toPort)
   .option('--temporal-port <port>', 'port of the embedded Temporal (default: a free one)', toPort)
-  .option('--temporal-ui-port <port>', "port of Temporal's web UI", toPort, 8233)
+  .option('--temporal-ui-port <port>', "port of Temporal's web UI (default: 8233, or a free one)", toPort)
   .action(async (options) => (await import('./dev.js')).runDev(options));
 program
   .command('api')
