@@ -1,6 +1,9 @@
 #!/usr/bin/env node
 import { Command, InvalidArgumentError } from 'commander';
 import { version } from '../../package.json';
+import { endWithNpm } from './end-with-npm';
+
+endWithNpm();
 
 // Each command loads what it needs when it runs: starting a role is not the sum of all of them.
 const program = new Command('posthorn').version(version).description('Durable webhook delivery.');
