@@ -1,10 +1,13 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { startApi } from '../../src/api/start-api';
 import { greet } from '../../src/cli/greeting';
 import { createInbox } from '../../src/cli/inbox';
 import { type Stack, startStack } from '../../src/cli/stack';
+import { readConfig } from '../../src/config';
 import { generateApiKey, hashApiKey } from '../../src/db/store/api-keys';
+import { createLog } from '../../src/log';
 import { TestApi } from '../support/api';
 import { createTestDatabase, queryOnce } from '../support/database';
 import { testEnvironment } from '../support/environment';
@@ -42,8 +45,8 @@ afterAll(async () => {
   rmSync(dataDir, { recursive: true, force: true });
 });
 
-/** Starts everything as `posthorn dev` does, does something while it runs, and stops it. */
-async function during<T>(env: Record<string, string>, work: (running: Running) => T | Promise<T>): Promise<T> {
+/** Starts everything as `posthorn dev` does, looks at it, and stops it. */
+async function during<T>(env: Record<string, string>, look: (running: Running) => T | Promise<T>): Promise<T> {
   for (const name of Object.keys(process.env))
     if (/^(POSTHORN_(?!TEST_)|TEMPORAL_)/.test(name)) delete process.env[name];
   Object.assign(process.env, settings, env);
@@ -52,9 +55,25 @@ async function during<T>(env: Record<string, string>, work: (running: Running) =
   const stack = await startStack({ dataDir, router: inbox.router, say: (line) => said.push(line) });
   try {
     const greeting = await greet(stack, inbox);
-    return await work({ stack, api: new TestApi(stack.url, stack.apiKey), said, greeting });
+    return await look({ stack, api: new TestApi(stack.url, stack.apiKey), said, greeting });
   } finally {
     await stack.stop();
+  }
+}
+
+/** What somebody does between two starts: an api is enough for that. */
+async function between(change: (api: TestApi) => unknown): Promise<void> {
+  const { apiKey, encryptionKeys } = JSON.parse(readFileSync(path.join(dataDir, 'dev-keys.json'), 'utf8'));
+  const config = readConfig({
+    ...settings,
+    POSTHORN_BOOTSTRAP_KEY: apiKey,
+    POSTHORN_ENCRYPTION_KEYS: encryptionKeys,
+  });
+  const api = await startApi(config, createLog('silent'));
+  try {
+    await change(new TestApi(api.url, apiKey));
+  } finally {
+    await api.stop();
   }
 }
 
@@ -95,10 +114,11 @@ describe('a start greets the inbox, and nobody else,', () => {
     ['when the installation requires it', { env: { POSTHORN_MIN_ENDPOINT_VERIFICATION: 'required' } }],
     ['on every interface', { env: { POSTHORN_HOST: '0.0.0.0' } }],
     ['on every interface of IPv6', { env: { POSTHORN_HOST: '::' } }],
-    ['on a name', { env: { POSTHORN_HOST: 'localhost' } }],
-    ['with blocks of its own', { env: { POSTHORN_ALLOWED_CIDRS: '10.0.0.0/8' } }],
-    ['when its worker takes urgent deliveries only', { env: { POSTHORN_PRIORITIES: 'high' } }],
-    ['when its worker takes others only', { env: { POSTHORN_PRIORITIES: 'low' } }],
+    [
+      'on a name, with blocks of its own',
+      { env: { POSTHORN_HOST: 'localhost', POSTHORN_ALLOWED_CIDRS: '10.0.0.0/8' } },
+    ],
+    ['when its worker takes only what is not urgent', { env: { POSTHORN_PRIORITIES: 'low' } }],
     ['when its webhook was paused', { before: (api) => api.ok('POST', `/webhooks/${inboxId()}/pause`) }],
     ['when its webhook was disabled', { before: (api) => api.ok('POST', `/webhooks/${inboxId()}/disable`) }],
     [
@@ -123,7 +143,7 @@ describe('a start greets the inbox, and nobody else,', () => {
       { before: () => writeFileSync(path.join(dataDir, 'dev-inbox.json'), '{"id":') },
     ],
   ])('%s', async (_what, { before: change = nothing, env = {} }) => {
-    await during({}, ({ api }) => change(api));
+    await between(change);
     await during(env, async ({ stack, greeting }) => {
       expect(greeting).toMatchObject({ message: { type: 'posthorn.greeting', verified: true } });
       expect(new URL(stack.url).hostname).toMatch(/^(127\.0\.0\.1|localhost)$/);
@@ -133,11 +153,8 @@ describe('a start greets the inbox, and nobody else,', () => {
   });
 
   test('after its API key was revoked: it makes another one, and keeps it', async () => {
-    const revoked = await during({}, ({ stack }) => stack.apiKey);
-    await queryOnce(
-      database.url,
-      `update api_keys set revoked_at = now() where key_hash = '\\x${hashApiKey(revoked).toString('hex')}'`,
-    );
+    const { apiKey: revoked } = JSON.parse(readFileSync(path.join(dataDir, 'dev-keys.json'), 'utf8'));
+    await revoke(revoked);
     const made = await during({}, async ({ stack, said, greeting, api }) => {
       expect(greeting).toMatchObject({ message: { verified: true } });
       expect(said).toContainEqual(expect.stringMatching(/API key was revoked or has expired: .* another one/));
@@ -145,7 +162,7 @@ describe('a start greets the inbox, and nobody else,', () => {
       return stack.apiKey;
     });
     expect(made).not.toBe(revoked);
-    expect(await during({}, ({ stack }) => stack.apiKey)).toBe(made);
+    expect(JSON.parse(readFileSync(path.join(dataDir, 'dev-keys.json'), 'utf8')).apiKey).toBe(made);
   });
 
   test('after the file of its keys was cut off', async () => {
@@ -160,22 +177,34 @@ describe('a start greets the inbox, and nobody else,', () => {
 
 describe('a start says why it could not greet the inbox, and is ready,', () => {
   const revoked = generateApiKey('dev');
+  beforeAll(async () => {
+    await between((api) => api.ok('GET', '/webhooks')); // makes the tenant
+    await queryOnce(
+      database.url,
+      `insert into api_keys (id, tenant_id, name, key_hash, scopes, created_by)
+       select gen_random_uuid(), id, 'mine', ${hashOf(revoked)}, '{read,publish,manage}', 'cli' from tenants`,
+    );
+    await revoke(revoked);
+  });
+
   test.each<[string, Record<string, string>, RegExp]>([
     ['where loopback is denied', { POSTHORN_DENIED_CIDRS: '127.0.0.0/8' }, /refused|blocked|denied/],
     ['where http is not allowed', { POSTHORN_ALLOW_HTTP: 'false' }, /must begin with https/],
     ['with a key that was revoked', { POSTHORN_BOOTSTRAP_KEY: revoked }, /401/],
     ['with a key that may ask once a day', { POSTHORN_API_RATE_LIMIT: '1/1d' }, /429/],
   ])('%s', async (_what, env, reason) => {
-    if (env.POSTHORN_BOOTSTRAP_KEY) {
-      await during(env, nothing);
-      const hash = hashApiKey(revoked).toString('hex');
-      await queryOnce(database.url, `update api_keys set revoked_at = now() where key_hash = '\\x${hash}'`);
-    }
     await during(env, async ({ stack, greeting }) => {
       expect(greeting).toMatchObject({ trouble: expect.stringMatching(reason) });
       expect((await fetch(`${stack.url}/readyz`)).status).toBe(200);
     });
-    // Nothing of it is left behind for the next start.
+  });
+
+  test('and nothing of that is left behind for the next start', async () => {
     await during({}, ({ greeting }) => expect(greeting).toMatchObject({ message: { verified: true } }));
+    expect(await queryOnce(database.url, 'select from delivery_queue')).toEqual([]);
   });
 });
+
+const hashOf = (key: string) => `'\\x${hashApiKey(key).toString('hex')}'`;
+const revoke = (key: string) =>
+  queryOnce(database.url, `update api_keys set revoked_at = now() where key_hash = ${hashOf(key)}`);

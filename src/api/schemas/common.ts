@@ -79,6 +79,10 @@ export const eventVersion = z
   .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/, 'must be 1-32 letters, digits, dots, dashes or underscores')
   .meta({ examples: ['1.0'] });
 
+/** A member under its former name: accepted for callers that still use it, and shown as deprecated. */
+export const formerName = <S extends z.ZodType>(schema: S, now: string) =>
+  schema.optional().meta({ deprecated: true, description: `The former name of \`${now}\`` });
+
 const DEFAULT_LIMIT = 50;
 const MAX_LIMIT = 200;
 
