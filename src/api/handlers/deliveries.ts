@@ -32,7 +32,7 @@ export async function list({ services, tenantId, ids, query, inSlices }: Context
   const webhookId = ids.webhook ?? query.webhook_id;
   const filter = {
     ...windowOf(query, ids.event),
-    ...(query.state && { state: query.state }),
+    ...(query.status && { state: query.status }),
     ...(query.event_type && { eventType: query.event_type }),
     ...(ids.event && { eventId: ids.event }),
     ...(webhookId && { webhookId }),
