@@ -27,6 +27,13 @@ export interface HeadersInput {
 }
 
 const USER_AGENT = `Posthorn/${version}`;
+const ANY_TYPE = '*/*';
+
+/** Some receivers refuse a request that does not say what it accepts. A webhook's own header says more. */
+function acceptOf(custom: Record<string, string>): { accept?: string } {
+  for (const name in custom) if (name.length === 6 && name.toLowerCase() === 'accept') return {};
+  return { accept: ANY_TYPE };
+}
 
 /**
  * The request headers of one attempt: Standard Webhooks 1.0.0, the X-Webhook set, and the signatures asked for.
@@ -39,6 +46,7 @@ export function buildHeaders(input: HeadersInput): Record<string, string> {
   if (current === undefined) throw new Error('A delivery needs at least one signing secret');
   const timestamp = String(timestampSeconds);
   const headers: Record<string, string> = {
+    ...acceptOf(input.custom),
     ...without(input.custom, input.bodyHeaders),
     ...input.bodyHeaders,
     'user-agent': USER_AGENT,
@@ -89,6 +97,7 @@ function without(custom: Record<string, string>, body: Record<string, string>): 
  */
 export function buildChallengeHeaders({ custom, signed }: ChallengeHeadersInput): Record<string, string> {
   return {
+    ...acceptOf(custom),
     ...custom,
     'user-agent': USER_AGENT,
     'accept-encoding': 'identity',
@@ -127,6 +136,9 @@ const SHOWN_IN_THE_LOG = new Set([
 /** The request headers as the delivery log may show them: custom values and signatures read `[redacted]`. */
 export function redactHeaders(headers: Record<string, string>): Record<string, string> {
   const redacted: Record<string, string> = {};
-  for (const name in headers) redacted[name] = SHOWN_IN_THE_LOG.has(name) ? headers[name]! : REDACTED;
+  for (const name in headers) {
+    const shown = SHOWN_IN_THE_LOG.has(name) || (name === 'accept' && headers[name] === ANY_TYPE);
+    redacted[name] = shown ? headers[name]! : REDACTED;
+  }
   return redacted;
 }

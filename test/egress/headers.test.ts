@@ -1,4 +1,10 @@
-import { buildHeaders, customHeaderProblem, type HeadersInput, redactHeaders } from '../../src/egress/headers';
+import {
+  buildChallengeHeaders,
+  buildHeaders,
+  customHeaderProblem,
+  type HeadersInput,
+  redactHeaders,
+} from '../../src/egress/headers';
 import { signStandard, signStripe, signXWebhook } from '../../src/egress/signatures';
 
 const secrets = [1, 2].map((fill) => `whsec_${Buffer.alloc(32, fill).toString('base64')}`);
@@ -22,6 +28,7 @@ describe('buildHeaders', () => {
       authorization: 'Bearer abc',
       'content-type': 'application/json',
       'user-agent': expect.stringMatching(/^Posthorn\/\d+\.\d+\.\d+/),
+      accept: '*/*',
       'accept-encoding': 'identity',
       'webhook-id': 'evt_01',
       'webhook-timestamp': '1700000000',
@@ -56,6 +63,23 @@ describe('buildHeaders', () => {
     expect(all['X-Hub-Signature-256']).toBe(signXWebhook(secrets[0]!, input.body));
     expect(all['Stripe-Signature']).toBe(signStripe(input));
     expect(all).not.toHaveProperty('X-Webhook-Signature');
+  });
+
+  test.each(['accept', 'Accept', 'ACCEPT'])(
+    'what a webhook accepts itself, as %s, is sent alone and not shown',
+    (name) => {
+      const headers = buildHeaders({ ...input, custom: { [name]: 'application/json' } });
+      const names = Object.keys(headers).filter((each) => each.toLowerCase() === 'accept');
+      expect(names).toEqual([name]);
+      expect(headers[name]).toBe('application/json');
+      expect(redactHeaders(headers)[name]).toBe('[redacted]');
+      const challenge = buildChallengeHeaders({ custom: { [name]: 'text/plain' } });
+      expect(Object.keys(challenge).filter((each) => each.toLowerCase() === 'accept')).toEqual([name]);
+    },
+  );
+
+  test('a challenge says that it accepts anything', () => {
+    expect(buildChallengeHeaders({ custom: { 'x-a': 'b' } })).toMatchObject({ accept: '*/*', 'x-a': 'b' });
   });
 
   test('a delivery without a secret is never sent unsigned', () => {

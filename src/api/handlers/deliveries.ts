@@ -15,6 +15,7 @@ import type { Context, HandlerResult } from '../route';
 import { windowBounds } from '../schemas/common';
 import type { listAttemptsQuery, listDeliveriesQuery, rescheduleBody } from '../schemas/deliveries';
 import type { Services } from '../services';
+import { toShownBody } from '../shown-body';
 import { queryWorkflow } from '../temporal/query-workflow';
 
 /** Attempts in the answer for one delivery. Few have more; their answer has a cursor for the older ones. */
@@ -199,7 +200,7 @@ function toAttemptOut(attempt: Attempt, body?: string) {
     response: attempt.status_code
       ? {
           headers: attempt.response_headers ?? {},
-          body: attempt.response_body?.toString('utf8') ?? '',
+          ...toShownBody(attempt.response_body, attempt.response_cut),
           cut: attempt.response_cut,
         }
       : null,

@@ -52,6 +52,7 @@ export const attemptOut = z
       .strictObject({
         headers: headersOut,
         body: z.string(),
+        body_base64: z.string().nullable().meta({ description: 'The bytes of a body that is not UTF-8.' }),
         cut: z.enum(['body_timeout', 'body_too_large', 'body_broken_off', 'total_timeout']).nullable(),
       })
       .nullable(),
