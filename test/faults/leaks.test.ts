@@ -191,7 +191,11 @@ async function deliverAndControl(): Promise<void> {
   const since = new Date(Date.now() - 3_600_000).toISOString();
   for (const path of [`/webhooks/${badly}/replay`, '/dead-letters/replay']) {
     const { id } = await act(path, { since });
-    await until('the replay to end', async () => (await api.ok('GET', `/replays/${id}`)).status !== 'running', LIMIT_MS);
+    await until(
+      'the replay to end',
+      async () => (await api.ok('GET', `/replays/${id}`)).status !== 'running',
+      LIMIT_MS,
+    );
     await api.untilStatus(failed.delivery, 'failed', LIMIT_MS);
   }
   await act('/dead-letters/discard', { since });
