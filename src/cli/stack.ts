@@ -73,6 +73,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     const config = readConfig({
       POSTHORN_ALLOW_HTTP: 'true',
       POSTHORN_ALLOWED_CIDRS: '127.0.0.0/8,::1/128',
+      POSTHORN_ALLOW_WEAK_SECRETS: 'true',
       POSTHORN_SHUTDOWN_GRACE: DEV_GRACE,
       POSTHORN_BOOTSTRAP_KEY: keys.apiKey,
       POSTHORN_ENCRYPTION_KEYS: keys.encryptionKeys,

@@ -1,8 +1,9 @@
 import type { SecretBox } from '../crypto/secret-box';
 import type { WebhookFacts } from '../db/queue/load-attempt';
+import { type SigningSecret, toSigningSecret } from '../egress/secrets';
 
 /** A webhook's secrets and headers in the clear, for the time of an attempt. */
-export type OpenedWebhook = { secrets: string[]; headers: Record<string, string> };
+export type OpenedWebhook = { secrets: SigningSecret[]; headers: Record<string, string> };
 
 /** What a webhook keeps sealed. */
 export type SealedWebhook = Pick<WebhookFacts, 'id' | 'sealedSecrets' | 'sealedHeaders'>;
@@ -11,7 +12,7 @@ export type SealedWebhook = Pick<WebhookFacts, 'id' | 'sealedSecrets' | 'sealedH
 export function openWebhook(secretBox: SecretBox, tenantId: string, webhook: SealedWebhook): OpenedWebhook {
   const owner = { tenantId, webhookId: webhook.id };
   return {
-    secrets: webhook.sealedSecrets.map(({ sealed }) => secretBox.open(sealed, owner)),
+    secrets: webhook.sealedSecrets.map(({ sealed }) => toSigningSecret(secretBox.open(sealed, owner))),
     headers:
       webhook.sealedHeaders === null
         ? {}

@@ -11,6 +11,7 @@ import {
 import { newUuid, toPublicId } from '../domain/ids';
 import { VERIFICATION_METHODS, type VerificationMethod } from '../domain/verification';
 import { buildChallengeHeaders } from '../egress/headers';
+import type { SigningSecret } from '../egress/secrets';
 import type { Sender } from '../egress/send';
 import type { SendRequest, SendResult } from '../egress/types';
 import type { Log } from '../log';
@@ -86,7 +87,7 @@ type Challenge = {
   challenge: string;
   origin: string;
   custom: Record<string, string>;
-  secrets: string[];
+  secrets: SigningSecret[];
 };
 
 function toRequest(method: VerificationMethod, given: Challenge): SendRequest {

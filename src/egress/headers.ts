@@ -1,5 +1,6 @@
 import { version } from '../../package.json';
 import type { SignatureStyle } from '../domain/signature-styles';
+import type { SigningSecret } from './secrets';
 import { signGitHub, signStandard, signStripe, signXWebhook } from './signatures';
 
 export { customHeaderProblem } from './custom-headers';
@@ -16,8 +17,8 @@ export interface HeadersInput {
   retryable: boolean;
   timestampSeconds: number;
   body: Buffer;
-  /** `whsec_…`, the current one first. Headers that hold a single signature are signed with the first. */
-  secrets: string[];
+  /** The current one first. Headers that hold a single signature are signed with the first. */
+  secrets: readonly SigningSecret[];
   styles: readonly SignatureStyle[];
   /** The webhook's own headers, each accepted by `customHeaderProblem` when it was set. */
   custom: Record<string, string>;
@@ -28,7 +29,7 @@ const USER_AGENT = `Posthorn/${version}`;
 /**
  * The request headers of one attempt: Standard Webhooks 1.0.0, the X-Webhook set, and the signatures asked for.
  * `accept-encoding: identity` because a response is kept as it came and never inflated.
- * @throws Error when there is no secret or one is not valid
+ * @throws Error when there is no secret
  */
 export function buildHeaders(input: HeadersInput): Record<string, string> {
   const { secrets, timestampSeconds, body } = input;
@@ -73,7 +74,6 @@ export function buildHeaders(input: HeadersInput): Record<string, string> {
 /**
  * The request headers of an endpoint verification: the webhook's own, and for a POST the signature of Standard
  * Webhooks, so that an endpoint that checks every request can check this one.
- * @throws Error when a secret is not valid
  */
 export function buildChallengeHeaders({ custom, signed }: ChallengeHeadersInput): Record<string, string> {
   return {
@@ -92,7 +92,7 @@ export function buildChallengeHeaders({ custom, signed }: ChallengeHeadersInput)
 export interface ChallengeHeadersInput {
   custom: Record<string, string>;
   /** Of a request with a body. */
-  signed?: { id: string; timestampSeconds: number; body: Buffer; secrets: string[] };
+  signed?: { id: string; timestampSeconds: number; body: Buffer; secrets: readonly SigningSecret[] };
 }
 
 const REDACTED = '[redacted]';

@@ -126,8 +126,9 @@ describe('a webhook', () => {
     ['for no events', hook({ events: [] }), 'events', />=1/],
     ['for too many events', hook({ events: Array.from({ length: 101 }, (_, i) => `e${i}`) }), 'events', /<=100/],
     ['with a bad pattern', hook({ events: ['ok', '*.created'] }), 'events.1', /a prefix such as order/],
-    ['with a secret of its own kind', hook({ secret: 'hunter2' }), 'secret', /24 to 64 bytes/],
-    ['with a short secret', hook({ secret: `whsec_${'A'.repeat(28)}` }), 'secret', /24 to 64 bytes/],
+    ['with a short secret', hook({ secret: 'hunter2' }), 'secret', /too weak: it has 7 characters/],
+    ['with a secret that repeats', hook({ secret: `whsec_${'A'.repeat(28)}` }), 'secret', /too weak: .* repeated/],
+    ['with a secret of two lines', hook({ secret: 'hunter2\nhunter2-hunter2' }), 'secret', /printable/],
     ['with text for a flag', hook({ active: 'yes' }), 'active', /expected boolean/],
     ['with a nested metadata', hook({ metadata: { a: { b: 'c' } } }), 'metadata.a', /expected string/],
     [

@@ -2,7 +2,7 @@ import { createSecretBox, parseEncryptionKeys } from '../../src/crypto/secret-bo
 import { type Database, openDatabase } from '../../src/db/database';
 import { loadAttempts } from '../../src/db/queue/load-attempt';
 import { parsePublicId } from '../../src/domain/ids';
-import { generateSecret, secretProblem } from '../../src/egress/signatures';
+import { secretWeakness } from '../../src/egress/secrets';
 import { type Installation, startInstallation } from '../support/installation';
 import { expectBadField, expectProblem, otherTenant, sql } from './support';
 
@@ -69,7 +69,7 @@ describe('rotation', () => {
     const answer = await rotate(id);
     expect(answer.status).toBe(200);
     expect(answer.headers.get('cache-control')).toBe('no-store');
-    expect(secretProblem(answer.body.secret)).toBeUndefined();
+    expect(secretWeakness(answer.body.secret)).toBeUndefined();
     expect(await signing(delivery)).toEqual([answer.body.secret, secret]);
 
     const { body } = await getSecret(id);
@@ -86,7 +86,7 @@ describe('rotation', () => {
 
   test('takes a secret and a grace that are given, and the previous one ends with the grace', async () => {
     const { id, secret, delivery } = await webhook();
-    const own = generateSecret();
+    const own = 'c0ffee5ecde7f0a19b3864d2';
     const answer = await rotate(id, { secret: own, grace: '2h' });
     expect(answer.body).toEqual({ secret: own, previous_sign_until: expect.any(String) });
     const { body } = await getSecret(id);
@@ -131,8 +131,9 @@ describe('rotation', () => {
   });
 
   test.each<[string, object, string, RegExp]>([
-    ['a secret of its own kind', { secret: 'hunter2' }, 'secret', /24 to 64 bytes/],
-    ['a weak secret', { secret: `whsec_${'A'.repeat(28)}` }, 'secret', /24 to 64 bytes/],
+    ['a short secret', { secret: 'hunter2' }, 'secret', /too weak: it has 7 characters/],
+    ['a weak secret', { secret: `whsec_${'A'.repeat(28)}` }, 'secret', /too weak: .*openssl rand -hex 32/],
+    ['the example of a documentation', { secret: 'user-generated-secret' }, 'secret', /too weak: .* example/],
     ['a secret that is none', { secret: null }, 'secret', /expected string/],
     ['a grace above 30 days', { grace: '31d' }, 'grace', /from 0ms to 30d/],
     ['a grace below nothing', { grace: '-1s' }, 'grace', /from 0ms to 30d/],
@@ -144,6 +145,37 @@ describe('rotation', () => {
     expectBadField(answer, field, rule);
     expect(JSON.stringify(answer.body)).not.toMatch(/hunter2|AAAA/);
     expect(await signing(delivery)).toEqual([secret]);
+  });
+});
+
+describe('an installation for development', () => {
+  let dev: Installation;
+  beforeAll(async () => {
+    dev = await startInstallation({ POSTHORN_ALLOW_WEAK_SECRETS: 'true' }, { worker: false });
+  });
+  afterAll(() => dev?.stop());
+  const url = 'http://127.0.0.1:9/hook';
+
+  test.each(['whsec_abc123...', 'user-generated-secret', 'hunter2'])('accepts %j with a warning', async (secret) => {
+    const rule = expect.stringMatching(/^is too weak: .*openssl rand -hex 32/);
+    const made = await dev.api.call('POST', '/webhooks', { url, events: ['*'], secret });
+    expect(made).toMatchObject({ status: 201, body: { secret, warnings: [{ field: 'secret', rule }] } });
+    const id = made.body.id;
+    expect((await dev.api.ok('GET', `/webhooks/${id}/secret`)).secret).toBe(secret);
+    expect(await dev.api.ok('GET', `/webhooks/${id}`)).not.toHaveProperty('warnings');
+    const rotated = await dev.api.ok('POST', `/webhooks/${id}/secret/rotate`, { secret });
+    expect(rotated).toMatchObject({ secret, warnings: [{ field: 'secret', rule }] });
+  });
+
+  test('has no warning for a good secret, and refuses what is none', async () => {
+    const made = await dev.api.call('POST', '/webhooks', { url, events: ['*'], secret: 'a81f3c95d2e07b46' });
+    expect(made.status).toBe(201);
+    expect(made.body).not.toHaveProperty('warnings');
+    expectBadField(
+      await dev.api.call('POST', '/webhooks', { url, events: ['*'], secret: 'a\nb' }),
+      'secret',
+      /printable/,
+    );
   });
 });
 

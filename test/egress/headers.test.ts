@@ -1,7 +1,8 @@
 import { buildHeaders, customHeaderProblem, type HeadersInput, redactHeaders } from '../../src/egress/headers';
+import { toSigningSecret } from '../../src/egress/secrets';
 import { signStandard, signStripe, signXWebhook } from '../../src/egress/signatures';
 
-const secrets = [1, 2].map((fill) => `whsec_${Buffer.alloc(32, fill).toString('base64')}`);
+const secrets = [1, 2].map((fill) => toSigningSecret(`whsec_${Buffer.alloc(32, fill).toString('base64')}`));
 const input: HeadersInput = {
   eventId: 'evt_01',
   deliveryId: 'del_01',

@@ -4,10 +4,10 @@ import { type GateMove, moveGate } from '../../db/store/gates';
 import { listSecrets, rotateSecret } from '../../db/store/webhook-secrets';
 import { findWebhook } from '../../db/store/webhooks';
 import { toPublicId } from '../../domain/ids';
-import { generateSecret } from '../../egress/signatures';
 import { audited } from '../audited';
 import { cancelNow } from '../delivery-commands';
 import { ApiError, notFound } from '../errors';
+import { secretFrom } from '../given-secret';
 import type { Context, HandlerResult } from '../route';
 import type { rotateSecretBody } from '../schemas/webhooks';
 import { webhookResult } from '../webhook-out';
@@ -81,7 +81,7 @@ export async function getSecret(context: Context<None, None>): Promise<HandlerRe
 export async function rotate(context: Context<z.output<typeof rotateSecretBody>, None>): Promise<HandlerResult> {
   const { services, tenantId, ids, body } = context;
   const webhookId = ids.webhook!;
-  const secret = body.secret ?? generateSecret();
+  const { secret, ...warned } = secretFrom(services, body.secret);
   const sealed = services.secretBox.seal(secret, { tenantId, webhookId });
   const rotated = await audited(context, 'webhook.secret.rotate', toPublicId('webhook', webhookId), async (tx) => {
     if (!(await findWebhook(tx, tenantId, webhookId))) return false;
@@ -93,6 +93,6 @@ export async function rotate(context: Context<z.output<typeof rotateSecretBody>,
   return {
     status: 200,
     headers: { 'cache-control': 'no-store' },
-    body: { secret, previous_sign_until: previousEndAt },
+    body: { secret, previous_sign_until: previousEndAt, ...warned },
   };
 }

@@ -16,9 +16,9 @@ import {
 } from '../../db/store/webhooks';
 import { type Filter, filterBytes } from '../../domain/filter';
 import { newUuid, toPublicId } from '../../domain/ids';
-import { generateSecret } from '../../egress/signatures';
 import { audited } from '../audited';
 import { ApiError, notFound } from '../errors';
+import { secretFrom } from '../given-secret';
 import { parsePrecondition, requireVersion } from '../http/precondition';
 import { readPage } from '../page';
 import type { Context, HandlerResult } from '../route';
@@ -34,9 +34,9 @@ const AT_ONCE = 20;
 
 export async function create(context: Context<z.output<typeof createWebhookBody>, None>): Promise<HandlerResult> {
   const { services, tenantId, actor, body } = context;
+  const { secret, ...warned } = secretFrom(services, body.secret);
   await requireTarget(context, body.url);
   const id = newUuid();
-  const secret = body.secret ?? generateSecret();
   // Every field of a new webhook has its default, so that nothing is missing here.
   const settings = toSettings(context, id, body) as WebhookSettings;
   const sealed = services.secretBox.seal(secret, { tenantId, webhookId: id });
@@ -55,7 +55,7 @@ export async function create(context: Context<z.output<typeof createWebhookBody>
   const webhook = await findWebhook(services.db.kysely, tenantId, id);
   // Another request has deleted it already.
   if (!webhook) throw notFound('webhook');
-  return webhookResult(201, webhook, { secret });
+  return webhookResult(201, webhook, { secret, ...warned });
 }
 
 export async function list({

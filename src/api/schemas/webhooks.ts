@@ -5,7 +5,7 @@ import { DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS, MIN_TIMEOUT_MS } from '../../domain
 import { PAYLOAD_MODES } from '../../domain/minimal-payload';
 import { parseUrl } from '../../domain/parse-url';
 import type { StoredRetryPolicy } from '../../domain/retry-schedule';
-import { secretProblem } from '../../egress/signatures';
+import { secretProblem } from '../../egress/secrets';
 import { defaultsTo, durationBetween, eventVersion, pageOf, storableText } from './common';
 import { retryPolicy } from './retry-policy';
 import {
@@ -78,7 +78,11 @@ const secret = z
     const problem = secretProblem(text);
     if (problem) context.addIssue(problem);
   })
-  .meta({ pattern: '^whsec_[A-Za-z0-9+/]{32,86}={0,2}$', description: '24 to 64 bytes in base64, and no weak ones' });
+  .meta({
+    minLength: 1,
+    maxLength: 256,
+    description: 'A text of 16 to 256 printable characters that is hard to guess',
+  });
 const DEFAULT_GRACE_MS = 24 * 3_600_000;
 const MAX_GRACE_MS = 30 * DEFAULT_GRACE_MS;
 

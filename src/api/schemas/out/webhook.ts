@@ -60,9 +60,11 @@ const webhook = {
 export const webhookOut = z.strictObject(webhook).meta({ id: 'Webhook' });
 export const webhookListOut = listOf(webhookOut, 'webhook');
 
-const secret = z.string().meta({ description: 'whsec_ and the key in base64' });
+const secret = z.string().meta({ description: 'As it was given, or whsec_ and the key in base64' });
+/** What was accepted although it should be otherwise; absent if there is nothing of the kind. */
+const warnings = z.array(z.strictObject({ field: z.string(), rule: z.string() })).optional();
 
-export const newWebhookOut = z.strictObject({ ...webhook, secret }).meta({ id: 'NewWebhook' });
+export const newWebhookOut = z.strictObject({ ...webhook, secret, warnings }).meta({ id: 'NewWebhook' });
 
 export const secretOut = z
   .strictObject({
@@ -72,6 +74,8 @@ export const secretOut = z
   })
   .meta({ id: 'WebhookSecret' });
 
-export const rotatedSecretOut = z.strictObject({ secret, previous_sign_until: time }).meta({ id: 'RotatedSecret' });
+export const rotatedSecretOut = z
+  .strictObject({ secret, previous_sign_until: time, warnings })
+  .meta({ id: 'RotatedSecret' });
 
 export const skippedOut = z.strictObject({ skipped: publicId('delivery') }).meta({ id: 'SkippedDelivery' });
