@@ -1,21 +1,32 @@
 import type { SecretBox } from '../crypto/secret-box';
 import type { WebhookFacts } from '../db/queue/load-attempt';
+import { shownNames, withoutStyleHeaders } from '../egress/headers';
 import { type SigningSecret, toSigningSecret } from '../egress/secrets';
 
 /** A webhook's secrets and headers in the clear, for the time of an attempt. */
-export type OpenedWebhook = { secrets: SigningSecret[]; headers: Record<string, string> };
+export type OpenedWebhook = {
+  secrets: SigningSecret[];
+  headers: Record<string, string>;
+  /** The headers whose values the delivery log may show. */
+  shown: ReadonlySet<string>;
+};
 
 /** What a webhook keeps sealed. */
-export type SealedWebhook = Pick<WebhookFacts, 'id' | 'sealedSecrets' | 'sealedHeaders'>;
+export type SealedWebhook = Pick<WebhookFacts, 'id' | 'sealedSecrets' | 'sealedHeaders' | 'signatureStyles'>;
 
 /** Opens what a webhook keeps sealed. @throws if a key is missing from the keyring */
 export function openWebhook(secretBox: SecretBox, tenantId: string, webhook: SealedWebhook): OpenedWebhook {
   const owner = { tenantId, webhookId: webhook.id };
+  const styles = webhook.signatureStyles;
   return {
     secrets: webhook.sealedSecrets.map(({ sealed }) => toSigningSecret(secretBox.open(sealed, owner))),
     headers:
       webhook.sealedHeaders === null
         ? {}
-        : (JSON.parse(secretBox.open(webhook.sealedHeaders, owner)) as Record<string, string>),
+        : withoutStyleHeaders(
+            JSON.parse(secretBox.open(webhook.sealedHeaders, owner)) as Record<string, string>,
+            styles,
+          ),
+    shown: shownNames(styles),
   };
 }

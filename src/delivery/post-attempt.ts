@@ -4,7 +4,7 @@ import type { DeliveryPath } from '../domain/delivery-mode';
 import { toPublicId } from '../domain/ids';
 import { toRetryPolicy } from '../domain/retry-schedule';
 import { NotSentError } from '../egress/exchange';
-import { buildHeaders } from '../egress/headers';
+import { buildHeaders, redactHeaders } from '../egress/headers';
 import type { Sender } from '../egress/send';
 import { toPostResult, toRecord } from './attempt-record';
 import { positionOf, toNext } from './next-step';
@@ -27,7 +27,7 @@ export async function postAttempt(
   sender: Sender,
   facts: Sendable,
   request: AttemptRequest,
-  { secrets, headers: custom }: OpenedWebhook,
+  { secrets, headers: custom, shown }: OpenedWebhook,
   { path, holder, mayGo }: How,
 ): Promise<CompletedPost> {
   const { webhook, body } = facts;
@@ -35,6 +35,8 @@ export async function postAttempt(
   const headers = buildHeaders({
     eventId: toPublicId('event', facts.eventId),
     deliveryId: toPublicId('delivery', request.deliveryId),
+    deliveryUuid: request.deliveryId,
+    webhookId: toPublicId('webhook', webhook.id),
     eventType: facts.eventType,
     attemptNumber: request.number,
     retryable: classify({ statusCode: 500 }, policy, positionOf(facts, request, 0)).kind === 'retry',
@@ -51,7 +53,14 @@ export async function postAttempt(
   const position = positionOf(facts, request, result.durationMs);
   const verdict = classify(toPostResult(result), policy, position);
   return {
-    record: toRecord(facts, { request, headers, result, next: toNext(verdict, position), path, holder }),
+    record: toRecord(facts, {
+      request,
+      headers: redactHeaders(headers, shown),
+      result,
+      next: toNext(verdict, position),
+      path,
+      holder,
+    }),
     verdict,
   };
 }

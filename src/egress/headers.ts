@@ -1,5 +1,5 @@
 import { version } from '../../package.json';
-import type { SignatureStyle } from '../domain/signature-styles';
+import { foldName, type SignatureStyle, STYLE_HEADERS, styleHeaderNames } from '../domain/signature-styles';
 import type { SigningSecret } from './secrets';
 import { signGitHub, signStandard, signStripe, signXWebhook } from './signatures';
 
@@ -10,6 +10,10 @@ export interface HeadersInput {
   eventId: string;
   /** `del_…` */
   deliveryId: string;
+  /** The same as a uuid. */
+  deliveryUuid: string;
+  /** `wh_…` */
+  webhookId: string;
   eventType: string;
   /** Counts from 1. */
   attemptNumber: number;
@@ -20,7 +24,7 @@ export interface HeadersInput {
   /** The current one first. Headers that hold a single signature are signed with the first. */
   secrets: readonly SigningSecret[];
   styles: readonly SignatureStyle[];
-  /** The webhook's own headers, each accepted by `customHeaderProblem` when it was set. */
+  /** The webhook's own headers, each accepted by `customHeaderProblem` when it was set, {@link withoutStyleHeaders}. */
   custom: Record<string, string>;
 }
 
@@ -60,6 +64,10 @@ export function buildHeaders(input: HeadersInput): Record<string, string> {
         break;
       case 'github':
         headers['X-Hub-Signature-256'] = signGitHub(current, body);
+        headers['X-GitHub-Event'] = input.eventType;
+        // GitHub's is a GUID, the same when it delivers again; some receivers keep it in a column of that type.
+        headers['X-GitHub-Delivery'] = input.deliveryUuid;
+        headers['X-GitHub-Hook-ID'] = input.webhookId;
         break;
       case 'stripe':
         headers['Stripe-Signature'] = signStripe({ secrets, timestampSeconds, body });
@@ -97,7 +105,7 @@ export interface ChallengeHeadersInput {
 
 const REDACTED = '[redacted]';
 /** Ours, as we write them, and neither a secret nor derived from one. Everything else may hold a credential. */
-const SHOWN_IN_THE_LOG = new Set([
+const SHOWN_IN_THE_LOG: ReadonlySet<string> = new Set([
   'content-type',
   'user-agent',
   'accept-encoding',
@@ -111,9 +119,27 @@ const SHOWN_IN_THE_LOG = new Set([
   'X-Webhook-Retryable',
 ]);
 
+/** The names, as we write them, whose values the delivery log may show for a webhook with these styles. */
+export function shownNames(styles: readonly SignatureStyle[]): ReadonlySet<string> {
+  const more = styles.flatMap((style) => STYLE_HEADERS[style].others);
+  return more.length === 0 ? SHOWN_IN_THE_LOG : new Set([...SHOWN_IN_THE_LOG, ...more]);
+}
+
 /** The request headers as the delivery log may show them: custom values and signatures read `[redacted]`. */
-export function redactHeaders(headers: Record<string, string>): Record<string, string> {
+export function redactHeaders(headers: Record<string, string>, shown: ReadonlySet<string>): Record<string, string> {
   const redacted: Record<string, string> = {};
-  for (const name in headers) redacted[name] = SHOWN_IN_THE_LOG.has(name) ? headers[name]! : REDACTED;
+  for (const name in headers) redacted[name] = shown.has(name) ? headers[name]! : REDACTED;
   return redacted;
+}
+
+/**
+ * A webhook's own headers without those that its styles set: they were accepted before the style was asked for, and one
+ * name with two values would be read as neither.
+ */
+export function withoutStyleHeaders(
+  own: Record<string, string>,
+  styles: readonly SignatureStyle[],
+): Record<string, string> {
+  const taken = new Set(styleHeaderNames(styles).map(foldName));
+  return Object.fromEntries(Object.entries(own).filter(([name]) => !taken.has(foldName(name))));
 }

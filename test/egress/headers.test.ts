@@ -1,4 +1,11 @@
-import { buildHeaders, customHeaderProblem, type HeadersInput, redactHeaders } from '../../src/egress/headers';
+import {
+  buildHeaders,
+  customHeaderProblem,
+  type HeadersInput,
+  redactHeaders,
+  shownNames,
+  withoutStyleHeaders,
+} from '../../src/egress/headers';
 import { toSigningSecret } from '../../src/egress/secrets';
 import { signStandard, signStripe, signXWebhook } from '../../src/egress/signatures';
 
@@ -6,6 +13,8 @@ const secrets = [1, 2].map((fill) => toSigningSecret(`whsec_${Buffer.alloc(32, f
 const input: HeadersInput = {
   eventId: 'evt_01',
   deliveryId: 'del_01',
+  deliveryUuid: '01900000-0000-7000-8000-000000000001',
+  webhookId: 'wh_01',
   eventType: 'order.created',
   attemptNumber: 3,
   retryable: true,
@@ -47,13 +56,33 @@ describe('buildHeaders', () => {
     expect(all).not.toHaveProperty('X-Webhook-Signature');
   });
 
+  test('what GitHub sends beside its signature comes with the style github, and no own header of that name with it', () => {
+    const own = { 'x-github-event': 'push', X_GitHub_Delivery: '1', 'X-Other': 'kept' };
+    const styles = ['github'] as const;
+    const headers = buildHeaders({ ...input, styles, custom: withoutStyleHeaders(own, styles) });
+    expect(headers).toMatchObject({
+      'X-GitHub-Event': 'order.created',
+      'X-GitHub-Delivery': '01900000-0000-7000-8000-000000000001',
+      'X-GitHub-Hook-ID': 'wh_01',
+      'X-Other': 'kept',
+    });
+    expect(Object.keys(headers).filter((name) => /github.(event|delivery)/i.test(name))).toHaveLength(2);
+    expect(withoutStyleHeaders(own, ['stripe'])).toEqual(own);
+    // What a style does not set is the tenant's own, and not shown.
+    expect(redactHeaders(own, shownNames(['stripe']))).toMatchObject({ 'x-github-event': '[redacted]' });
+    expect(redactHeaders({ 'X-GitHub-Event': 'x' }, shownNames(['standard']))).toEqual({
+      'X-GitHub-Event': '[redacted]',
+    });
+  });
+
   test('a delivery without a secret is never sent unsigned', () => {
     expect(() => buildHeaders({ ...input, secrets: [] })).toThrow('at least one signing secret');
   });
 
   test('the log shows no custom value and no signature', () => {
-    const headers = buildHeaders({ ...input, styles: ['x-webhook', 'github', 'stripe'] });
-    const redacted = redactHeaders(headers);
+    const styles = ['x-webhook', 'github', 'stripe'] as const;
+    const headers = buildHeaders({ ...input, styles });
+    const redacted = redactHeaders(headers, shownNames(styles));
     expect(Object.keys(redacted)).toEqual(Object.keys(headers));
     const hidden = Object.keys(redacted).filter((name) => redacted[name] === '[redacted]');
     expect(hidden.sort()).toEqual(

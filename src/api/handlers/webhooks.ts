@@ -16,6 +16,7 @@ import {
 } from '../../db/store/webhooks';
 import { type Filter, filterBytes } from '../../domain/filter';
 import { newUuid, toPublicId } from '../../domain/ids';
+import { foldName, styleConflict } from '../../domain/signature-styles';
 import { audited } from '../audited';
 import { ApiError, notFound } from '../errors';
 import { secretFrom } from '../given-secret';
@@ -39,6 +40,7 @@ export async function create(context: Context<z.output<typeof createWebhookBody>
   const id = newUuid();
   // Every field of a new webhook has its default, so that nothing is missing here.
   const settings = toSettings(context, id, body) as WebhookSettings;
+  requireNoConflict(settings);
   const sealed = services.secretBox.seal(secret, { tenantId, webhookId: id });
   const insert = async (tx: Tx) => {
     await requireWebhookQuota(services, tx, tenantId);
@@ -92,6 +94,7 @@ export async function patch(context: Context<z.output<typeof patchWebhookBody>, 
     if (!before) return undefined;
     // Thrown inside the transaction, so that nothing is changed.
     requireVersion(expected, before.version);
+    if (change.headerNames || change.signatureStyles) requireNoConflict({ ...before, ...given(change) });
     await updateWebhook(tx, tenantId, id, change);
     const moved = mode !== undefined && change.url !== before.url;
     return { round: moved ? await beginForNewUrl(tx, tenantId, id, mode) : undefined };
@@ -129,6 +132,20 @@ async function requireTarget({ services, tenantId }: Owner, url: URL): Promise<v
   if (url.protocol !== 'https:' && !allowHttp) throw refuse('must begin with https://');
   const problem = await checkTarget(url, tenantId);
   if (problem) throw refuse(`${problem}: the host is not at an address that deliveries may reach`);
+}
+
+/** @throws ApiError validation_failed if an own header has the name of one that the webhook's styles set */
+function requireNoConflict({ headerNames, signatureStyles }: Pick<WebhookSettings, 'headerNames' | 'signatureStyles'>) {
+  const conflict = styleConflict(headerNames, signatureStyles);
+  if (!conflict) return;
+  const rule = `the header "${foldName(conflict.name)}" is set by the signature style ${conflict.style}`;
+  throw new ApiError('validation_failed', 'A header is set twice.', [{ field: 'headers', rule }]);
+}
+
+/** Without the members that are undefined. */
+function given<T extends object>(change: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  const entries = Object.entries(change).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries) as { [K in keyof T]?: Exclude<T[K], undefined> };
 }
 
 /** @throws ApiError state_conflict if the tenant has as many webhooks as it may have */
