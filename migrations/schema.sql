@@ -317,6 +317,7 @@ create table webhook_secrets (
   sealed text not null,
   created_at timestamp with time zone not null default now(),
   expires_at timestamp with time zone,
+  switch_at timestamp with time zone,
   constraint webhook_secrets_pkey PRIMARY KEY (id),
   constraint webhook_secrets_webhook_id_fkey FOREIGN KEY (webhook_id) REFERENCES webhooks(id)
 );

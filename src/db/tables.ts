@@ -73,6 +73,8 @@ export type Tables = {
     sealed: string;
     created_at: CreatedAt;
     expires_at: Date | null;
+    /** From when on the styles that carry one signature use it; null: from the beginning. */
+    switch_at: Date | null;
   };
   webhook_gates: {
     webhook_id: string;

@@ -1,11 +1,11 @@
 import type { SecretBox } from '../crypto/secret-box';
 import type { WebhookFacts } from '../db/queue/load-attempt';
 import { shownNames, withoutStyleHeaders } from '../egress/headers';
-import { type SigningSecret, toSigningSecret } from '../egress/secrets';
+import { type SigningSecrets, toSigningSecrets } from '../egress/secrets';
 
 /** A webhook's secrets and headers in the clear, for the time of an attempt. */
 export type OpenedWebhook = {
-  secrets: SigningSecret[];
+  secrets: SigningSecrets;
   headers: Record<string, string>;
   /** The headers whose values the delivery log may show. */
   shown: ReadonlySet<string>;
@@ -14,12 +14,14 @@ export type OpenedWebhook = {
 /** What a webhook keeps sealed. */
 export type SealedWebhook = Pick<WebhookFacts, 'id' | 'sealedSecrets' | 'sealedHeaders' | 'signatureStyles'>;
 
-/** Opens what a webhook keeps sealed. @throws if a key is missing from the keyring */
+/** Opens what a webhook keeps sealed. @throws if a key is missing from the keyring, or there is no secret */
 export function openWebhook(secretBox: SecretBox, tenantId: string, webhook: SealedWebhook): OpenedWebhook {
   const owner = { tenantId, webhookId: webhook.id };
   const styles = webhook.signatureStyles;
   return {
-    secrets: webhook.sealedSecrets.map(({ sealed }) => toSigningSecret(secretBox.open(sealed, owner))),
+    secrets: toSigningSecrets(
+      webhook.sealedSecrets.map(({ sealed, switched }) => ({ secret: secretBox.open(sealed, owner), switched })),
+    ),
     headers:
       webhook.sealedHeaders === null
         ? {}

@@ -1,6 +1,6 @@
 import { version } from '../../package.json';
 import { foldName, type SignatureStyle, STYLE_HEADERS, styleHeaderNames } from '../domain/signature-styles';
-import type { SigningSecret } from './secrets';
+import type { SigningSecrets } from './secrets';
 import { signGitHub, signStandard, signStripe, signXWebhook } from './signatures';
 
 export { customHeaderProblem } from './custom-headers';
@@ -21,8 +21,7 @@ export interface HeadersInput {
   retryable: boolean;
   timestampSeconds: number;
   body: Buffer;
-  /** The current one first. Headers that hold a single signature are signed with the first. */
-  secrets: readonly SigningSecret[];
+  secrets: SigningSecrets;
   styles: readonly SignatureStyle[];
   /** The webhook's own headers, each accepted by `customHeaderProblem` when it was set, {@link withoutStyleHeaders}. */
   custom: Record<string, string>;
@@ -33,74 +32,71 @@ const USER_AGENT = `Posthorn/${version}`;
 /**
  * The request headers of one attempt: Standard Webhooks 1.0.0, the X-Webhook set, and the signatures asked for.
  * `accept-encoding: identity` because a response is kept as it came and never inflated.
- * @throws Error when there is no secret
  */
 export function buildHeaders(input: HeadersInput): Record<string, string> {
-  const { secrets, timestampSeconds, body } = input;
-  const current = secrets[0];
-  if (current === undefined) throw new Error('A delivery needs at least one signing secret');
+  const headers = signedHeaders(input);
+  headers['X-Webhook-Event'] = input.eventType;
+  headers['X-Webhook-Attempt'] = String(input.attemptNumber);
+  headers['X-Webhook-Delivery'] = input.deliveryId;
+  headers['X-Webhook-Retryable'] = String(input.retryable);
+  addStyles(headers, input);
+  return headers;
+}
+
+/**
+ * The request headers of an endpoint verification by POST: signed in every style of the webhook, so that an endpoint that
+ * checks each request can check this one. It is no delivery, and has none of the X-Webhook headers that say which one.
+ */
+export function buildChallengeHeaders(input: HeadersInput): Record<string, string> {
+  const headers = signedHeaders(input);
+  addStyles(headers, input);
+  return headers;
+}
+
+function signedHeaders({ custom, eventId, timestampSeconds, body, secrets }: HeadersInput): Record<string, string> {
   const timestamp = String(timestampSeconds);
-  const headers: Record<string, string> = {
-    ...input.custom,
+  return {
+    ...custom,
     'content-type': 'application/json',
     'user-agent': USER_AGENT,
     'accept-encoding': 'identity',
-    'webhook-id': input.eventId,
+    'webhook-id': eventId,
     'webhook-timestamp': timestamp,
-    'webhook-signature': signStandard({ secrets, id: input.eventId, timestampSeconds, body }),
-    'X-Webhook-ID': input.eventId,
+    'webhook-signature': signStandard({ secrets: secrets.all, id: eventId, timestampSeconds, body }),
+    'X-Webhook-ID': eventId,
     'X-Webhook-Timestamp': timestamp,
-    'X-Webhook-Event': input.eventType,
-    'X-Webhook-Attempt': String(input.attemptNumber),
-    'X-Webhook-Delivery': input.deliveryId,
-    'X-Webhook-Retryable': String(input.retryable),
   };
+}
+
+function addStyles(headers: Record<string, string>, input: HeadersInput): void {
+  const { timestampSeconds, body } = input;
+  const { all, single } = input.secrets;
   for (const style of input.styles) {
     switch (style) {
       case 'standard':
         break;
       case 'x-webhook':
-        headers['X-Webhook-Signature'] = signXWebhook(current, body);
+        headers['X-Webhook-Signature'] = signXWebhook(single, body);
         break;
       case 'github':
-        headers['X-Hub-Signature-256'] = signGitHub(current, body);
+        headers['X-Hub-Signature-256'] = signGitHub(single, body);
         headers['X-GitHub-Event'] = input.eventType;
         // GitHub's is a GUID, the same when it delivers again; some receivers keep it in a column of that type.
         headers['X-GitHub-Delivery'] = input.deliveryUuid;
         headers['X-GitHub-Hook-ID'] = input.webhookId;
         break;
       case 'stripe':
-        headers['Stripe-Signature'] = signStripe({ secrets, timestampSeconds, body });
+        headers['Stripe-Signature'] = signStripe({ secrets: all, timestampSeconds, body });
         break;
       default:
         throw new Error(`Unknown signature style: ${style satisfies never}`);
     }
   }
-  return headers;
 }
 
-/**
- * The request headers of an endpoint verification: the webhook's own, and for a POST the signature of Standard
- * Webhooks, so that an endpoint that checks every request can check this one.
- */
-export function buildChallengeHeaders({ custom, signed }: ChallengeHeadersInput): Record<string, string> {
-  return {
-    ...custom,
-    'user-agent': USER_AGENT,
-    'accept-encoding': 'identity',
-    ...(signed && {
-      'content-type': 'application/json',
-      'webhook-id': signed.id,
-      'webhook-timestamp': String(signed.timestampSeconds),
-      'webhook-signature': signStandard(signed),
-    }),
-  };
-}
-
-export interface ChallengeHeadersInput {
-  custom: Record<string, string>;
-  /** Of a request with a body. */
-  signed?: { id: string; timestampSeconds: number; body: Buffer; secrets: readonly SigningSecret[] };
+/** The request headers of an endpoint verification without a body: the webhook's own. */
+export function buildBareHeaders(custom: Record<string, string>): Record<string, string> {
+  return { ...custom, 'user-agent': USER_AGENT, 'accept-encoding': 'identity' };
 }
 
 const REDACTED = '[redacted]';

@@ -83,6 +83,27 @@ export function toSigningSecret(secret: string): SigningSecret {
   return { text, standard: decoded(secret) ?? text };
 }
 
+/** The secrets that sign a request. */
+export type SigningSecrets = {
+  /** The newest one first: for styles that carry a signature for each. */
+  all: readonly SigningSecret[];
+  /** For styles that carry one signature: in a rotation the old one, until the switch. */
+  single: SigningSecret;
+};
+
+/**
+ * @param given what signs now, the newest one first; `switched`: its time for the styles that carry one signature has come
+ * @throws if there is none
+ */
+export function toSigningSecrets(given: readonly { secret: string; switched: boolean }[]): SigningSecrets {
+  const all = given.map(({ secret }) => toSigningSecret(secret));
+  const switched = given.findIndex((one) => one.switched);
+  // If none is left whose time has come, receivers know the oldest best.
+  const single = all[switched === -1 ? all.length - 1 : switched];
+  if (!single) throw new Error('A delivery needs at least one signing secret');
+  return { all, single };
+}
+
 /** Base64 in its alphabets, standard and url-safe (RFC 4648, 4 and 5), padded or not, as receivers decode it. */
 const BASE64 = /^(?:[A-Za-z0-9+/]*|[A-Za-z0-9_-]*)={0,2}$/;
 

@@ -16,6 +16,9 @@ afterAll(() => {
   }
 });
 
+const quiet = () => {};
+const QUIET = { debug: quiet, info: quiet, warn: quiet, error: quiet };
+
 type Seen = { id: string; name: string; payload: unknown };
 
 async function startMiddleware() {
@@ -27,7 +30,7 @@ async function startMiddleware() {
     seen.push({ id, name, payload });
     handled.set(id, { id, name, payload });
   });
-  const middleware = createNodeMiddleware(webhooks, { path: '/hook', log: { ...console, error: () => {} } });
+  const middleware = createNodeMiddleware(webhooks, { path: '/hook', log: QUIET });
   const statuses: number[] = [];
   const server = createServer((request, response) => {
     response.on('finish', () => statuses.push(response.statusCode));

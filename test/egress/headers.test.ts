@@ -1,4 +1,5 @@
 import {
+  buildChallengeHeaders,
   buildHeaders,
   customHeaderProblem,
   type HeadersInput,
@@ -6,7 +7,7 @@ import {
   shownNames,
   withoutStyleHeaders,
 } from '../../src/egress/headers';
-import { toSigningSecret } from '../../src/egress/secrets';
+import { toSigningSecret, toSigningSecrets } from '../../src/egress/secrets';
 import { signStandard, signStripe, signXWebhook } from '../../src/egress/signatures';
 
 const secrets = [1, 2].map((fill) => toSigningSecret(`whsec_${Buffer.alloc(32, fill).toString('base64')}`));
@@ -20,7 +21,7 @@ const input: HeadersInput = {
   retryable: true,
   timestampSeconds: 1700000000,
   body: Buffer.from('{}'),
-  secrets,
+  secrets: { all: secrets, single: secrets[1]! },
   styles: ['standard', 'x-webhook'],
   custom: { authorization: 'Bearer abc' },
 };
@@ -34,8 +35,9 @@ describe('buildHeaders', () => {
       'accept-encoding': 'identity',
       'webhook-id': 'evt_01',
       'webhook-timestamp': '1700000000',
-      'webhook-signature': signStandard({ ...input, id: 'evt_01' }),
-      'X-Webhook-Signature': signXWebhook(secrets[0]!, input.body),
+      'webhook-signature': signStandard({ ...input, secrets, id: 'evt_01' }),
+      // One signature: of the secret whose time has come.
+      'X-Webhook-Signature': signXWebhook(secrets[1]!, input.body),
       'X-Webhook-ID': 'evt_01',
       'X-Webhook-Timestamp': '1700000000',
       'X-Webhook-Event': 'order.created',
@@ -51,8 +53,8 @@ describe('buildHeaders', () => {
     expect(plain).not.toHaveProperty('X-Webhook-Signature');
 
     const all = buildHeaders({ ...input, styles: ['github', 'stripe'] });
-    expect(all['X-Hub-Signature-256']).toBe(signXWebhook(secrets[0]!, input.body));
-    expect(all['Stripe-Signature']).toBe(signStripe(input));
+    expect(all['X-Hub-Signature-256']).toBe(signXWebhook(secrets[1]!, input.body));
+    expect(all['Stripe-Signature']).toBe(signStripe({ ...input, secrets }));
     expect(all).not.toHaveProperty('X-Webhook-Signature');
   });
 
@@ -75,8 +77,16 @@ describe('buildHeaders', () => {
     });
   });
 
+  test('a challenge has the signatures of all styles, and none of the headers that say which delivery it is', () => {
+    const attempt = buildHeaders({ ...input, styles: ['x-webhook', 'github', 'stripe'] });
+    const challenge = buildChallengeHeaders({ ...input, styles: ['x-webhook', 'github', 'stripe'] });
+    const missing = Object.keys(attempt).filter((name) => !(name in challenge));
+    expect(missing).toEqual(['X-Webhook-Event', 'X-Webhook-Attempt', 'X-Webhook-Delivery', 'X-Webhook-Retryable']);
+    expect(attempt).toMatchObject(challenge);
+  });
+
   test('a delivery without a secret is never sent unsigned', () => {
-    expect(() => buildHeaders({ ...input, secrets: [] })).toThrow('at least one signing secret');
+    expect(() => toSigningSecrets([])).toThrow('at least one signing secret');
   });
 
   test('the log shows no custom value and no signature', () => {
@@ -91,6 +101,21 @@ describe('buildHeaders', () => {
     for (const name of Object.keys(headers).filter((name) => !hidden.includes(name))) {
       expect(redacted[name]).toBe(headers[name]);
     }
+  });
+});
+
+describe('the secret of a style that carries one signature', () => {
+  const given = (...switched: boolean[]) => switched.map((one, i) => ({ secret: `secret ${i}`, switched: one }));
+  test.each([
+    ['the only one, before its time as well', given(false), 0],
+    ['the newest one whose time has come', given(true, true), 0],
+    ['the one before, until the switch', given(false, true), 1],
+    ['the newest whose time has come, of several rotations', given(false, false, true, true), 2],
+    ['the oldest, if that of none has come', given(false, false, false), 2],
+  ])('is %s', (_, secrets, index) => {
+    const { all, single } = toSigningSecrets(secrets);
+    expect(all.map(({ text }) => text.toString())).toEqual(secrets.map(({ secret }) => secret));
+    expect(single).toBe(all[index]);
   });
 });
 

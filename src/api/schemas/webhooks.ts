@@ -6,7 +6,7 @@ import { PAYLOAD_MODES } from '../../domain/minimal-payload';
 import { parseUrl } from '../../domain/parse-url';
 import type { StoredRetryPolicy } from '../../domain/retry-schedule';
 import { secretProblem } from '../../egress/secrets';
-import { defaultsTo, durationBetween, eventVersion, pageOf, storableText } from './common';
+import { defaultsTo, durationBetween, eventVersion, pageOf, storableText, timestamp } from './common';
 import { retryPolicy } from './retry-policy';
 import {
   circuitBreaker,
@@ -87,7 +87,11 @@ const DEFAULT_GRACE_MS = 24 * 3_600_000;
 const MAX_GRACE_MS = 30 * DEFAULT_GRACE_MS;
 
 export const rotateSecretBody = z
-  .strictObject({ secret: secret.optional(), grace: defaultsTo(durationBetween(0, MAX_GRACE_MS), DEFAULT_GRACE_MS) })
+  .strictObject({
+    secret: secret.optional(),
+    grace: defaultsTo(durationBetween(0, MAX_GRACE_MS), DEFAULT_GRACE_MS),
+    switch_at: timestamp.nullable().default(null),
+  })
   .prefault({});
 
 export const createWebhookBody = z.strictObject({

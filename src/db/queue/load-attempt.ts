@@ -44,13 +44,16 @@ export type AttemptContext = {
   webhook?: WebhookFacts & { gate: GateFacts };
 };
 
+/** A secret that signs. `switched`: also for the styles that carry one signature, if no newer one does. */
+export type SealedSecret = { id: string; sealed: string; switched: boolean };
+
 /** What sending asks of a webhook. */
 export type WebhookFacts = {
   id: string;
   url: string;
   timeoutMs: number;
   retryPolicy: StoredRetryPolicy;
-  sealedSecrets: { id: string; sealed: string }[];
+  sealedSecrets: SealedSecret[];
   signatureStyles: SignatureStyle[];
   sealedHeaders: string | null;
 };
@@ -108,7 +111,7 @@ type Row = {
   serial: boolean;
   has_slot: boolean;
   max_in_flight: number | null;
-  secrets: { id: string; sealed: string }[] | null;
+  secrets: SealedSecret[] | null;
 };
 
 /** An attempt by its key, the delivery and the number that it would have. It is fenced for `fence`, if given. */

@@ -70,12 +70,14 @@ export const secretOut = z
   .strictObject({
     secret,
     created_at: time,
+    /** Null: the styles that carry one signature use it. */
+    switch_at: time.nullable(),
     previous: z.array(z.strictObject({ created_at: time, expires_at: time })),
   })
   .meta({ id: 'WebhookSecret' });
 
 export const rotatedSecretOut = z
-  .strictObject({ secret, previous_sign_until: time, warnings })
+  .strictObject({ secret, previous_sign_until: time, switch_at: time, warnings })
   .meta({ id: 'RotatedSecret' });
 
 export const skippedOut = z.strictObject({ skipped: publicId('delivery') }).meta({ id: 'SkippedDelivery' });
