@@ -351,6 +351,7 @@ create table webhooks (
   verification_method text,
   verification_error text,
   verified_at timestamp with time zone,
+  signature jsonb,
   constraint webhooks_payload_check CHECK ((payload = ANY (ARRAY['full'::text, 'minimal'::text]))),
   constraint webhooks_pkey PRIMARY KEY (id),
   constraint webhooks_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id),

@@ -1,5 +1,6 @@
 import type { ColumnType, Generated, GeneratedAlways } from 'kysely';
 import type { FailedBecause } from '../domain/classify';
+import type { DeclaredSignature } from '../domain/declared-signature';
 import type { DisabledBecause, EndState, Trigger, WebhookStatus } from '../domain/delivery';
 import type { DeliveryMode, DeliveryPath } from '../domain/delivery-mode';
 import type { JsonObject, OnUnknown } from '../domain/event-types';
@@ -49,6 +50,8 @@ export type Tables = {
     retry_policy: Json<StoredRetryPolicy>;
     timeout_ms: number;
     signature_styles: Generated<SignatureStyle[]>;
+    /** Null: none but the styles. */
+    signature: ColumnType<DeclaredSignature | null, string | null | undefined, string | null>;
     sealed_headers: string | null;
     header_names: Generated<string[]>;
     rate_limit: string | null;

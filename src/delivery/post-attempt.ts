@@ -27,23 +27,27 @@ export async function postAttempt(
   sender: Sender,
   facts: Sendable,
   request: AttemptRequest,
-  { secrets, headers: custom, shown }: OpenedWebhook,
+  { secrets, headers: custom, signature, shown }: OpenedWebhook,
   { path, holder, mayGo }: How,
 ): Promise<CompletedPost> {
   const { webhook, body } = facts;
   const policy = toRetryPolicy(webhook.retryPolicy);
+  const timestampMs = Date.now();
   const headers = buildHeaders({
     eventId: toPublicId('event', facts.eventId),
+    eventUuid: facts.eventId,
     deliveryId: toPublicId('delivery', request.deliveryId),
     deliveryUuid: request.deliveryId,
     webhookId: toPublicId('webhook', webhook.id),
     eventType: facts.eventType,
     attemptNumber: request.number,
     retryable: classify({ statusCode: 500 }, policy, positionOf(facts, request, 0)).kind === 'retry',
-    timestampSeconds: Math.floor(Date.now() / 1000),
+    timestampSeconds: Math.floor(timestampMs / 1000),
+    timestampMs,
     body,
     secrets,
     styles: webhook.signatureStyles,
+    signature,
     custom,
   });
   const toSend = { url: webhook.url, tenantId: facts.tenantId, headers, body, timeoutMs: webhook.timeoutMs, mayGo };

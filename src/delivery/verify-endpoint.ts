@@ -99,20 +99,24 @@ function toRequest(method: VerificationMethod, given: Challenge): SendRequest {
   switch (method) {
     case 'post': {
       const body = Buffer.from(JSON.stringify({ type: CHALLENGE_TYPE, challenge }));
-      const uuid = newUuid();
+      const timestampMs = Date.now();
+      const uuid = newUuid(timestampMs);
       const id = `msg_${uuid.replaceAll('-', '')}`;
       const headers = buildChallengeHeaders({
         eventId: id,
+        eventUuid: uuid,
         deliveryId: id,
         deliveryUuid: uuid,
         webhookId: toPublicId('webhook', webhook.id),
         eventType: CHALLENGE_TYPE,
         attemptNumber: 1,
         retryable: false,
-        timestampSeconds: Math.floor(Date.now() / 1_000),
+        timestampSeconds: Math.floor(timestampMs / 1_000),
+        timestampMs,
         body,
         secrets: opened.secrets,
         styles: webhook.signatureStyles,
+        signature: opened.signature,
         custom,
       });
       return { url, tenantId, method: 'POST', headers, body, timeoutMs };

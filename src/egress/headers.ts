@@ -1,5 +1,6 @@
 import { version } from '../../package.json';
 import { foldName, type SignatureStyle, STYLE_HEADERS, styleHeaderNames } from '../domain/signature-styles';
+import type { CompiledSignature } from './compiled-signature';
 import type { SigningSecrets } from './secrets';
 import { signGitHub, signStandard, signStripe, signXWebhook } from './signatures';
 
@@ -8,6 +9,8 @@ export { customHeaderProblem } from './custom-headers';
 export interface HeadersInput {
   /** `evt_…`: the same on every attempt and replay, so that a receiver can drop what it already has. */
   eventId: string;
+  /** The same as a uuid, which has the event's time in it. */
+  eventUuid: string;
   /** `del_…` */
   deliveryId: string;
   /** The same as a uuid. */
@@ -20,10 +23,14 @@ export interface HeadersInput {
   /** Whether another attempt follows should this one fail. */
   retryable: boolean;
   timestampSeconds: number;
+  /** The same time in milliseconds. */
+  timestampMs: number;
   body: Buffer;
   secrets: SigningSecrets;
   styles: readonly SignatureStyle[];
-  /** The webhook's own headers, each accepted by `customHeaderProblem` when it was set, {@link withoutStyleHeaders}. */
+  /** The webhook's own way to sign. */
+  signature?: CompiledSignature | undefined;
+  /** The webhook's own headers, each accepted by `customHeaderProblem` when it was set, {@link withoutSet}. */
   custom: Record<string, string>;
 }
 
@@ -92,6 +99,7 @@ function addStyles(headers: Record<string, string>, input: HeadersInput): void {
         throw new Error(`Unknown signature style: ${style satisfies never}`);
     }
   }
+  input.signature?.addTo(headers, input);
 }
 
 /** The request headers of an endpoint verification without a body: the webhook's own. */
@@ -115,10 +123,14 @@ const SHOWN_IN_THE_LOG: ReadonlySet<string> = new Set([
   'X-Webhook-Retryable',
 ]);
 
-/** The names, as we write them, whose values the delivery log may show for a webhook with these styles. */
-export function shownNames(styles: readonly SignatureStyle[]): ReadonlySet<string> {
+/** The names, as we write them, whose values the delivery log may show for a webhook that signs so. */
+export function shownNames(styles: readonly SignatureStyle[], signature?: CompiledSignature): ReadonlySet<string> {
   const more = styles.flatMap((style) => STYLE_HEADERS[style].others);
-  return more.length === 0 ? SHOWN_IN_THE_LOG : new Set([...SHOWN_IN_THE_LOG, ...more]);
+  if (more.length === 0 && !signature) return SHOWN_IN_THE_LOG;
+  const shown = new Set([...SHOWN_IN_THE_LOG, ...more, ...(signature?.shown ?? [])]);
+  // Its first header holds the signature, whatever else has that name.
+  if (signature) shown.delete(signature.names[0]!);
+  return shown;
 }
 
 /** The request headers as the delivery log may show them: custom values and signatures read `[redacted]`. */
@@ -129,13 +141,14 @@ export function redactHeaders(headers: Record<string, string>, shown: ReadonlySe
 }
 
 /**
- * A webhook's own headers without those that its styles set: they were accepted before the style was asked for, and one
- * name with two values would be read as neither.
+ * A webhook's own headers without those that its styles and its declared signature set: they were accepted before, and
+ * one name with two values would be read as neither.
  */
-export function withoutStyleHeaders(
+export function withoutSet(
   own: Record<string, string>,
   styles: readonly SignatureStyle[],
+  signature?: CompiledSignature,
 ): Record<string, string> {
-  const taken = new Set(styleHeaderNames(styles).map(foldName));
+  const taken = new Set([...styleHeaderNames(styles), ...(signature?.names ?? [])].map(foldName));
   return Object.fromEntries(Object.entries(own).filter(([name]) => !taken.has(foldName(name))));
 }

@@ -42,6 +42,7 @@ test('a webhook is made with defaults, and its secret is shown this once', async
     metadata: {},
     headers: {},
     signature_styles: ['standard', 'x-webhook'],
+    signature: null,
     retry_policy: { preset: 'standard' },
     timeout: '10s',
     rate_limit: null,

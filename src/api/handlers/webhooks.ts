@@ -17,6 +17,7 @@ import {
 import { type Filter, filterBytes } from '../../domain/filter';
 import { newUuid, toPublicId } from '../../domain/ids';
 import { foldName, styleConflict } from '../../domain/signature-styles';
+import { declaredConflict } from '../../egress/declared-headers';
 import { audited } from '../audited';
 import { ApiError, notFound } from '../errors';
 import { secretFrom } from '../given-secret';
@@ -94,7 +95,8 @@ export async function patch(context: Context<z.output<typeof patchWebhookBody>, 
     if (!before) return undefined;
     // Thrown inside the transaction, so that nothing is changed.
     requireVersion(expected, before.version);
-    if (change.headerNames || change.signatureStyles) requireNoConflict({ ...before, ...given(change) });
+    if (change.headerNames || change.signatureStyles || change.signature)
+      requireNoConflict({ ...before, ...given(change) });
     await updateWebhook(tx, tenantId, id, change);
     const moved = mode !== undefined && change.url !== before.url;
     return { round: moved ? await beginForNewUrl(tx, tenantId, id, mode) : undefined };
@@ -134,12 +136,18 @@ async function requireTarget({ services, tenantId }: Owner, url: URL): Promise<v
   if (problem) throw refuse(`${problem}: the host is not at an address that deliveries may reach`);
 }
 
-/** @throws ApiError validation_failed if an own header has the name of one that the webhook's styles set */
-function requireNoConflict({ headerNames, signatureStyles }: Pick<WebhookSettings, 'headerNames' | 'signatureStyles'>) {
+type Signing = Pick<WebhookSettings, 'headerNames' | 'signatureStyles' | 'signature'>;
+
+/** @throws ApiError validation_failed if an own header has the name of one that the webhook's signatures set */
+function requireNoConflict({ headerNames, signatureStyles, signature }: Signing) {
+  const refuse = (name: string, by: string) => {
+    const rule = `the header "${foldName(name)}" is set by ${by}`;
+    return new ApiError('validation_failed', 'A header is set twice.', [{ field: 'headers', rule }]);
+  };
   const conflict = styleConflict(headerNames, signatureStyles);
-  if (!conflict) return;
-  const rule = `the header "${foldName(conflict.name)}" is set by the signature style ${conflict.style}`;
-  throw new ApiError('validation_failed', 'A header is set twice.', [{ field: 'headers', rule }]);
+  if (conflict) throw refuse(conflict.name, `the signature style ${conflict.style}`);
+  const name = signature && declaredConflict(headerNames, signature);
+  if (name) throw refuse(name, "the webhook's signature");
 }
 
 /** Without the members that are undefined. */
@@ -193,6 +201,7 @@ function toSettings(
     sealedHeaders: body.headers && sealHeaders(body.headers),
     headerNames: body.headers && Object.keys(body.headers),
     signatureStyles: body.signature_styles,
+    signature: body.signature,
     rateLimit: body.rate_limit,
     maxInFlight: body.max_in_flight,
     mode: body.mode,

@@ -8,8 +8,10 @@ import type { StoredRetryPolicy } from '../../domain/retry-schedule';
 import { secretProblem } from '../../egress/secrets';
 import { defaultsTo, durationBetween, eventVersion, pageOf, storableText, timestamp } from './common';
 import { retryPolicy } from './retry-policy';
+import { signature } from './signature';
 import {
   circuitBreaker,
+  DEFAULT_STYLES,
   disableAfter,
   filter,
   headers,
@@ -61,6 +63,7 @@ const settings = {
   timeout: durationBetween(MIN_TIMEOUT_MS, MAX_TIMEOUT_MS),
   headers,
   signature_styles: signatureStyles,
+  signature: signature.nullable(),
   rate_limit: rateLimit.nullable(),
   max_in_flight: maxInFlight.nullable(),
   mode: z.enum(DELIVERY_MODES).nullable(),
@@ -72,7 +75,7 @@ const settings = {
   filter: filter.nullable(),
 };
 
-const secret = z
+export const secret = z
   .string()
   .superRefine((text, context) => {
     const problem = secretProblem(text);
@@ -105,7 +108,8 @@ export const createWebhookBody = z.strictObject({
     .meta({ default: { preset: 'standard' } }),
   timeout: defaultsTo(settings.timeout, DEFAULT_TIMEOUT_MS),
   headers: headers.default({}),
-  signature_styles: signatureStyles.default(['standard', 'x-webhook']).meta({ default: ['standard', 'x-webhook'] }),
+  signature_styles: signatureStyles.default(DEFAULT_STYLES).meta({ default: DEFAULT_STYLES }),
+  signature: settings.signature.default(null),
   rate_limit: settings.rate_limit.default(null),
   max_in_flight: settings.max_in_flight.default(null),
   mode: settings.mode.default(null),

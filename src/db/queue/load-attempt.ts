@@ -1,4 +1,5 @@
 import type { Pool } from 'pg';
+import type { DeclaredSignature } from '../../domain/declared-signature';
 import type { AttemptCause, BreakerState, EndState, Trigger, WebhookStatus } from '../../domain/delivery';
 import { minimalBody } from '../../domain/minimal-payload';
 import type { StoredRetryPolicy } from '../../domain/retry-schedule';
@@ -55,6 +56,7 @@ export type WebhookFacts = {
   retryPolicy: StoredRetryPolicy;
   sealedSecrets: SealedSecret[];
   signatureStyles: SignatureStyle[];
+  signature: DeclaredSignature | null;
   sealedHeaders: string | null;
 };
 
@@ -103,6 +105,7 @@ type Row = {
   timeout_ms: number;
   retry_policy: StoredRetryPolicy;
   signature_styles: SignatureStyle[];
+  signature: DeclaredSignature | null;
   sealed_headers: string | null;
   status: WebhookStatus | null;
   unverified: boolean;
@@ -200,6 +203,7 @@ function toContext(row: Row): AttemptContext {
           retryPolicy: row.retry_policy,
           sealedSecrets: row.secrets ?? [],
           signatureStyles: row.signature_styles,
+          signature: row.signature,
           sealedHeaders: row.sealed_headers,
           gate: {
             status: row.status,

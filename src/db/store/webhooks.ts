@@ -70,7 +70,7 @@ export async function listWebhooks(
 export async function lockWebhook(tx: Tx, tenantId: string, id: string): Promise<LockedWebhook | undefined> {
   const webhook = await tx
     .selectFrom('webhooks')
-    .select(['version', 'url', 'header_names', 'signature_styles'])
+    .select(['version', 'url', 'header_names', 'signature_styles', 'signature'])
     .where('tenant_id', '=', tenantId)
     .where('id', '=', id)
     .where('deleted_at', 'is', null)
@@ -88,10 +88,11 @@ export async function lockWebhook(tx: Tx, tenantId: string, id: string): Promise
     url: webhook.url,
     headerNames: webhook.header_names,
     signatureStyles: webhook.signature_styles,
+    signature: webhook.signature,
   };
 }
 
-export type LockedWebhook = Pick<Webhook, 'version' | 'url' | 'headerNames' | 'signatureStyles'>;
+export type LockedWebhook = Pick<Webhook, 'version' | 'url' | 'headerNames' | 'signatureStyles' | 'signature'>;
 
 /** Changes the given settings of a webhook that this transaction holds by {@link lockWebhook}; the rest stays. */
 export async function updateWebhook(

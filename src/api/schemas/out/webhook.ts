@@ -6,6 +6,7 @@ import { PAYLOAD_MODES } from '../../../domain/minimal-payload';
 import { SIGNATURE_STYLES } from '../../../domain/signature-styles';
 import { VERIFICATION_METHODS } from '../../../domain/verification';
 import { retryPolicy } from '../retry-policy';
+import { signatureOut } from '../signature';
 import { REDACTED_VALUE } from '../webhook-policies';
 import { count, listOf, publicId, time } from './common';
 
@@ -33,6 +34,7 @@ const webhook = {
   metadata: z.record(z.string(), z.string()),
   headers: z.record(z.string(), z.literal(REDACTED_VALUE)),
   signature_styles: z.array(z.enum(SIGNATURE_STYLES)),
+  signature: signatureOut.nullable(),
   /** Shown as it was given. */
   retry_policy: retryPolicy,
   timeout: duration,
