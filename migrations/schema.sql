@@ -318,6 +318,7 @@ create table webhook_secrets (
   sealed text not null,
   created_at timestamp with time zone not null default now(),
   expires_at timestamp with time zone,
+  switch_at timestamp with time zone,
   constraint webhook_secrets_pkey PRIMARY KEY (id),
   constraint webhook_secrets_webhook_id_fkey FOREIGN KEY (webhook_id) REFERENCES webhooks(id)
 );
@@ -354,6 +355,7 @@ create table webhooks (
   body_format text not null default 'exact'::text,
   envelope json,
   constraint webhooks_body_format_check CHECK ((body_format = ANY (ARRAY['exact'::text, 'compact'::text, 'javascript'::text]))),
+  signature jsonb,
   constraint webhooks_payload_check CHECK ((payload = ANY (ARRAY['full'::text, 'minimal'::text]))),
   constraint webhooks_pkey PRIMARY KEY (id),
   constraint webhooks_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id),

@@ -1,6 +1,7 @@
 import type { ColumnType, Generated, GeneratedAlways } from 'kysely';
 import type { BodyFormat } from '../domain/body-format';
 import type { FailedBecause } from '../domain/classify';
+import type { DeclaredSignature } from '../domain/declared-signature';
 import type { DisabledBecause, EndState, Trigger, WebhookStatus } from '../domain/delivery';
 import type { DeliveryMode, DeliveryPath } from '../domain/delivery-mode';
 import type { Envelope } from '../domain/envelope-setting';
@@ -52,6 +53,8 @@ export type Tables = {
     retry_policy: Json<StoredRetryPolicy>;
     timeout_ms: number;
     signature_styles: Generated<SignatureStyle[]>;
+    /** Null: none but the styles. */
+    signature: ColumnType<DeclaredSignature | null, string | null | undefined, string | null>;
     sealed_headers: string | null;
     header_names: Generated<string[]>;
     rate_limit: string | null;
@@ -79,6 +82,8 @@ export type Tables = {
     sealed: string;
     created_at: CreatedAt;
     expires_at: Date | null;
+    /** From when on the styles that carry one signature use it; null: from the beginning. */
+    switch_at: Date | null;
   };
   webhook_gates: {
     webhook_id: string;

@@ -6,7 +6,6 @@ import type { DeliveryPath } from '../domain/delivery-mode';
 import { newUuid, toPublicId } from '../domain/ids';
 import { retryAfterMs } from '../domain/retry-after';
 import type { SentAs } from '../domain/sent-as';
-import { redactHeaders } from '../egress/headers';
 import type { SendResult } from '../egress/types';
 import type { Log } from '../log';
 import type { Sendable } from './sendable';
@@ -23,6 +22,7 @@ export function toRecord(
   facts: Sendable,
   made: {
     request: AttemptRequest;
+    /** As they may be shown. */
     headers: Record<string, string>;
     sentAs: SentAs | null;
     result: SendResult;
@@ -47,7 +47,7 @@ export function toRecord(
     statusCode: response?.statusCode ?? null,
     errorCode: error?.code ?? null,
     errorMessage: error?.message ?? null,
-    requestHeaders: redactHeaders(headers),
+    requestHeaders: headers,
     responseHeaders: response?.headers ?? null,
     responseBody: response?.body ?? null,
     responseCut: response?.bodyCut ?? null,
