@@ -50,6 +50,6 @@ export const migrations: Record<string, Migration> = {
   '0022_claim_by_tenant': claimByTenant,
   '0023_rename_lanes': renameLanes,
   '0024_rename_gate_columns': renameGateColumns,
-  '0026_add_body_settings': addBodySettings,
   '0025_add_declared_signatures': addDeclaredSignatures,
+  '0026_add_body_settings': addBodySettings,
 };
