@@ -105,6 +105,10 @@ export type Tables = {
     unverified: Generated<boolean>;
     mode: DeliveryMode | null;
     status_version: Generated<number>;
+    /** How often it was given another URL. */
+    url_changes: Generated<number>;
+    /** The first of its failed deliveries in a row. */
+    failed_since: Date | null;
   };
   subscriptions: {
     tenant_id: string;
@@ -194,6 +198,10 @@ export type Tables = {
     posted_beat: number | null;
     cancel_asked: Generated<boolean>;
     moves: Generated<number>;
+    /** When an attempt of it last failed. */
+    attempt_failed_at: Date | null;
+    /** When it had failed for good, before it was started anew. */
+    failed_at: Date | null;
   };
   lease_holders: {
     id: Generated<number>;

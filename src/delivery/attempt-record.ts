@@ -50,6 +50,7 @@ export function toRecord(
     responseBody: response?.body ?? null,
     responseCut: response?.bodyCut ?? null,
     remoteAddress: result.remoteAddress,
+    urlChanges: facts.webhook.urlChanges,
     healthSignal: healthSignalOf(toPostResult(result)),
     holder,
     next,
@@ -73,6 +74,7 @@ export function toUnrecorded(record: AttemptRecord, request: AttemptRequest): Un
   return {
     attemptId: record.attemptId,
     ...(record.holder !== null && { holder: record.holder }),
+    ...(record.urlChanges !== null && { urlChanges: record.urlChanges }),
     deliveryId: record.deliveryId,
     number: record.number,
     cause: request.cause,
@@ -110,6 +112,7 @@ export function fromUnrecorded(
     responseBody: null,
     responseCut: null,
     remoteAddress: null,
+    urlChanges: made.urlChanges ?? null,
     healthSignal: healthSignalOf(completedResult(made)),
     holder: made.holder ?? null,
   };

@@ -48,6 +48,8 @@ export type AttemptContext = {
 export type WebhookFacts = {
   id: string;
   url: string;
+  /** Which of the webhook's URLs this is: what an attempt says about its endpoint counts for this one only. */
+  urlChanges: number;
   timeoutMs: number;
   retryPolicy: StoredRetryPolicy;
   sealedSecrets: { id: string; sealed: string }[];
@@ -108,6 +110,7 @@ type Row = {
   serial: boolean;
   has_slot: boolean;
   max_in_flight: number | null;
+  url_changes: number;
   secrets: { id: string; sealed: string }[] | null;
 };
 
@@ -193,6 +196,7 @@ function toContext(row: Row): AttemptContext {
         webhook: {
           id: row.webhook_id,
           url: row.url,
+          urlChanges: row.url_changes,
           timeoutMs: row.timeout_ms,
           retryPolicy: row.retry_policy,
           sealedSecrets: row.secrets ?? [],
