@@ -327,6 +327,23 @@ create table webhook_secrets (
 
 CREATE INDEX webhook_secrets_webhook ON public.webhook_secrets USING btree (webhook_id);
 
+create table webhook_tests (
+  id uuid not null,
+  tenant_id uuid not null,
+  webhook_id uuid not null,
+  event_type text not null,
+  body bytea not null,
+  outcome text not null default 'pending'::text,
+  attempt json,
+  created_at timestamp with time zone not null default now(),
+  constraint webhook_tests_outcome_check CHECK ((outcome = ANY (ARRAY['pending'::text, 'delivered'::text, 'failed'::text]))),
+  constraint webhook_tests_pkey PRIMARY KEY (id)
+);
+
+CREATE INDEX webhook_tests_tenant ON public.webhook_tests USING btree (tenant_id, id);
+
+CREATE INDEX webhook_tests_webhook ON public.webhook_tests USING btree (webhook_id, id);
+
 create table webhooks (
   id uuid not null,
   tenant_id uuid not null,

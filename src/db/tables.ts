@@ -1,4 +1,4 @@
-import type { ColumnType, Generated, GeneratedAlways } from 'kysely';
+import type { ColumnType, Generated, GeneratedAlways, Selectable } from 'kysely';
 import type { FailedBecause } from '../domain/classify';
 import type { DisabledBecause, EndState, Trigger, WebhookStatus } from '../domain/delivery';
 import type { DeliveryMode, DeliveryPath } from '../domain/delivery-mode';
@@ -10,9 +10,14 @@ import type { StoredRetryPolicy } from '../domain/retry-schedule';
 import type { KeyKind, Scope } from '../domain/scopes';
 import type { SignatureStyle } from '../domain/signature-styles';
 import type { VerificationMethod, VerificationMode } from '../domain/verification';
+import type { TestOutcome } from '../domain/webhook-test';
 
 type CreatedAt = ColumnType<Date, Date | undefined, never>;
 type Json<T> = ColumnType<T, string, string>;
+type StoredTestAttempt = Omit<Selectable<Tables['attempts']>, 'started_at' | 'response_body'> & {
+  started_at: string;
+  response_body: string | null;
+};
 
 /** Every table and column of migrations/schema.sql; test/db/tables.test.ts compares the two. A column stands on one line. */
 export type Tables = {
@@ -73,6 +78,17 @@ export type Tables = {
     sealed: string;
     created_at: CreatedAt;
     expires_at: Date | null;
+  };
+  webhook_tests: {
+    id: string;
+    tenant_id: string;
+    webhook_id: string;
+    event_type: string;
+    body: Buffer;
+    outcome: Generated<Exclude<TestOutcome, 'not_made'>>;
+    /** The row that `attempts` would have of it, the body of the answer in base64. */
+    attempt: ColumnType<StoredTestAttempt | null, string | null | undefined, string>;
+    created_at: CreatedAt;
   };
   webhook_gates: {
     webhook_id: string;

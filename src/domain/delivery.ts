@@ -14,8 +14,8 @@ export type DeliveryState = (typeof DELIVERY_STATES)[number];
 export const END_STATES = ['delivered', 'failed', 'cancelled'] as const;
 export type EndState = (typeof END_STATES)[number];
 
-/** Why an attempt was made. */
-export const TRIGGERS = ['schedule', 'manual', 'replay'] as const;
+/** Why an attempt was made. `test`: to test a webhook; it belongs to no delivery (./webhook-test.ts). */
+export const TRIGGERS = ['schedule', 'manual', 'replay', 'test'] as const;
 export type Trigger = (typeof TRIGGERS)[number];
 
 /**

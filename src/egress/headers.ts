@@ -109,6 +109,7 @@ const SHOWN_IN_THE_LOG = new Set([
   'X-Webhook-Attempt',
   'X-Webhook-Delivery',
   'X-Webhook-Retryable',
+  'X-Webhook-Test',
 ]);
 
 /** The request headers as the delivery log may show them: custom values and signatures read `[redacted]`. */

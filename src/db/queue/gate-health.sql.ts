@@ -21,7 +21,7 @@ const { breakerIsOpen } = gateConditions('gate');
  * - Throttling: 429, 502, 504 and Retry-After hold the whole webhook up for a while.
  * - Disabled: by 410, after so many failed deliveries in a row, or when nothing has succeeded for so long. Also while it is
  *   paused: what an attempt says counts in whatever state the gate is.
- * - Counts are of deliveries, so that nobody shuts a gate by sending one again and again: a repetition by hand (trigger `manual`
+ * - Counts are of deliveries, so that nobody shuts a gate by sending one again and again: what an operator repeats (trigger `manual`
  *   or `replay`) adds to them only if its delivery is not in them. Whatever else it says counts as it does of any attempt.
  * - All of this belongs to a URL. With another one the gate begins anew (../store/gates.ts), and what was sent to the former
  *   one and ends later only releases its slot.
@@ -80,7 +80,7 @@ affected as materialized (
         or gate.breaker_until is not null or gate.adaptive_cap is not null))))
   order by gate.webhook_id for update of gate),
 
--- What is added to the counts. A repetition by hand is, where its delivery was not counted since the count began.
+-- What is added to the counts. An operator's repetition is, where its delivery was not counted since the count began.
 added as materialized (
   select affected.*,
     first_time + (select count(*) from unnest(repeated_at) counted_at

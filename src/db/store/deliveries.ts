@@ -21,6 +21,10 @@ export type Delivery = {
   endedAt: Date | null;
   lastStatus: number | null;
   lastError: string | null;
+  /** When the last attempt began. */
+  lastAttemptAt: Date | null;
+  /** How long it took until it was answered; null where it was not. */
+  responseTimeMs: number | null;
   failedBecause: FailedBecause | null;
   /** Its webhook gets the key fields of the data only. */
   minimal: boolean;
@@ -209,6 +213,8 @@ function selectDeliveries(db: Queryable, tenantId: string) {
       'q.express',
       'a.status_code',
       'a.error_code',
+      'a.started_at',
+      'a.duration_ms',
       'q.timed',
       'q.attempt',
       'q.next_attempt_at',
@@ -244,6 +250,8 @@ function toDelivery(row: DeliveryRow): Delivery {
     endedAt: row.ended_at,
     lastStatus: row.status_code,
     lastError: row.error_code,
+    lastAttemptAt: row.started_at,
+    responseTimeMs: row.status_code === null ? null : row.duration_ms,
     failedBecause: row.failed_because,
     minimal: row.minimal,
     path: pathOf(row),
