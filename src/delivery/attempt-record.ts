@@ -5,6 +5,7 @@ import type { Trigger } from '../domain/delivery';
 import type { DeliveryPath } from '../domain/delivery-mode';
 import { newUuid, toPublicId } from '../domain/ids';
 import { retryAfterMs } from '../domain/retry-after';
+import type { SentAs } from '../domain/sent-as';
 import { redactHeaders } from '../egress/headers';
 import type { SendResult } from '../egress/types';
 import type { Log } from '../log';
@@ -23,13 +24,14 @@ export function toRecord(
   made: {
     request: AttemptRequest;
     headers: Record<string, string>;
+    sentAs: SentAs | null;
     result: SendResult;
     next: AttemptNext;
     path: DeliveryPath;
     holder: number;
   },
 ): AttemptRecord {
-  const { request, headers, result, next, path, holder } = made;
+  const { request, headers, sentAs, result, next, path, holder } = made;
   const response = result.kind === 'response' ? result : undefined;
   const error = result.kind === 'error' ? result : undefined;
   return {
@@ -51,6 +53,7 @@ export function toRecord(
     responseCut: response?.bodyCut ?? null,
     remoteAddress: result.remoteAddress,
     urlChanges: facts.webhook.urlChanges,
+    sentAs,
     healthSignal: healthSignalOf(toPostResult(result)),
     holder,
     next,
@@ -83,6 +86,7 @@ export function toUnrecorded(record: AttemptRecord, request: AttemptRequest): Un
     durationMs: record.durationMs,
     ...(record.statusCode !== null && { statusCode: record.statusCode }),
     ...(record.errorCode !== null && { errorCode: record.errorCode }),
+    ...(record.sentAs !== null && { bodyMade: true }),
     ...(record.next.kind === 'end' && record.next.because === 'blocked' && { blocked: true }),
     ...(record.healthSignal.slowDown?.retryAfterMs !== undefined && {
       retryAfterMs: record.healthSignal.slowDown.retryAfterMs,
@@ -113,6 +117,7 @@ export function fromUnrecorded(
     responseCut: null,
     remoteAddress: null,
     urlChanges: made.urlChanges ?? null,
+    sentAs: made.bodyMade ? 'unknown' : null,
     healthSignal: healthSignalOf(completedResult(made)),
     holder: made.holder ?? null,
   };

@@ -65,7 +65,7 @@ test('with wait=true the answer is the attempt: signed and sent as a delivery is
     status_code: 200,
     error: null,
     request: { headers: expect.objectContaining({ 'X-Webhook-Test': 'true' }), body: bodyOf(0) },
-    response: { headers: expect.objectContaining({ 'x-why': 'test' }), body: 'thanks', cut: null },
+    response: { headers: expect.objectContaining({ 'x-why': 'test' }), body: 'thanks', body_base64: null, cut: null },
     remote_address: '127.0.0.1',
     started_at: expect.any(String),
     duration_ms: expect.any(Number),
@@ -119,6 +119,16 @@ describe('the data', () => {
     expect(JSON.parse(bodyOf(0))).toMatchObject({ type: 'never.described', data: { test: true } });
   });
 });
+
+test.each(['compact', 'javascript'])(
+  'a webhook with the body format %s gets it, and the answer shows it',
+  async (body_format) => {
+    const { id } = await api.createWebhook(receiver, { body_format });
+    const made = await api.ok('POST', `/webhooks/${id}/test?wait=true`, '{"data":{ "a" : [1, 2] }}');
+    expect(made).toMatchObject({ outcome: 'delivered', request: { body: bodyOf(0) } });
+    expect(bodyOf(0)).toContain('"data":{"a":[1,2]}');
+  },
+);
 
 describe('whatever the gate says', () => {
   const held: [string, Record<string, unknown>, (id: string) => Promise<unknown>][] = [

@@ -18,6 +18,7 @@ import { OPERATIONAL_PREFIX } from '../../domain/event-types';
 import { newUuid, toPublicId } from '../../domain/ids';
 import { minimalBody } from '../../domain/minimal-payload';
 import { rawMember } from '../../domain/raw-member';
+import { sentBody } from '../../domain/sent-as';
 import { MAX_PENDING_TESTS, MAX_TESTS_PER_MINUTE, TEST_DATA, TEST_EVENT_TYPE } from '../../domain/webhook-test';
 import { reasonOf } from '../../log';
 import { audited } from '../audited';
@@ -149,9 +150,11 @@ export async function get({ services, tenantId, ids }: Context<None, None>): Pro
 
 /** As an attempt of a delivery. `withBody`: the request's. */
 function toOut({ id, webhookId, eventType, outcome, createdAt, attempt, body }: WebhookTest, withBody: boolean) {
-  const made = attempt && toAttemptOut(attempt, withBody ? body.toString('utf8') : undefined);
+  const publicIds = { webhookId: toPublicId('webhook', webhookId), deliveryId: toPublicId('delivery', id) };
+  const sent = withBody && attempt ? sentBody(body, attempt.sent_as, publicIds) : undefined;
+  const made = attempt && toAttemptOut(attempt, sent?.toString('utf8'));
   return {
-    webhook_id: toPublicId('webhook', webhookId),
+    webhook_id: publicIds.webhookId,
     event_type: eventType,
     ...(made ?? NOT_MADE),
     id: toPublicId('attempt', id),

@@ -125,18 +125,20 @@ export async function loadTest(db: Queryable, id: string): Promise<LoadedTest | 
       sealedSecrets: row.secrets ?? [],
       signatureStyles: row.signature_styles,
       sealedHeaders: row.sealed_headers,
+      bodyFormat: row.body_format,
+      envelope: row.envelope,
     },
   };
 }
 
 /** Records the attempt of a test. The first one counts, where a worker was lost and another made it again. */
 export async function endTest(db: Queryable, record: AttemptRecord): Promise<void> {
-  const { request_headers: _, response_headers: __, response_body: ___, ...row } = toAttemptRow(record, record.number);
   const attempt = {
-    ...row,
+    ...toAttemptRow(record, record.number),
     request_headers: record.requestHeaders,
     response_headers: record.responseHeaders,
     response_body: record.responseBody?.toString('base64') ?? null,
+    sent_as: record.sentAs,
   };
   await db
     .updateTable('webhook_tests')
