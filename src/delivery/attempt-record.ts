@@ -52,6 +52,7 @@ export function toRecord(
     responseBody: response?.body ?? null,
     responseCut: response?.bodyCut ?? null,
     remoteAddress: result.remoteAddress,
+    urlChanges: facts.webhook.urlChanges,
     sentAs,
     healthSignal: healthSignalOf(toPostResult(result)),
     holder,
@@ -76,6 +77,7 @@ export function toUnrecorded(record: AttemptRecord, request: AttemptRequest): Un
   return {
     attemptId: record.attemptId,
     ...(record.holder !== null && { holder: record.holder }),
+    ...(record.urlChanges !== null && { urlChanges: record.urlChanges }),
     deliveryId: record.deliveryId,
     number: record.number,
     cause: request.cause,
@@ -114,6 +116,7 @@ export function fromUnrecorded(
     responseBody: null,
     responseCut: null,
     remoteAddress: null,
+    urlChanges: made.urlChanges ?? null,
     sentAs: made.bodyMade ? 'unknown' : null,
     healthSignal: healthSignalOf(completedResult(made)),
     holder: made.holder ?? null,

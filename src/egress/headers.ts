@@ -151,6 +151,7 @@ const SHOWN_IN_THE_LOG: ReadonlySet<string> = new Set([
   'X-Webhook-Attempt',
   'X-Webhook-Delivery',
   'X-Webhook-Retryable',
+  'X-Webhook-Test',
   ...CLOUDEVENTS_HEADERS,
 ]);
 

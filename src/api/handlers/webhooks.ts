@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import type { Tx } from '../../db/database';
 import { sizeOfFilters } from '../../db/publish/publish-rules';
 import { writeAudit } from '../../db/store/audit-log';
+import { renewGate } from '../../db/store/gates';
 import { type Part, upTo } from '../../db/store/scan';
 import { beginForNewUrl, findMode } from '../../db/store/verifications';
 import type { WebhookSettings } from '../../db/store/webhook-settings';
@@ -97,8 +98,9 @@ export async function patch(context: Context<z.output<typeof patchWebhookBody>, 
     requireVersion(expected, before.version);
     if (change.headerNames || change.signatureStyles || change.signature)
       requireNoConflict({ ...before, ...given(change) });
-    await updateWebhook(tx, tenantId, id, change);
     const moved = mode !== undefined && change.url !== before.url;
+    if (moved) await renewGate(tx, id);
+    await updateWebhook(tx, tenantId, id, change);
     return { round: moved ? await beginForNewUrl(tx, tenantId, id, mode) : undefined };
   };
   const changed = await services.changes.run(tenantId, () =>

@@ -8,8 +8,9 @@ import { parseUrl } from '../../domain/parse-url';
 import type { StoredRetryPolicy } from '../../domain/retry-schedule';
 import { secretProblem } from '../../egress/secrets';
 import { named } from '../../in-words';
-import { defaultsTo, durationBetween, eventVersion, pageOf, storableText, timestamp } from './common';
+import { defaultsTo, durationBetween, eventType, eventVersion, pageOf, storableText, timestamp } from './common';
 import { envelope } from './envelope';
+import { eventData } from './events';
 import { retryPolicy } from './retry-policy';
 import { signature } from './signature';
 import {
@@ -141,8 +142,13 @@ export const patchWebhookBody = z
   .refine(({ version: _, ...change }) => Object.keys(change).length > 0, 'must change something')
   .meta({ minProperties: 1 });
 
+/** What to send as a test: an event of this type (`posthorn.test`) with this data (an example of the type). */
+export const testBody = z.strictObject({ event_type: eventType.optional(), data: eventData.optional() }).optional();
+
+export const listTestsQuery = z.strictObject(pageOf('attempt'));
+
 /** `wait=true`: the answer comes with the result. */
-export const verifyQuery = z.strictObject({
+export const waitQuery = z.strictObject({
   wait: z
     .enum(['true', 'false'])
     .default('false')

@@ -85,7 +85,7 @@ select request.place::int, deliveries.tenant_id, deliveries.event_id, deliveries
   attempts.id as attempt_id, attempts.outcome, attempts.status_code, attempts.error_code,
   webhooks.url, webhooks.timeout_ms, webhooks.retry_policy, webhooks.signature_styles, webhooks.signature,
   webhooks.sealed_headers, webhooks.body_format, webhooks.envelope,
-  gate.status, gate.unverified, gate.blocked_until > now() as throttled, gate.serial,
+  gate.status, gate.unverified, gate.blocked_until > now() as throttled, gate.serial, gate.url_changes,
   ${gateConditions('gate').breakerState} as breaker,
   coalesce(gate.slot_delivery_id = deliveries.id, false) as has_slot,
   least(gate.max_in_flight, gate.adaptive_cap) as max_in_flight,

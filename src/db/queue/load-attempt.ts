@@ -53,6 +53,8 @@ export type SealedSecret = { id: string; sealed: string; switched: boolean };
 export type WebhookFacts = StoredBodySettings & {
   id: string;
   url: string;
+  /** Which of the webhook's URLs this is: what an attempt says about its endpoint counts for this one only. */
+  urlChanges: number;
   timeoutMs: number;
   retryPolicy: StoredRetryPolicy;
   sealedSecrets: SealedSecret[];
@@ -120,6 +122,7 @@ type Row = {
   serial: boolean;
   has_slot: boolean;
   max_in_flight: number | null;
+  url_changes: number;
   secrets: SealedSecret[] | null;
 };
 
@@ -205,6 +208,7 @@ function toContext(row: Row): AttemptContext {
         webhook: {
           id: row.webhook_id,
           url: row.url,
+          urlChanges: row.url_changes,
           timeoutMs: row.timeout_ms,
           retryPolicy: row.retry_policy,
           sealedSecrets: row.secrets ?? [],

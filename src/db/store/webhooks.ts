@@ -130,6 +130,7 @@ export async function deleteWebhook(tx: Tx, tenantId: string, id: string): Promi
   if (updated.numUpdatedRows === 0n) return false;
   await tx.deleteFrom('subscriptions').where('tenant_id', '=', tenantId).where('webhook_id', '=', id).execute();
   await tx.deleteFrom('webhook_gates').where('webhook_id', '=', id).execute();
+  await tx.deleteFrom('webhook_tests').where('webhook_id', '=', id).execute();
   return true;
 }
 
