@@ -44,6 +44,7 @@ create table attempts (
   response_body bytea,
   remote_address text,
   response_cut text,
+  error_details jsonb,
   constraint attempts_pkey PRIMARY KEY (delivery_id, number)
 ) partition by RANGE (delivery_id);
 

@@ -45,6 +45,7 @@ export function toRecord(
     statusCode: response?.statusCode ?? null,
     errorCode: error?.code ?? null,
     errorMessage: error?.message ?? null,
+    errorDetails: error?.details ?? null,
     requestHeaders: redactHeaders(headers),
     responseHeaders: response?.headers ?? null,
     responseBody: response?.body ?? null,
@@ -105,6 +106,7 @@ export function fromUnrecorded(
     statusCode: made.statusCode ?? null,
     errorCode: made.errorCode ?? null,
     errorMessage: null,
+    errorDetails: null,
     requestHeaders: {},
     responseHeaders: null,
     responseBody: null,
@@ -134,6 +136,7 @@ export function logAttempt(log: Log, record: AttemptRecord): void {
     trigger: record.trigger,
     status_code: record.statusCode,
     error_code: record.errorCode,
+    error_cause: record.errorDetails?.cause ?? record.errorDetails?.library_code,
     duration_ms: record.durationMs,
     next: record.next.kind === 'end' ? record.next.state : 'retrying',
   });

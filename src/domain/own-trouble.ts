@@ -27,4 +27,10 @@ export class OwnTroubleError extends Error {
   ) {
     super(reason, options);
   }
+
+  /** What a library called it, such as `EMFILE`. */
+  get libraryCode(): string | undefined {
+    const { code } = (this.cause ?? {}) as { code?: unknown };
+    return typeof code === 'string' ? code : undefined;
+  }
 }

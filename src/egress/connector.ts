@@ -1,10 +1,12 @@
 import type { LookupAddress } from 'node:dns';
 import { isIP, type LookupFunction, type Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import { buildConnector } from 'undici';
 import type { AddressPolicy } from './address-policy';
 import { EgressError } from './errors';
 import type { CheckedResolve } from './lookup';
 import type { Connector, Peer } from './peer-client';
+import { keepRefusedCertificate, type RefusedCertificate, withCertificate } from './refused-certificate';
 
 /** How long one address may take before the next one of the name is tried too (RFC 8305 5); Node's 250 ms is less than
  *  a slow round trip around the world. */
@@ -47,10 +49,16 @@ export function createConnector({ policy, resolve, timeoutMs, certificateAuthori
     peer.timeoutCode = 'connect_timeout';
     checked = addresses;
     try {
-      const socket = connect(options, callback);
-      if (options.protocol !== 'https:') return;
+      if (options.protocol !== 'https:') {
+        connect(options, callback);
+        return;
+      }
+      const refused: RefusedCertificate = {};
+      const socket = connect(options, (...result) => callback(...withCertificate(result, refused))) as TLSSocket;
+      keepRefusedCertificate(socket, refused);
       socket.once('connect', () => {
         peer.timeoutCode = 'tls_timeout';
+        peer.remoteAddress = socket.remoteAddress ?? null;
       });
     } catch (error) {
       // Thrown after a lookup, it would not be caught.

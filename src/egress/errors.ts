@@ -5,7 +5,7 @@ export type SendStage = 'dns' | 'connect' | 'tls' | 'timeout' | 'response' | 'bl
 
 /**
  * Every way in which a POST can end without an HTTP status. The messages are shown to tenants: they never say what a
- * name resolved to, nor repeat what the other side wrote.
+ * name resolved to. `./error-details.ts` adds what a library said.
  */
 const SEND_ERRORS = {
   invalid_url: { stage: 'blocked', message: 'The URL is not one that can be delivered to' },

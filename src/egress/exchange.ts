@@ -1,7 +1,8 @@
 import type { Dispatcher } from 'undici';
 import { OwnTroubleError, type OwnTroubleReason } from '../domain/own-trouble';
 import { classifyError } from './classify-error';
-import { type SendErrorCode, sendError } from './errors';
+import { explainedError } from './error-details';
+import type { SendErrorCode } from './errors';
 import type { Peer, PeerAware } from './peer-client';
 import type { BodyCut, SendRequest, SendResult } from './types';
 
@@ -108,7 +109,7 @@ export class Exchange implements Dispatcher.DispatchHandler, PeerAware {
       secure: this.request.secure,
       timeoutCode: this.#peer?.timeoutCode ?? 'connect_timeout',
     });
-    if (typeof code === 'string') this.#fail(code);
+    if (typeof code === 'string') this.#fail(code, error);
     else this.#rejectWith(code);
   }
 
@@ -117,14 +118,14 @@ export class Exchange implements Dispatcher.DispatchHandler, PeerAware {
     this.#abort();
   }
 
-  #fail(code: SendErrorCode): void {
+  #fail(code: SendErrorCode, error?: Error): void {
     if (!this.#settle()) return;
     this.resolve({
       kind: 'error',
       startedAt: this.#startedAt,
       durationMs: performance.now() - this.#startedMs,
       remoteAddress: this.#peer?.remoteAddress ?? null,
-      ...sendError(code),
+      ...explainedError(code, error),
     });
   }
 

@@ -3,8 +3,9 @@ import { type buildConnector, Client, type Dispatcher } from 'undici';
 /** The codes of a connection that did not come about in time, by how far it came. */
 export type ConnectTimeoutCode = 'dns_timeout' | 'connect_timeout' | 'tls_timeout';
 
-/** The other end of one connection slot; null while it is not connected. */
+/** The other end of one connection slot. */
 export interface Peer {
+  /** Null until there is a connection (TCP); kept after it has failed in TLS. */
   remoteAddress: string | null;
   /** What it is called if the time runs out now; kept after a connection has failed. */
   timeoutCode: ConnectTimeoutCode;
@@ -53,7 +54,8 @@ export class PeerClient extends Client {
       connector(
         connectOptions,
         (...result) => {
-          peer.remoteAddress = result[1]?.remoteAddress ?? null;
+          // Of a handshake that failed, the connector has said which address it was.
+          if (result[1]) peer.remoteAddress = result[1].remoteAddress ?? null;
           callback(...result);
         },
         peer,
