@@ -1,10 +1,9 @@
 import type { AttemptContext } from '../db/queue/load-attempt';
 import type { AttemptNext, AttemptRecord, GateChange } from '../db/queue/record-attempts';
-import { healthSignalOf, type PostResult } from '../domain/classify';
+import { askedPauseMs, healthSignalOf, type PostResult } from '../domain/classify';
 import type { Trigger } from '../domain/delivery';
 import type { DeliveryPath } from '../domain/delivery-mode';
 import { newUuid, toPublicId } from '../domain/ids';
-import { retryAfterMs } from '../domain/retry-after';
 import { redactHeaders } from '../egress/headers';
 import type { SendResult } from '../egress/types';
 import type { Log } from '../log';
@@ -59,9 +58,9 @@ export function toRecord(
 
 /** What came back, as the rules read it. */
 export function toPostResult(result: SendResult): PostResult {
-  return result.kind === 'response'
-    ? { statusCode: result.statusCode, retryAfterMs: retryAfterMs(result.headers['retry-after'], Date.now()) }
-    : { errorCode: result.code, blocked: result.stage === 'blocked' };
+  if (result.kind === 'error') return { errorCode: result.code, blocked: result.stage === 'blocked' };
+  const { statusCode, headers } = result;
+  return { statusCode, retryAfterMs: askedPauseMs(statusCode, headers['retry-after'], Date.now()) };
 }
 
 /** The same of an attempt that is yet to be recorded. */

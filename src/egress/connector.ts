@@ -23,7 +23,7 @@ export interface ConnectorSettings {
 
 /**
  * Connects where the policy allows, and only there: it judges the very addresses that are then connected to, so neither a
- * DNS answer that changes nor a literal address in the URL gets around it. SNI and Host stay the name in the URL.
+ * DNS answer that changes nor a literal address in the URL gets around it. SNI and Host stay the name in the URL, SNI without a dot at its end.
  */
 export function createConnector({ policy, resolve, timeoutMs, certificateAuthorities }: ConnectorSettings): Connector {
   /** What was checked, for the connection that is being begun; set for no longer than the call of `connect`. */
@@ -54,7 +54,9 @@ export function createConnector({ policy, resolve, timeoutMs, certificateAuthori
         return;
       }
       const refused: RefusedCertificate = {};
-      const socket = connect(options, (...result) => callback(...withCertificate(result, refused))) as TLSSocket;
+      const socket = connect(withServerName(options), (...result) =>
+        callback(...withCertificate(result, refused)),
+      ) as TLSSocket;
       keepRefusedCertificate(socket, refused);
       socket.once('connect', () => {
         peer.timeoutCode = 'tls_timeout';
@@ -90,6 +92,12 @@ export function createConnector({ policy, resolve, timeoutMs, certificateAuthori
       },
     );
   };
+}
+
+/** TLS is told the name without the dot that it may end in (RFC 6066 3); Host keeps it (RFC 9110 7.2). */
+function withServerName(options: buildConnector.Options): buildConnector.Options {
+  const { hostname } = options;
+  return hostname.endsWith('.') ? { ...options, servername: hostname.slice(0, -1) } : options;
 }
 
 function waitForTurn(peer: Peer): void {

@@ -3,8 +3,8 @@ import { DELIVERY_MODES } from '../../domain/delivery-mode';
 import { EVENT_PATTERN, MAX_EVENT_TYPE_LENGTH, patternProblem } from '../../domain/event-types';
 import { DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS, MIN_TIMEOUT_MS } from '../../domain/limits';
 import { PAYLOAD_MODES } from '../../domain/minimal-payload';
-import { parseUrl } from '../../domain/parse-url';
 import type { StoredRetryPolicy } from '../../domain/retry-schedule';
+import { MAX_URL_LENGTH, readWebhookUrl } from '../../domain/webhook-url';
 import { secretProblem } from '../../egress/signatures';
 import { defaultsTo, durationBetween, eventVersion, pageOf, storableText } from './common';
 import { retryPolicy } from './retry-policy';
@@ -19,7 +19,6 @@ import {
 } from './webhook-policies';
 
 const MAX_PATTERNS = 100;
-const MAX_URL_LENGTH = 2_048;
 
 const pattern = z
   .string()
@@ -33,14 +32,17 @@ const url = z
   .string()
   .max(MAX_URL_LENGTH)
   .transform((text, context) => {
-    const parsed = parseUrl(text);
-    if (parsed) return parsed;
-    context.addIssue('must be an absolute URL');
+    const read = readWebhookUrl(text);
+    if ('url' in read) return read.url;
+    context.addIssue(read.problem);
     return z.NEVER;
   })
   .superRefine((parsed, context) => {
     if (parsed.protocol !== 'https:' && parsed.protocol !== 'http:') context.addIssue('must begin with https://');
     if (parsed.username || parsed.password) context.addIssue('must not hold a user name or password');
+    if (parsed.href.length > MAX_URL_LENGTH) {
+      context.addIssue(`must have at most ${MAX_URL_LENGTH} characters once it is normalised, as it is stored`);
+    }
   })
   .meta({ format: 'uri', maxLength: MAX_URL_LENGTH, examples: ['https://example.com/hook'] });
 
