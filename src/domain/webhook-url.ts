@@ -23,6 +23,8 @@ const NOT_IN_QUERY = /%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9\-._~!$&'()*+,;=:@/?%]/g;
 export function readWebhookUrl(text: string): { url: URL } | { problem: string } {
   const url = parseUrl(text);
   if (!url) return { problem: 'must be an absolute URL' };
+  // Of another scheme: refused for that.
+  if (url.protocol !== 'https:' && url.protocol !== 'http:') return { url };
   const problem = hostProblem(url.hostname);
   if (problem) return { problem };
   const [path, query, fragment] = [

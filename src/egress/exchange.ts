@@ -206,7 +206,11 @@ function flatten(headers: Record<string, string | string[] | undefined>): Record
   const flat: Record<string, string> = {};
   for (const name in headers) {
     const value = headers[name];
-    if (value !== undefined) flat[name] = typeof value === 'string' ? value : value.join(', ');
+    if (value === undefined) continue;
+    const text = typeof value === 'string' ? value : value.join(', ');
+    // Assigned, it would be the prototype.
+    if (name === '__proto__') Object.defineProperty(flat, name, { value: text, enumerable: true });
+    else flat[name] = text;
   }
   return flat;
 }

@@ -4,7 +4,7 @@ import { type Filter, filterProblem } from '../../domain/filter';
 import { parseRateLimit, RATE, RATE_LIMIT_RULE } from '../../domain/rate-limit';
 import { SIGNATURE_STYLES } from '../../domain/signature-styles';
 import { customHeaderProblem, FIELD_VALUE, foldedHeaderName, TOKEN } from '../../egress/custom-headers';
-import { defaultsTo, durationBetween } from './common';
+import { defaultsTo, durationBetween, recordOf } from './common';
 
 /** A webhook's delivery settings: all but its URL and events. */
 
@@ -16,8 +16,7 @@ const DAY_MS = 86_400_000;
 export const REDACTED_VALUE = '[redacted]';
 
 /** Own headers of the deliveries; names that differ in case only are the same header (RFC 9110 5.1), and to many receivers those that differ in `_` and `-`. */
-export const headers = z
-  .record(z.string(), z.string())
+export const headers = recordOf(z.string(), z.string())
   .superRefine((given, context) => {
     const seen = new Set<string>();
     for (const [name, value] of Object.entries(given)) {

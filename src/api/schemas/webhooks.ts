@@ -6,7 +6,7 @@ import { PAYLOAD_MODES } from '../../domain/minimal-payload';
 import type { StoredRetryPolicy } from '../../domain/retry-schedule';
 import { MAX_URL_LENGTH, readWebhookUrl } from '../../domain/webhook-url';
 import { secretProblem } from '../../egress/signatures';
-import { defaultsTo, durationBetween, eventVersion, pageOf, storableText } from './common';
+import { defaultsTo, durationBetween, eventVersion, pageOf, recordOf, storableText } from './common';
 import { retryPolicy } from './retry-policy';
 import {
   circuitBreaker,
@@ -55,8 +55,7 @@ const settings = {
     .transform((patterns) => [...new Set(patterns)]),
   description: storableText(0, 500).nullable(),
   active: z.boolean(),
-  metadata: z
-    .record(storableText(1, 64), storableText(0, 500))
+  metadata: recordOf(storableText(1, 64), storableText(0, 500))
     .refine((record) => Object.keys(record).length <= 50, 'must have at most 50 entries')
     .meta({ maxProperties: 50 }),
   retry_policy: retryPolicy,
@@ -93,12 +92,12 @@ export const createWebhookBody = z.strictObject({
   secret: secret.optional(),
   description: settings.description.default(null),
   active: settings.active.default(true),
-  metadata: settings.metadata.default({}),
+  metadata: settings.metadata.default({}).meta({ default: {} }),
   retry_policy: retryPolicy
     .default({ preset: 'standard' } satisfies StoredRetryPolicy)
     .meta({ default: { preset: 'standard' } }),
   timeout: defaultsTo(settings.timeout, DEFAULT_TIMEOUT_MS),
-  headers: headers.default({}),
+  headers: headers.default({}).meta({ default: {} }),
   signature_styles: signatureStyles.default(['standard', 'x-webhook']).meta({ default: ['standard', 'x-webhook'] }),
   rate_limit: settings.rate_limit.default(null),
   max_in_flight: settings.max_in_flight.default(null),
