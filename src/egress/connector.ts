@@ -6,6 +6,8 @@ import type { AddressPolicy } from './address-policy';
 import { EgressError } from './errors';
 import type { CheckedResolve } from './lookup';
 import type { Connector, Peer } from './peer-client';
+import { createProxiedConnect } from './proxied-connect';
+import type { EgressProxy } from './proxy';
 import { keepRefusedCertificate, type RefusedCertificate, withCertificate } from './refused-certificate';
 
 /** How long one address may take before the next one of the name is tried too (RFC 8305 5); Node's 250 ms is less than
@@ -19,13 +21,17 @@ export interface ConnectorSettings {
   timeoutMs: number;
   /** Certificate authorities (PEM) to trust instead of Node's own. */
   certificateAuthorities?: string[] | undefined;
+  /** Goes between: it is asked for the addresses that were judged. */
+  proxy?: EgressProxy | undefined;
 }
 
 /**
  * Connects where the policy allows, and only there: it judges the very addresses that are then connected to, so neither a
- * DNS answer that changes nor a literal address in the URL gets around it. SNI and Host stay the name in the URL, SNI without a dot at its end.
+ * DNS answer that changes nor a literal address in the URL gets around it. SNI and Host stay the name in the URL, SNI
+ * without a dot at its end.
  */
-export function createConnector({ policy, resolve, timeoutMs, certificateAuthorities }: ConnectorSettings): Connector {
+export function createConnector(settings: ConnectorSettings): Connector {
+  const { policy, resolve, timeoutMs, certificateAuthorities, proxy } = settings;
   /** What was checked, for the connection that is being begun; set for no longer than the call of `connect`. */
   let checked: LookupAddress[] | undefined;
   const lookup: LookupFunction = (_hostname, _options, callback) => {
@@ -45,7 +51,23 @@ export function createConnector({ policy, resolve, timeoutMs, certificateAuthori
     ca: certificateAuthorities,
   }) as (options: buildConnector.Options, callback: buildConnector.Callback) => Socket;
 
+  const connectByProxy =
+    proxy && createProxiedConnect({ proxy, timeoutMs, certificateAuthorities, secure: connectSecurely });
+
+  function connectSecurely(options: buildConnector.Options, callback: buildConnector.Callback): TLSSocket {
+    const refused: RefusedCertificate = {};
+    const onEnd: buildConnector.Callback = (...result) => callback(...withCertificate(result, refused));
+    const socket = connect(withServerName(options), onEnd) as TLSSocket;
+    keepRefusedCertificate(socket, refused);
+    return socket;
+  }
+
   function connectTo(addresses: LookupAddress[] | undefined, ...[options, callback, peer]: Parameters<Connector>) {
+    if (connectByProxy) {
+      const judged = addresses?.map(({ address }) => address) ?? [options.hostname];
+      connectByProxy(judged, options, callback, peer);
+      return;
+    }
     peer.timeoutCode = 'connect_timeout';
     checked = addresses;
     try {
@@ -53,11 +75,7 @@ export function createConnector({ policy, resolve, timeoutMs, certificateAuthori
         connect(options, callback);
         return;
       }
-      const refused: RefusedCertificate = {};
-      const socket = connect(withServerName(options), (...result) =>
-        callback(...withCertificate(result, refused)),
-      ) as TLSSocket;
-      keepRefusedCertificate(socket, refused);
+      const socket = connectSecurely(options, callback);
       socket.once('connect', () => {
         peer.timeoutCode = 'tls_timeout';
         peer.remoteAddress = socket.remoteAddress ?? null;

@@ -18,6 +18,7 @@ const SEND_ERRORS = {
   connection_refused: { stage: 'connect', message: 'The host refused the connection' },
   connect_timeout: { stage: 'connect', message: 'No connection was established in time' },
   host_unreachable: { stage: 'connect', message: 'The host cannot be reached over the network' },
+  proxy_refused: { stage: 'connect', message: 'The outbound proxy did not connect to the host' },
   connect_failed: { stage: 'connect', message: 'The connection could not be established' },
   tls_certificate_invalid: { stage: 'tls', message: 'The certificate of the host is not valid for it' },
   tls_timeout: { stage: 'tls', message: 'No secure connection was agreed on in time' },

@@ -148,7 +148,7 @@ export class Exchange implements Dispatcher.DispatchHandler, PeerAware {
   #waitsFor(): OwnTroubleReason | undefined {
     if (this.#controller) return undefined;
     if (!this.#peer) return 'no_free_connection';
-    return this.#peer.waitsSinceMs === null ? undefined : 'lookup_queue';
+    return this.#peer.waitsSinceMs === null ? undefined : this.#peer.waitsFor;
   }
 
   #giveUp(): void {

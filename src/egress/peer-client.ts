@@ -1,4 +1,5 @@
 import { type buildConnector, Client, type Dispatcher } from 'undici';
+import type { OwnTroubleReason } from '../domain/own-trouble';
 
 /** The codes of a connection that did not come about in time, by how far it came. */
 export type ConnectTimeoutCode = 'dns_timeout' | 'connect_timeout' | 'tls_timeout';
@@ -13,6 +14,8 @@ export interface Peer {
   tenantId: string;
   /** Since when its lookup has waited for a permit (`performance.now()`); null if it does not wait. */
   waitsSinceMs: number | null;
+  /** What it waits for then. */
+  waitsFor: OwnTroubleReason;
   /** While a name is looked up: whether name servers answer anything. */
   answersCome: () => boolean;
   /** How long it has waited so for the request at hand, milliseconds. */
@@ -46,6 +49,7 @@ export class PeerClient extends Client {
       timeoutCode: 'connect_timeout',
       tenantId: '',
       waitsSinceMs: null,
+      waitsFor: 'lookup_queue',
       answersCome: () => true,
       waitedMs: 0,
     };
