@@ -44,6 +44,7 @@ create table attempts (
   response_body bytea,
   remote_address text,
   response_cut text,
+  sent_as json,
   error_details jsonb,
   constraint attempts_pkey PRIMARY KEY (delivery_id, number)
 ) partition by RANGE (delivery_id);
@@ -351,6 +352,9 @@ create table webhooks (
   verification_method text,
   verification_error text,
   verified_at timestamp with time zone,
+  body_format text not null default 'exact'::text,
+  envelope json,
+  constraint webhooks_body_format_check CHECK ((body_format = ANY (ARRAY['exact'::text, 'compact'::text, 'javascript'::text]))),
   constraint webhooks_payload_check CHECK ((payload = ANY (ARRAY['full'::text, 'minimal'::text]))),
   constraint webhooks_pkey PRIMARY KEY (id),
   constraint webhooks_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id),

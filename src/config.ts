@@ -12,6 +12,7 @@ import { VERIFICATION_MODES } from './domain/verification';
 import { createAddressPolicy } from './egress/address-policy';
 import { parseEgressProxy } from './egress/proxy';
 import { CONNECTION_LIMITS } from './http/connections';
+import { OWN_WORDS, ruleInWords } from './in-words';
 
 const duration = (fallback: string) =>
   z
@@ -102,7 +103,9 @@ const bootstrapKey = z
 /** Every setting, its default and what it is for. Read once, here, from the environment. */
 const settings = z.object({
   /** Postgres to use. Without it, `posthorn dev` starts an embedded one; every other role needs it. */
-  DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
+  DATABASE_URL: z
+    .url({ protocol: /^postgres(ql)?$/, error: 'must be a URL such as postgres://user@db.example.com:5432/posthorn' })
+    .optional(),
   /** Connections per process. Postgres' default limit is 100 for all processes together. */
   POSTHORN_DB_POOL_SIZE: count(20, 2),
 
@@ -122,7 +125,7 @@ const settings = z.object({
   /** Name of the task queue; two installations in one namespace need different ones. */
   POSTHORN_TASK_QUEUE: z
     .string()
-    .regex(/^[a-zA-Z0-9_-]{1,100}$/)
+    .regex(/^[a-zA-Z0-9_-]{1,100}$/, 'must be 1 to 100 letters, digits, dashes or underscores')
     .default('posthorn'),
 
   POSTHORN_HOST: z.string().default('127.0.0.1'),
@@ -247,9 +250,9 @@ export class ConfigError extends Error {
 export function readConfig(env: NodeJS.ProcessEnv): Config {
   // An empty variable counts as not set: that is what `FOO= command` means to people.
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
-  const parsed = schema.safeParse(given);
+  const parsed = schema.safeParse(given, OWN_WORDS);
   if (parsed.success) return parsed.data;
-  const lines = parsed.error.issues.map((issue) => `  ${issue.path.join('.')}: ${issue.message}`);
+  const lines = parsed.error.issues.map((issue) => `  ${issue.path.join('.')}: ${ruleInWords(issue, schema, given)}`);
   throw new ConfigError(`These settings are not usable:\n${lines.join('\n')}`);
 }
 

@@ -44,6 +44,8 @@ export function toWebhookOut(webhook: Webhook) {
     payload: webhook.payload,
     payload_version: webhook.payloadVersion,
     filter: webhook.filter,
+    body_format: webhook.bodyFormat,
+    envelope: webhook.envelope,
     health: {
       circuit: webhook.breakerState,
       circuit_open_until: webhook.breakerState === 'open' ? webhook.breakerUntil : null,

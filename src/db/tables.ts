@@ -1,13 +1,16 @@
 import type { ColumnType, Generated, GeneratedAlways } from 'kysely';
+import type { BodyFormat } from '../domain/body-format';
 import type { FailedBecause } from '../domain/classify';
 import type { DisabledBecause, EndState, Trigger, WebhookStatus } from '../domain/delivery';
 import type { DeliveryMode, DeliveryPath } from '../domain/delivery-mode';
+import type { Envelope } from '../domain/envelope-setting';
 import type { JsonObject, OnUnknown } from '../domain/event-types';
 import type { Filter } from '../domain/filter';
 import type { PayloadMode } from '../domain/minimal-payload';
 import type { ReplayState, StoredReplayFilter } from '../domain/replay';
 import type { StoredRetryPolicy } from '../domain/retry-schedule';
 import type { KeyKind, Scope } from '../domain/scopes';
+import type { SentAs } from '../domain/sent-as';
 import type { SignatureStyle } from '../domain/signature-styles';
 import type { VerificationMethod, VerificationMode } from '../domain/verification';
 
@@ -55,6 +58,9 @@ export type Tables = {
     payload: Generated<PayloadMode>;
     payload_version: string | null;
     filter: ColumnType<Filter | null, string | null | undefined, string | null>;
+    body_format: Generated<BodyFormat>;
+    /** Null: the standard one. */
+    envelope: ColumnType<Exclude<Envelope, 'standard'> | null, string | null | undefined, string | null>;
     version: Generated<number>;
     verification_round: Generated<number>;
     verification_pending_since: Date | null;
@@ -172,6 +178,8 @@ export type Tables = {
     response_body: Buffer | null;
     response_cut: string | null;
     remote_address: string | null;
+    /** Null: the body was the event's own bytes. */
+    sent_as: ColumnType<SentAs | null, string | null | undefined, never>;
   };
   delivery_queue: {
     delivery_id: string;

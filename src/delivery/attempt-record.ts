@@ -4,6 +4,7 @@ import { askedPauseMs, healthSignalOf, type PostResult } from '../domain/classif
 import type { Trigger } from '../domain/delivery';
 import type { DeliveryPath } from '../domain/delivery-mode';
 import { newUuid, toPublicId } from '../domain/ids';
+import type { SentAs } from '../domain/sent-as';
 import { redactHeaders } from '../egress/headers';
 import type { SendResult } from '../egress/types';
 import type { Log } from '../log';
@@ -22,13 +23,14 @@ export function toRecord(
   made: {
     request: AttemptRequest;
     headers: Record<string, string>;
+    sentAs: SentAs | null;
     result: SendResult;
     next: AttemptNext;
     path: DeliveryPath;
     holder: number;
   },
 ): AttemptRecord {
-  const { request, headers, result, next, path, holder } = made;
+  const { request, headers, sentAs, result, next, path, holder } = made;
   const response = result.kind === 'response' ? result : undefined;
   const error = result.kind === 'error' ? result : undefined;
   return {
@@ -50,6 +52,7 @@ export function toRecord(
     responseBody: response?.body ?? null,
     responseCut: response?.bodyCut ?? null,
     remoteAddress: result.remoteAddress,
+    sentAs,
     healthSignal: healthSignalOf(toPostResult(result)),
     holder,
     next,
@@ -81,6 +84,7 @@ export function toUnrecorded(record: AttemptRecord, request: AttemptRequest): Un
     durationMs: record.durationMs,
     ...(record.statusCode !== null && { statusCode: record.statusCode }),
     ...(record.errorCode !== null && { errorCode: record.errorCode }),
+    ...(record.sentAs !== null && { bodyMade: true }),
     ...(record.next.kind === 'end' && record.next.because === 'blocked' && { blocked: true }),
     ...(record.healthSignal.slowDown?.retryAfterMs !== undefined && {
       retryAfterMs: record.healthSignal.slowDown.retryAfterMs,
@@ -111,6 +115,7 @@ export function fromUnrecorded(
     responseBody: null,
     responseCut: null,
     remoteAddress: null,
+    sentAs: made.bodyMade ? 'unknown' : null,
     healthSignal: healthSignalOf(completedResult(made)),
     holder: made.holder ?? null,
   };

@@ -7,6 +7,7 @@ import { NotSentError } from '../egress/exchange';
 import { buildHeaders } from '../egress/headers';
 import type { Sender } from '../egress/send';
 import { toPostResult, toRecord } from './attempt-record';
+import { makeBody } from './make-body';
 import { positionOf, toNext } from './next-step';
 import type { OpenedWebhook } from './open-webhook';
 import type { Sendable } from './sendable';
@@ -30,28 +31,43 @@ export async function postAttempt(
   { secrets, headers: custom }: OpenedWebhook,
   { path, holder, mayGo }: How,
 ): Promise<CompletedPost> {
-  const { webhook, body } = facts;
+  const { webhook } = facts;
   const policy = toRetryPolicy(webhook.retryPolicy);
+  const sentAtMs = Date.now();
+  const deliveryId = toPublicId('delivery', request.deliveryId);
+  const retryable = classify({ statusCode: 500 }, policy, positionOf(facts, request, 0)).kind === 'retry';
+  const made = makeBody(webhook, facts.body, { deliveryId, attempt: request.number, retryable, sentAtMs });
   const headers = buildHeaders({
     eventId: toPublicId('event', facts.eventId),
-    deliveryId: toPublicId('delivery', request.deliveryId),
+    deliveryId,
     eventType: facts.eventType,
     attemptNumber: request.number,
-    retryable: classify({ statusCode: 500 }, policy, positionOf(facts, request, 0)).kind === 'retry',
-    timestampSeconds: Math.floor(Date.now() / 1000),
-    body,
+    retryable,
+    timestampSeconds: Math.floor(sentAtMs / 1000),
+    body: made.body,
+    bodyHeaders: made.headers,
     secrets,
     styles: webhook.signatureStyles,
     custom,
   });
-  const toSend = { url: webhook.url, tenantId: facts.tenantId, headers, body, timeoutMs: webhook.timeoutMs, mayGo };
+  const toSend = {
+    url: webhook.url,
+    tenantId: facts.tenantId,
+    headers,
+    body: made.body,
+    timeoutMs: webhook.timeoutMs,
+    mayGo,
+  };
   const result = await sender.send(toSend).catch((error: unknown) => {
     throw error instanceof NotSentError ? new StaleAttempt() : error;
   });
   const position = positionOf(facts, request, result.durationMs);
   const verdict = classify(toPostResult(result), policy, position);
   return {
-    record: toRecord(facts, { request, headers, result, next: toNext(verdict, position), path, holder }),
+    record: toRecord(facts, {
+      ...{ request, headers, sentAs: made.sentAs, result },
+      ...{ next: toNext(verdict, position), path, holder },
+    }),
     verdict,
   };
 }

@@ -53,5 +53,7 @@ export type UnrecordedAttempt = {
   statusCode?: number;
   errorCode?: string;
   blocked?: true;
+  /** Its body was not the event's own bytes. */
+  bodyMade?: true;
   retryAfterMs?: number;
 };

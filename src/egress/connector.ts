@@ -72,10 +72,12 @@ export function createConnector(settings: ConnectorSettings): Connector {
     checked = addresses;
     try {
       if (options.protocol !== 'https:') {
-        connect(options, callback);
+        const plain = connect(options, callback);
+        peer.giveUpConnecting = () => plain.destroy(new Error('given up'));
         return;
       }
       const socket = connectSecurely(options, callback);
+      peer.giveUpConnecting = () => socket.destroy(new Error('given up'));
       socket.once('connect', () => {
         peer.timeoutCode = 'tls_timeout';
         peer.remoteAddress = socket.remoteAddress ?? null;
@@ -103,7 +105,10 @@ export function createConnector(settings: ConnectorSettings): Connector {
       endOfWait(peer);
       peer.answersCome = answersCome;
     }).then(
-      (addresses) => connectTo(addresses, options, callback, peer),
+      (addresses) => {
+        if (peer.isWanted()) connectTo(addresses, options, callback, peer);
+        else callback(new Error('given up'), null);
+      },
       (error: Error) => {
         endOfWait(peer);
         callback(error, null);

@@ -9,7 +9,7 @@ export type SendErrorDetails = {
   cause?: TlsCause;
   /** What the library called it: `ECONNREFUSED`, `CERT_HAS_EXPIRED`, `ESERVFAIL`, `UND_ERR_SOCKET`. */
   library_code?: string;
-  /** The library's own words for it: a constant of OpenSSL, llhttp or undici, never what the host wrote. */
+  /** The library's own words for it: a constant of OpenSSL, undici or ours, never what the host wrote. */
   reason?: string;
   /** The certificate at fault. */
   certificate?: CertificateFacts;
@@ -27,12 +27,14 @@ const MAX_REASON = 256;
 type LibraryError = Error & { code?: unknown; reason?: unknown; address?: unknown; errors?: unknown };
 
 /**
- * A send error with all that the library said of it. Of what our own rules forbade nothing is said.
- * @param error what undici, OpenSSL, c-ares or the system threw; ours with that as its cause
+ * A send error with all that is known of it. Of what our own rules forbade nothing is said.
+ * @param error what undici, OpenSSL, c-ares or the system threw, ours with that as its cause; or the rule that an answer
+ *   breaks, as a part of a sentence
  */
-export function explainedError(code: SendErrorCode, error: Error | undefined): ExplainedError {
+export function explainedError(code: SendErrorCode, error: string | Error | undefined): ExplainedError {
   const plain = sendError(code);
   if (plain.stage === 'blocked' || error === undefined) return plain;
+  if (typeof error === 'string') return { ...plain, message: `${plain.message}: ${error}`, details: { reason: error } };
   const thrown = libraryErrorOf(error);
   if (thrown === undefined) return plain;
   const certificate = error instanceof RefusedCertificateError ? error.certificate : undefined;
@@ -76,15 +78,12 @@ function detailsOf(code: SendErrorCode, error: LibraryError, peer: PeerCertifica
 
 const CLOSED = /^(ECONNRESET|EPIPE|ECONNABORTED|UND_ERR_SOCKET)$/;
 /** Their messages are constants. Those of the system and of Node hold addresses and names. */
-const CONSTANT_MESSAGE = /^(HPE_|UND_ERR_SOCKET$|UND_ERR_RES)/;
+const CONSTANT_MESSAGE = /^UND_ERR_SOCKET$/;
 
 function reasonOf(error: LibraryError, libraryCode: string): string {
   if (libraryCode.startsWith('ERR_SSL_') || libraryCode === 'EPROTO') return textOf(error.reason, MAX_REASON);
   const isConstant =
-    // undici gives it no code: it looks the parser's up in a table that goes the other way.
-    error.name === 'HTTPParserError' ||
-    CONSTANT_MESSAGE.test(libraryCode) ||
-    (isCertificateCode(libraryCode) && !libraryCode.startsWith('ERR_'));
+    CONSTANT_MESSAGE.test(libraryCode) || (isCertificateCode(libraryCode) && !libraryCode.startsWith('ERR_'));
   return isConstant ? textOf(error.message, MAX_REASON) : '';
 }
 

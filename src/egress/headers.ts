@@ -1,4 +1,5 @@
 import { version } from '../../package.json';
+import { CLOUDEVENTS_HEADERS } from '../domain/cloudevents-headers';
 import type { SignatureStyle } from '../domain/signature-styles';
 import { signGitHub, signStandard, signStripe, signXWebhook } from './signatures';
 
@@ -16,6 +17,8 @@ export interface HeadersInput {
   retryable: boolean;
   timestampSeconds: number;
   body: Buffer;
+  /** What the body is: `content-type`, and the attributes of CloudEvents in binary mode. */
+  bodyHeaders: Record<string, string>;
   /** `whsec_…`, the current one first. Headers that hold a single signature are signed with the first. */
   secrets: string[];
   styles: readonly SignatureStyle[];
@@ -24,6 +27,13 @@ export interface HeadersInput {
 }
 
 const USER_AGENT = `Posthorn/${version}`;
+const ANY_TYPE = '*/*';
+
+/** Some receivers refuse a request that does not say what it accepts. A webhook's own header says more. */
+function acceptOf(custom: Record<string, string>): { accept?: string } {
+  for (const name in custom) if (name.length === 6 && name.toLowerCase() === 'accept') return {};
+  return { accept: ANY_TYPE };
+}
 
 /**
  * The request headers of one attempt: Standard Webhooks 1.0.0, the X-Webhook set, and the signatures asked for.
@@ -36,8 +46,9 @@ export function buildHeaders(input: HeadersInput): Record<string, string> {
   if (current === undefined) throw new Error('A delivery needs at least one signing secret');
   const timestamp = String(timestampSeconds);
   const headers: Record<string, string> = {
-    ...input.custom,
-    'content-type': 'application/json',
+    ...acceptOf(input.custom),
+    ...without(input.custom, input.bodyHeaders),
+    ...input.bodyHeaders,
     'user-agent': USER_AGENT,
     'accept-encoding': 'identity',
     'webhook-id': input.eventId,
@@ -71,12 +82,22 @@ export function buildHeaders(input: HeadersInput): Record<string, string> {
 }
 
 /**
+ * Own headers whose names are not set by the body: some may have been given before those were reserved, and a field must
+ * not be sent twice.
+ */
+function without(custom: Record<string, string>, body: Record<string, string>): Record<string, string> {
+  if (!('ce-id' in body)) return custom;
+  return Object.fromEntries(Object.entries(custom).filter(([name]) => !(name.toLowerCase() in body)));
+}
+
+/**
  * The request headers of an endpoint verification: the webhook's own, and for a POST the signature of Standard
  * Webhooks, so that an endpoint that checks every request can check this one.
  * @throws Error when a secret is not valid
  */
 export function buildChallengeHeaders({ custom, signed }: ChallengeHeadersInput): Record<string, string> {
   return {
+    ...acceptOf(custom),
     ...custom,
     'user-agent': USER_AGENT,
     'accept-encoding': 'identity',
@@ -109,11 +130,15 @@ const SHOWN_IN_THE_LOG = new Set([
   'X-Webhook-Attempt',
   'X-Webhook-Delivery',
   'X-Webhook-Retryable',
+  ...CLOUDEVENTS_HEADERS,
 ]);
 
 /** The request headers as the delivery log may show them: custom values and signatures read `[redacted]`. */
 export function redactHeaders(headers: Record<string, string>): Record<string, string> {
   const redacted: Record<string, string> = {};
-  for (const name in headers) redacted[name] = SHOWN_IN_THE_LOG.has(name) ? headers[name]! : REDACTED;
+  for (const name in headers) {
+    const shown = SHOWN_IN_THE_LOG.has(name) || (name === 'accept' && headers[name] === ANY_TYPE);
+    redacted[name] = shown ? headers[name]! : REDACTED;
+  }
   return redacted;
 }

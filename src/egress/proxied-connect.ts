@@ -49,6 +49,10 @@ export function createProxiedConnect(settings: ProxiedSettings): ProxiedConnect 
       end(error, null);
       cancel();
     }, timeoutMs);
+    peer.giveUpConnecting = () => {
+      end(new Error('given up'), null);
+      cancel();
+    };
     tryNext(0);
 
     function tryNext(at: number): void {

@@ -90,7 +90,6 @@ export async function startWorker(
     proxy: config.POSTHORN_EGRESS_PROXY,
     maxConnectionsPerOrigin: config.POSTHORN_CONNECTIONS_PER_HOST,
   });
-  const sender = createSender({ agent, allowHttp: config.POSTHORN_ALLOW_HTTP });
   const pauses = watchPauses();
   const holding = await startHolding(databaseUrl, pauses, log);
   const inFlight = new InFlight(config.POSTHORN_MAX_IN_FLIGHT, LEASE_MS);
@@ -99,6 +98,7 @@ export async function startWorker(
     Math.max(1, Math.floor(config.POSTHORN_DB_POOL_SIZE / CONNECTIONS_PER_PAGE)),
   );
   const metrics = registry && createWorkerMetrics(registry, () => inFlight.byPath);
+  const sender = createSender({ agent, allowHttp: config.POSTHORN_ALLOW_HTTP, onResend: metrics?.onResend });
   const perWebhook = config.POSTHORN_MAX_IN_FLIGHT_PER_WEBHOOK;
   const attempts = createAttempts({
     db,

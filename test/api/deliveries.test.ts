@@ -35,7 +35,7 @@ test('lists by webhook, event and type agree', async () => {
     `/webhooks/${webhook}/deliveries`,
     `/events/${event}/deliveries`,
     `/deliveries?event_type=${event_type}`,
-    `/deliveries?state=failed&webhook_id=${webhook}&event_type=${event_type}`,
+    `/deliveries?status=failed&webhook_id=${webhook}&event_type=${event_type}`,
   ]) {
     const { data } = await api.ok('GET', path);
     expect([path, data.map((delivery: { id: string }) => delivery.id)]).toEqual([path, [id]]);

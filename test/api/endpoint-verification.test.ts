@@ -210,7 +210,7 @@ describe('modes', () => {
     for (const delivery of deliveries) {
       expect(await api.delivery(delivery)).toMatchObject({ status: 'held', held_because: 'unverified' });
     }
-    expect((await api.ok('GET', '/deliveries?state=held')).data).toHaveLength(3);
+    expect((await api.ok('GET', '/deliveries?status=held')).data).toHaveLength(3);
     // Neither an operator's wish nor an open gate lets them through.
     await api.ok('POST', `/deliveries/${deliveries[0]}/retry`);
     await api.ok('POST', `/webhooks/${id}/resume`);

@@ -133,10 +133,10 @@ describe('rotation', () => {
   test.each<[string, object, string, RegExp]>([
     ['a secret of its own kind', { secret: 'hunter2' }, 'secret', /24 to 64 bytes/],
     ['a weak secret', { secret: `whsec_${'A'.repeat(28)}` }, 'secret', /24 to 64 bytes/],
-    ['a secret that is none', { secret: null }, 'secret', /expected string/],
+    ['a secret that is none', { secret: null }, 'secret', /must be a secret such as/],
     ['a grace above 30 days', { grace: '31d' }, 'grace', /from 0ms to 30d/],
     ['a grace below nothing', { grace: '-1s' }, 'grace', /from 0ms to 30d/],
-    ['a grace in numbers', { grace: 5 }, 'grace', /expected string/],
+    ['a grace in numbers', { grace: 5 }, 'grace', /a duration from/],
     ['an unknown member', { expires: '1d' }, 'expires', /is not known here/],
   ])('refuses %s, and nothing changes', async (_, body, field, rule) => {
     const { id, secret, delivery } = await webhook();

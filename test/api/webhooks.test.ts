@@ -31,6 +31,8 @@ test('a webhook is made with defaults, and its secret is shown this once', async
     url,
     events: ['order.*'],
     filter: null,
+    body_format: 'exact',
+    envelope: 'standard',
     mode: null,
     payload: 'full',
     payload_version: null,

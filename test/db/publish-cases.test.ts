@@ -148,6 +148,8 @@ const SETTINGS: WebhookSettings = {
   payload: 'full',
   payloadVersion: null,
   filter: null,
+  bodyFormat: 'exact',
+  envelope: 'standard',
   status: 'active',
   rateLimit: null,
   maxInFlight: null,

@@ -1,4 +1,10 @@
-import { buildHeaders, customHeaderProblem, type HeadersInput, redactHeaders } from '../../src/egress/headers';
+import {
+  buildChallengeHeaders,
+  buildHeaders,
+  customHeaderProblem,
+  type HeadersInput,
+  redactHeaders,
+} from '../../src/egress/headers';
 import { signStandard, signStripe, signXWebhook } from '../../src/egress/signatures';
 
 const secrets = [1, 2].map((fill) => `whsec_${Buffer.alloc(32, fill).toString('base64')}`);
@@ -10,6 +16,7 @@ const input: HeadersInput = {
   retryable: true,
   timestampSeconds: 1700000000,
   body: Buffer.from('{}'),
+  bodyHeaders: { 'content-type': 'application/json' },
   secrets,
   styles: ['standard', 'x-webhook'],
   custom: { authorization: 'Bearer abc' },
@@ -21,6 +28,7 @@ describe('buildHeaders', () => {
       authorization: 'Bearer abc',
       'content-type': 'application/json',
       'user-agent': expect.stringMatching(/^Posthorn\/\d+\.\d+\.\d+/),
+      accept: '*/*',
       'accept-encoding': 'identity',
       'webhook-id': 'evt_01',
       'webhook-timestamp': '1700000000',
@@ -35,6 +43,17 @@ describe('buildHeaders', () => {
     });
   });
 
+  test('says what the body is, and an own header of the same name gives way', () => {
+    const bodyHeaders = { 'content-type': 'application/json', 'ce-id': 'evt_01', 'ce-type': 'order.created' };
+    const custom = { 'CE-Id': 'mine', 'ce-tenant': 'acme' };
+    const headers = buildHeaders({ ...input, bodyHeaders, custom });
+    expect(headers).toMatchObject({ ...bodyHeaders, 'ce-tenant': 'acme' });
+    expect(headers).not.toHaveProperty('CE-Id');
+    expect(redactHeaders(headers)).toMatchObject({ ...bodyHeaders, 'ce-tenant': '[redacted]' });
+    // Of any other body they are an own header like any other.
+    expect(buildHeaders({ ...input, custom })).toMatchObject(custom);
+  });
+
   test('signs the standard way whatever the styles, and the others only when asked', () => {
     const plain = buildHeaders({ ...input, styles: [], retryable: false });
     expect(plain).toMatchObject({ 'webhook-signature': expect.any(String), 'X-Webhook-Retryable': 'false' });
@@ -44,6 +63,23 @@ describe('buildHeaders', () => {
     expect(all['X-Hub-Signature-256']).toBe(signXWebhook(secrets[0]!, input.body));
     expect(all['Stripe-Signature']).toBe(signStripe(input));
     expect(all).not.toHaveProperty('X-Webhook-Signature');
+  });
+
+  test.each(['accept', 'Accept', 'ACCEPT'])(
+    'what a webhook accepts itself, as %s, is sent alone and not shown',
+    (name) => {
+      const headers = buildHeaders({ ...input, custom: { [name]: 'application/json' } });
+      const names = Object.keys(headers).filter((each) => each.toLowerCase() === 'accept');
+      expect(names).toEqual([name]);
+      expect(headers[name]).toBe('application/json');
+      expect(redactHeaders(headers)[name]).toBe('[redacted]');
+      const challenge = buildChallengeHeaders({ custom: { [name]: 'text/plain' } });
+      expect(Object.keys(challenge).filter((each) => each.toLowerCase() === 'accept')).toEqual([name]);
+    },
+  );
+
+  test('a challenge says that it accepts anything', () => {
+    expect(buildChallengeHeaders({ custom: { 'x-a': 'b' } })).toMatchObject({ accept: '*/*', 'x-a': 'b' });
   });
 
   test('a delivery without a secret is never sent unsigned', () => {
@@ -72,6 +108,7 @@ describe('customHeaderProblem', () => {
     ['x-empty', ''],
     ['x-webhooks', 'is not x-webhook-'],
     ['x-long', 'v'.repeat(4096)],
+    ['ce-tenant', 'an extension attribute'],
   ])('%s may be set', (name, value) => {
     expect(customHeaderProblem(name, value)).toBeUndefined();
   });
@@ -90,6 +127,7 @@ describe('customHeaderProblem', () => {
     ],
     ...['webhook-id', 'Webhook-Signature', 'X-Webhook-Anything', 'x-hub-signature-256', 'Stripe-Signature'],
     ...['content-type', 'accept-encoding', 'user-agent', 'proxy-authorization'],
+    ...['ce-id', 'Ce-Type', 'CE-SOURCE', 'ce-specversion', 'ce-time', 'ce-eventversion', 'ce-datacontenttype'],
   ])('%s is reserved', (name) => {
     expect(customHeaderProblem(name, 'v')).toBe(`the header "${name.toLowerCase()}" is set by Posthorn`);
   });

@@ -106,7 +106,7 @@ test.each(DELIVERY_STATES)('a delivery that is %s', async (state) => {
   expect(await call('GET /deliveries/:delivery', { delivery })).toMatchObject({ status: state });
   await call('GET /webhooks/:webhook/deliveries/:delivery', { webhook, delivery });
   await call('GET /deliveries/:delivery/status', { delivery });
-  const { data } = await call('GET /deliveries', {}, undefined, `?state=${state}`);
+  const { data } = await call('GET /deliveries', {}, undefined, `?status=${state}`);
   expect(data.map(({ id }: { id: string }) => id)).toContain(delivery);
   // Where its endpoint is unwell, or was made so.
   await call('GET /webhooks/:webhook', { webhook });
@@ -150,7 +150,7 @@ test('replays and dead letters', async () => {
   const { id: replay } = await call('POST /webhooks/:webhook/replay', { webhook }, { since: hourAgo() });
   await call('GET /replays/:replay', { replay });
   await until('the replay to be completed', async () => {
-    return (await call('GET /replays/:replay', { replay })).state === 'completed';
+    return (await call('GET /replays/:replay', { replay })).status === 'completed';
   });
   const letters = { webhook_id: webhook, event_types: ['a.b'], since: hourAgo(), rate_limit: '1/1d' };
   await call('POST /dead-letters/replay', {}, letters);

@@ -185,6 +185,8 @@ function toSettings(
     payload: body.payload,
     payloadVersion: body.payload_version,
     filter: body.filter,
+    bodyFormat: body.body_format,
+    envelope: body.envelope,
     status: body.active === undefined ? undefined : body.active ? 'active' : 'paused',
   };
 }

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { OPERATIONAL_PREFIX } from '../../domain/event-types';
 import { PAYLOAD_MODES } from '../../domain/minimal-payload';
 import { PRIORITY_NAMES } from '../../domain/priorities';
+import { named } from '../../in-words';
 import { eventType, eventVersion, pageOf, storableText, timeWindow } from './common';
 
 export const publishBody = z.strictObject({
@@ -27,10 +28,14 @@ const MAX_BATCH = 1_000;
 export const publishBatchBody = z.strictObject({
   events: z
     .array(
-      z.unknown().meta({
-        description: 'as the body of `POST /events`',
-        examples: [{ type: 'order.created', data: { order_id: 'ord_1001' } }],
-      }),
+      named(
+        z.unknown().meta({
+          description: 'as the body of `POST /events`',
+          examples: [{ type: 'order.created', data: { order_id: 'ord_1001' } }],
+        }),
+        'an event',
+        'events',
+      ),
     )
     .min(1)
     .max(MAX_BATCH),

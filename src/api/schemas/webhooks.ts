@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { BODY_FORMATS } from '../../domain/body-format';
 import { DELIVERY_MODES } from '../../domain/delivery-mode';
 import { EVENT_PATTERN, MAX_EVENT_TYPE_LENGTH, patternProblem } from '../../domain/event-types';
 import { DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS, MIN_TIMEOUT_MS } from '../../domain/limits';
@@ -6,7 +7,9 @@ import { PAYLOAD_MODES } from '../../domain/minimal-payload';
 import type { StoredRetryPolicy } from '../../domain/retry-schedule';
 import { MAX_URL_LENGTH, readWebhookUrl } from '../../domain/webhook-url';
 import { secretProblem } from '../../egress/signatures';
+import { named } from '../../in-words';
 import { defaultsTo, durationBetween, eventVersion, pageOf, recordOf, storableText } from './common';
+import { envelope } from './envelope';
 import { retryPolicy } from './retry-policy';
 import {
   circuitBreaker,
@@ -20,13 +23,17 @@ import {
 
 const MAX_PATTERNS = 100;
 
-const pattern = z
-  .string()
-  .superRefine((text, context) => {
-    const problem = patternProblem(text);
-    if (problem) context.addIssue(problem);
-  })
-  .meta({ pattern: EVENT_PATTERN.source, maxLength: MAX_EVENT_TYPE_LENGTH + '.*'.length, examples: ['order.*'] });
+const pattern = named(
+  z
+    .string()
+    .superRefine((text, context) => {
+      const problem = patternProblem(text);
+      if (problem) context.addIssue(problem);
+    })
+    .meta({ pattern: EVENT_PATTERN.source, maxLength: MAX_EVENT_TYPE_LENGTH + '.*'.length, examples: ['order.*'] }),
+  'a pattern such as order.*',
+  'patterns such as order.*',
+);
 
 const url = z
   .string()
@@ -45,6 +52,8 @@ const url = z
     }
   })
   .meta({ format: 'uri', maxLength: MAX_URL_LENGTH, examples: ['https://example.com/hook'] });
+const urlExpected = `an absolute URL of at most ${MAX_URL_LENGTH} characters such as https://example.com/hook`;
+named(url, urlExpected, urlExpected);
 
 const settings = {
   url,
@@ -71,6 +80,8 @@ const settings = {
   payload: z.enum(PAYLOAD_MODES),
   payload_version: eventVersion.nullable(),
   filter: filter.nullable(),
+  body_format: z.enum(BODY_FORMATS),
+  envelope,
 };
 
 const secret = z
@@ -80,6 +91,7 @@ const secret = z
     if (problem) context.addIssue(problem);
   })
   .meta({ pattern: '^whsec_[A-Za-z0-9+/]{32,86}={0,2}$', description: '24 to 64 bytes in base64, and no weak ones' });
+named(secret, 'a secret such as whsec_ and 24 to 64 bytes in base64', 'secrets');
 const DEFAULT_GRACE_MS = 24 * 3_600_000;
 const MAX_GRACE_MS = 30 * DEFAULT_GRACE_MS;
 
@@ -108,6 +120,8 @@ export const createWebhookBody = z.strictObject({
   payload: settings.payload.default('full'),
   payload_version: settings.payload_version.default(null),
   filter: settings.filter.default(null),
+  body_format: settings.body_format.default('exact'),
+  envelope: envelope.default('standard').meta({ default: 'standard' }),
 });
 
 export const patchWebhookBody = z

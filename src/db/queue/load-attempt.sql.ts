@@ -82,6 +82,7 @@ select request.place::int, deliveries.tenant_id, deliveries.event_id, deliveries
   ${elapsedMs('queued')} as elapsed_ms,
   attempts.id as attempt_id, attempts.outcome, attempts.status_code, attempts.error_code,
   webhooks.url, webhooks.timeout_ms, webhooks.retry_policy, webhooks.signature_styles, webhooks.sealed_headers,
+  webhooks.body_format, webhooks.envelope,
   gate.status, gate.unverified, gate.blocked_until > now() as throttled, gate.serial,
   ${gateConditions('gate').breakerState} as breaker,
   coalesce(gate.slot_delivery_id = deliveries.id, false) as has_slot,

@@ -55,5 +55,6 @@ function toRow(record: AttemptRecord, number: number) {
     response_body: record.responseBody,
     response_cut: record.responseCut,
     remote_address: record.remoteAddress,
+    sent_as: record.sentAs && JSON.stringify(record.sentAs),
   };
 }

@@ -2,6 +2,7 @@ import type { Pool } from 'pg';
 import type { FailedBecause, HealthSignal } from '../../domain/classify';
 import type { DisabledBecause, EndState, Trigger } from '../../domain/delivery';
 import type { DeliveryPath } from '../../domain/delivery-mode';
+import type { SentAs } from '../../domain/sent-as';
 import { recordStatement } from './record-attempts.sql';
 
 /** One attempt as it is recorded. Bytes travel as base64 inside the one JSON parameter. */
@@ -27,6 +28,8 @@ export type AttemptRecord = {
   /** Why not all of the answer's body was read. */
   responseCut: string | null;
   remoteAddress: string | null;
+  /** How its body was made; null where it was the event's own bytes. */
+  sentAs: SentAs | null;
   /** What it says about the endpoint. */
   healthSignal: HealthSignal;
   /** Under which id it was made; null where that is not known any more. */
@@ -141,6 +144,8 @@ function toRow(record: AttemptRecord) {
     response_body: record.responseBody?.toString('base64'),
     response_cut: record.responseCut ?? undefined,
     remote_address: record.remoteAddress ?? undefined,
+    // A text: jsonb would not keep the order of its members.
+    sent_as: record.sentAs ? JSON.stringify(record.sentAs) : undefined,
     end_state: next.kind === 'end' ? next.state : undefined,
     because: next.kind === 'end' ? (next.because ?? undefined) : undefined,
     wait_ms: next.kind === 'wait' ? next.waitMs : undefined,

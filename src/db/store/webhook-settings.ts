@@ -1,6 +1,8 @@
 import type { Insertable, Selectable, Updateable } from 'kysely';
+import type { BodySettings } from '../../domain/compose-body';
 import type { WebhookStatus } from '../../domain/delivery';
 import type { DeliveryMode } from '../../domain/delivery-mode';
+import type { Envelope } from '../../domain/envelope-setting';
 import type { Filter } from '../../domain/filter';
 import type { PayloadMode } from '../../domain/minimal-payload';
 import { parseRateLimit, toTokenBucket } from '../../domain/rate-limit';
@@ -12,7 +14,7 @@ import type { Tables } from '../tables';
  * What may be set of a webhook, and the only place that knows in which columns each setting stands: those of `webhooks`,
  * which the attempt reads, and those of `webhook_gates`, which the claim reads.
  */
-export type WebhookSettings = {
+export type WebhookSettings = BodySettings & {
   url: string;
   host: string;
   patterns: string[];
@@ -65,6 +67,8 @@ export function toColumns(settings: Partial<WebhookSettings>): WebhookChange {
     payload: settings.payload,
     payload_version: settings.payloadVersion,
     filter: settings.filter === null ? null : toJson(settings.filter),
+    body_format: settings.bodyFormat,
+    envelope: toEnvelopeColumn(settings.envelope),
   };
 }
 
@@ -124,6 +128,8 @@ export function settingsOf(row: SettingsRow): WebhookSettings {
     payload: row.payload,
     payloadVersion: row.payload_version,
     filter: row.filter,
+    bodyFormat: row.body_format,
+    envelope: row.envelope ?? 'standard',
     status: row.status,
     maxInFlight: row.max_in_flight,
     mode: row.mode,
@@ -137,6 +143,9 @@ export function settingsOf(row: SettingsRow): WebhookSettings {
 }
 
 const toJson = (value: object | undefined) => value && JSON.stringify(value);
+
+const toEnvelopeColumn = (envelope: Envelope | undefined) =>
+  envelope === 'standard' ? null : envelope && JSON.stringify(envelope);
 
 function toRateColumns(rateLimit: string | null): GateChange {
   const limit = rateLimit === null ? undefined : parseRateLimit(rateLimit);

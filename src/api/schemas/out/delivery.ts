@@ -67,12 +67,13 @@ export const attemptOut = z
     error: sendErrorOut.nullable(),
     request: z.strictObject({
       headers: headersOut,
-      body: z.string().optional().meta({ description: 'The same in each: shown with the newest one of a delivery.' }),
+      body: z.string().optional().meta({ description: 'As it was sent. Shown with the newest one of a delivery.' }),
     }),
     response: z
       .strictObject({
         headers: headersOut,
         body: z.string(),
+        body_base64: z.string().nullable().meta({ description: 'The bytes of a body that is not UTF-8.' }),
         cut: z.enum(['body_timeout', 'body_too_large', 'body_broken_off', 'total_timeout']).nullable(),
       })
       .nullable(),

@@ -1,10 +1,12 @@
 import { z } from 'zod';
+import { BODY_FORMATS } from '../../../domain/body-format';
 import { DISABLED_BECAUSE, WEBHOOK_STATUSES } from '../../../domain/delivery';
 import { DELIVERY_MODES } from '../../../domain/delivery-mode';
 import { DURATION } from '../../../domain/durations';
 import { PAYLOAD_MODES } from '../../../domain/minimal-payload';
 import { SIGNATURE_STYLES } from '../../../domain/signature-styles';
 import { VERIFICATION_METHODS } from '../../../domain/verification';
+import { envelope } from '../envelope';
 import { retryPolicy } from '../retry-policy';
 import { REDACTED_VALUE } from '../webhook-policies';
 import { count, listOf, publicId, time } from './common';
@@ -45,6 +47,9 @@ const webhook = {
   payload: z.enum(PAYLOAD_MODES),
   payload_version: z.string().nullable(),
   filter: z.record(z.string(), z.unknown()).nullable(),
+  body_format: z.enum(BODY_FORMATS),
+  /** Shown as it was given. */
+  envelope,
   health,
   verification: z.strictObject({
     status: z.enum(['unverified', 'pending', 'verified', 'failed']),
