@@ -22,15 +22,25 @@ const RESERVED_NAMES = new Set([
 ]);
 
 /**
+ * The one name that receivers of the CGI kind (RFC 3875 4.1.18: CGI, PHP, WSGI, Rack) make of all its spellings: they know
+ * capitals only, and an underscore for each character that is no letter or digit.
+ */
+export function foldedHeaderName(name: string): string {
+  return name.toLowerCase().replace(/[^a-z0-9]/g, '-');
+}
+
+/**
  * Why a tenant may not set this header on its deliveries, as a sentence to show, or undefined when it may.
- * Names are compared without regard to case (RFC 9110 5.1). The value is never repeated in the answer.
+ * Names are compared as {@link foldedHeaderName} writes them: `X_Webhook_Id` would overwrite `x-webhook-id` there. The value is never repeated in the answer.
  */
 export function customHeaderProblem(name: string, value: string): string | undefined {
   if (!TOKEN.test(name)) return 'the header name is not a valid HTTP token';
   if (name.length > MAX_NAME_LENGTH) return `the header name is longer than ${MAX_NAME_LENGTH} characters`;
   const lower = name.toLowerCase();
-  if (RESERVED_NAMES.has(lower) || RESERVED_PREFIXES.some((prefix) => lower.startsWith(prefix))) {
-    return `the header "${lower}" is set by Posthorn`;
+  const folded = foldedHeaderName(name);
+  if (RESERVED_NAMES.has(folded) || RESERVED_PREFIXES.some((prefix) => folded.startsWith(prefix))) {
+    if (folded === lower) return `the header "${lower}" is set by Posthorn`;
+    return `the header "${lower}" is "${folded}" to many receivers, which is set by Posthorn`;
   }
   if (!FIELD_VALUE.test(value)) return `the value of "${lower}" may hold printable ASCII characters only`;
   if (value.length > MAX_VALUE_LENGTH) return `the value of "${lower}" is longer than ${MAX_VALUE_LENGTH} characters`;
