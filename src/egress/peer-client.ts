@@ -122,7 +122,7 @@ function readAnswers(socket: Socket): AnswerReader {
       if (instead) return instead;
     }
   };
-  // Before undici hears of it.
+  // Before undici learns of it.
   socket.once('end', () => answers.end());
   return answers;
 }

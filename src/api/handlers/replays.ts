@@ -26,7 +26,7 @@ export async function create(context: Context<z.output<typeof replayBody>, None>
   const filter: ReplayFilter = {
     since: body.since.toISOString(),
     until: (body.until ?? new Date()).toISOString(),
-    states: body.states,
+    states: body.statuses,
     ...(body.event_types && { event_types: body.event_types }),
   };
   return begin(context, ids.webhook!, filter, body.rate_limit);
@@ -106,10 +106,10 @@ function toOut(replay: Replay) {
     webhook_id: replay.webhookId && toPublicId('webhook', replay.webhookId),
     since: filter.since,
     until: filter.until,
-    states: filter.states,
+    statuses: filter.states,
     event_types: filter.event_types ?? null,
     dead_letters: filter.dead_letters ?? false,
-    state: replay.state,
+    status: replay.state,
     total: replay.total,
     sent: replay.sent,
     skipped: replay.skipped,

@@ -22,7 +22,8 @@ export function sendProblem(log: Log) {
     if (problem.code === 'idempotency_in_progress') {
       res.set('retry-after', String(IN_PROGRESS_RETRY_AFTER_SECONDS));
     }
-    if (problem.status === 401) res.set('www-authenticate', 'Bearer');
+    if (problem.status !== 401) res.removeHeader('www-authenticate');
+    else if (!res.hasHeader('www-authenticate')) res.set('www-authenticate', 'Bearer');
     res.status(problem.status).type('application/problem+json').json(problem.toProblem(locals.requestId));
   };
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { END_STATES } from '../../domain/delivery';
 import { parseRateLimit } from '../../domain/rate-limit';
-import { eventType, idOf, pageOf, timestamp } from './common';
+import { eventType, formerName, idOf, pageOf, timestamp } from './common';
 import { rateLimit } from './webhook-policies';
 
 const MAX_EVENT_TYPES = 100;
@@ -29,20 +29,27 @@ const inOrder = ({ since, until = new Date() }: Window) =>
   !(since instanceof Date && until instanceof Date) || since.getTime() < until.getTime();
 const outOfOrder = { path: ['since'], error: 'must be before until' };
 
+const statuses = z
+  .array(z.enum(END_STATES))
+  .min(1)
+  .max(END_STATES.length)
+  .transform((given) => [...new Set(given)]);
+
 export const replayBody = z
   .strictObject({
     since: timestamp,
     until: timestamp.optional(),
-    states: z
-      .array(z.enum(END_STATES))
-      .min(1)
-      .max(END_STATES.length)
-      .default(['failed'])
-      .transform((states) => [...new Set(states)]),
+    statuses: statuses.optional().meta({ default: ['failed'] }),
+    states: formerName(statuses, 'statuses'),
     event_types: eventTypes.optional(),
     rate_limit: rate.optional(),
   })
-  .refine(inOrder, outOfOrder);
+  .refine(inOrder, outOfOrder)
+  .refine(({ statuses, states }) => statuses === undefined || states === undefined, {
+    path: ['states'],
+    error: 'must not be given together with `statuses`, of which it is the former name',
+  })
+  .transform(({ states, ...body }) => ({ ...body, statuses: body.statuses ?? states ?? ['failed' as const] }));
 
 export const listReplaysQuery = z.strictObject(pageOf('replay'));
 

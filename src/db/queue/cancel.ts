@@ -89,7 +89,7 @@ function endAsCancelled(rows: string) {
 
 /**
  * Cancels live deliveries of deleted webhooks, `limit` at a time; returns those that wait for a timer, whose
- * workflows can be told. A webhook is done with once it has none left and no publish can still be adding any.
+ * workflows can be signalled. A webhook is done with once it has none left and no publish can still be adding any.
  */
 export async function cancelOfDeletedWebhooks(
   db: Queryable,
