@@ -46,11 +46,12 @@ export async function list({
 /** A bulk replay of the failed deliveries that match the filter, of any webhook of the tenant. */
 export async function replay(context: Context<z.output<typeof replayDeadLettersBody>, None>): Promise<HandlerResult> {
   const { services, tenantId, body } = context;
-  if (body.webhook_id && !(await findWebhook(services.db.kysely, tenantId, body.webhook_id))) {
+  const requireWebhook = async () => {
+    if (!body.webhook_id || (await findWebhook(services.db.kysely, tenantId, body.webhook_id))) return;
     throw new ApiError('validation_failed', 'There is no such webhook.', [
       { field: 'webhook_id', rule: 'must be the id of a webhook' },
     ]);
-  }
+  };
   const { since, until } = deadLettersWindow(body);
   const filter = {
     since: since.toISOString(),
@@ -59,7 +60,7 @@ export async function replay(context: Context<z.output<typeof replayDeadLettersB
     ...(body.event_types && { event_types: body.event_types }),
     dead_letters: true as const,
   };
-  return begin(context, body.webhook_id ?? null, filter, body.rate_limit);
+  return begin(context, { webhookId: body.webhook_id ?? null, filter, rate: body.rate_limit, check: requireWebhook });
 }
 
 export async function discard(context: Context<z.output<typeof discardDeadLettersBody>, None>): Promise<HandlerResult> {
