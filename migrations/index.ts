@@ -22,6 +22,7 @@ import * as indexFailedAndRunning from './0021_index_failed_and_running';
 import * as claimByTenant from './0022_claim_by_tenant';
 import * as renameLanes from './0023_rename_lanes';
 import * as renameGateColumns from './0024_rename_gate_columns';
+import * as keepWhatWasWritten from './0030_keep_what_was_written';
 
 /** Every migration in order. They only go forward; a new one is one more line. */
 export const migrations: Record<string, Migration> = {
@@ -48,4 +49,5 @@ export const migrations: Record<string, Migration> = {
   '0022_claim_by_tenant': claimByTenant,
   '0023_rename_lanes': renameLanes,
   '0024_rename_gate_columns': renameGateColumns,
+  '0030_keep_what_was_written': keepWhatWasWritten,
 };

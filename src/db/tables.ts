@@ -130,6 +130,8 @@ export type Tables = {
     schema: ColumnType<JsonObject | null, string | null, never>;
     example: ColumnType<JsonObject | null, string | null, never>;
     created_at: CreatedAt;
+    schema_text: string | null;
+    example_text: string | null;
   };
   events: {
     id: string;
@@ -219,6 +221,7 @@ export type Tables = {
     answer: string | null;
     sealed: Generated<boolean>;
     created_at: CreatedAt;
+    headers: Json<Record<string, string>> | null;
   };
   publish_probe: {
     only_row: Generated<boolean>;

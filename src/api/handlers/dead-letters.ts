@@ -36,6 +36,7 @@ export async function list({
 }: Context<None, z.output<typeof listDeadLettersQuery>>): Promise<HandlerResult> {
   const filter = {
     ...deadLettersWindow(query),
+    ...(query.by && { by: query.by }),
     ...(query.webhook_id && { webhookId: query.webhook_id }),
     ...(query.event_type && { eventTypes: [query.event_type] }),
   };
@@ -56,6 +57,7 @@ export async function replay(context: Context<z.output<typeof replayDeadLettersB
   const filter = {
     since: since.toISOString(),
     until: until.toISOString(),
+    ...(body.by && { by: body.by }),
     states: ['failed' as const],
     ...(body.event_types && { event_types: body.event_types }),
     dead_letters: true as const,
@@ -68,6 +70,7 @@ export async function discard(context: Context<z.output<typeof discardDeadLetter
   const { delivery_ids: ids } = body;
   const filter: DeadLetterFilter = {
     ...deadLettersWindow(body),
+    ...(body.by && { by: body.by }),
     ...(body.webhook_id && { webhookId: body.webhook_id }),
     ...(body.event_types && { eventTypes: body.event_types }),
   };

@@ -58,7 +58,7 @@ export async function get(context: Context<None, None>): Promise<HandlerResult> 
     isNewest = false;
     return out;
   };
-  const reading = { ...readingOf(services, tenantId, delivery), toOut: toOutWithBody };
+  const reading = { ...readingOf(services, tenantId, delivery, delivery.attemptCount), toOut: toOutWithBody };
   const { items, next } = await fill({ limit: ATTEMPTS_SHOWN }, reading, inSlices);
   const uiUrl = services.deliveryWorkflows.uiUrl(delivery.id);
   return {
@@ -87,8 +87,9 @@ export async function attempts(context: Context<None, z.output<typeof listAttemp
   return { status: 200, body: await readPage('attempt', query, reading, inSlices) };
 }
 
-const readingOf = ({ db }: Services, tenantId: string, { id }: Delivery) => ({
-  read: (part: Part) => listAttempts(db.kysely, tenantId, id, part),
+/** @param count of the attempts that are to be seen: one that was recorded since the delivery was read is none of them */
+const readingOf = ({ db }: Services, tenantId: string, { id }: Delivery, count?: number) => ({
+  read: (part: Part) => listAttempts(db.kysely, tenantId, id, { ...part, count }),
   atOnce: ATTEMPTS_AT_ONCE,
 });
 
@@ -114,7 +115,8 @@ export async function status({ services, tenantId, ids }: Context<None, None>): 
     body: {
       id: toPublicId('delivery', delivery.id),
       status: live.state,
-      attempt_count: live.attempts,
+      // The attempts that are listed: the workflow hears of one a moment after it was recorded.
+      attempt_count: delivery.attemptCount,
       next_attempt_at: live.nextAttemptAtMs === undefined ? null : new Date(live.nextAttemptAtMs),
       ...(live.last && {
         last_attempt: {

@@ -27,11 +27,13 @@ import { FEW_AT_ONCE, fill, toPage } from '../page';
 import { BadSchemaError, createValidator, requireGoodSchema } from '../publish/data-validator';
 import { MAX_PUBLISH_UNITS } from '../publish/prepare-event';
 import type { Context, HandlerResult } from '../route';
-import type {
-  addVersionBody,
-  createEventTypeBody,
-  listEventTypesQuery,
-  patchEventTypeBody,
+import { changedMembers } from '../read-back';
+import {
+  type addVersionBody,
+  type createEventTypeBody,
+  type listEventTypesQuery,
+  type patchEventTypeBody,
+  SHOWN_OF_EVENT_TYPE,
 } from '../schemas/event-types';
 
 type None = undefined;
@@ -103,14 +105,22 @@ export async function get(context: Context<None, None>): Promise<HandlerResult> 
 export async function patch(context: Context<z.output<typeof patchEventTypeBody>, None>): Promise<HandlerResult> {
   const { services, tenantId, body } = context;
   const name = context.ids.name!;
+  const sent = JSON.parse(context.bodyText) as Record<string, unknown>;
+  let fields: string[] = [];
+  // A body that was read is compared with all that is shown.
+  const shown = 'name' in sent ? JSON.parse((await show(context, name)).text) : {};
   const updated = await audited(
     context,
     'event_type.update',
     name,
-    (tx) => updateEventType(tx, tenantId, name, toSettings(body)),
-    () => ({ fields: Object.keys(body) }),
+    async (tx) => {
+      fields = [...changedMembers(sent, shown, SHOWN_OF_EVENT_TYPE)];
+      const settings = Object.fromEntries(Object.entries(body).filter(([member]) => fields.includes(member)));
+      return fields.length > 0 && (await updateEventType(tx, tenantId, name, toSettings(settings)));
+    },
+    () => ({ fields }),
   );
-  if (!updated) throw noSuchEventType();
+  if (!updated && fields.length > 0) throw noSuchEventType();
   services.publishRules.invalidate(tenantId);
   return { status: 200, body: await show(context, name) };
 }

@@ -28,6 +28,7 @@ export async function create(context: Context<z.output<typeof replayBody>, None>
   const filter: ReplayFilter = {
     since: body.since.toISOString(),
     until: (body.until ?? new Date()).toISOString(),
+    ...(body.by && { by: body.by }),
     states: body.states,
     ...(body.event_types && { event_types: body.event_types }),
   };
@@ -121,6 +122,7 @@ function toOut(replay: Replay) {
     webhook_id: replay.webhookId && toPublicId('webhook', replay.webhookId),
     since: filter.since,
     until: filter.until,
+    by: filter.by ?? 'published',
     states: filter.states,
     event_types: filter.event_types ?? null,
     dead_letters: filter.dead_letters ?? false,

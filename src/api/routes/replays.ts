@@ -39,7 +39,7 @@ export const replayRoutes: Route[] = [
     handler: replays.create,
     doc: {
       tag: 'Replays',
-      summary: 'Replay deliveries of a webhook that ended between two times',
+      summary: 'Replay deliveries of a webhook that were published, or that ended, between two times',
       answers: { 202: replayOut },
     },
   }),

@@ -2,7 +2,8 @@ import { z } from 'zod';
 import { type JsonObject, OPERATIONAL_PREFIX } from '../../domain/event-types';
 import { isDeeperThan } from '../../domain/json-depth';
 import { keyFieldProblem } from '../../domain/minimal-payload';
-import { eventType, eventVersion, pageLimit, storableText } from './common';
+import { shownMember } from '../read-back';
+import { distinctList, eventType, eventVersion, pageLimit, storableText } from './common';
 
 const MAX_KEY_FIELDS = 20;
 /** The documentation page indents each level further. */
@@ -30,10 +31,7 @@ const jsonObject = z
 const settings = {
   description: storableText(0, 2_000).nullable(),
   deprecated: z.boolean(),
-  key_fields: z
-    .array(keyField)
-    .max(MAX_KEY_FIELDS)
-    .transform((fields) => [...new Set(fields)]),
+  key_fields: distinctList(keyField, 0, MAX_KEY_FIELDS),
 };
 
 export const createEventTypeBody = z.strictObject({
@@ -43,9 +41,17 @@ export const createEventTypeBody = z.strictObject({
   key_fields: settings.key_fields.default([]),
 });
 
+/** What an event type shows that no change sets. */
+export const SHOWN_OF_EVENT_TYPE = {
+  id: 'name',
+  fixed: { versions: 'never change: POST …/versions adds one', created_at: 'cannot be changed' },
+  reports: ['updated_at'],
+} as const;
+
 export const patchEventTypeBody = z
   .strictObject(settings)
   .partial()
+  .extend({ name: shownMember, versions: shownMember, created_at: shownMember, updated_at: shownMember })
   .refine((change) => Object.keys(change).length > 0, 'must change something')
   .meta({ minProperties: 1 });
 

@@ -6,9 +6,11 @@ import { PAYLOAD_MODES } from '../../domain/minimal-payload';
 import { parseUrl } from '../../domain/parse-url';
 import type { StoredRetryPolicy } from '../../domain/retry-schedule';
 import { secretProblem } from '../../egress/signatures';
-import { defaultsTo, durationBetween, eventVersion, pageOf, storableText } from './common';
+import { shownMember } from '../read-back';
+import { defaultsTo, distinctList, durationBetween, eventVersion, pageOf, storableText } from './common';
 import { retryPolicy } from './retry-policy';
 import {
+  changedHeaders,
   circuitBreaker,
   disableAfter,
   filter,
@@ -46,11 +48,7 @@ const url = z
 
 const settings = {
   url,
-  events: z
-    .array(pattern)
-    .min(1)
-    .max(MAX_PATTERNS)
-    .transform((patterns) => [...new Set(patterns)]),
+  events: distinctList(pattern, 1, MAX_PATTERNS),
   description: storableText(0, 500).nullable(),
   active: z.boolean(),
   metadata: z
@@ -109,9 +107,29 @@ export const createWebhookBody = z.strictObject({
   filter: settings.filter.default(null),
 });
 
+/** What a webhook shows that no change sets. */
+export const SHOWN_OF_WEBHOOK = {
+  id: 'id',
+  fixed: {
+    created_at: 'cannot be changed',
+    status: 'must be as it is now: POST …/pause, …/resume, …/disable or …/enable changes it',
+  },
+  reports: ['status_reason', 'status_since', 'health', 'verification', 'updated_at'],
+} as const;
+
 export const patchWebhookBody = z
-  .strictObject({ ...settings, version: z.number().int() })
+  .strictObject({ ...settings, headers: changedHeaders, version: z.number().int() })
   .partial()
+  .extend({
+    id: shownMember,
+    created_at: shownMember,
+    status: shownMember,
+    status_reason: shownMember,
+    status_since: shownMember,
+    health: shownMember,
+    verification: shownMember,
+    updated_at: shownMember,
+  })
   .refine(({ version: _, ...change }) => Object.keys(change).length > 0, 'must change something')
   .meta({ minProperties: 1 });
 
