@@ -22,8 +22,8 @@ import { audited } from '../audited';
 import { ApiError, notFound } from '../errors';
 import { parsePrecondition, requireVersion } from '../http/precondition';
 import { readPage } from '../page';
-import type { Context, HandlerResult } from '../route';
 import { changedMembers } from '../read-back';
+import type { Context, HandlerResult } from '../route';
 import { placeholderProblem, REDACTED_VALUE } from '../schemas/webhook-policies';
 import {
   type createWebhookBody,

@@ -1,6 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database } from '../../db/database';
-import { finishRequest, type Held, type KeptAnswer, LEASE_MS, releaseRequest } from '../../db/publish/idempotent-requests';
+import {
+  finishRequest,
+  type Held,
+  type KeptAnswer,
+  LEASE_MS,
+  releaseRequest,
+} from '../../db/publish/idempotent-requests';
 import { wasRefused } from '../../db/statement-errors';
 
 /** Ends the use of an `Idempotency-Key`. While the database is unavailable it tries again until it succeeds. */

@@ -8,7 +8,7 @@ import { distinctList, eventType, eventVersion, pageLimit, storableText } from '
 const MAX_KEY_FIELDS = 20;
 /** The documentation page indents each level further. */
 export const MAX_EXAMPLE_DEPTH = 32;
-const MAX_EXAMPLE_CHARACTERS = 16 * 1024;
+export const MAX_EXAMPLE_CHARACTERS = 16 * 1024;
 
 /** Types that producers may publish. */
 export const ownEventType = eventType.refine(
@@ -63,10 +63,7 @@ export const addVersionBody = z.strictObject({
   /** Validated by ../publish/data-validator.ts. */
   schema: jsonObject.nullable().default(null),
   example: jsonObject
-    .refine((value) => isShort(value), `must have at most ${MAX_EXAMPLE_CHARACTERS} characters, and not be too deep`)
+    .refine((value) => !isDeeperThan(value, MAX_EXAMPLE_DEPTH), 'must not be too deep')
     .nullable()
     .default(null),
 });
-
-const isShort = (value: JsonObject) =>
-  !isDeeperThan(value, MAX_EXAMPLE_DEPTH) && JSON.stringify(value).length <= MAX_EXAMPLE_CHARACTERS;

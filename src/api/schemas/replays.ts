@@ -17,10 +17,9 @@ const rate = rateLimit.transform((text) => parseRateLimit(text)!);
 /** Null, as a replay shows it: of every type. */
 const eventTypes = distinctList(eventType, 1, MAX_EVENT_TYPES).nullable();
 
-const by = z
-  .enum(TIMES_OF_DELIVERIES)
-  .optional()
-  .meta({ description: 'Which time `since` and `until` bound: when its event was published (by default), or when it ended' });
+const by = z.enum(TIMES_OF_DELIVERIES).optional().meta({
+  description: 'Which time `since` and `until` bound: when its event was published (by default), or when it ended',
+});
 
 type Window = { since?: Date | undefined; until?: Date | undefined };
 
@@ -37,7 +36,9 @@ export const replayBody = z
     since: timestamp,
     until: timestamp.optional(),
     by,
-    states: distinctList(z.enum(END_STATES), 1, END_STATES.length).default(['failed']),
+    states: distinctList(z.enum(END_STATES), 1, END_STATES.length)
+      .default(['failed'])
+      .meta({ default: ['failed'] }),
     event_types: eventTypes.optional(),
     rate_limit: rate.optional(),
   })

@@ -128,11 +128,7 @@ export async function findRequest(
 export type Held = { tenantId: string; key: string } & Pick<Claim, 'id' | 'claims'>;
 
 /** Keeps the answer, sealed. False, and nothing done, where the lease was over and someone else has taken the key. */
-export function finishRequest(
-  db: Connection,
-  held: Held,
-  { status, answer, headers }: KeptAnswer,
-): Promise<boolean> {
+export function finishRequest(db: Connection, held: Held, { status, answer, headers }: KeptAnswer): Promise<boolean> {
   return change(db, { ...FINISH, values: [...rowOf(held), status, answer, headers && JSON.stringify(headers)] });
 }
 

@@ -104,12 +104,12 @@ export async function cancelOfDeletedWebhooks(
       select live.delivery_id from (
         select id, tenant_id from webhooks where deleted_at is not null and cleared_at is null order by random()) webhook
       cross join lateral (
-        (select queued.delivery_id from delivery_queue queued
+        select due.delivery_id from (select queued.delivery_id from delivery_queue queued
           where queued.priority = any('{0,1,2}') and queued.tenant_id = webhook.tenant_id
-            and queued.webhook_id = webhook.id and not queued.timed limit ${each}::int for update skip locked)
+            and queued.webhook_id = webhook.id and not queued.timed limit ${each}::int for update skip locked) due
         union all
-        (select queued.delivery_id from delivery_queue queued
-          where queued.webhook_id = webhook.id and queued.timed limit ${each}::int for update skip locked)) live
+        select waiting.delivery_id from (select queued.delivery_id from delivery_queue queued
+          where queued.webhook_id = webhook.id and queued.timed limit ${each}::int for update skip locked) waiting) live
       limit ${limit}::int),
     dequeued as (
       delete from delivery_queue where delivery_id = any(array(select delivery_id from orphans))
