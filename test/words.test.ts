@@ -25,6 +25,7 @@ const RETIRED: [word: RegExp, say: string][] = [
     /\bNoRoom\b|\b(Retry|Replay|Tenant)Room\b|\b(take|has)Room\b|\b(retry|replay)-room\b/,
     '"capacity", "slot": there are no rooms',
   ],
+  [/\b(Tenant|next|take)Turns?\b|\bper_turn\b|operational-turns/i, '"batch" of a tenant, "place" in a fair queue'],
   [/\bforget(Expired|Old|SetAside)\b|\btrimLogs\b/, '"purge"'],
   [/\bhurry\b/i, '"async_commit"'],
   [/\bonRaised\b/, '"onOutboxRow"'],

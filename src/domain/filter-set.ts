@@ -1,15 +1,19 @@
 import { matchingPatterns } from './event-types';
-import type { Condition, Filter, Filterable } from './filter';
+import { type Condition, type Filter, type Filterable, isCondition, MAX_ELEMENTS } from './filter';
+import type { Steps, WorkBudget } from './work-budget';
 
 /** A webhook with a filter (one that ./filter.ts has passed). */
 export type Filtered = { webhookId: string; patterns: string[]; filter: Filter };
 
 /** The filters of one tenant, made ready: asking costs some 50 ns for each condition. */
 export type FilterSet = {
-  /** What an event of this type costs at most, in units of work (see ./work-budget.ts). */
+  /** What an event of this type costs, in units of work (see ./work-budget.ts), but for the elements of its lists. */
   unitsOf: (type: string) => number;
-  /** The webhooks that would get the event by its type, but whose filter it does not pass. Never throws. */
-  excludedBy: (event: Filterable) => string[];
+  /**
+   * The webhooks that would get the event by its type, but whose filter it does not pass.
+   * @throws TooCostlyError if the elements that are looked at cost more than is left
+   */
+  excludedBy: (event: Filterable, budget: WorkBudget) => Steps<string[]>;
 };
 
 /** Conditions that are asked in the time of one unit. */
@@ -18,6 +22,8 @@ const CONDITIONS_PER_UNIT = 2;
 const MAX_TYPES = 1_000;
 
 type Test = () => boolean;
+/** What leads to a path's value: of the event that is looked at, or of an element of one of its lists. */
+type Reads = (segments: string[]) => () => unknown;
 /** Filters that say the same. */
 type Group = { matches: Test; conditions: number };
 /** The filters that events of one type have to pass, each with its webhooks. */
@@ -35,20 +41,34 @@ export function createFilterSet(filtered: readonly Filtered[]): FilterSet {
   let current: Filterable | undefined;
   /** Counts the events that were asked about: what was found in another one does not count. */
   let round = 0;
+  /** Conditions that were asked of elements, and are not counted yet. */
+  let askedOfElements = 0;
 
   return {
     unitsOf: (type) => ofType(type).units,
-    excludedBy(event) {
-      current = event;
-      round++;
+    *excludedBy(event, budget) {
       const excluded: string[] = [];
+      look(event);
       for (const [{ matches }, webhookIds] of ofType(event.type).groups) {
         if (!matches()) excluded.push(...webhookIds);
+        if (askedOfElements === 0) continue;
+        budget.spend(askedOfElements / CONDITIONS_PER_UNIT);
+        askedOfElements = 0;
+        if (budget.isTimeToPause()) {
+          yield;
+          // Another event may have been looked at meanwhile.
+          look(event);
+        }
       }
       current = undefined;
       return excluded;
     },
   };
+
+  function look(event: Filterable): void {
+    current = event;
+    round++;
+  }
 
   function ofType(type: string): OfType {
     const known = types.get(type);
@@ -78,45 +98,71 @@ export function createFilterSet(filtered: readonly Filtered[]): FilterSet {
 
   function toGroup(filter: Filter): Group {
     let conditions = 0;
-    return { matches: toTest(filter), conditions };
+    return { matches: toTest(filter, readOf), conditions };
 
-    function toTest(asked: Filter): Test {
-      const tests = Object.entries(asked).map(([key, value]) => toTestOf(key, value));
+    function toTest(asked: Filter, reads: Reads): Test {
+      const tests = Object.entries(asked).map(([key, value]) => toTestOf(key, value, reads));
       return tests.length === 1 ? tests[0]! : () => tests.every((test) => test());
     }
 
-    function toTestOf(key: string, value: Filter[string]): Test {
+    function toTestOf(key: string, value: Filter[string], reads: Reads): Test {
       conditions++;
       if (key === '$not') {
-        const test = toTest(value as Filter);
+        const test = toTest(value as Filter, reads);
         return () => !test();
       }
       if (key === '$and' || key === '$or') {
-        const tests = (value as Filter[]).map(toTest);
+        const tests = (value as Filter[]).map((one) => toTest(one, reads));
         return key === '$and' ? () => tests.every((test) => test()) : () => tests.some((test) => test());
       }
-      const read = readOf(key);
+      const segments = key.split('.');
+      const read = reads(segments);
       if (typeof value !== 'object' || value === null) return () => read() === value;
-      const tests = Object.entries(value as Condition).map(([operator, operand]) => holds(operator, operand));
+      return toConditionTest(value as Condition, segments, read);
+    }
+
+    function toConditionTest(condition: Condition, segments: string[], read: () => unknown): Test {
+      const { $elemMatch, ...ofValue } = condition;
+      const tests = Object.entries(ofValue).map(([operator, operand]) => holds(operator, operand));
       conditions += tests.length;
+      const element = $elemMatch && toElementTest($elemMatch, segments);
       return () => {
         const found = read();
-        return tests.every((test) => test(found));
+        return tests.every((test) => test(found)) && (!element || element());
+      };
+    }
+
+    function toElementTest(asked: Condition | Filter, segments: string[]): Test {
+      const before = conditions;
+      let element: unknown;
+      const readElement: Reads = (inner) => () => shown(valueAt(element, inner));
+      const test = isCondition(asked) ? toConditionTest(asked, [], readElement([])) : toTest(asked, readElement);
+      const ofEach = conditions - before;
+      return () => {
+        const list = valueAt(current, segments);
+        if (!Array.isArray(list)) return false;
+        const end = Math.min(list.length, MAX_ELEMENTS);
+        let holdsForOne = false;
+        for (let i = 0; i < end && !holdsForOne; i++) {
+          element = list[i];
+          askedOfElements += ofEach;
+          holdsForOne = test();
+        }
+        element = undefined;
+        return holdsForOne;
       };
     }
   }
 
-  function readOf(path: string): () => unknown {
+  function readOf(segments: string[]): () => unknown {
+    const path = segments.join('.');
     const known = reads.get(path);
     if (known) return known;
-    const segments = path.split('.');
     let found: unknown;
     let foundIn = 0;
     const read = () => {
       if (foundIn !== round) {
-        const value = valueAt(current, segments);
-        // No condition asks more of an object or a list than that it is there; it is not held on to.
-        found = typeof value === 'object' && value !== null ? SOMETHING : value;
+        found = shown(valueAt(current, segments));
         foundIn = round;
       }
       return found;
@@ -127,6 +173,8 @@ export function createFilterSet(filtered: readonly Filtered[]): FilterSet {
 }
 
 const SOMETHING = Symbol('an object or a list');
+/** No condition asks more of an object or a list than that it is there; it is not held on to. */
+const shown = (value: unknown) => (typeof value === 'object' && value !== null ? SOMETHING : value);
 
 function holds(operator: string, operand: unknown): (found: unknown) => boolean {
   switch (operator as keyof Condition) {
@@ -138,10 +186,18 @@ function holds(operator: string, operand: unknown): (found: unknown) => boolean 
       const allowed = new Set(operand as unknown[]);
       return (found) => allowed.has(found);
     }
+    case '$nin': {
+      const refused = new Set(operand as unknown[]);
+      return (found) => !refused.has(found);
+    }
     case '$gt':
       return (found) => isGreater(found, operand);
+    case '$gte':
+      return (found) => found === operand || isGreater(found, operand);
     case '$lt':
       return (found) => isGreater(operand, found);
+    case '$lte':
+      return (found) => found === operand || isGreater(operand, found);
     case '$exists':
       return (found) => (found !== undefined) === operand;
     default:

@@ -5,10 +5,12 @@
  * All members of a filter must hold. A path leads from the envelope (`type`, `version`, `data` and below) through
  * objects, and through lists by number. Only values of the same type are compared:
  *
- * - `$eq`, `$in`: the value is there and is the same. `$ne` is exactly the opposite of `$eq`: it holds if the value
+ * - `$eq`, `$in`: the value is there and is the same. `$ne` and `$nin` are exactly the opposite: they hold if the value
  *   is missing or of another type.
- * - `$gt`, `$lt`: both are numbers, or both are texts (by UTF-16 unit); else it does not hold.
+ * - `$gt`, `$gte`, `$lt`, `$lte`: both are numbers, or both are texts (by UTF-16 unit); else it does not hold.
  * - `$exists`: `true` if the path leads to a value, `null` included; `false` if not.
+ * - `$elemMatch`: the path leads to a list, and for one of its first {@link MAX_ELEMENTS} elements all that is asked for
+ *   holds: conditions such as `{"$gte":5}` of the element itself, or a filter whose paths begin in it.
  * - A bare text, number, boolean or `null` stands for `$eq`.
  */
 export type Scalar = string | number | boolean | null;
@@ -16,9 +18,13 @@ export type Condition = {
   $eq?: Scalar;
   $ne?: Scalar;
   $in?: Scalar[];
+  $nin?: Scalar[];
   $gt?: string | number;
+  $gte?: string | number;
   $lt?: string | number;
+  $lte?: string | number;
   $exists?: boolean;
+  $elemMatch?: Condition | Filter;
 };
 export type Filter = {
   $and?: Filter[];
@@ -41,12 +47,21 @@ const MAX_IN = 100;
 export const MAX_FILTER_BYTES = 16 * 1024;
 const MAX_PATH = 256;
 const MAX_SEGMENTS = 16;
+/** Elements of a list that `$elemMatch` looks at. */
+export const MAX_ELEMENTS = 1_000;
+/** Conditions inside the `$elemMatch` of a filter, all together: each is asked of every element. */
+const MAX_OF_ELEMENTS = 10;
 const PATH = /^(type|version|data(\.[^.]+)*)$/;
-const OPERATORS = ['$eq', '$ne', '$in', '$gt', '$lt', '$exists'];
+const PATH_IN_ELEMENT = /^[^.]+(\.[^.]+)*$/;
+const OPERATORS = ['$eq', '$ne', '$in', '$nin', '$gt', '$gte', '$lt', '$lte', '$exists', '$elemMatch'];
+
+/** Whether what `$elemMatch` asks is of the element itself (`{"$gte":5}`), not of what is in it (`{"sku":"a"}`). */
+export const isCondition = (asked: object): asked is Condition =>
+  Object.keys(asked).every((key) => OPERATORS.includes(key));
 
 /** What is wrong with a filter, or undefined. Never throws, whatever the value. */
 export function filterProblem(value: unknown): FilterProblem | undefined {
-  const budget = { nodes: MAX_NODES };
+  const budget = { nodes: MAX_NODES, ofElements: MAX_OF_ELEMENTS, inElement: false };
   const problem = problemOfFilter(value, [], 1, budget);
   if (problem || filterBytes(value as Filter) <= MAX_FILTER_BYTES) return problem;
   return { path: [], rule: `must have at most ${MAX_FILTER_BYTES} bytes as JSON` };
@@ -58,7 +73,16 @@ export function filterBytes(filter: Filter): number {
 }
 
 type Path = (string | number)[];
-type Budget = { nodes: number };
+/** What a filter may yet have. `inElement`: what is looked at is inside an `$elemMatch`. */
+type Budget = { nodes: number; ofElements: number; inElement: boolean };
+
+function overBudget(path: Path, budget: Budget): FilterProblem | undefined {
+  if (--budget.nodes < 0) return { path, rule: `must have at most ${MAX_NODES} conditions` };
+  if (budget.inElement && --budget.ofElements < 0) {
+    return { path, rule: `must have at most ${MAX_OF_ELEMENTS} conditions inside $elemMatch` };
+  }
+  return undefined;
+}
 
 function problemOfFilter(value: unknown, path: Path, depth: number, budget: Budget): FilterProblem | undefined {
   if (!isObject(value)) return { path, rule: 'must be an object' };
@@ -79,7 +103,8 @@ function problemOfMember(
   depth: number,
   budget: Budget,
 ): FilterProblem | undefined {
-  if (--budget.nodes < 0) return { path, rule: `must have at most ${MAX_NODES} conditions` };
+  const over = overBudget(path, budget);
+  if (over) return over;
   if (key === '$not') return problemOfFilter(inner, path, depth + 1, budget);
   if (key === '$and' || key === '$or') {
     if (!Array.isArray(inner) || inner.length === 0) return { path, rule: 'must be a list of filters' };
@@ -90,22 +115,37 @@ function problemOfMember(
     return undefined;
   }
   if (key.startsWith('$')) return { path, rule: 'is not known here; known are $and, $or, $not and paths' };
-  if (key.length > MAX_PATH || key.split('.').length > MAX_SEGMENTS || !PATH.test(key)) {
-    return { path, rule: 'must be a path such as type, version or data.customer.id' };
+  const form = budget.inElement ? PATH_IN_ELEMENT : PATH;
+  if (key.length > MAX_PATH || key.split('.').length > MAX_SEGMENTS || !form.test(key)) {
+    const example = budget.inElement ? 'sku or price.amount, from the element on' : 'type, version or data.customer.id';
+    return { path, rule: `must be a path such as ${example}` };
   }
-  return isObject(inner) ? problemOfCondition(inner, path, budget) : problemOfScalar(inner, path);
+  return isObject(inner) ? problemOfCondition(inner, path, depth, budget) : problemOfScalar(inner, path);
 }
 
-function problemOfCondition(condition: object, path: Path, budget: Budget): FilterProblem | undefined {
+function problemOfCondition(condition: object, path: Path, depth: number, budget: Budget): FilterProblem | undefined {
   const entries = Object.entries(condition);
   if (entries.length === 0) return { path, rule: 'must ask for something' };
   for (const [operator, operand] of entries) {
     const at = [...path, operator];
-    if (--budget.nodes < 0) return { path: at, rule: `must have at most ${MAX_NODES} conditions` };
-    const problem = problemOfOperand(operator, operand, at);
+    const problem =
+      overBudget(at, budget) ??
+      (operator === '$elemMatch'
+        ? problemOfElement(operand, at, depth, budget)
+        : problemOfOperand(operator, operand, at));
     if (problem) return problem;
   }
   return undefined;
+}
+
+function problemOfElement(asked: unknown, path: Path, depth: number, budget: Budget): FilterProblem | undefined {
+  if (!isObject(asked)) return { path, rule: 'must be an object' };
+  if (budget.inElement) return { path, rule: 'must not stand inside another $elemMatch' };
+  budget.inElement = true;
+  const ofElement = isCondition(asked) ? problemOfCondition : problemOfFilter;
+  const problem = ofElement(asked, path, depth + 1, budget);
+  budget.inElement = false;
+  return problem;
 }
 
 function problemOfOperand(operator: string, operand: unknown, path: Path): FilterProblem | undefined {
@@ -113,7 +153,8 @@ function problemOfOperand(operator: string, operand: unknown, path: Path): Filte
     case '$eq':
     case '$ne':
       return problemOfScalar(operand, path);
-    case '$in': {
+    case '$in':
+    case '$nin': {
       if (!Array.isArray(operand) || operand.length === 0 || operand.length > MAX_IN) {
         return { path, rule: `must be a list of 1 to ${MAX_IN} values` };
       }
@@ -124,7 +165,9 @@ function problemOfOperand(operator: string, operand: unknown, path: Path): Filte
       return undefined;
     }
     case '$gt':
+    case '$gte':
     case '$lt':
+    case '$lte':
       if (typeof operand !== 'number' && typeof operand !== 'string')
         return { path, rule: 'must be a number or a text' };
       return problemOfScalar(operand, path);

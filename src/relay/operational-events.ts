@@ -1,23 +1,23 @@
 import { createRests, restAfter } from '../concurrency/rest';
 import type { Database } from '../db/database';
-import { type Failure, type TurnResult, takeTurn } from '../db/publish/operational-outbox';
-import { FIRST_TENANT, nextTurns, type TenantTurn } from '../db/publish/operational-turns';
+import { FIRST_TENANT, nextBatches, type TenantBatch } from '../db/publish/operational-batches';
+import { type BatchResult, type Failure, publishBatch } from '../db/publish/operational-outbox';
 import { MAX_FAN_OUT } from '../db/publish/publish-operational';
 import { toPublicId } from '../domain/ids';
 import { type Log, reasonOf } from '../log';
 import { createWakeUp } from './wake-up';
 
-/** Another process may have written to the outbox and died before it told anyone. */
+/** Another process may have written to the outbox and died before it notified anyone. */
 const POLL_MS = 1_000;
 /** Tenants that one look at the outbox finds. */
 const TENANTS = 50;
-/** Turns at once: one that takes long leaves the other connection to the rest. */
+/** Batches at once: one that takes long leaves the other connection to the rest. */
 const AT_ONCE = 2;
 /** Between two rounds of looks: whoever raises very many events nudges as often. */
 const LOOK_EVERY_MS = 25;
 /** After a failure (database away). */
 const BACK_OFF_MS = 1_000;
-/** A tenant is passed over after each of its turns: it uses a tenth of one connection, however much there is of it. */
+/** A tenant is passed over after each of its batches: it uses a tenth of one connection, however much there is of it. */
 const REST = { factor: 9, minMs: 50, maxMs: 5_000 };
 /**
  * What the operational events of one tenant put into the queue in the long run, from each worker: each delivery costs
@@ -34,7 +34,7 @@ const SAY_CUT_EVERY_MS = 60_000;
 export type OperationalEvents = { nudge(): void; stop(): Promise<void> };
 
 /**
- * Turns the outbox into events of type `posthorn.*`, which are then delivered like any other: tenants in turns, each a
+ * Turns the outbox into events of type `posthorn.*`, which are then delivered like any other: tenant by tenant, each a
  * few rows at a time, with a rest after it.
  */
 export function startOperationalEvents(db: Database, log: Log, onPublished: () => void): OperationalEvents {
@@ -51,11 +51,11 @@ export function startOperationalEvents(db: Database, log: Log, onPublished: () =
     let published = false;
     while (!stopping) {
       try {
-        const next = await nextTurns(db.pool, cursor, TENANTS, rests.keys());
+        const next = await nextBatches(db.pool, cursor, TENANTS, rests.keys());
         cursor = next.cursor ?? FIRST_TENANT;
-        published = (await takeTurns(next.turns)) || published;
+        published = (await publishAll(next.batches)) || published;
         if (next.cursor !== undefined) continue;
-        // Every tenant has had its turn, or rests.
+        // Every tenant has had its batch, or rests.
         if (!published) await wakeUp.wait(Math.min(POLL_MS, rests.firstEndsInMs()));
         published = false;
         const leftMs = beganMs + LOOK_EVERY_MS - performance.now();
@@ -68,18 +68,18 @@ export function startOperationalEvents(db: Database, log: Log, onPublished: () =
     }
   }
 
-  /** Whether anything was published. Ends all turns before it throws. */
-  async function takeTurns(turns: TenantTurn[]): Promise<boolean> {
-    const ready = turns.filter(({ rows }) => rows.length > 0).values();
+  /** Whether anything was published. Ends all batches before it throws. */
+  async function publishAll(batches: TenantBatch[]): Promise<boolean> {
+    const ready = batches.filter(({ rows }) => rows.length > 0).values();
     let published = false;
     const ends = await Promise.allSettled(
       Array.from({ length: AT_ONCE }, async () => {
-        for (const turn of ready) {
+        for (const batch of ready) {
           if (stopping) return;
           const beganMs = performance.now();
-          const result = await takeTurn(db.pool, turn);
-          rest(turn.tenantId, result, performance.now() - beganMs);
-          tell(turn.tenantId, result);
+          const result = await publishBatch(db.pool, batch);
+          rest(batch.tenantId, result, performance.now() - beganMs);
+          tell(batch.tenantId, result);
           if (result.published === 0) continue;
           published = true;
           onPublished();
@@ -91,7 +91,7 @@ export function startOperationalEvents(db: Database, log: Log, onPublished: () =
     return published;
   }
 
-  function rest(tenantId: string, { deliveries, slow }: TurnResult, tookMs: number): void {
+  function rest(tenantId: string, { deliveries, slow }: BatchResult, tookMs: number): void {
     const slowBeforeMs = slowRests.get(tenantId);
     slowRests.delete(tenantId);
     if (!slow) {
@@ -104,7 +104,7 @@ export function startOperationalEvents(db: Database, log: Log, onPublished: () =
     rests.begin(tenantId, ms);
   }
 
-  function tell(tenantId: string, { failures, cut }: TurnResult): void {
+  function tell(tenantId: string, { failures, cut }: BatchResult): void {
     for (const failure of failures) tellFailure(failure);
     if (cut && performance.now() - saidCutAtMs >= SAY_CUT_EVERY_MS) {
       saidCutAtMs = performance.now();

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { type Database, openDatabase } from '../../src/db/database';
-import { sessionOf } from '../../src/db/guarded-pool';
+import { openPool, sessionOf } from '../../src/db/guarded-pool';
 import { OutcomeUnknownError, wasRefused } from '../../src/db/statement-errors';
 import { inTransaction, withConnection } from '../../src/db/transaction';
 import { createTestDatabase, queryOnce } from '../support/database';
@@ -176,14 +176,17 @@ test('a statement that Postgres refuses is refused; a session that it ends may h
     .execute(db.kysely)
     .catch((error: unknown) => error);
   expect(wasRefused(twice)).toBe(true);
-  const pid = await pidOf();
-  const ended = db.pool.query('select pg_sleep(60)').catch((error: unknown) => error);
+  // Of a pool whose statements have time: the others' end after 0.1 s.
+  const patient = openPool({ connectionString: database.url, max: 1 });
+  const pid = (await patient.query('select pg_backend_pid() as pid')).rows[0].pid;
+  const ended = patient.query('select pg_sleep(600)').catch((error: unknown) => error);
   await until('it to run', async () => {
     const running = `select 1 from pg_stat_activity where pid = ${pid} and state = 'active' and query like '%pg_sleep%'`;
     return (await queryOnce(database.url, running)).length > 0;
   });
   await queryOnce(database.url, `select pg_terminate_backend(${pid})`);
   expect(wasRefused(await ended)).toBe(false);
+  await patient.end();
 });
 
 test('every session keeps its plans from being compiled, whatever the URL asks for', async () => {

@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import { openDatabase } from '../../src/db/database';
-import { MAX_TRIES, purgeSetAside, takeTurn } from '../../src/db/publish/operational-outbox';
-import { FIRST_TENANT, nextTurns } from '../../src/db/publish/operational-turns';
+import { FIRST_TENANT, nextBatches } from '../../src/db/publish/operational-batches';
+import { MAX_TRIES, publishBatch, purgeSetAside } from '../../src/db/publish/operational-outbox';
 import { MAX_FAN_OUT } from '../../src/db/publish/publish-operational';
 import { createLog, type Log } from '../../src/log';
 import { type OperationalEvents, startOperationalEvents } from '../../src/relay/operational-events';
@@ -132,27 +132,27 @@ describe("one tenant's rows do not hold up another's", () => {
       { errorCode: 'unusable_details', tries: 1 },
       { errorCode: 'P0001', tries: 1 },
     ]);
-    // They wait: the next turn has nothing for this tenant.
+    // They wait: the next batch has nothing for this tenant.
     expect(await publishOutbox(pool)).toEqual([]);
   });
 
-  test('a tenant with very many rows has one turn, and then come the others', async () => {
+  test('a tenant with very many rows has one batch, and then come the others', async () => {
     await raise(BAD[0]!, { rows: 500 });
     await raiseGood();
-    const { turns } = await nextTurns(pool, FIRST_TENANT, 50);
-    expect(turns.map(({ tenantId }) => tenantId)).toEqual([BAD[0], ...GOOD]);
-    const sizes = turns.map(({ rows }) => rows.length);
+    const { batches } = await nextBatches(pool, FIRST_TENANT, 50);
+    expect(batches.map(({ tenantId }) => tenantId)).toEqual([BAD[0], ...GOOD]);
+    const sizes = batches.map(({ rows }) => rows.length);
     expect(new Set(sizes).size).toBe(1);
   });
 
-  test('every tenant has its turn, however many there are', async () => {
+  test('every tenant has its batch, however many there are', async () => {
     const tenants = Array.from({ length: 7 }, (_, n) => webhook(100 + n));
     for (const tenant of tenants) await raise(tenant);
     const seen: string[] = [];
     let after: string | undefined = FIRST_TENANT;
     while (after !== undefined) {
-      const next: Awaited<ReturnType<typeof nextTurns>> = await nextTurns(pool, after, 3);
-      seen.push(...next.turns.map(({ tenantId }) => tenantId));
+      const next: Awaited<ReturnType<typeof nextBatches>> = await nextBatches(pool, after, 3);
+      seen.push(...next.batches.map(({ tenantId }) => tenantId));
       after = next.cursor;
     }
     expect(seen).toEqual(tenants);
@@ -224,9 +224,9 @@ describe('an end', () => {
     expect(await left()).toEqual([
       { tenant_id: tenant, tries: MAX_TRIES, error_code: 'unusable_details', set_aside_at: expect.any(Date) },
     ]);
-    // No turn any more.
+    // No batch any more.
     await due();
-    expect((await nextTurns(pool, FIRST_TENANT, 50)).turns).toEqual([]);
+    expect((await nextBatches(pool, FIRST_TENANT, 50)).batches).toEqual([]);
   });
 
   test('not after as many tries within moments', async () => {
@@ -284,8 +284,8 @@ describe('an outage uses up no tries', () => {
       ...{ url: 'postgres://127.0.0.1:9/none', poolSize: 1, applicationName: 'test', planner: 'queue' },
     });
     await raise(GOOD[0]!);
-    const { turns } = await nextTurns(pool, FIRST_TENANT, 1);
-    await expect(takeTurn(nowhere.pool, turns[0]!)).rejects.toThrow();
+    const { batches } = await nextBatches(pool, FIRST_TENANT, 1);
+    await expect(publishBatch(nowhere.pool, batches[0]!)).rejects.toThrow();
     await nowhere.close();
     expect(await left()).toMatchObject([{ tries: 0, error_code: null }]);
   });

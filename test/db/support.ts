@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Pool } from 'pg';
 import type { Database } from '../../src/db/database';
-import { type TurnResult, takeTurn } from '../../src/db/publish/operational-outbox';
-import { FIRST_TENANT, nextTurns } from '../../src/db/publish/operational-turns';
+import { FIRST_TENANT, nextBatches } from '../../src/db/publish/operational-batches';
+import { type BatchResult, publishBatch } from '../../src/db/publish/operational-outbox';
 import { publishEvent } from '../../src/db/publish/publish-one';
 import { EMPTY_BUDGET } from '../../src/db/queue/claim-budget';
 import { FIRST_CURSORS } from '../../src/db/queue/claim-cursors';
@@ -241,12 +241,12 @@ export async function gateOf(pool: Pool, webhookId: string) {
   return rows[0];
 }
 
-/** One turn for every tenant that has rows in the outbox. */
-export async function publishOutbox(pool: Pool): Promise<TurnResult[]> {
-  const results: TurnResult[] = [];
+/** One batch for every tenant that has rows in the outbox. */
+export async function publishOutbox(pool: Pool): Promise<BatchResult[]> {
+  const results: BatchResult[] = [];
   for (let after: string | undefined = FIRST_TENANT; after !== undefined; ) {
-    const next: Awaited<ReturnType<typeof nextTurns>> = await nextTurns(pool, after, 50);
-    for (const turn of next.turns) if (turn.rows.length > 0) results.push(await takeTurn(pool, turn));
+    const next: Awaited<ReturnType<typeof nextBatches>> = await nextBatches(pool, after, 50);
+    for (const batch of next.batches) if (batch.rows.length > 0) results.push(await publishBatch(pool, batch));
     after = next.cursor;
   }
   return results;

@@ -2,10 +2,14 @@ import type { Condition, Filter, Filterable } from '../../src/domain/filter';
 
 /** What a filter says of an event, read as src/domain/filter.ts describes it, with nothing made ready. */
 export function matchesPlainly(filter: Filter, event: Filterable): boolean {
+  return filterHolds(filter, event);
+}
+
+function filterHolds(filter: Filter, event: unknown): boolean {
   return Object.entries(filter).every(([key, value]) => {
-    if (key === '$and') return (value as Filter[]).every((one) => matchesPlainly(one, event));
-    if (key === '$or') return (value as Filter[]).some((one) => matchesPlainly(one, event));
-    if (key === '$not') return !matchesPlainly(value as Filter, event);
+    if (key === '$and') return (value as Filter[]).every((one) => filterHolds(one, event));
+    if (key === '$or') return (value as Filter[]).some((one) => filterHolds(one, event));
+    if (key === '$not') return !filterHolds(value as Filter, event);
     const found = valueAt(event, key);
     return isObject(value) ? holds(value as Condition, found) : found === value;
   });
@@ -20,6 +24,19 @@ function holds(condition: Condition, found: unknown): boolean {
         return found !== operand;
       case '$in':
         return (operand as unknown[]).includes(found);
+      case '$nin':
+        return !(operand as unknown[]).includes(found);
+      case '$gte':
+        return isGreater(found, operand) || found === operand;
+      case '$lte':
+        return isGreater(operand, found) || found === operand;
+      case '$elemMatch': {
+        const asked = operand as Condition | Filter;
+        const ofItself = Object.keys(asked).every((key) => key.startsWith('$') && !/^.(and|or|not)$/.test(key));
+        const holdsFor = (one: unknown) =>
+          ofItself ? holds(asked as Condition, one) : filterHolds(asked as Filter, one);
+        return Array.isArray(found) && found.slice(0, 1_000).some(holdsFor);
+      }
       case '$gt':
         return isGreater(found, operand);
       case '$lt':
@@ -37,7 +54,7 @@ function isGreater(a: unknown, b: unknown): boolean {
   return typeof a === 'string' && typeof b === 'string' && a > b;
 }
 
-function valueAt(event: Filterable, path: string): unknown {
+function valueAt(event: unknown, path: string): unknown {
   let at: unknown = event;
   for (const segment of path.split('.')) {
     const there = Array.isArray(at) ? /^\d+$/.test(segment) : isObject(at);

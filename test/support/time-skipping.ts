@@ -11,6 +11,7 @@ import { testEnvironment } from './environment';
 
 export type SkippingInstallation = {
   api: TestApi;
+  databaseUrl: string;
   /** Time moves while its `sleep`, or a `result` of its client, is awaited; otherwise it runs like any clock. */
   env: TestWorkflowEnvironment;
   stop(): Promise<void>;
@@ -38,6 +39,7 @@ export async function startSkippingInstallation(): Promise<SkippingInstallation>
 
   return {
     api: new TestApi(api.url, environment.POSTHORN_BOOTSTRAP_KEY),
+    databaseUrl: database.url,
     env,
     async stop() {
       await api.stop();

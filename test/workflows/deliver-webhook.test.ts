@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
+import { parsePublicId } from '../../src/domain/ids';
 import { RETRY_PRESETS } from '../../src/domain/retry-schedule';
 import type { WorkflowStatus } from '../../src/workflows/contract';
+import { queryOnce } from '../support/database';
 import { told } from '../support/history';
 import { type Receiver, startReceiver } from '../support/receiver';
 import { type SkippingInstallation, startSkippingInstallation } from '../support/time-skipping';
@@ -179,10 +181,16 @@ test.each([
 
 test('a delivery that was rescheduled, cancelled and sent anew is rescheduled again', async () => {
   const id = await publish({ retry_policy: { schedule: ['1h', '2h'], jitter: 0 } });
+  // What the API does, by this server's clock: the API's is behind by now.
   const rescheduleBy = async (hours: number) => {
     await posthorn.api.untilStatus(id, 'retrying');
     const at = (await posthorn.env.currentTimeMs()) + hours * HOUR;
-    await posthorn.api.ok('POST', `/deliveries/${id}/reschedule`, { at: new Date(at) });
+    const [{ moves }] = await queryOnce(
+      posthorn.databaseUrl,
+      `update delivery_queue set next_attempt_at = '${new Date(at).toISOString()}', moves = moves + 1
+       where delivery_id = '${parsePublicId('delivery', id)}' returning moves`,
+    );
+    await handle(id).signal('reschedule', { atMs: at, moves, by: 'test' });
     await until('the new time', async () => (await status(id)).nextAttemptAtMs === at);
   };
   await rescheduleBy(5);

@@ -3,8 +3,10 @@ import { type EventReplayResult, ownWebhooks, replayEvent, webhooksOfEvent } fro
 import { findEvent, type StoredEvent } from '../../db/store/events';
 import { OPERATIONAL_PREFIX } from '../../domain/event-types';
 import { toPublicId } from '../../domain/ids';
+import { WorkBudget } from '../../domain/work-budget';
 import { audited } from '../audited';
 import { ApiError, notFound } from '../errors';
+import { MAX_PUBLISH_UNITS } from '../publish/prepare-event';
 import type { Context, HandlerResult } from '../route';
 import type { replayEventBody } from '../schemas/replays';
 import type { Services } from '../services';
@@ -16,7 +18,7 @@ export async function replay(context: Context<z.output<typeof replayEventBody>, 
   if (!event) throw notFound('event');
   const webhookIds = body?.webhook_ids
     ? await requireOwn(services, tenantId, [...new Set(body.webhook_ids)])
-    : await wantedBy(services, tenantId, event);
+    : await wantedBy(context, event);
   if (webhookIds.length === 0) return { status: 202, body: { data: [] } };
   const results = await audited(
     context,
@@ -30,13 +32,17 @@ export async function replay(context: Context<z.output<typeof replayEventBody>, 
 }
 
 /** The webhooks that have had the event, and those that would get it if it were published now. */
-async function wantedBy(services: Services, tenantId: string, event: StoredEvent): Promise<string[]> {
+async function wantedBy(
+  { services, tenantId, inSlices }: Context<z.output<typeof replayEventBody>, undefined>,
+  event: StoredEvent,
+): Promise<string[]> {
   if (event.type.startsWith(OPERATIONAL_PREFIX)) {
     return webhooksOfEvent(services.db.kysely, tenantId, { ...event, version: null, excluded: [] });
   }
   const { version, data } = JSON.parse(event.body.toString('utf8'));
   const { filters } = await services.publishRules.of(tenantId);
-  const excluded = filters.excludedBy({ type: event.type, version, data });
+  const found = { type: event.type, version, data };
+  const excluded = await inSlices(filters.excludedBy(found, new WorkBudget(MAX_PUBLISH_UNITS)));
   return webhooksOfEvent(services.db.kysely, tenantId, { ...event, version, excluded });
 }
 

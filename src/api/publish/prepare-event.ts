@@ -76,7 +76,7 @@ export function startPreparing(
     }
     const keyFields = ofType?.keyFields ?? [];
     return {
-      excluded: rules.filters.excludedBy(event),
+      excluded: yield* rules.filters.excludedBy(event, budget),
       keyFields,
       data: event.payload === 'minimal' ? minimalData(dataText, keyFields) : dataText,
     };

@@ -2,9 +2,9 @@ import { DatabaseError, type Pool } from 'pg';
 import { envelope } from '../../domain/envelope';
 import { newUuid, toPublicId, uuidTimeMs } from '../../domain/ids';
 import { withPartition } from '../partitions';
-import type { OutboxRow, TenantTurn } from './operational-turns';
+import type { OutboxRow, TenantBatch } from './operational-batches';
 import {
-  MAX_DELIVERIES_PER_TURN,
+  MAX_DELIVERIES_PER_BATCH,
   type OperationalEvent,
   type OperationalPublished,
   publishOperational,
@@ -34,7 +34,7 @@ const UNUSABLE = 'unusable_details';
 
 export type Failure = { row: OutboxRow; errorCode: string; tries: number; setAside: boolean };
 
-export type TurnResult = OperationalPublished & {
+export type BatchResult = OperationalPublished & {
   failures: Failure[];
   /** A statement of this tenant ran out of time: others should go first for a while. */
   slow: boolean;
@@ -43,11 +43,11 @@ export type TurnResult = OperationalPublished & {
 /**
  * Publishes a tenant's rows, each exactly once: what leaves the outbox and what enters the queue is one statement. Where
  * that is refused, each row is published for itself, and one that fails waits for its next try. Rows beyond
- * {@link MAX_DELIVERIES_PER_TURN} are left for the next turn.
+ * {@link MAX_DELIVERIES_PER_BATCH} are left for the next batch.
  * @throws if the database is unavailable; that uses up no tries
  */
-export async function takeTurn(pool: Pool, { tenantId, rows }: TenantTurn): Promise<TurnResult> {
-  const result: TurnResult = { published: 0, deliveries: 0, failures: [], cut: false, slow: false };
+export async function publishBatch(pool: Pool, { tenantId, rows }: TenantBatch): Promise<BatchResult> {
+  const result: BatchResult = { published: 0, deliveries: 0, failures: [], cut: false, slow: false };
   const events: OutboxEvent[] = [];
   for (const row of rows) {
     const event = toEvent(row);
@@ -56,7 +56,7 @@ export async function takeTurn(pool: Pool, { tenantId, rows }: TenantTurn): Prom
   }
   if (events.length > 1 && (await publish(events))) return result;
   for (const event of events) {
-    if (result.deliveries >= MAX_DELIVERIES_PER_TURN) break;
+    if (result.deliveries >= MAX_DELIVERIES_PER_BATCH) break;
     if (await publish([event])) continue;
     // Whatever comes after it would take as long.
     if (result.slow) break;
@@ -78,7 +78,7 @@ export async function takeTurn(pool: Pool, { tenantId, rows }: TenantTurn): Prom
       const code = error.code ?? 'unknown';
       if (some.length > 1) return false;
       result.slow = code === TIMED_OUT;
-      // Stored only if the server works: an outage ends the turn here.
+      // Stored only if the server works: an outage ends the batch here.
       result.failures.push(await fail(pool, some[0]!.row, code));
       return false;
     }

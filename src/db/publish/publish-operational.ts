@@ -11,11 +11,11 @@ import { enqueue, insertDeliveries, insertEvents, makeDeliveries } from './sql';
  */
 export const MAX_FAN_OUT = 100;
 /**
- * Deliveries that one turn makes, but for those of a single row: with many webhooks it is of fewer rows. Some hundredths
+ * Deliveries that one batch makes, but for those of a single row: with many webhooks it is of fewer rows. Some hundredths
  * of a second.
  */
-export const MAX_DELIVERIES_PER_TURN = 200;
-/** Far above what a turn takes; whoever needs longer gives the place to others. */
+export const MAX_DELIVERIES_PER_BATCH = 200;
+/** Far above what a batch takes; whoever needs longer gives the place to others. */
 const STATEMENT_LIMIT_MS = 3_000;
 
 /** An event that was made of a row of the outbox. */
@@ -44,7 +44,7 @@ const PARAMETERS = {
 
 /**
  * Publishes a tenant's operational events, each exactly once: what leaves the outbox and what enters the queue is one
- * statement. Events beyond {@link MAX_DELIVERIES_PER_TURN} stay in the outbox, and so do those that another process
+ * statement. Events beyond {@link MAX_DELIVERIES_PER_BATCH} stay in the outbox, and so do those that another process
  * is publishing.
  *
  * Parameters: see {@link PARAMETERS}.
@@ -72,14 +72,14 @@ recipients as materialized (
   select type, webhook_id, minimal from subscribed where nth <= ${MAX_FAN_OUT}),
 recipient_counts as materialized (
   select type, count(*) as deliveries from recipients group by type),
--- The first events, as many as make no more deliveries together than a turn may.
+-- The first events, as many as make no more deliveries together than a batch may.
 fitting as materialized (
   select * from (
     select given.*, sum(coalesce(recipient_counts.deliveries, 0)) over (order by place) as deliveries_so_far
     from unnest(:outbox_ids, :ids, :types, :bodies, :created_ats)
       with ordinality as given (outbox_id, id, type, body, created_at, place)
     left join recipient_counts using (type)) given
-  where place = 1 or deliveries_so_far <= ${MAX_DELIVERIES_PER_TURN}),
+  where place = 1 or deliveries_so_far <= ${MAX_DELIVERIES_PER_BATCH}),
 -- Their rows leave the outbox; those that are locked are another process's.
 taken as materialized (
   delete from operational_outbox where id = any(array(

@@ -92,7 +92,7 @@ const PART_OF_PAGE = 4;
 
 /**
  * Cancels live deliveries of deleted webhooks, `limit` at a time, of several webhooks together; none is left once it
- * cancels none. Returns those that wait for a timer, whose workflows can be woken.
+ * cancels none. Returns those that wait for a timer, whose workflows can be signalled.
  */
 export async function cancelOfDeletedWebhooks(
   db: Queryable,

@@ -22,7 +22,7 @@ const { breakerIsOpen } = gateConditions('gate');
  * - Disabled: by 410, after so many failed deliveries in a row, or when nothing has succeeded for so long.
  * - Slot: released when its delivery has ended; the head of an ordered webhook keeps it while it waits for its retry.
  *
- * What operators are to be told goes into the outbox in the same statement; attempts to deliver operational events
+ * Operational events go into the outbox in the same statement; attempts to deliver operational events
  * (`ordinary` is false) write no event to the outbox, so that none of them causes another.
  */
 export const GATE_HEALTH = `
@@ -110,7 +110,7 @@ gates as (
       else gate.slot_delivery_id end
   from decided where gate.webhook_id = decided.webhook_id),
 
--- What operators are to be told, where one of their webhooks listens to it.
+-- Operational events, where one of their webhooks listens to it.
 outbox as (
   insert into operational_outbox (tenant_id, webhook_id, delivery_id, details, type)
   select tenant_id, webhook_id, delivery_id, details, type from (

@@ -122,7 +122,7 @@ export type Fence = { holder: number; cause: AttemptCause; moves?: number | unde
 
 /**
  * Loads what each of these attempts needs and fences it, in one statement; undefined where there is no such delivery.
- * The rest is told as it stood just before: where `fenced` does not agree with it, someone came between.
+ * The rest is returned as it stood just before: where `fenced` does not agree with it, someone came between.
  *
  * The fence: attempt `number` of a delivery is sent only by whom its row names, and the row names them here, where the
  * attempt is loaded. Not where another one that lives may be sending it, nor where it is not to be made now: it counts

@@ -44,7 +44,7 @@ export async function moveNextAttempt(db: Queryable, deliveryId: string, at: Dat
   return rows[0]?.moves;
 }
 
-/** The same for a workflow that was told by a signal alone. */
+/** The same for a command that came as a signal alone. */
 export async function setNextAttempt(db: Queryable, deliveryId: string, at: Date): Promise<void> {
   await sql`
     update delivery_queue q set next_attempt_at = ${at}

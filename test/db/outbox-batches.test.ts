@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
-import { FIRST_TENANT, nextTurns } from '../../src/db/publish/operational-turns';
-import { MAX_DELIVERIES_PER_TURN, MAX_FAN_OUT } from '../../src/db/publish/publish-operational';
+import { FIRST_TENANT, nextBatches } from '../../src/db/publish/operational-batches';
+import { MAX_DELIVERIES_PER_BATCH, MAX_FAN_OUT } from '../../src/db/publish/publish-operational';
 import { createLog } from '../../src/log';
 import {
   MAX_DELIVERIES_PER_SECOND,
@@ -63,12 +63,12 @@ const perTransaction = async (tenant: string): Promise<number[]> => {
   return rows.map(({ n }) => n);
 };
 
-describe('a turn makes so many deliveries', () => {
+describe('a batch makes so many deliveries', () => {
   test('however many webhooks its events go to, and at least those of one event', async () => {
     await raise(EAGER, 50);
     const [result] = await publishOutbox(pool);
-    const published = MAX_DELIVERIES_PER_TURN / MAX_FAN_OUT;
-    expect(result).toMatchObject({ published, deliveries: MAX_DELIVERIES_PER_TURN });
+    const published = MAX_DELIVERIES_PER_BATCH / MAX_FAN_OUT;
+    expect(result).toMatchObject({ published, deliveries: MAX_DELIVERIES_PER_BATCH });
     expect(await count('events', EAGER)).toBe(published);
     expect(await count('operational_outbox', EAGER)).toBe(50 - published);
     await pool.query('truncate subscriptions');
@@ -97,15 +97,15 @@ describe('a turn makes so many deliveries', () => {
         if new.type = 'posthorn.webhook.recovered' then raise exception 'no'; end if; return new; end $$;
       create trigger poison before insert on events for each row execute function poison()`);
     const [result] = await publishOutbox(pool);
-    expect(result).toMatchObject({ deliveries: MAX_DELIVERIES_PER_TURN, failures: [{ errorCode: 'P0001' }] });
+    expect(result).toMatchObject({ deliveries: MAX_DELIVERIES_PER_BATCH, failures: [{ errorCode: 'P0001' }] });
   });
 });
 
 test('who rests is passed over, and others have their rows', async () => {
   await raise(EAGER, 5);
   for (const tenant of MODEST) await raise(tenant, 1);
-  const { turns } = await nextTurns(pool, FIRST_TENANT, 50, [EAGER, MODEST[1]!]);
-  expect(turns.map(({ rows }) => rows.length)).toEqual([0, 1, 0]);
+  const { batches } = await nextBatches(pool, FIRST_TENANT, 50, [EAGER, MODEST[1]!]);
+  expect(batches.map(({ rows }) => rows.length)).toEqual([0, 1, 0]);
 });
 
 test('a tenant with very many rows for many webhooks is in nobody’s way', async () => {
@@ -123,15 +123,15 @@ test('a tenant with very many rows for many webhooks is in nobody’s way', asyn
 test('a tenant with very many rows does not fill the queue faster than it may', async () => {
   await raise(EAGER, ROWS);
   start();
-  await until('some turns', async () => (await perTransaction(EAGER)).length >= 5);
+  await until('some batches', async () => (await perTransaction(EAGER)).length >= 5);
   await running!.stop();
   const made = await perTransaction(EAGER);
-  expect(new Set(made)).toEqual(new Set([MAX_DELIVERIES_PER_TURN]));
+  expect(new Set(made)).toEqual(new Set([MAX_DELIVERIES_PER_BATCH]));
   const { rows } = await pool.query(
     'select extract(epoch from max(created_at) - min(created_at))::float8 as s from events where tenant_id = $1',
     [EAGER],
   );
-  // What came after the first turn had to wait for its time: on a slow machine it is later still.
-  const later = (made.length - 1) * MAX_DELIVERIES_PER_TURN;
+  // What came after the first batch had to wait for its time: on a slow machine it is later still.
+  const later = (made.length - 1) * MAX_DELIVERIES_PER_BATCH;
   expect(later).toBeLessThanOrEqual(1.02 * MAX_DELIVERIES_PER_SECOND * rows[0].s);
 });

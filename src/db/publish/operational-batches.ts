@@ -2,8 +2,8 @@ import type { Pool } from 'pg';
 import { NIL_UUID } from '../../domain/ids';
 import { prepareStatement } from '../prepared-statement';
 
-/** Rows that a tenant publishes in one turn, in one statement: a few milliseconds. */
-const ROWS_PER_TURN = 20;
+/** Rows that a tenant publishes in one batch, in one statement: a few milliseconds. */
+const ROWS_PER_BATCH = 20;
 /** Ours are some hundred bytes. */
 const MAX_DETAILS_BYTES = 64 * 1024;
 
@@ -19,10 +19,10 @@ export type OutboxRow = {
 };
 
 /** A tenant's next rows, oldest first; none if all of them wait for their next try. */
-export type TenantTurn = { tenantId: string; rows: OutboxRow[] };
+export type TenantBatch = { tenantId: string; rows: OutboxRow[] };
 
 /** `cursor` is the last tenant that was looked at; undefined: there are no others. */
-export type Turns = { turns: TenantTurn[]; cursor: string | undefined };
+export type Batches = { batches: TenantBatch[]; cursor: string | undefined };
 
 /** Goes before every tenant. */
 export const FIRST_TENANT = NIL_UUID;
@@ -35,16 +35,16 @@ export const FIRST_TENANT = NIL_UUID;
  * - after: the tenants follow this one
  * - tenants: how many, at most
  * - resting: these are counted, but get no rows
- * - rows_per_turn: rows of each tenant, at most
+ * - rows_per_batch: rows of each tenant, at most
  *
  * Reads operational_outbox.
  *
  * Returns, by tenant and in the order in which they are due, a row for each row that is due; for a tenant without any a
  * row whose id is null.
  */
-const NEXT_TURNS = prepareStatement(
-  'operational_turns',
-  { after: 'uuid', tenants: 'int', resting: 'uuid[]', rows_per_turn: 'int' },
+const NEXT_BATCHES = prepareStatement(
+  'operational_batches',
+  { after: 'uuid', tenants: 'int', resting: 'uuid[]', rows_per_batch: 'int' },
   `
 with recursive
 -- The next tenants, one jump each; the last one's id is null if there are no more.
@@ -70,26 +70,26 @@ left join lateral (
   from operational_outbox o
   where next_tenants.tenant_id <> all(:resting)
     and o.tenant_id = next_tenants.tenant_id and o.set_aside_at is null and o.next_try_at <= now()
-  order by next_try_at, created_at limit :rows_per_turn) due on true
+  order by next_try_at, created_at limit :rows_per_batch) due on true
 where next_tenants.tenant_id is not null
 order by next_tenants.tenant_id, due.next_try_at, due.created_at`,
 );
 
 /** The next rows of up to `tenants` tenants after this one; none of those that rest. */
-export async function nextTurns(
+export async function nextBatches(
   pool: Pool,
   after: string,
   tenants: number,
   resting: readonly string[] = [],
-): Promise<Turns> {
-  const values = { after, tenants, resting, rows_per_turn: ROWS_PER_TURN };
-  const { rows } = await pool.query<OutboxRow & { id: string | null }>(NEXT_TURNS(values));
-  const turns = new Map<string, OutboxRow[]>();
+): Promise<Batches> {
+  const values = { after, tenants, resting, rows_per_batch: ROWS_PER_BATCH };
+  const { rows } = await pool.query<OutboxRow & { id: string | null }>(NEXT_BATCHES(values));
+  const batches = new Map<string, OutboxRow[]>();
   for (const row of rows) {
-    const ofTenant = turns.get(row.tenantId) ?? [];
-    turns.set(row.tenantId, ofTenant);
+    const ofTenant = batches.get(row.tenantId) ?? [];
+    batches.set(row.tenantId, ofTenant);
     if (row.id !== null) ofTenant.push(row);
   }
-  const found = [...turns].map(([tenantId, due]) => ({ tenantId, rows: due }));
-  return { turns: found, cursor: found.length === tenants ? found.at(-1)!.tenantId : undefined };
+  const found = [...batches].map(([tenantId, due]) => ({ tenantId, rows: due }));
+  return { batches: found, cursor: found.length === tenants ? found.at(-1)!.tenantId : undefined };
 }
