@@ -115,7 +115,7 @@ export async function status({ services, tenantId, ids }: Context<None, None>): 
     body: {
       id: toPublicId('delivery', delivery.id),
       status: live.state,
-      // The attempts that are listed: the workflow hears of one a moment after it was recorded.
+      // The attempts that are listed: the workflow is a moment behind what was recorded.
       attempt_count: delivery.attemptCount,
       next_attempt_at: live.nextAttemptAtMs === undefined ? null : new Date(live.nextAttemptAtMs),
       ...(live.last && {

@@ -32,7 +32,8 @@ export const storableText = (minLength: number, maxLength: number) =>
     .meta({ pattern: '^[^\\u0000]*$', ...(minLength > 0 && { minLength }), maxLength });
 
 function lengthProblem(text: string, minLength: number, maxLength: number): string | undefined {
-  if (text.length < minLength) return `must have at least ${minLength} characters`;
+  if (text.length < minLength)
+    return minLength === 1 ? 'must not be empty' : `must have at least ${minLength} characters`;
   // A character has at most two units of UTF-16: most texts need not be counted.
   const isLong = text.length > maxLength && (text.length > 2 * maxLength || [...text].length > maxLength);
   return isLong ? `must have at most ${maxLength} characters` : undefined;
