@@ -148,7 +148,7 @@ async function toDelivery(operating: Operating, verb: 'retry' | 'cancel' | 'resc
   } else {
     const states = verb === 'reschedule' ? ['retrying'] : ['retrying', 'pending', 'in_progress', 'held'];
     const state = oneOf(states, random)!;
-    const list = await client.call(site.callers[tenant]!, 0, 'GET', `/deliveries?state=${state}&limit=20`);
+    const list = await client.call(site.callers[tenant]!, 0, 'GET', `/deliveries?status=${state}&limit=20`);
     id = oneOf<{ id: string }>(list.body?.data ?? [], random)?.id;
   }
   if (!id) return;
@@ -248,7 +248,7 @@ async function replayHook(operating: Operating): Promise<void> {
   if (!hook) return;
   const since = new Date(Date.now() - 60_000 * (0.2 + operating.random())).toISOString();
   const deed = { action: 'replay.create', tenant: hook.tenant, target: hook.id };
-  await ask(operating, deed, 'POST', `/webhooks/${hook.id}/replay`, { since, states: ['failed', 'cancelled'] });
+  await ask(operating, deed, 'POST', `/webhooks/${hook.id}/replay`, { since, statuses: ['failed', 'cancelled'] });
 }
 
 async function skip(operating: Operating): Promise<void> {

@@ -7,23 +7,21 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { toolEnv } from './child-env.mjs';
+import { run } from './run-program.mjs';
 
 const MINIMUM_NODE = [20, 19];
 /** The lines that are tried: `engines` in package.json, and README.md says until when. */
 const SUPPORTED_LINES = [20, 22, 24];
 
 /** @param {string} root the folder of package.json */
-export function ensureInstalled(root) {
+export async function ensureInstalled(root) {
   checkNode();
   const reason = whyInstall(root);
   if (reason) {
     console.error(`Installing the packages of package-lock.json, because ${reason}`);
-    const { status, error } = spawnSync('npm', ['install', '--no-save', '--include=dev', '--no-audit', '--no-fund'], {
-      cwd: root,
-      env: toolEnv(),
-      stdio: ['inherit', process.stderr.fd, process.stderr.fd],
-    });
-    if (status !== 0) fail(`\`npm install\` failed${error ? `: ${error.message}` : ''}. Its output above says why.`);
+    const args = ['install', '--no-save', '--include=dev', '--no-audit', '--no-fund'];
+    const code = await run('npm', args, root, toolEnv(), ['inherit', process.stderr.fd, process.stderr.fd]);
+    if (code !== 0) fail('`npm install` failed. Its output above says why.');
   }
   linkPostgresLibraries(root);
 }

@@ -100,7 +100,7 @@ async function seed({ api, apiKey }, adminKey) {
 /** An administrator's key; only the command line and other administrators make one. */
 async function makeAdminKey({ databaseUrl }) {
   const { openDatabase } = load(join(root, 'dist', 'src', 'db', 'database.js'));
-  const { createApiKey } = load(join(root, 'dist', 'src', 'db', 'manage-keys.js'));
+  const { createApiKey } = load(join(root, 'dist', 'src', 'db', 'store', 'administration.js'));
   const db = openDatabase({ url: databaseUrl, poolSize: 1, applicationName: 'posthorn-fuzz', planner: 'default' });
   const wanted = { owner: { kind: 'admin' }, name: null, expiresInMs: null, createdBy: 'cli' };
   try {

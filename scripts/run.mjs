@@ -34,5 +34,5 @@ if (!Object.hasOwn(TASKS, name ?? '')) {
   console.error(`usage: node scripts/run.mjs <task> [arguments…]\ntasks: ${Object.keys(TASKS).join(', ')}`);
   process.exit(2);
 }
-ensureInstalled(root);
+await ensureInstalled(root);
 process.exitCode = await TASKS[name](args);

@@ -11,6 +11,7 @@ import { parseRateLimit, RATE_LIMIT_RULE } from './domain/rate-limit';
 import { VERIFICATION_MODES } from './domain/verification';
 import { createAddressPolicy } from './egress/address-policy';
 import { CONNECTION_LIMITS } from './http/connections';
+import { OWN_WORDS, ruleInWords } from './in-words';
 
 const duration = (fallback: string) =>
   z
@@ -94,7 +95,9 @@ const bootstrapKey = z
 /** Every setting, its default and what it is for. Read once, here, from the environment. */
 const settings = z.object({
   /** Postgres to use. Without it, `posthorn dev` starts an embedded one; every other role needs it. */
-  DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
+  DATABASE_URL: z
+    .url({ protocol: /^postgres(ql)?$/, error: 'must be a URL such as postgres://user@db.example.com:5432/posthorn' })
+    .optional(),
   /** Connections per process. Postgres' default limit is 100 for all processes together. */
   POSTHORN_DB_POOL_SIZE: count(20, 2),
 
@@ -114,7 +117,7 @@ const settings = z.object({
   /** Name of the task queue; two installations in one namespace need different ones. */
   POSTHORN_TASK_QUEUE: z
     .string()
-    .regex(/^[a-zA-Z0-9_-]{1,100}$/)
+    .regex(/^[a-zA-Z0-9_-]{1,100}$/, 'must be 1 to 100 letters, digits, dashes or underscores')
     .default('posthorn'),
 
   POSTHORN_HOST: z.string().default('127.0.0.1'),
@@ -152,6 +155,8 @@ const settings = z.object({
   POSTHORN_DENIED_CIDRS: cidrs,
   /** Also register and deliver to names without a dot, such as `postgres`, which only the machine's own network can resolve. */
   POSTHORN_ALLOW_SINGLE_LABEL_NAMES: flag,
+  /** Accept webhook secrets that are too weak, with a warning. For development. */
+  POSTHORN_ALLOW_WEAK_SECRETS: flag,
   /** Name servers for endpoints' host names, as addresses with or without a port. Without it, the system's. */
   POSTHORN_DNS_SERVERS: nameServers,
   /** Limit for establishing a connection to an endpoint, TLS included; the POST timeout counts as well. */
@@ -237,9 +242,9 @@ export class ConfigError extends Error {
 export function readConfig(env: NodeJS.ProcessEnv): Config {
   // An empty variable counts as not set: that is what `FOO= command` means to people.
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
-  const parsed = schema.safeParse(given);
+  const parsed = schema.safeParse(given, OWN_WORDS);
   if (parsed.success) return parsed.data;
-  const lines = parsed.error.issues.map((issue) => `  ${issue.path.join('.')}: ${issue.message}`);
+  const lines = parsed.error.issues.map((issue) => `  ${issue.path.join('.')}: ${ruleInWords(issue, schema, given)}`);
   throw new ConfigError(`These settings are not usable:\n${lines.join('\n')}`);
 }
 

@@ -52,6 +52,7 @@ test.each([
   ['POSTHORN_DENIED_CIDRS', VALUE],
   ['POSTHORN_DENIED_CIDRS', '10.0.0.1'],
   ['POSTHORN_ALLOW_SINGLE_LABEL_NAMES', 'yes'],
+  ['POSTHORN_ALLOW_WEAK_SECRETS', 'yes'],
   ['POSTHORN_DNS_SERVERS', VALUE],
   ['POSTHORN_DNS_SERVERS', '192.0.2.53,localhost'],
   ['POSTHORN_MIN_ENDPOINT_VERIFICATION', VALUE],
@@ -145,4 +146,15 @@ test('the message about a weak key says which one and what to do', () => {
 test('addresses stand alone or as blocks', () => {
   const config = readConfig({ POSTHORN_SENDER_ADDRESSES: '192.0.2.1, 2001:db8::/64,2001:db8:1::5' });
   expect(config.POSTHORN_SENDER_ADDRESSES).toEqual(['192.0.2.1', '2001:db8::/64', '2001:db8:1::5']);
+});
+
+test.each([
+  ['POSTHORN_PORT', 'x', 'must be a whole number from 0 to 65535'],
+  ['POSTHORN_DB_POOL_SIZE', '1', 'must be a whole number of at least 2'],
+  ['POSTHORN_LOG_LEVEL', 'loud', 'must be one of debug, info, warn, error or silent'],
+  ['POSTHORN_ALLOW_HTTP', 'yes', 'must be one of true or false'],
+  ['POSTHORN_TASK_QUEUE', 'a b', 'must be 1 to 100 letters, digits, dashes or underscores'],
+  ['DATABASE_URL', 'mysql://db/x', 'must be a URL such as postgres://user@db.example.com:5432/posthorn'],
+])('%s=%s: %s', (name, value, rule) => {
+  expect(problemOf({ [name]: value })).toBe(`These settings are not usable:\n  ${name}: ${rule}`);
 });

@@ -18,7 +18,7 @@ import { sendProblem } from './http/send-problem';
 import { LARGE_BODY_BYTES } from './http/time-slices';
 import { createUnderWayLimit } from './http/under-way';
 import { serveDocument } from './openapi/serve';
-import type { AdminContext, HandlerResult, Route } from './route';
+import { type AdminContext, type HandlerResult, isPage, type Route } from './route';
 import { routes } from './routes';
 import type { Services } from './services';
 
@@ -71,7 +71,7 @@ export function createApp(services: Services, options: HttpOptions): Express {
   async function serve(row: Route, req: Request, res: Response): Promise<void> {
     const locals = res.locals as Locals;
     locals.route = `${row.method.toUpperCase()} ${row.path}`;
-    const key = await authenticate(req, res);
+    const key = await authenticate(req, res, isPage(row));
     vouchFor(req.socket);
     if (key.kind === 'tenant') locals.tenantId = key.tenantId;
     limitRate(key.id, res);

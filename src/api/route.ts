@@ -82,6 +82,10 @@ export type AdminRoute<Body = unknown, Query = unknown> = Row<Body, Query> & {
 /** One row of the API: everything that is particular to an endpoint. ./app.ts does what all have in common. */
 export type Route = TenantRoute | AdminRoute;
 
+/** Whether a row answers with a page for people, who open it in a browser. */
+export const isPage = ({ method, doc }: Route): boolean =>
+  method === 'get' && Object.values(doc.answers).includes('html');
+
 /** Gives each row's handler the types of its schemas. */
 export function route<Body = undefined, Query = undefined>(row: TenantRoute<Body, Query>): Route {
   return row as unknown as Route;

@@ -26,6 +26,7 @@ export function toWebhookOut(webhook: Webhook) {
     metadata: webhook.metadata,
     headers: Object.fromEntries(webhook.headerNames.map((name) => [name, REDACTED_VALUE])),
     signature_styles: webhook.signatureStyles,
+    signature: webhook.signature,
     retry_policy: toRetryOut(webhook.retryPolicy),
     timeout: formatDuration(webhook.timeoutMs),
     rate_limit: webhook.rateLimit,
@@ -44,6 +45,8 @@ export function toWebhookOut(webhook: Webhook) {
     payload: webhook.payload,
     payload_version: webhook.payloadVersion,
     filter: webhook.filter,
+    body_format: webhook.bodyFormat,
+    envelope: webhook.envelope,
     health: {
       circuit: webhook.breakerState,
       circuit_open_until: webhook.breakerState === 'open' ? webhook.breakerUntil : null,

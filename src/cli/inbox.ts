@@ -1,13 +1,14 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { isIPv4, isIPv6 } from 'node:net';
 import express, { type Router } from 'express';
+import { toSigningSecret } from '../egress/secrets';
 import { signStandard } from '../egress/signatures';
 
 export type InboxMessage = { event_id: string; type: string; received_at: Date; verified: boolean; body: string };
 
 export type Inbox = {
   router: Router;
-  /** The name that the api is configured to listen on: it may be asked for by it, beside those of loopback. */
+  /** A name or address that the api listens on: it may be asked for by it, beside those of loopback. */
   expectHost(host: string): void;
   /** Whose signature is checked. */
   expectSecret(secret: string): void;
@@ -19,7 +20,8 @@ const KEPT = 50;
 const MAX_BODY = '1mb';
 
 /**
- * The receiver that `posthorn dev` brings along: `POST /inbox` takes deliveries, `GET /inbox` shows the last ones.
+ * The receiver that `posthorn dev` brings along: `POST /inbox` takes deliveries, `GET /inbox` shows the last ones. It
+ * answers the challenges of an endpoint verification, each of the three ways.
  * It has no key, so it answers only to names of this machine: a page on the web whose own name was made to lead to
  * 127.0.0.1 (DNS rebinding) would read it in the browser of whoever opens it.
  */
@@ -27,18 +29,21 @@ export function createInbox(): Inbox {
   const messages: InboxMessage[] = [];
   const waiting = new Map<string, (message: InboxMessage) => void>();
   let secret: string | undefined;
-  let ownHost: string | undefined;
+  const ownHosts = new Set<string>();
   const router = express.Router();
 
   router.use('/inbox', (req, res, next) => {
     const host = hostOf(req.headers.host);
-    if (host !== undefined && (isLoopback(host) || host === ownHost)) return next();
+    if (host !== undefined && (isLoopback(host) || ownHosts.has(host))) return next();
     res.status(421).json({ error: `The inbox is not served under this name. Ask 127.0.0.1 or localhost for it.` });
   });
 
   router.post('/inbox', express.raw({ type: () => true, limit: MAX_BODY }), (req, res) => {
     const header = (name: string) => String(req.headers[name] ?? '');
-    const body = req.body as Buffer;
+    // Without a body there is nothing to parse, and express leaves the object that it began with.
+    const body = Buffer.isBuffer(req.body) ? req.body : Buffer.alloc(0);
+    const challenge = challengeIn(body);
+    if (challenge !== undefined) return void res.json({ challenge });
     const message: InboxMessage = {
       event_id: header('webhook-id'),
       type: header('x-webhook-event'),
@@ -51,12 +56,22 @@ export function createInbox(): Inbox {
     waiting.get(message.event_id)?.(message);
     res.status(204).end();
   });
-  router.get('/inbox', (_req, res) => void res.json({ data: messages }));
+  router.get('/inbox', (req, res) => {
+    const { challenge } = req.query;
+    if (typeof challenge === 'string') res.type('text/plain').send(challenge);
+    else res.json({ data: messages });
+  });
+  router.options('/inbox', (req, res) => {
+    const origin = req.headers['webhook-request-origin'];
+    if (typeof origin === 'string') res.set('webhook-allowed-origin', origin);
+    res.status(204).end();
+  });
 
   return {
     router,
     expectHost(value) {
-      ownHost = hostOf(isIPv6(value) ? `[${value}]` : value);
+      const host = hostOf(isIPv6(value) ? `[${value}]` : value);
+      if (host) ownHosts.add(host);
     },
     expectSecret(value) {
       secret = value;
@@ -79,10 +94,20 @@ export function createInbox(): Inbox {
   };
 }
 
+/** The challenge of an endpoint verification, if the body is one. */
+export function challengeIn(body: Buffer): string | undefined {
+  try {
+    const given = JSON.parse(body.toString('utf8')) as { type?: unknown; challenge?: unknown } | null;
+    return given?.type === 'url_verification' && typeof given.challenge === 'string' ? given.challenge : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** What every receiver does (Standard Webhooks 1.0.0): the same signature over the same bytes, in constant time. */
 export function verify(secret: string, header: (name: string) => string, body: Buffer): boolean {
   const expected = signStandard({
-    secrets: [secret],
+    secrets: [toSigningSecret(secret)],
     id: header('webhook-id'),
     timestampSeconds: Number(header('webhook-timestamp')),
     body,

@@ -1,6 +1,9 @@
 #!/usr/bin/env node
 import { Command, InvalidArgumentError } from 'commander';
 import { version } from '../../package.json';
+import { endWithNpm } from './end-with-npm';
+
+endWithNpm();
 
 // Each command loads what it needs when it runs: starting a role is not the sum of all of them.
 const program = new Command('posthorn').version(version).description('Durable webhook delivery.');
@@ -12,7 +15,7 @@ program
   .option('--ephemeral', 'keep nothing after the end')
   .option('--postgres-port <port>', 'port of the embedded Postgres (default: a free one)', toPort)
   .option('--temporal-port <port>', 'port of the embedded Temporal (default: a free one)', toPort)
-  .option('--temporal-ui-port <port>', "port of Temporal's web UI", toPort, 8233)
+  .option('--temporal-ui-port <port>', "port of Temporal's web UI (default: 8233, or a free one)", toPort)
   .action(async (options) => (await import('./dev.js')).runDev(options));
 program
   .command('api')

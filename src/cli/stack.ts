@@ -1,28 +1,28 @@
-import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Router } from 'express';
 import { type RunningApi, startApi } from '../api/start-api';
 import { type Config, readConfig } from '../config';
 import { migrateToLatest } from '../db/migrate';
-import { generateApiKey } from '../db/store/api-keys';
 import { closeDataFolder, defaultDataDir, temporaryDataDir } from '../embedded/folders';
-import { assertPortFree } from '../embedded/ports';
+import { assertPortFree, freePort } from '../embedded/ports';
 import { startPostgres } from '../embedded/postgres';
 import { startWatchedTemporal, type WatchSettings } from '../embedded/watched-temporal';
 import { createLog, type Log, logFile } from '../log';
 import { startMetrics } from '../metrics/start-metrics';
 import { startWorker } from '../worker/start-worker';
+import { isEnded, readDevKeys, withGoodApiKey } from './dev-keys';
 import { explainUnreachable } from './explain';
-import { sayWarnings, startWarnings } from './start-warnings';
+import { atAddress, localAddress, localBlocks } from './local-address';
+import { isEveryInterface, sayWarnings, startWarnings } from './start-warnings';
 
 export type StackOptions = {
   dataDir?: string | undefined;
   ephemeral?: boolean | undefined;
   postgresPort?: number | undefined;
   temporalPort?: number | undefined;
-  temporalUiPort?: number | undefined;
+  /** Of Temporal's web UI; `usual`: 8233, or a free one if that is in use. Without it there is none. */
+  temporalUiPort?: number | 'usual' | undefined;
   router?: Router;
   say: (line: string) => void;
   /** Settings that win over defaults but not over the environment. */
@@ -32,12 +32,22 @@ export type StackOptions = {
 export type Stack = {
   config: Config;
   api: RunningApi;
+  /** The base URL for people: of every interface that of 127.0.0.1. */
+  url: string;
+  /** The same by address, for this machine itself. */
+  localUrl: string;
+  /** Where deliveries reach the router's inbox. */
+  inboxUrl: string;
   apiKey: string;
   dataDir: string;
   databaseUrl: string;
+  /** The database is embedded, and its password ours. */
+  ownPostgres: boolean;
   metricsUrl: string | undefined;
   /** Rejects if the worker failed. */
   ended: Promise<void>;
+  /** Tells the worker that there is something to claim. */
+  nudge(): void;
   stop(): Promise<void>;
 };
 
@@ -62,7 +72,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   }
   const log = createLog(given.POSTHORN_LOG_LEVEL, logFile(path.join(dataDir, 'posthorn.log')));
   sayWarnings(startWarnings(given, process.env), log, say);
-  const keys = readKeys(path.join(dataDir, 'dev-keys.json'));
+  const keysFile = path.join(dataDir, 'dev-keys.json');
+  const keys = readDevKeys(keysFile, say);
   const stops: (() => Promise<unknown>)[] = [];
   if (options.ephemeral && !options.dataDir) stops.push(() => rm(dataDir, { recursive: true, force: true }));
   const stop = async () => {
@@ -70,18 +81,26 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   };
   try {
     const servers = await startServers(given, dataDir, options, stops, log);
-    const config = readConfig({
-      POSTHORN_ALLOW_HTTP: 'true',
-      POSTHORN_ALLOWED_CIDRS: '127.0.0.0/8,::1/128',
-      POSTHORN_SHUTDOWN_GRACE: DEV_GRACE,
-      POSTHORN_BOOTSTRAP_KEY: keys.apiKey,
-      POSTHORN_ENCRYPTION_KEYS: keys.encryptionKeys,
-      ...options.defaults,
-      ...withoutEmpty(process.env),
-      ...servers,
-    });
+    const address = await localAddress(given.POSTHORN_HOST);
+    const settingsWith = (apiKey: string) =>
+      readConfig({
+        POSTHORN_ALLOW_HTTP: 'true',
+        POSTHORN_ALLOW_WEAK_SECRETS: 'true',
+        POSTHORN_SHUTDOWN_GRACE: DEV_GRACE,
+        POSTHORN_BOOTSTRAP_KEY: apiKey,
+        POSTHORN_ENCRYPTION_KEYS: keys.encryptionKeys,
+        ...options.defaults,
+        ...withoutEmpty(process.env),
+        // Whatever else is allowed; what is denied stays denied.
+        POSTHORN_ALLOWED_CIDRS: [...given.POSTHORN_ALLOWED_CIDRS, ...localBlocks(address)].join(','),
+        ...servers,
+      });
     say('Migrating the database');
-    await migrateToLatest(servers.DATABASE_URL).catch(explainUnreachable(config));
+    await migrateToLatest(servers.DATABASE_URL).catch(explainUnreachable(settingsWith(keys.apiKey)));
+    const { apiKey } = given.POSTHORN_BOOTSTRAP_KEY
+      ? { apiKey: await sayIfEnded(given.POSTHORN_BOOTSTRAP_KEY, servers.DATABASE_URL, say) }
+      : await withGoodApiKey(keysFile, keys, servers.DATABASE_URL, say);
+    const config = settingsWith(apiKey);
     say('Starting worker and API');
     // Both roles are in this process: they share its metrics and their port.
     const metrics = await startMetrics(config, log);
@@ -96,11 +115,16 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     return {
       config,
       api,
-      apiKey: config.POSTHORN_BOOTSTRAP_KEY ?? keys.apiKey,
+      url: isEveryInterface(config.POSTHORN_HOST) ? atAddress(api.url, address) : api.url,
+      localUrl: atAddress(api.url, address),
+      inboxUrl: `${atAddress(api.url, address)}/inbox`,
+      apiKey,
       dataDir,
       databaseUrl: servers.DATABASE_URL,
+      ownPostgres: given.DATABASE_URL === undefined,
       metricsUrl: metrics?.url,
       ended: worker.ended,
+      nudge: worker.nudge,
       stop,
     };
   } catch (error) {
@@ -134,7 +158,7 @@ async function startServers(
     {
       ...(!ephemeral && { dbFile: path.join(dataDir, 'temporal.db') }),
       ...(options.temporalPort && { port: options.temporalPort }),
-      uiPort: options.temporalUiPort ?? 'off',
+      uiPort: options.temporalUiPort === 'usual' ? await usualUiPort(say) : (options.temporalUiPort ?? 'off'),
       namespace: given.TEMPORAL_NAMESPACE,
       onProgress: say,
     },
@@ -147,6 +171,20 @@ async function startServers(
     ...NO_CLUSTER,
     ...(temporal.uiUrl && { TEMPORAL_UI_URL: temporal.uiUrl }),
   };
+}
+
+const TEMPORAL_UI_PORT = 8233;
+
+/** Nobody asked for this very port. */
+async function usualUiPort(say: (line: string) => void): Promise<number> {
+  try {
+    await assertPortFree(TEMPORAL_UI_PORT, "Temporal's web UI", '--temporal-ui-port');
+    return TEMPORAL_UI_PORT;
+  } catch {
+    const port = await freePort();
+    say(`Port ${TEMPORAL_UI_PORT} is in use: Temporal's web UI is on ${port}.`);
+    return port;
+  }
 }
 
 /** The embedded server has no TLS and asks for no key: what the shell holds for a cluster is not meant for it. */
@@ -169,15 +207,12 @@ function sayRestarts(log: Log, say: (line: string) => void): WatchSettings {
   };
 }
 
-type DevKeys = { apiKey: string; encryptionKeys: string };
-
-/** The keys of a development installation, kept beside its data; made if there are none. */
-function readKeys(file: string): DevKeys {
-  if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8')) as DevKeys;
-  const keys = { apiKey: generateApiKey('dev'), encryptionKeys: `dev1:${randomBytes(32).toString('base64')}` };
-  writeFileSync(file, JSON.stringify(keys), { mode: 0o600 });
-  chmodSync(file, 0o600);
-  return keys;
+/** Returns the key that the environment names, which is not ours to replace. */
+async function sayIfEnded(apiKey: string, databaseUrl: string, say: (line: string) => void): Promise<string> {
+  if (await isEnded(apiKey, databaseUrl)) {
+    say('Warning: the key of POSTHORN_BOOTSTRAP_KEY was revoked or has expired. Set another one, or none.');
+  }
+  return apiKey;
 }
 
 function withoutEmpty(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {

@@ -111,7 +111,7 @@ unspecified.addAddress('0.0.0.0', 'ipv4');
 unspecified.addAddress('::', 'ipv6');
 
 /** The unspecified address in any spelling; a bare 0 is one to the system's resolver. */
-function isEveryInterface(host: string): boolean {
+export function isEveryInterface(host: string): boolean {
   const family = isIP(host);
   if (family === 0) return /^0+(\.0+){0,2}$|^0x0+$/i.test(host);
   return unspecified.check(host, family === 4 ? 'ipv4' : 'ipv6');

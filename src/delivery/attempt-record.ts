@@ -5,7 +5,7 @@ import type { Trigger } from '../domain/delivery';
 import type { DeliveryPath } from '../domain/delivery-mode';
 import { newUuid, toPublicId } from '../domain/ids';
 import { retryAfterMs } from '../domain/retry-after';
-import { redactHeaders } from '../egress/headers';
+import type { SentAs } from '../domain/sent-as';
 import type { SendResult } from '../egress/types';
 import type { Log } from '../log';
 import type { Sendable } from './sendable';
@@ -22,14 +22,16 @@ export function toRecord(
   facts: Sendable,
   made: {
     request: AttemptRequest;
+    /** As they may be shown. */
     headers: Record<string, string>;
+    sentAs: SentAs | null;
     result: SendResult;
     next: AttemptNext;
     path: DeliveryPath;
     holder: number;
   },
 ): AttemptRecord {
-  const { request, headers, result, next, path, holder } = made;
+  const { request, headers, sentAs, result, next, path, holder } = made;
   const response = result.kind === 'response' ? result : undefined;
   const error = result.kind === 'error' ? result : undefined;
   return {
@@ -45,11 +47,13 @@ export function toRecord(
     statusCode: response?.statusCode ?? null,
     errorCode: error?.code ?? null,
     errorMessage: error?.message ?? null,
-    requestHeaders: redactHeaders(headers),
+    requestHeaders: headers,
     responseHeaders: response?.headers ?? null,
     responseBody: response?.body ?? null,
     responseCut: response?.bodyCut ?? null,
     remoteAddress: result.remoteAddress,
+    urlChanges: facts.webhook.urlChanges,
+    sentAs,
     healthSignal: healthSignalOf(toPostResult(result)),
     holder,
     next,
@@ -73,6 +77,7 @@ export function toUnrecorded(record: AttemptRecord, request: AttemptRequest): Un
   return {
     attemptId: record.attemptId,
     ...(record.holder !== null && { holder: record.holder }),
+    ...(record.urlChanges !== null && { urlChanges: record.urlChanges }),
     deliveryId: record.deliveryId,
     number: record.number,
     cause: request.cause,
@@ -81,6 +86,7 @@ export function toUnrecorded(record: AttemptRecord, request: AttemptRequest): Un
     durationMs: record.durationMs,
     ...(record.statusCode !== null && { statusCode: record.statusCode }),
     ...(record.errorCode !== null && { errorCode: record.errorCode }),
+    ...(record.sentAs !== null && { bodyMade: true }),
     ...(record.next.kind === 'end' && record.next.because === 'blocked' && { blocked: true }),
     ...(record.healthSignal.slowDown?.retryAfterMs !== undefined && {
       retryAfterMs: record.healthSignal.slowDown.retryAfterMs,
@@ -110,6 +116,8 @@ export function fromUnrecorded(
     responseBody: null,
     responseCut: null,
     remoteAddress: null,
+    urlChanges: made.urlChanges ?? null,
+    sentAs: made.bodyMade ? 'unknown' : null,
     healthSignal: healthSignalOf(completedResult(made)),
     holder: made.holder ?? null,
   };

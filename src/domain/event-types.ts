@@ -15,6 +15,9 @@ export const OPERATIONAL_EVENTS = [
 ] as const;
 export type OperationalEvent = (typeof OPERATIONAL_EVENTS)[number];
 
+/** What `posthorn dev` sends to its own inbox at each start. No webhook gets it by its patterns. */
+export const GREETING_EVENT = 'posthorn.greeting';
+
 /** What becomes of an event whose type, or the version of it, nobody has described. */
 export const ON_UNKNOWN = ['accept', 'refuse'] as const;
 export type OnUnknown = (typeof ON_UNKNOWN)[number];

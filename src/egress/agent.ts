@@ -12,10 +12,10 @@ import type { NameServers } from './types';
 const IDLE_CONNECTION_MS = 4_000;
 /** Idle time a receiver may ask for by `Keep-Alive: timeout=`. */
 const MAX_IDLE_CONNECTION_MS = 60_000;
+/** How much earlier than that we close: the way there and back, which is in that time as well. */
+const KEEP_ALIVE_MARGIN_MS = 1_000;
 /** A busy connection is renewed now and then, so that a host that moved to another address is followed. */
 const REQUESTS_PER_CONNECTION = 1_000;
-/** Of response headers; undici's and Node's own default, fixed here because a command line flag moves theirs. */
-const MAX_HEADER_BYTES = 16 * 1024;
 
 export interface EgressAgentSettings {
   policy: AddressPolicy;
@@ -57,8 +57,8 @@ export function createEgressAgent(settings: EgressAgentSettings): Agent {
       new Pool(origin, { ...options, factory: (url, clientOptions) => new PeerClient(url, clientOptions, connector) }),
     keepAliveTimeout: IDLE_CONNECTION_MS,
     keepAliveMaxTimeout: MAX_IDLE_CONNECTION_MS,
+    keepAliveTimeoutThreshold: KEEP_ALIVE_MARGIN_MS,
     maxRequestsPerClient: REQUESTS_PER_CONNECTION,
-    maxHeaderSize: MAX_HEADER_BYTES,
     // The exchange keeps one deadline over everything; a second clock in undici could only disagree with it.
     headersTimeout: 0,
     bodyTimeout: 0,

@@ -25,8 +25,6 @@ const BY_CODE: Readonly<Record<string, SendErrorCode>> = {
   EADDRNOTAVAIL: 'host_unreachable',
   UND_ERR_INVALID_ARG: 'invalid_request',
   UND_ERR_NOT_SUPPORTED: 'invalid_request',
-  UND_ERR_HEADERS_OVERFLOW: 'headers_too_large',
-  HPE_HEADER_OVERFLOW: 'headers_too_large',
 };
 
 /** OpenSSL's X509_V_ERR_ names as Node gives them, and Node's own for a certificate of another host. */
@@ -34,6 +32,11 @@ const CERTIFICATE = /^(CERT_|CRL_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|ERROR_IN_|
 const TLS = /^(ERR_SSL_|ERR_TLS_|EPROTO$)/;
 const TIMED_OUT = /^(ETIMEDOUT|UND_ERR_CONNECT_TIMEOUT)$/;
 const CLOSED = /^(ECONNRESET|EPIPE|ECONNABORTED|UND_ERR_SOCKET)$/;
+
+/** Whether a connection was closed or reset by the other side. */
+export function isClosed(error: Error): boolean {
+  return CLOSED.test(codeOf(error));
+}
 
 /**
  * What an error of undici or of the socket says about the receiver; an error to be thrown if it says nothing about it:
@@ -51,7 +54,7 @@ export function classifyError(
   const code = codeOf(error);
   const ours = ownTrouble(error);
   if (ours) return at.sent ? error : new OwnTroubleError(ours, { cause: error });
-  if (at.sent) return codeAfterSending(code, error.message);
+  if (at.sent) return codeAfterSending(code);
   if (TIMED_OUT.test(code)) return at.timeoutCode;
   const known = BY_CODE[code];
   if (known !== undefined) return known;
@@ -80,9 +83,7 @@ function ownTrouble(error: SocketError): OwnTroubleReason | undefined {
   return undefined;
 }
 
-function codeAfterSending(code: string, message: string): SendErrorCode {
-  // undici's words for a 100 Continue or 101 nobody asked for; the same code also stands for a closed socket.
-  if (code === 'UND_ERR_SOCKET' && message.startsWith('bad ')) return 'invalid_response';
+function codeAfterSending(code: string): SendErrorCode {
   // A network that is lost now and a socket that was closed are the same thing to the tenant.
   if (CLOSED.test(code) || code === 'ETIMEDOUT') return 'connection_reset';
   if (TLS.test(code)) return 'tls_failed';

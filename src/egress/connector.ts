@@ -48,6 +48,7 @@ export function createConnector({ policy, resolve, timeoutMs, certificateAuthori
     checked = addresses;
     try {
       const socket = connect(options, callback);
+      peer.giveUpConnecting = () => socket.destroy(new Error('given up'));
       if (options.protocol !== 'https:') return;
       socket.once('connect', () => {
         peer.timeoutCode = 'tls_timeout';
@@ -75,7 +76,10 @@ export function createConnector({ policy, resolve, timeoutMs, certificateAuthori
       endOfWait(peer);
       peer.answersCome = answersCome;
     }).then(
-      (addresses) => connectTo(addresses, options, callback, peer),
+      (addresses) => {
+        if (peer.isWanted()) connectTo(addresses, options, callback, peer);
+        else callback(new Error('given up'), null);
+      },
       (error: Error) => {
         endOfWait(peer);
         callback(error, null);

@@ -1,3 +1,5 @@
+import { CLOUDEVENTS_HEADERS } from '../domain/cloudevents-headers';
+
 const MAX_NAME_LENGTH = 128;
 /** Receivers commonly refuse header blocks past 8 KiB in total; no useful credential is longer than this. */
 const MAX_VALUE_LENGTH = 4096;
@@ -13,6 +15,8 @@ const RESERVED_NAMES = new Set([
   ...['host', 'content-length', 'connection', 'keep-alive', 'transfer-encoding', 'te', 'trailer', 'upgrade', 'expect'],
   // Posthorn's own: what was signed, how it may be answered, who sent it.
   ...['content-type', 'content-encoding', 'accept-encoding', 'user-agent'],
+  // Of CloudEvents in binary mode, without its extensions.
+  ...CLOUDEVENTS_HEADERS,
   // Signatures: a tenant could otherwise pass off a signature that was never computed.
   ...['x-hub-signature', 'x-hub-signature-256', 'stripe-signature', 'signature', 'signature-input'],
 ]);

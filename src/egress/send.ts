@@ -11,11 +11,19 @@ export interface Sender {
   close(): Promise<void>;
 }
 
+export interface SenderSettings {
+  agent: Agent;
+  allowHttp: boolean;
+  /** Called when a request is sent again because the connection it went out on was being closed. */
+  onResend?: (() => void) | undefined;
+}
+
 /** URLs that are remembered parsed. */
 const MAX_TARGETS = 1_000;
 
 /**
- * POSTs deliveries, and challenges endpoints. Follows no redirect and repeats nothing.
+ * POSTs deliveries, and challenges endpoints. Follows no redirect. A request that met a closing connection is sent
+ * again once, on a fresh one (docs/decisions/0040); nothing else is repeated.
  *
  * `send` never rejects for what the receiver did; that is the result. It rejects with NotSentError if `mayGo` returned false,
  * and for faults of our own, which say nothing about the receiver: with an OwnTroubleError if nothing was sent, else (the
@@ -25,7 +33,7 @@ const MAX_TARGETS = 1_000;
  * 16 KiB is cut there, and `bodyCut` says why: the status still counts, because a receiver that said 2xx has the
  * event, and sending it again would be a duplicate.
  */
-export function createSender(settings: { agent: Agent; allowHttp: boolean }): Sender {
+export function createSender(settings: SenderSettings): Sender {
   const { agent } = settings;
   const targets = new Map<string, Target>();
   /** Parsing costs as much as a signature, and the same few URLs come again and again. */
@@ -56,7 +64,10 @@ export function createSender(settings: { agent: Agent; allowHttp: boolean }): Se
       const { origin, path, secure } = target;
       return new Promise<SendResult>((resolve, reject) => {
         const { timeoutMs, tenantId, mayGo } = request;
-        const exchange = new Exchange({ secure, timeoutMs, tenantId, mayGo }, resolve, reject);
+        const exchange = new Exchange({ secure, timeoutMs, tenantId, mayGo }, resolve, reject, () => {
+          settings.onResend?.();
+          agent.dispatch(options, exchange);
+        });
         const options: PeerDispatchOptions = {
           origin,
           path,

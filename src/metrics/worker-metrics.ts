@@ -8,6 +8,11 @@ const OUTCOMES = ['retrying', ...END_STATES] as const;
 /** Seconds: receivers answer within milliseconds, and 30 s is the longest timeout. */
 const DURATION_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
+function fromZero<T extends Counter | Counter.Internal>(counter: T): T {
+  counter.inc(0);
+  return counter;
+}
+
 export type WorkerMetrics = ReturnType<typeof createWorkerMetrics>;
 
 /**
@@ -60,12 +65,16 @@ export function createWorkerMetrics(registry: Registry, inFlight: () => Record<D
     registers,
   });
 
+  const resent = fromZero(
+    new Counter({
+      name: 'posthorn_requests_resent_total',
+      help: 'Requests sent again inside their attempt, because the receiver was closing the connection they went out on.',
+      registers,
+    }),
+  );
+
   const perPath = <T>(make: (path: DeliveryPath) => T) =>
     Object.fromEntries(DELIVERY_PATHS.map((path) => [path, make(path)])) as Record<DeliveryPath, T>;
-  const fromZero = (child: Counter.Internal) => {
-    child.inc(0);
-    return child;
-  };
   const attemptsOf = perPath((path) => {
     const children = OUTCOMES.map((outcome) => [outcome, fromZero(attempts.labels(path, outcome))]);
     return Object.fromEntries(children) as Record<(typeof OUTCOMES)[number], Counter.Internal>;
@@ -83,6 +92,8 @@ export function createWorkerMetrics(registry: Registry, inFlight: () => Record<D
       attemptsOf[path][next.kind === 'end' ? next.state : 'retrying'].inc();
       durationOf[path].observe(durationMs / 1_000);
     },
+    /** Called when a request is sent again on a fresh connection. */
+    onResend: (): void => resent.inc(),
     /** Called after each claim of a path, with the number of deliveries it took, 0 included. */
     onClaimed: (path: DeliveryPath, count: number): void => claimedBy[path].inc(count),
     /** Called when this path takes over the attempts of webhooks in mode auto. */

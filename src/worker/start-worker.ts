@@ -13,6 +13,7 @@ import { InFlight } from '../delivery/in-flight';
 import { createAttempts } from '../delivery/make-attempt';
 import { createRetryCapacity } from '../delivery/retry-capacity';
 import { watchPauses } from '../delivery/stale';
+import { createWebhookTester } from '../delivery/test-webhook';
 import { createVerifier } from '../delivery/verify-endpoint';
 import { LEASE_MS, MAX_TIMEOUT_MS } from '../domain/limits';
 import { createEgressAgent } from '../egress/agent';
@@ -89,7 +90,6 @@ export async function startWorker(
     dnsServers: config.POSTHORN_DNS_SERVERS,
     maxConnectionsPerOrigin: config.POSTHORN_CONNECTIONS_PER_HOST,
   });
-  const sender = createSender({ agent, allowHttp: config.POSTHORN_ALLOW_HTTP });
   const pauses = watchPauses();
   const holding = await startHolding(databaseUrl, pauses, log);
   const inFlight = new InFlight(config.POSTHORN_MAX_IN_FLIGHT, LEASE_MS);
@@ -98,6 +98,7 @@ export async function startWorker(
     Math.max(1, Math.floor(config.POSTHORN_DB_POOL_SIZE / CONNECTIONS_PER_PAGE)),
   );
   const metrics = registry && createWorkerMetrics(registry, () => inFlight.byPath);
+  const sender = createSender({ agent, allowHttp: config.POSTHORN_ALLOW_HTTP, onResend: metrics?.onResend });
   const perWebhook = config.POSTHORN_MAX_IN_FLIGHT_PER_WEBHOOK;
   const attempts = createAttempts({
     db,
@@ -116,6 +117,7 @@ export async function startWorker(
     replayCapacity,
     attempts,
     verify: createVerifier({ db, secretBox, sender, log, origin: config.POSTHORN_VERIFICATION_ORIGIN }),
+    testWebhook: createWebhookTester({ db, secretBox, sender, log }),
     inFlight,
     retryCapacity,
     maxPostMs: MAX_TIMEOUT_MS,

@@ -47,7 +47,7 @@ afterAll(async () => {
 
 const path = (webhook: string) => `/webhooks/${webhook}/replay`;
 const replay = (webhook: string, body: object = {}) => api.ok('POST', path(webhook), { since: SINCE, ...body });
-const completed = (id: string) => untilReplay(posthorn, id, 'completed', ({ state }) => state === 'completed');
+const completed = (id: string) => untilReplay(posthorn, id, 'completed', ({ status }) => status === 'completed');
 const runOf = (id: string) => temporal.client.workflow.getHandle(id);
 
 test('300 failed deliveries are each sent once more, under the same webhook-id', async () => {
@@ -58,9 +58,9 @@ test('300 failed deliveries are each sent once more, under the same webhook-id',
     id: expect.stringMatching(/^rpl_/),
     webhook_id: failed.webhook,
     since: SINCE,
-    states: ['failed'],
+    statuses: ['failed'],
     event_types: null,
-    state: 'running',
+    status: 'running',
     rate_limit: '1000/1s',
     ended_at: null,
   });
@@ -95,9 +95,9 @@ test('a cancel in the middle ends the wait, and nothing more is put into the que
   const { id } = await replay(failed.webhook, { rate_limit: '1/1h' });
   const waiting = ({ sent, source }: ReplayOut) => sent === 1 && source === 'workflow';
   const live = await untilReplay(posthorn, id, 'waiting for its second page', waiting);
-  expect(live).toMatchObject({ state: 'running', total: 5, skipped: 0 });
+  expect(live).toMatchObject({ status: 'running', total: 5, skipped: 0 });
 
-  const cancelled = { id, state: 'cancelled', total: 5, sent: 1, skipped: 0, ended_at: expect.any(String) };
+  const cancelled = { id, status: 'cancelled', total: 5, sent: 1, skipped: 0, ended_at: expect.any(String) };
   expect(await api.call('POST', `/replays/${id}/cancel`)).toMatchObject({ status: 202, body: cancelled });
   expect(await runOf(id).result()).toBe('cancelled');
   const { timersMs } = await told(temporal.client, id);
@@ -108,7 +108,7 @@ test('a cancel in the middle ends the wait, and nothing more is put into the que
   expect(await api.ok('GET', `/replays/${id}`)).toMatchObject({ ...cancelled, source: 'database' });
   await untilSent(posthorn, failed.webhook);
   expect(arrived(receiver)).toEqual(failed.events.slice(0, 1));
-  const left = await api.ok('GET', `/deliveries?state=failed&webhook_id=${failed.webhook}`);
+  const left = await api.ok('GET', `/deliveries?status=failed&webhook_id=${failed.webhook}`);
   expect(left.data.map((one: { id: string }) => one.id)).toEqual(failed.deliveries.slice(1).reverse());
   const audit = await sql(posthorn, 'select action from audit_log where target = $1 order by id', [id]);
   expect(audit).toEqual([{ action: 'replay.create' }, { action: 'replay.cancel' }]);
@@ -121,7 +121,7 @@ test('a worker that is stopped in the middle is followed by another, and each is
   await untilReplay(posthorn, id, 'under way', ({ sent }) => sent >= 10);
   await worker.stop();
   const stopped = await api.ok('GET', `/replays/${id}`);
-  expect(stopped).toMatchObject({ state: 'running', source: 'database' });
+  expect(stopped).toMatchObject({ status: 'running', source: 'database' });
   expect(stopped.sent).toBeLessThan(60);
   worker = await startWorker(readConfig(posthorn.env), log);
   expect(await completed(id)).toMatchObject({ total: 60, sent: 60, skipped: 0 });
@@ -215,7 +215,7 @@ test('what is replayed waits in the low priority, live traffic in its own', asyn
 test('a replay by states and event types takes those, and says so', async () => {
   const failed = await makeFailed(posthorn, receiver, 2);
   await failed.resume();
-  const asked = { states: ['delivered', 'cancelled'], event_types: [failed.type] };
+  const asked = { statuses: ['delivered', 'cancelled'], event_types: [failed.type] };
   const none = await replay(failed.webhook, asked);
   expect(none).toMatchObject(asked);
   expect(await completed(none.id)).toMatchObject({ total: 0, sent: 0, skipped: 0 });
@@ -233,8 +233,9 @@ test('what is asked for wrongly is refused, and says why', async () => {
   expectBadField(await ask({ since: 'yesterday' }), 'since', /RFC 3339/);
   expectBadField(await ask({ since: SINCE, until: SINCE }), 'since', /before until/);
   expectBadField(await ask({ since: new Date(Date.now() + 60_000) }), 'since', /before until/);
-  expectBadField(await ask({ since: SINCE, states: ['retrying'] }), 'states.0', /./);
-  expectBadField(await ask({ since: SINCE, states: [] }), 'states', /./);
+  expectBadField(await ask({ since: SINCE, statuses: ['retrying'] }), 'statuses.0', /./);
+  expectBadField(await ask({ since: SINCE, statuses: [] }), 'statuses', /./);
+  expectBadField(await ask({ since: SINCE, statuses: ['failed'], states: ['failed'] }), 'states', /former name/);
   expectBadField(await ask({ since: SINCE, event_types: ['A b'] }), 'event_types.0', /dotted/);
   expectBadField(await ask({ since: SINCE, rate_limit: '0/1s' }), 'rate_limit', /100\/1s/);
   expectBadField(await ask({ since: SINCE, webhook_id: id }), 'webhook_id', /not known/);
@@ -265,14 +266,14 @@ test('without Temporal it is taken down, can be cancelled, and is started once T
     const ask = () => away.api.ok('POST', path(failed.webhook), { since: SINCE });
     const [one, other] = [await ask(), await ask()];
     expect(await away.api.ok('GET', `/replays/${one.id}`)).toMatchObject({
-      state: 'running',
+      status: 'running',
       total: null,
       sent: 0,
       source: 'database',
     });
     expect(await away.api.call('POST', `/replays/${other.id}/cancel`)).toMatchObject({
       status: 202,
-      body: { state: 'cancelled' },
+      body: { status: 'cancelled' },
     });
     const env = { ...away.env, TEMPORAL_ADDRESS: process.env.POSTHORN_TEST_TEMPORAL_ADDRESS! };
     const back = await startWorker(
@@ -280,11 +281,11 @@ test('without Temporal it is taken down, can be cancelled, and is started once T
       log,
     );
     try {
-      const ended = await untilReplay(away, one.id, 'completed', ({ state }) => state === 'completed');
+      const ended = await untilReplay(away, one.id, 'completed', ({ status }) => status === 'completed');
       expect(ended).toMatchObject({ total: 3, sent: 3, skipped: 0 });
       await untilSent(away, failed.webhook);
       expect(arrived(receiver)).toEqual([...failed.events].sort());
-      expect(await away.api.ok('GET', `/replays/${other.id}`)).toMatchObject({ state: 'cancelled', sent: 0 });
+      expect(await away.api.ok('GET', `/replays/${other.id}`)).toMatchObject({ status: 'cancelled', sent: 0 });
     } finally {
       await back.stop();
     }

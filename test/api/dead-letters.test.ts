@@ -24,7 +24,7 @@ const list = async (query: string): Promise<string[]> =>
   (await api.ok('GET', `/dead-letters?${query}`)).data.map(({ id }: { id: string }) => id);
 const replay = (body: object) => api.ok('POST', '/dead-letters/replay', body);
 const discard = (body: object) => api.ok('POST', '/dead-letters/discard', body);
-const completed = (id: string) => untilReplay(posthorn, id, 'completed', ({ state }) => state === 'completed');
+const completed = (id: string) => untilReplay(posthorn, id, 'completed', ({ status }) => status === 'completed');
 
 test('a delivery that failed is a dead letter with its last attempt, until it is sent again', async () => {
   receiver.setHandler((_, n) => (n === 1 ? 'reset' : { status: 204 }));
@@ -113,7 +113,7 @@ test('a replay of dead letters takes event types across webhooks, and a rate', a
   await one.resume();
   await two.resume();
   const begun = await replay({ event_types: [one.type, two.type], rate_limit: '50/1s', since: SINCE });
-  expect(begun).toMatchObject({ webhook_id: null, dead_letters: true, states: ['failed'], rate_limit: '50/1s' });
+  expect(begun).toMatchObject({ webhook_id: null, dead_letters: true, statuses: ['failed'], rate_limit: '50/1s' });
   expect(await completed(begun.id)).toMatchObject({ total: 4, sent: 4, skipped: 0 });
   await untilSent(posthorn, one.webhook);
   await untilSent(posthorn, two.webhook);
@@ -129,7 +129,7 @@ test('another tenant can neither see, send nor discard dead letters', async () =
   expect(await other.ok('POST', '/dead-letters/discard', { delivery_ids: deliveries })).toMatchObject({ discarded: 0 });
   expectBadField(await other.call('POST', '/dead-letters/replay', { webhook_id: webhook }), 'webhook_id', /webhook/);
   const { id } = await other.ok('POST', '/dead-letters/replay', {});
-  const ended = await untilReplay({ ...posthorn, api: other }, id, 'completed', ({ state }) => state === 'completed');
+  const ended = await untilReplay({ ...posthorn, api: other }, id, 'completed', ({ status }) => status === 'completed');
   expect(ended).toMatchObject({ total: 0, sent: 0, skipped: 0 });
   expect(await list(`webhook_id=${webhook}`)).toHaveLength(2);
 });

@@ -17,6 +17,49 @@ const page = (name: string) =>
     headers: { authorization: `Bearer ${posthorn.api.key}` },
   });
 
+describe('a page in a browser', () => {
+  const open = (path: string, authorization?: string) =>
+    fetch(`${posthorn.api.url}/api/v1${path}`, { headers: authorization === undefined ? {} : { authorization } });
+  const basic = (name: string, password: string) => `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}`;
+  beforeAll(() => create('opened.one'));
+
+  test.each<[string, (key: string) => string]>([
+    ['the key as the password', (key) => basic('me', key)],
+    ['no name, and the key as the password', (key) => basic('', key)],
+    ['the key as the name', (key) => basic(key, '')],
+    ['the key as both', (key) => basic(key, key)],
+  ])('opens with %s', async (_what, header) => {
+    const answer = await open('/event-types/opened.one/docs', header(posthorn.api.key));
+    expect({ status: answer.status, challenge: answer.headers.get('www-authenticate') }).toEqual({
+      status: 200,
+      challenge: null,
+    });
+    expect(await answer.text()).toContain('<h1><code>opened.one</code></h1>');
+  });
+
+  test.each<[string, string | undefined]>([
+    ['without a key', undefined],
+    ['with another password', basic('me', 'hunter2')],
+    ['with a key that is not known', basic('me', `ph_test_${'A'.repeat(43)}`)],
+    ['with what is no name and password', 'Basic bWU='],
+  ])('is asked for a key %s', async (_what, header) => {
+    const answer = await open('/event-types/opened.one/docs', header);
+    expect(answer.status).toBe(401);
+    expect(answer.headers.get('www-authenticate')).toMatch(/^Bearer, Basic realm="[^"]+", charset="UTF-8"$/);
+  });
+
+  test.each(['/event-types/opened.one', '/event-types', '/webhooks'])(
+    'is all that takes a password: %s does not',
+    async (path) => {
+      const answer = await open(path, basic('me', posthorn.api.key));
+      expect({ status: answer.status, challenge: answer.headers.get('www-authenticate') }).toEqual({
+        status: 401,
+        challenge: 'Bearer',
+      });
+    },
+  );
+});
+
 describe('event types', () => {
   test('are created, shown, changed, and removed with their versions', async () => {
     const { api } = posthorn;

@@ -27,7 +27,7 @@ test('a pause holds what is published, loses nothing, and resuming delivers it a
   expect(held.data).toHaveLength(events.length);
   for (const delivery of held.data)
     expect(delivery).toMatchObject({ status: 'held', held_because: 'paused', attempt_count: 0 });
-  expect((await api.ok('GET', `/webhooks/${beside.id}/deliveries?state=held`)).data).toEqual([]);
+  expect((await api.ok('GET', `/webhooks/${beside.id}/deliveries?status=held`)).data).toEqual([]);
 
   await api.ok('PATCH', `/webhooks/${paused.id}`, { active: true });
   for (const { id } of held.data) await api.untilStatus(id, 'delivered');

@@ -25,7 +25,7 @@ describe('running replays of a tenant', () => {
 
   const ask = (api: TestApi, webhook: string) => api.call('POST', `/webhooks/${webhook}/replay`, { since: SINCE });
   const running = (api: TestApi) =>
-    api.ok('GET', '/replays?limit=200').then(({ data }) => data.filter(({ state }: any) => state === 'running'));
+    api.ok('GET', '/replays?limit=200').then(({ data }) => data.filter(({ status }: any) => status === 'running'));
 
   test('are limited, however they are asked for, and those of others are not', async () => {
     const api = await otherTenant(posthorn, 'eager');
@@ -112,7 +112,7 @@ describe('pages that take long', () => {
     );
     const { id } = await posthorn.api.ok('POST', '/dead-letters/replay', {});
     await until('the replay to be completed', async () => {
-      return (await posthorn.api.ok('GET', `/replays/${id}`)).state === 'completed';
+      return (await posthorn.api.ok('GET', `/replays/${id}`)).status === 'completed';
     });
     await busy.resume();
   });

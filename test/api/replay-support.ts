@@ -7,7 +7,7 @@ import { sql } from './support';
 /** What tests look at of a replay. */
 export type ReplayOut = {
   id: string;
-  state: string;
+  status: string;
   total: number | null;
   sent: number;
   skipped: number;

@@ -63,7 +63,7 @@ test('a page that does not come to its end holds up the replays of its own tenan
 
     const failed = await makeFailed(posthorn, NOWHERE, 3);
     const id = await ask(posthorn.api, failed.webhook, '20/1s');
-    expect(await untilReplay(posthorn, id, 'completed', ({ state }) => state === 'completed')).toMatchObject({
+    expect(await untilReplay(posthorn, id, 'completed', ({ status }) => status === 'completed')).toMatchObject({
       sent: 3,
     });
     // All the others wait for the one that is held.
@@ -86,7 +86,7 @@ test('what could not wait for its turn comes back, until all have ended', async 
     'all of them to end',
     async () => {
       const replays = await Promise.all(ids.map(find));
-      return replays.every(({ state }) => state === 'completed');
+      return replays.every(({ status }) => status === 'completed');
     },
     150_000,
   );

@@ -45,10 +45,10 @@ test.each(['pending', 'held', 'in_progress', 'delivered', 'failed', 'cancelled']
 
 test.each<[string, unknown, string, RegExp]>([
   ['no time', {}, 'at', /RFC 3339/],
-  ['no body', undefined, 'body', /expected object/],
+  ['no body', undefined, 'body', /is required: an object/],
   ['a time in words', { at: 'tomorrow' }, 'at', /RFC 3339/],
   ['a time without zone', { at: '2026-01-01T00:00:00' }, 'at', /RFC 3339/],
-  ['a number', { at: 1_900_000_000 }, 'at', /RFC 3339|expected string/],
+  ['a number', { at: 1_900_000_000 }, 'at', /RFC 3339/],
   ['a time in two months', { at: new Date(Date.now() + 60 * 24 * HOUR_MS) }, 'at', /within 30 days/],
   ['another field', { at: new Date(), by: 'me' }, 'by', /is not known here/],
 ])('%s is refused', async (_what, body, field, rule) => {

@@ -100,12 +100,12 @@ describe.each<[string, 'analyzed' | 'not']>([
 
   test.each<[string, string, number[]]>([
     ['a rare type', `/deliveries?event_type=${RARE}`, rareOf(1)],
-    ['the failed', '/deliveries?state=failed', [...rareOf(7), ...rareOf(2)].sort((a, b) => b - a)],
-    ['the cancelled', '/deliveries?state=cancelled', rareOf(3)],
-    ['the held', '/deliveries?state=held', rareOf(4)],
-    ['those that retry, of which there are none', '/deliveries?state=retrying', []],
-    ['those under way, of which there are none', '/deliveries?state=in_progress', []],
-    ['the failed of a type that none of them has', `/deliveries?state=failed&event_type=${RARE}`, []],
+    ['the failed', '/deliveries?status=failed', [...rareOf(7), ...rareOf(2)].sort((a, b) => b - a)],
+    ['the cancelled', '/deliveries?status=cancelled', rareOf(3)],
+    ['the held', '/deliveries?status=held', rareOf(4)],
+    ['those that retry, of which there are none', '/deliveries?status=retrying', []],
+    ['those under way, of which there are none', '/deliveries?status=in_progress', []],
+    ['the failed of a type that none of them has', `/deliveries?status=failed&event_type=${RARE}`, []],
     ['events of a rare type', `/events?type=${RARE}`, rareOf(1)],
     ['a rare action', `/audit-log?action=${RARE}`, rareOf(1)],
     ['a rare target', `/audit-log?target=${RARE}`, rareOf(1)],
@@ -158,13 +158,13 @@ test("another tenant's webhook leads nowhere", async () => {
   const other = await otherTenant(posthorn as never, 'curious');
   const page = await other.ok(
     'GET',
-    `/deliveries?webhook_id=${toPublicId('webhook', webhookId)}&state=delivered&${query}`,
+    `/deliveries?webhook_id=${toPublicId('webhook', webhookId)}&status=delivered&${query}`,
   );
   expect(page).toEqual({ data: [], next_cursor: null });
 });
 
 test('deliveries that have moved on between the look and the read are not shown under a state that they left', async () => {
-  const { data } = await api.ok('GET', `/deliveries?state=held&${query}`);
+  const { data } = await api.ok('GET', `/deliveries?status=held&${query}`);
   expect(data.length).toBeGreaterThan(0);
   expect(data.filter(({ status }: any) => status !== 'held')).toEqual([]);
 });

@@ -31,9 +31,9 @@ test('what a list names twice counts once', async () => {
   const replay = await api().ok('POST', `/webhooks/${webhook.id}/replay`, {
     since,
     event_types: twice,
-    states: ['failed', 'failed', 'cancelled', 'failed'],
+    statuses: ['failed', 'failed', 'cancelled', 'failed'],
   });
-  expect(replay).toMatchObject({ event_types: hundred, states: ['failed', 'cancelled'] });
+  expect(replay).toMatchObject({ event_types: hundred, statuses: ['failed', 'cancelled'] });
   const answer = await api().call('POST', `/webhooks/${webhook.id}/replay`, { since, event_types: names(101) });
   expectBadField(answer, 'event_types', /100/);
 

@@ -90,7 +90,7 @@ describe('failed at another time than it was published', () => {
     const asked = window();
     const begun = await api().ok('POST', `/webhooks/${failed.webhook}/replay`, asked);
     expect(begun).toMatchObject({ by: 'published', ...asked });
-    const done = await untilReplay(posthorn as never, begun.id, 'completed', ({ state }) => state === 'completed');
+    const done = await untilReplay(posthorn as never, begun.id, 'completed', ({ status }) => status === 'completed');
     expect(done).toMatchObject({ total: expected.length, sent: expected.length });
     for (const n of expected) await api().untilStatus(failed.deliveries[n]!, 'delivered');
     const left = failed.deliveries.filter((_id, n) => !expected.includes(n));
@@ -120,7 +120,7 @@ describe('failed at another time than it was published', () => {
       by: 'ended',
       since: minutesAgo(2),
     });
-    const done = await untilReplay(posthorn as never, begun.id, 'completed', ({ state }) => state === 'completed');
+    const done = await untilReplay(posthorn as never, begun.id, 'completed', ({ status }) => status === 'completed');
     expect(done).toMatchObject({ total: 1, sent: 1 });
     await api().untilStatus(newest!, 'delivered');
     expectBadField(await api().call('GET', '/dead-letters?by=created'), 'by', /published/);

@@ -1,5 +1,5 @@
 import { newUuid, toPublicId } from '../../src/domain/ids';
-import { generateSecret, secretProblem } from '../../src/egress/signatures';
+import { generateSecret, secretWeakness } from '../../src/egress/secrets';
 import { type Installation, startInstallation } from '../support/installation';
 import { expectProblem, sql } from './support';
 
@@ -25,12 +25,14 @@ test('a webhook is made with defaults, and its secret is shown this once', async
   const answer = await api.call('POST', '/webhooks', { url, events: ['order.*'] });
   expect(answer.status).toBe(201);
   const { secret, ...shown } = answer.body;
-  expect(secretProblem(secret)).toBeUndefined();
+  expect(secretWeakness(secret)).toBeUndefined();
   expect(shown).toEqual({
     id: expect.stringMatching(/^wh_/),
     url,
     events: ['order.*'],
     filter: null,
+    body_format: 'exact',
+    envelope: 'standard',
     mode: null,
     payload: 'full',
     payload_version: null,
@@ -42,6 +44,7 @@ test('a webhook is made with defaults, and its secret is shown this once', async
     metadata: {},
     headers: {},
     signature_styles: ['standard', 'x-webhook'],
+    signature: null,
     retry_policy: { preset: 'standard' },
     timeout: '10s',
     rate_limit: null,

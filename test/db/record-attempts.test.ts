@@ -1,3 +1,4 @@
+import { logLateAttempt } from '../../src/db/queue/log-late-attempt';
 import type { AttemptRecord } from '../../src/db/queue/record-attempts';
 import { databaseForFile } from '../support/for-tests';
 import { attemptOf, DELIVERED, publishMany, recordAttempts } from './support';
@@ -106,4 +107,23 @@ test('a recorder that comes late adds to the log and changes nothing else', asyn
     waiting!.deliveryId,
   ]);
   expect(first.rows).toEqual([{ status_code: 500 }]);
+});
+
+test('how a body was made is kept with its attempt, in the order of its members', async () => {
+  const [recorded, late] = await publishMany(db.pool, 2);
+  const envelope = { shape: { zzz: '$id', a: '$data', mm: ['$attempt'] } };
+  const sentAs = { bodyFormat: 'compact', envelope, attempt: 1, retryable: true, sentAtMs: 1_795_451_977_631 } as const;
+  await recordAttempts(db.pool, [{ ...attemptOf(recorded!, 1, DELIVERED), sentAs }]);
+  // Its number is taken: it gets the next one, and keeps what it said of itself.
+  await recordAttempts(db.pool, [attemptOf(late!, 1, DELIVERED)]);
+  expect(await logLateAttempt(db.kysely, { ...attemptOf(late!, 1, DELIVERED), sentAs })).toBe(2);
+  const kept = async ({ deliveryId }: { deliveryId: string }) => {
+    const query = 'select number, sent_as::text from attempts where delivery_id = $1 order by number';
+    return (await db.pool.query(query, [deliveryId])).rows;
+  };
+  expect(await kept(recorded!)).toEqual([{ number: 1, sent_as: JSON.stringify(sentAs) }]);
+  expect(await kept(late!)).toEqual([
+    { number: 1, sent_as: null },
+    { number: 2, sent_as: JSON.stringify(sentAs) },
+  ]);
 });

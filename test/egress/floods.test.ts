@@ -39,7 +39,11 @@ test.each<[string, unknown, string, string]>([
   ['empty headers', 'headers_too_large', OK, 'a:\r\n'],
   ['one header name', 'headers_too_large', OK, 'a'],
   ['one header value', 'headers_too_large', `${OK}a: `, 'b'],
-  ['folded header lines', 'invalid_response', `${OK}a: b\r\n`, ' c\r\n'],
+  ['folded header lines', 'headers_too_large', `${OK}a: b\r\n`, ' c\r\n'],
+  ['a reason phrase', 'headers_too_large', 'HTTP/1.1 200 ', 'O'],
+  ['space before a header value', 'headers_too_large', `${OK}a:`, ' '],
+  ['a chunk size', [200, 'body_broken_off', 0], CHUNKED, '0'],
+  ['a chunk extension', [200, 'body_broken_off', 0], `${CHUNKED}3;`, 'a'],
   ['zero bytes', 'invalid_response', '', '\0'],
   ['1xx answers', 'invalid_response', '', 'HTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\n'],
   ['whole answers', [200, null, 0], '', `${OK}content-length: 0\r\n\r\n`],
@@ -55,23 +59,20 @@ test.each<[string, unknown, string, string]>([
   expect(server.written()).toBeLessThan(64 * MEBIBYTE); // what the socket buffers took
 });
 
-/** What the parser skips without an event; only time ends it. */
-test.each<[string, unknown, string, string]>([
-  ['reason phrase', 'headers_timeout', 'HTTP/1.1 200 ', 'O'],
-  ['empty lines before the status', 'headers_timeout', '', '\r\n'],
-  ['space before a header value', 'headers_timeout', `${OK}a:`, ' '],
-  ['chunk size', [200, 'total_timeout', 0], CHUNKED, '0'],
-  ['chunk extension', [200, 'total_timeout', 0], `${CHUNKED}3;`, 'a'],
-])('%s without end: the time runs out, and nothing of it is kept in memory', async (_, expected, start, more) => {
-  const server = await floodingServer(start, more);
-  const before = process.memoryUsage().rss;
-  let most = before;
-  const sampling = setInterval(() => {
-    most = Math.max(most, process.memoryUsage().rss);
-  }, 20);
-  const result = await loopbackSender().send(post(server.url, { timeoutMs: 1_000 }));
-  clearInterval(sampling);
-  expect(summaryOf(result)).toEqual(expected);
-  await server.connectionClosed;
-  expect(most - before).toBeLessThan(96 * MEBIBYTE); // of hundreds that went by
-});
+/** What is skipped; only time ends it. */
+test.each<[string, unknown, string, string]>([['empty lines before the status', 'headers_timeout', '', '\r\n']])(
+  '%s without end: the time runs out, and nothing of it is kept in memory',
+  async (_, expected, start, more) => {
+    const server = await floodingServer(start, more);
+    const before = process.memoryUsage().rss;
+    let most = before;
+    const sampling = setInterval(() => {
+      most = Math.max(most, process.memoryUsage().rss);
+    }, 20);
+    const result = await loopbackSender().send(post(server.url, { timeoutMs: 1_000 }));
+    clearInterval(sampling);
+    expect(summaryOf(result)).toEqual(expected);
+    await server.connectionClosed;
+    expect(most - before).toBeLessThan(96 * MEBIBYTE); // of hundreds that went by
+  },
+);

@@ -28,26 +28,14 @@ describe('without a whole status line and headers there is no answer', () => {
       'invalid_response',
       (socket) => socket.end('HTTP/1.1 099 Hm\r\ncontent-length: 0\r\n\r\n'),
     ],
-    [
-      'two lengths',
-      'response',
-      'invalid_response',
-      (socket) => socket.end(`${OK}content-length: 1\r\ncontent-length: 2\r\n\r\nab`),
-    ],
-    [
-      'a length and chunks',
-      'response',
-      'invalid_response',
-      (socket) => socket.write(`${OK}content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n`),
-    ],
-    ...['-3', '0x3', '3, 3', '', '9'.repeat(30)].map((length): [string, string, string, (socket: Socket) => void] => [
+    ...['-3', '0x3', '3, 4', ''].map((length): [string, string, string, (socket: Socket) => void] => [
       `length "${length}"`,
       'response',
       'invalid_response',
       (socket) => socket.write(`${OK}content-length: ${length}\r\n\r\nabc`),
     ]),
     ['1xx, then closed', 'response', 'connection_reset', (socket) => socket.end('HTTP/1.1 103 Early Hints\r\n\r\n')],
-    ['100 Continue unasked', 'response', 'invalid_response', (socket) => socket.end('HTTP/1.1 100 Continue\r\n\r\n')],
+    ['100, then closed', 'response', 'connection_reset', (socket) => socket.end('HTTP/1.1 100 Continue\r\n\r\n')],
     [
       'an upgrade',
       'response',
@@ -171,6 +159,12 @@ describe('once status and headers are in, the status counts and the body is cut'
       'abc',
       'body_broken_off',
       (socket) => socket.end(`${OK}content-length: 9007199254740993\r\n\r\nabc`),
+    ],
+    [
+      'a length of 30 digits',
+      'abc',
+      'body_broken_off',
+      (socket) => socket.end(`${OK}content-length: ${'9'.repeat(30)}\r\n\r\nabc`),
     ],
     [
       '1xx first',

@@ -28,10 +28,14 @@ export function answering(resolve: Resolve): NameServers {
   return { resolve, answeredSince: () => true };
 }
 
-type SenderSettings = Partial<EgressAgentSettings> & { allowHttp?: boolean; resolve?: Resolve | undefined };
+type SenderSettings = Partial<EgressAgentSettings> & {
+  allowHttp?: boolean;
+  onResend?: (() => void) | undefined;
+  resolve?: Resolve | undefined;
+};
 
 export function loopbackSender(settings: SenderSettings = {}): Sender {
-  const { allowHttp = true, resolve, ...agentSettings } = settings;
+  const { allowHttp = true, onResend, resolve, ...agentSettings } = settings;
   const agent = createEgressAgent({
     policy: createAddressPolicy({ allowedCidrs: ['127.0.0.0/8', '::1/128'] }),
     connectTimeoutMs: 5_000,
@@ -40,7 +44,7 @@ export function loopbackSender(settings: SenderSettings = {}): Sender {
     ...(resolve && { nameServers: answering(resolve) }),
     ...agentSettings,
   });
-  const sender = createSender({ agent, allowHttp });
+  const sender = createSender({ agent, allowHttp, onResend });
   opened.push(sender);
   return sender;
 }

@@ -96,8 +96,8 @@ test('a pause holds what is published, a resume lets it go, each once', async ()
   await api.ok('POST', `/webhooks/${webhook.id}/resume`);
   await receiver.waitFor(300);
   await until('all to be recorded', async () => {
-    const held = await api.ok('GET', `/webhooks/${webhook.id}/deliveries?state=delivered&limit=200`);
-    const open = await api.ok('GET', `/webhooks/${webhook.id}/deliveries?state=in_progress`);
+    const held = await api.ok('GET', `/webhooks/${webhook.id}/deliveries?status=delivered&limit=200`);
+    const open = await api.ok('GET', `/webhooks/${webhook.id}/deliveries?status=in_progress`);
     return held.data.length === 200 && open.data.length === 0;
   });
   expect(new Set(receiver.requests.map(({ headers }) => headers['webhook-id'])).size).toBe(300);
@@ -110,7 +110,7 @@ test('a bulk replay sends again what was delivered', async () => {
   const ids = await api.publishDeliveries('again', 5);
   for (const id of ids) await api.untilStatus(id, 'delivered');
   const since = new Date(Date.now() - 3_600_000);
-  await api.ok('POST', `/webhooks/${webhook.id}/replay`, { since, states: ['delivered'] });
+  await api.ok('POST', `/webhooks/${webhook.id}/replay`, { since, statuses: ['delivered'] });
   await receiver.waitFor(10);
   for (const id of ids) {
     const delivery = await until('its second attempt', async () => {

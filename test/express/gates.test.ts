@@ -123,14 +123,14 @@ test('the breaker opens, holds what comes, lets one through, and the backlog dra
     'the breaker to open',
     async () => (await api.ok('GET', `/webhooks/${webhook.id}`)).health.circuit === 'open',
   );
-  const { data } = await api.ok('GET', `/webhooks/${webhook.id}/deliveries?state=held`);
+  const { data } = await api.ok('GET', `/webhooks/${webhook.id}/deliveries?status=held`);
   expect(data.length).toBeGreaterThan(0);
   expect(data[0].held_because).toBe('circuit_open');
   well = true;
   await until(
     'all to be delivered',
     async () =>
-      (await api.ok('GET', `/webhooks/${webhook.id}/deliveries?state=delivered&limit=200`)).data.length === 40,
+      (await api.ok('GET', `/webhooks/${webhook.id}/deliveries?status=delivered&limit=200`)).data.length === 40,
   );
   const delivered = receiver.requests.slice(-40).map(({ headers }) => headers['webhook-id']);
   expect(new Set(delivered).size).toBe(40);

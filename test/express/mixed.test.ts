@@ -41,7 +41,7 @@ test('webhooks of every mode side by side, changing it while they have work: eac
     const { data } = await until(
       'every delivery to be delivered',
       async () => {
-        const page = await api.ok('GET', `/webhooks/${id}/deliveries?state=delivered&limit=200`);
+        const page = await api.ok('GET', `/webhooks/${id}/deliveries?status=delivered&limit=200`);
         return page.data.length === EVENTS && page;
       },
       120_000,

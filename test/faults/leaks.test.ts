@@ -191,7 +191,11 @@ async function deliverAndControl(): Promise<void> {
   const since = new Date(Date.now() - 3_600_000).toISOString();
   for (const path of [`/webhooks/${badly}/replay`, '/dead-letters/replay']) {
     const { id } = await act(path, { since });
-    await until('the replay to end', async () => (await api.ok('GET', `/replays/${id}`)).state !== 'running', LIMIT_MS);
+    await until(
+      'the replay to end',
+      async () => (await api.ok('GET', `/replays/${id}`)).status !== 'running',
+      LIMIT_MS,
+    );
     await api.untilStatus(failed.delivery, 'failed', LIMIT_MS);
   }
   await act('/dead-letters/discard', { since });
@@ -334,7 +338,7 @@ async function sendBadRequests(): Promise<void> {
     `/webhooks?cursor=${input}`,
     `/webhooks?limit=${input}`,
     `/deliveries/${input}`,
-    `/deliveries?state=${input}`,
+    `/deliveries?status=${input}`,
     `/deliveries?since=${input}&webhook_id=${input}&event_type=${encodeURIComponent(`${input}!`)}`,
     `/events/${input}/deliveries`,
     `/replays/${input}`,

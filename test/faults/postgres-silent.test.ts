@@ -167,11 +167,11 @@ async function playOn(kind: 'frozen' | 'held', workers: number): Promise<void> {
     await until(
       'the replay to be completed and sent',
       async () => {
-        const { state } = await api.ok('GET', `/replays/${replay.id}`);
+        const { status } = await api.ok('GET', `/replays/${replay.id}`);
         const left = await site.query(
           `select 1 from deliveries where event_type = '${replayed.type}' and state <> 'delivered'`,
         );
-        return state === 'completed' && left.length === 0;
+        return status === 'completed' && left.length === 0;
       },
       LIMIT_MS,
     );

@@ -21,7 +21,7 @@ test('a bulk replay whose worker is killed goes on in another, and puts nothing 
     await receiver.waitFor(COUNT / 5);
     await killed.kill9();
     const before = await api.ok('GET', `/replays/${id}`);
-    expect(before).toMatchObject({ state: 'running', source: 'database' });
+    expect(before).toMatchObject({ status: 'running', source: 'database' });
     expect(before.sent).toBeLessThan(COUNT);
 
     await site.startWorker();
@@ -29,7 +29,7 @@ test('a bulk replay whose worker is killed goes on in another, and puts nothing 
       'the replay to be completed',
       async () => {
         const replay = await api.ok('GET', `/replays/${id}`);
-        return replay.state === 'completed' && replay;
+        return replay.status === 'completed' && replay;
       },
       LIMIT_MS,
     );

@@ -38,7 +38,7 @@ const states = async (ids: string[]) => {
   for (const id of ids) {
     const { status } = await api.ok('GET', `/deliveries/${id}`);
     const live = await api.ok('GET', `/deliveries/${id}/status`);
-    const list = await api.ok('GET', `/deliveries?state=${status}&limit=100`);
+    const list = await api.ok('GET', `/deliveries?status=${status}&limit=100`);
     const listed = list.data.some((one: { id: string }) => one.id === id);
     shown.push(live.status === status && listed ? status : `${status}, ${live.status}, ${listed}`);
   }
@@ -144,7 +144,7 @@ describe('retries whose time has come and that find no slot', () => {
     await until(
       'the slot to be free',
       async () => {
-        const { data } = await api.ok('GET', '/deliveries?event_type=slot.taken&state=delivered');
+        const { data } = await api.ok('GET', '/deliveries?event_type=slot.taken&status=delivered');
         return data.length === 1;
       },
       LIMIT_MS,

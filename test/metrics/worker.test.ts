@@ -49,6 +49,7 @@ test('every series stands at 0 before there was anything to count', async () => 
     expect(value(`posthorn_auto_switches_total{to="${path}"}`)).toBe(0);
   }
   expect(value('posthorn_auto_express')).toBe(0);
+  expect(value('posthorn_requests_resent_total')).toBe(0);
   expect(text).toContain('# TYPE posthorn_attempts_total counter\n');
 });
 

@@ -18,7 +18,12 @@ export const scans: Neighbour = {
     const types = { type: 'scans.usual', rare: 'scans.rare' };
     await storeDeliveries(tenant, { webhook: webhook!, deliveries: DELIVERIES, every: EVERY, ...types });
     const from = `limit=200&since=${since()}`;
-    const requests = ['state=failed', 'event_type=scans.rare', 'state=cancelled', 'state=failed&event_type=scans.rare']
+    const requests = [
+      'status=failed',
+      'event_type=scans.rare',
+      'status=cancelled',
+      'status=failed&event_type=scans.rare',
+    ]
       .map((filter): Asked => ({ method: 'GET', path: `/deliveries?${filter}&${from}` }))
       .concat({ method: 'GET', path: `/dead-letters?${from}` });
     return async () => {

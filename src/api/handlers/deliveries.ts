@@ -6,6 +6,7 @@ import type { Part } from '../../db/store/scan';
 import { findWebhook } from '../../db/store/webhooks';
 import { toPublicId, uuidTimeMs } from '../../domain/ids';
 import { minimalBody } from '../../domain/minimal-payload';
+import { sentBody } from '../../domain/sent-as';
 import { cancelNow, rescheduleTo, retryNow } from '../delivery-commands';
 import { notFound } from '../errors';
 import { JsonText } from '../http/json-text';
@@ -14,6 +15,7 @@ import type { Context, HandlerResult } from '../route';
 import { windowBounds } from '../schemas/common';
 import type { listAttemptsQuery, listDeliveriesQuery, rescheduleBody } from '../schemas/deliveries';
 import type { Services } from '../services';
+import { toShownBody } from '../shown-body';
 import { queryWorkflow } from '../temporal/query-workflow';
 
 /** Attempts in the answer for one delivery. Few have more; their answer has a cursor for the older ones. */
@@ -31,7 +33,7 @@ export async function list({ services, tenantId, ids, query, inSlices }: Context
   const webhookId = ids.webhook ?? query.webhook_id;
   const filter = {
     ...windowOf(query, ids.event),
-    ...(query.state && { state: query.state }),
+    ...(query.status && { state: query.status }),
     ...(query.event_type && { eventType: query.event_type }),
     ...(ids.event && { eventId: ids.event }),
     ...(webhookId && { webhookId }),
@@ -50,13 +52,16 @@ function windowOf(query: Query, eventId: string | undefined) {
 export async function get(context: Context<None, None>): Promise<HandlerResult> {
   const { services, tenantId, ids, inSlices } = context;
   const delivery = await find(services, tenantId, ids);
-  const sent = await sentBody(services, tenantId, delivery);
+  const stored = await storedBody(services, tenantId, delivery);
+  const webhookId = toPublicId('webhook', delivery.webhookId);
+  const deliveryId = toPublicId('delivery', delivery.id);
   let isNewest = true;
-  /** The newest comes first, with the request body, which is the same for every attempt. */
+  /** The newest comes first, with the request body. */
   const toOutWithBody = (attempt: Attempt) => {
-    const out = toAttemptOut(attempt, isNewest ? sent : undefined);
+    if (!isNewest) return toAttemptOut(attempt);
     isNewest = false;
-    return out;
+    const sent = stored && sentBody(stored, attempt.sent_as, { webhookId, deliveryId });
+    return toAttemptOut(attempt, sent?.toString('utf8') ?? (stored ? undefined : ''));
   };
   const reading = { ...readingOf(services, tenantId, delivery, delivery.attemptCount), toOut: toOutWithBody };
   const { items, next } = await fill({ limit: ATTEMPTS_SHOWN }, reading, inSlices);
@@ -72,11 +77,14 @@ export async function get(context: Context<None, None>): Promise<HandlerResult> 
   };
 }
 
-/** The body of every attempt: the event, or its minimal form if the webhook's payload is `minimal`. */
-async function sentBody({ db }: Services, tenantId: string, { eventId, minimal }: Delivery): Promise<string> {
+/** What the bodies of a delivery are made from: the event, or its minimal form if the webhook's payload is `minimal`. */
+async function storedBody(
+  { db }: Services,
+  tenantId: string,
+  { eventId, minimal }: Delivery,
+): Promise<Buffer | undefined> {
   const event = await findEvent(db.kysely, tenantId, eventId);
-  const sent = event && (minimal ? minimalBody(event.body, event.keyFields) : event.body);
-  return sent?.toString('utf8') ?? '';
+  return event && (minimal ? minimalBody(event.body, event.keyFields) : event.body);
 }
 
 /** `GET /deliveries/{delivery}/attempts`: all of them, newest first. */
@@ -173,6 +181,8 @@ function toOut(delivery: Delivery) {
     next_attempt_at: delivery.nextAttemptAt,
     last_status_code: delivery.lastStatus,
     last_error_code: delivery.lastError,
+    last_attempt_at: delivery.lastAttemptAt,
+    response_time_ms: delivery.responseTimeMs,
     created_at: new Date(uuidTimeMs(delivery.id)),
     ended_at: delivery.endedAt,
     delivered_at: delivery.state === 'delivered' ? delivery.endedAt : null,
@@ -180,7 +190,7 @@ function toOut(delivery: Delivery) {
 }
 
 /** @param body the request body, if it is to be shown */
-function toAttemptOut(attempt: Attempt, body?: string) {
+export function toAttemptOut(attempt: Attempt, body?: string) {
   return {
     id: toPublicId('attempt', attempt.id),
     number: attempt.number,
@@ -194,7 +204,7 @@ function toAttemptOut(attempt: Attempt, body?: string) {
     response: attempt.status_code
       ? {
           headers: attempt.response_headers ?? {},
-          body: attempt.response_body?.toString('utf8') ?? '',
+          ...toShownBody(attempt.response_body, attempt.response_cut),
           cut: attempt.response_cut,
         }
       : null,

@@ -29,7 +29,7 @@ export async function create(context: Context<z.output<typeof replayBody>, None>
     since: body.since.toISOString(),
     until: (body.until ?? new Date()).toISOString(),
     ...(body.by && { by: body.by }),
-    states: body.states,
+    states: body.statuses,
     ...(body.event_types && { event_types: body.event_types }),
   };
   return begin(context, { webhookId: ids.webhook!, filter, rate: body.rate_limit, check: requireWebhook });
@@ -123,10 +123,10 @@ function toOut(replay: Replay) {
     since: filter.since,
     until: filter.until,
     by: filter.by ?? 'published',
-    states: filter.states,
+    statuses: filter.states,
     event_types: filter.event_types ?? null,
     dead_letters: filter.dead_letters ?? false,
-    state: replay.state,
+    status: replay.state,
     total: replay.total,
     sent: replay.sent,
     skipped: replay.skipped,

@@ -21,9 +21,13 @@ const ADDRESSES = 10_000;
 const USE_NOTED_MS = 60_000;
 const USES_NOTED = 10_000;
 
+/** A browser asks for both, and says nothing of the realm but in its small print. */
+const PAGE_CHALLENGES = ['Bearer', 'Basic realm="Posthorn: any name, and an API key as password", charset="UTF-8"'];
+
 /**
  * Returns a function that finds the API key of an `Authorization: Bearer` header (RFC 6750). The lookup is by hash:
- * nothing is compared byte by byte with what a caller sent.
+ * nothing is compared byte by byte with what a caller sent. For a page (`page`) the key may also be the user name or the
+ * password of `Basic` (RFC 7617): a browser can send no other. It sends it to pages only, which change nothing.
  *
  * Requests without a good key count against the limits of their address: those without any by `limitAnonymous`, wrong
  * keys here. A caller with a good key is served, whoever else guesses from the same address.
@@ -37,8 +41,10 @@ export function createAuthenticator(
   const lookups = createLimiter(LOOKUPS, ADDRESSES);
   const noteUse = createUseNotes(db);
 
-  return async function authenticate(req: Request, res: Response): Promise<ApiKey> {
-    const token = /^Bearer ([\x21-\x7e]{1,200})$/i.exec(req.headers.authorization ?? '')?.[1];
+  return async function authenticate(req: Request, res: Response, page = false): Promise<ApiKey> {
+    const { authorization = '' } = req.headers;
+    const token = bearerOf(authorization) ?? (page ? basicOf(authorization) : undefined);
+    if (page) res.set('www-authenticate', PAGE_CHALLENGES);
     if (!token) {
       limitAnonymous(req, res);
       throw new ApiError('unauthorized', 'Send the API key as "Authorization: Bearer <key>".');
@@ -53,6 +59,7 @@ export function createAuthenticator(
       throw tooManyUnknown(permit);
     }
     noteUse(key.id);
+    res.removeHeader('www-authenticate');
     return key;
   };
 
@@ -70,6 +77,17 @@ export function createAuthenticator(
       if (!wrong) lookups.refund(block);
     }
   }
+}
+
+const bearerOf = (authorization: string) => /^Bearer ([\x21-\x7e]{1,200})$/i.exec(authorization)?.[1];
+
+/** The half that looks like a key; else the password. */
+function basicOf(authorization: string): string | undefined {
+  const encoded = /^Basic ([A-Za-z0-9+/]{1,600}={0,2})$/i.exec(authorization)?.[1];
+  if (encoded === undefined) return undefined;
+  const [, name = '', password = ''] = /^([^:]*):(.*)$/s.exec(Buffer.from(encoded, 'base64').toString('utf8')) ?? [];
+  const key = name.startsWith('ph_') ? name : password;
+  return bearerOf(`Bearer ${key}`);
 }
 
 const tooManyUnknown = (permit: Permit) => rateLimited('Too many unknown API keys came from this address.', permit);

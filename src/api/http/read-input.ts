@@ -1,7 +1,8 @@
 import { type ZodError, z } from 'zod';
 import { eventTypeProblem } from '../../domain/event-types';
 import { parsePublicId } from '../../domain/ids';
-import { ApiError, type FieldProblem, MAX_ERRORS, noSuchEventType, notFound } from '../errors';
+import { layersOf, OWN_WORDS, ruleInWords } from '../../in-words';
+import { ApiError, type FieldProblem, MAX_ERRORS, noSuchEventType, notFound, shortErrors } from '../errors';
 import type { ParamKind, Route } from '../route';
 
 /** The ids of a path as uuids, and names as they are. An id or a name that cannot exist is answered as not found. */
@@ -31,22 +32,37 @@ export function parseInput(schema: Route['body'], value: unknown, where: 'body' 
   }
   const tooMuch = tooManyMembers(schema, value, []);
   if (tooMuch) throw broken(where, tooMuch.fields, tooMuch.omitted);
-  const parsed = schema.safeParse(value);
+  const parsed = schema.safeParse(value, OWN_WORDS);
   if (parsed.success) return parsed.data;
-  throw broken(where, toFields(parsed.error, where));
+  throw broken(where, toFields(parsed.error, schema, value, where));
 }
 
-const broken = (where: string, fields: FieldProblem[], omitted = 0) =>
-  new ApiError('validation_failed', `The ${where} breaks a rule.`, fields, undefined, omitted);
+function broken(where: string, fields: FieldProblem[], omitted = 0): ApiError {
+  return new ApiError(
+    'validation_failed',
+    sentence(where, fields, fields.length + omitted),
+    fields,
+    undefined,
+    omitted,
+  );
+}
+
+/** The first of the broken rules as a sentence, and how many others there are. */
+function sentence(where: string, fields: FieldProblem[], count: number): string {
+  const { field, rule } = shortErrors(fields, 1).errors[0]!;
+  const name = field === where ? `The ${where}` : `\`${field}\``;
+  const others = count > 1 ? ` There ${count === 2 ? 'is 1 other error' : `are ${count - 1} other errors`}.` : '';
+  return `${name} ${rule}.${others}`;
+}
 
 const UNKNOWN_FIELD = 'is not known here';
 
 /** One entry per broken rule; an unknown field is named itself. */
-function toFields(error: ZodError, where: string): FieldProblem[] {
+function toFields(error: ZodError, schema: z.ZodType, value: unknown, where: string): FieldProblem[] {
   return error.issues.flatMap((issue) =>
     issue.code === 'unrecognized_keys'
       ? issue.keys.map((key) => ({ field: [...issue.path, key].join('.'), rule: UNKNOWN_FIELD }))
-      : [{ field: issue.path.join('.') || where, rule: issue.message }],
+      : [{ field: issue.path.join('.') || where, rule: ruleInWords(issue, schema, value) }],
   );
 }
 
@@ -60,7 +76,7 @@ function tooManyMembers(
   path: string[],
 ): { fields: FieldProblem[]; omitted: number } | undefined {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
-  const wrapped = layers(schema);
+  const wrapped = layersOf(schema);
   const names = Object.keys(value);
   const max = wrapped.find((layer) => layer.meta()?.maxProperties !== undefined)?.meta()?.maxProperties;
   if (max !== undefined && names.length > Number(max)) {
@@ -84,11 +100,4 @@ function tooManyMembers(
     if (found) return found;
   }
   return undefined;
-}
-
-/** A schema and the schemas that it wraps: optional, default, transform. */
-function layers(schema: z.ZodType): z.ZodType[] {
-  const { innerType, in: from } = schema.def as { innerType?: z.ZodType; in?: z.ZodType };
-  const inner = innerType ?? from;
-  return inner ? [schema, ...layers(inner)] : [schema];
 }

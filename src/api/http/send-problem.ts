@@ -17,6 +17,9 @@ export function sendProblem(log: Log) {
       res.destroy();
       return;
     }
-    res.status(problem.status).set(problemHeaders(problem)).json(problem.toProblem(locals.requestId));
+    const { 'www-authenticate': challenge, ...headers } = problemHeaders(problem);
+    if (challenge === undefined) res.removeHeader('www-authenticate');
+    else if (!res.hasHeader('www-authenticate')) res.set('www-authenticate', challenge);
+    res.status(problem.status).set(headers).json(problem.toProblem(locals.requestId));
   };
 }

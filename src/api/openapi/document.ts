@@ -3,7 +3,7 @@ import { EVENT_TYPE } from '../../domain/event-types';
 import { idPattern } from '../../domain/ids';
 import type { Scope } from '../../domain/scopes';
 import { type ProblemCode, problemStatus, problemTitle } from '../errors';
-import type { ParamKind, Route } from '../route';
+import { isPage, type ParamKind, type Route } from '../route';
 import { problemOut } from '../schemas/out/problem';
 import { type JsonSchema, toJsonSchema } from './json-schema';
 import { problemsOf } from './problems';
@@ -29,7 +29,7 @@ export type Operation = {
   tags: string[];
   summary: string;
   description: string;
-  security: { apiKey: Scope[] }[];
+  security: ({ apiKey: Scope[] } | { browser: Scope[] })[];
   parameters: Parameter[];
   requestBody?: { required: boolean; content: Record<string, { schema: JsonSchema }> };
   responses: Record<string, ResponseObject | { $ref: string }>;
@@ -98,6 +98,11 @@ export function buildDocument(routes: readonly Route[]): OpenApiDocument {
           scheme: 'bearer',
           description: 'An API key, `ph_…`. Its scopes say what it may do; each operation names the one that it needs.',
         },
+        browser: {
+          type: 'http',
+          scheme: 'basic',
+          description: 'Pages for people only: any user name, and an API key as the password.',
+        },
       },
     },
   };
@@ -112,7 +117,7 @@ function toOperation(row: Route, ...[schemas, responses]: Shared): Operation {
     tags: [row.doc.tag],
     summary: row.doc.summary,
     description: `Needs the scope \`${row.scope}\`.`,
-    security: [{ apiKey: [row.scope] }],
+    security: [{ apiKey: [row.scope] }, ...(isPage(row) ? [{ browser: [row.scope] }] : [])],
     parameters: [...pathParameters(row), ...queryParameters(row, schemas)],
     ...(row.body && { requestBody: toRequestBody(row.body, schemas) }),
     responses: {

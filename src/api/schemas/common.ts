@@ -4,20 +4,25 @@ import { EVENT_TYPE, eventTypeProblem, MAX_EVENT_TYPE_LENGTH } from '../../domai
 import { ID_PREFIXES, type IdKind, idPattern, parsePublicId } from '../../domain/ids';
 import { parseTime } from '../../domain/rfc3339';
 import { MAX_NAME_LENGTH, nameProblem } from '../../domain/shown-names';
+import { named } from '../../in-words';
 
 /** Pieces that several schemas share. What a check in code means for the OpenAPI document stands in its `meta`. */
 
 /** A public id of this kind; comes out as the uuid. */
 export const idOf = (kind: IdKind) =>
-  z
-    .string()
-    .transform((text, context) => {
-      const uuid = parsePublicId(kind, text);
-      if (uuid) return uuid;
-      context.addIssue(`must be an id that begins with ${ID_PREFIXES[kind]}_`);
-      return z.NEVER;
-    })
-    .meta({ pattern: idPattern(kind), examples: [`${ID_PREFIXES[kind]}_01m84me0xme4gbxcg2xavanzsf`] });
+  named(
+    z
+      .string()
+      .transform((text, context) => {
+        const uuid = parsePublicId(kind, text);
+        if (uuid) return uuid;
+        context.addIssue(`must be an id that begins with ${ID_PREFIXES[kind]}_`);
+        return z.NEVER;
+      })
+      .meta({ pattern: idPattern(kind), examples: [`${ID_PREFIXES[kind]}_01m84me0xme4gbxcg2xavanzsf`] }),
+    `an id that begins with ${ID_PREFIXES[kind]}_`,
+    `ids that begin with ${ID_PREFIXES[kind]}_`,
+  );
 
 /** Text that Postgres can hold: no NUL, and no half of a surrogate pair. Its length is counted in characters, as stored. */
 export const storableText = (minLength: number, maxLength: number) =>
@@ -32,11 +37,12 @@ export const storableText = (minLength: number, maxLength: number) =>
     .meta({ pattern: '^[^\\u0000]*$', ...(minLength > 0 && { minLength }), maxLength });
 
 function lengthProblem(text: string, minLength: number, maxLength: number): string | undefined {
-  if (text.length < minLength)
-    return minLength === 1 ? 'must not be empty' : `must have at least ${minLength} characters`;
   // A character has at most two units of UTF-16: most texts need not be counted.
   const isLong = text.length > maxLength && (text.length > 2 * maxLength || [...text].length > maxLength);
-  return isLong ? `must have at most ${maxLength} characters` : undefined;
+  if (!isLong && text.length >= minLength) return undefined;
+  return minLength > 0
+    ? `must have ${minLength} to ${maxLength} characters`
+    : `must have at most ${maxLength} characters`;
 }
 
 /** A list in which each value counts once, however often it is given: `min` and `max` bound what is stored. */
@@ -59,13 +65,14 @@ export const shownName = z
   .meta({ pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]*$' });
 
 /** A duration such as "30s" within bounds; comes out as milliseconds. */
-export const durationBetween = (minMs: number, maxMs: number) =>
-  z
+export const durationBetween = (minMs: number, maxMs: number) => {
+  const span = `from ${formatDuration(minMs)} to ${formatDuration(maxMs)}, such as "30s"`;
+  const schema = z
     .string()
     .transform((text, context) => {
       const ms = parseDurationMs(text);
       if (ms !== undefined && ms >= minMs && ms <= maxMs) return ms;
-      context.addIssue(`must be a duration from ${formatDuration(minMs)} to ${formatDuration(maxMs)}, such as "30s"`);
+      context.addIssue(`must be a duration ${span}`);
       return z.NEVER;
     })
     .meta({
@@ -73,6 +80,8 @@ export const durationBetween = (minMs: number, maxMs: number) =>
       description: `A duration from ${formatDuration(minMs)} to ${formatDuration(maxMs)}`,
       examples: [formatDuration(Math.min(maxMs, Math.max(minMs, 30_000)))],
     });
+  return named(schema, `a duration ${span}`, `durations ${span}`);
+};
 
 /** A duration that may be left out; the document shows its default as a text, as callers would write it. */
 export const defaultsTo = <S extends z.ZodType<number | null>>(schema: S, defaultMs: number) =>
@@ -97,18 +106,30 @@ export const queryTimestamp = z
   .transform((text, context) => toTime(text.replace(/ (?=\d\d:\d\d$)/, '+'), context))
   .meta(AS_TIME);
 
-export const eventType = z
-  .string()
-  .superRefine((text, context) => {
-    const problem = eventTypeProblem(text);
-    if (problem) context.addIssue(problem);
-  })
-  .meta({ pattern: EVENT_TYPE.source, maxLength: MAX_EVENT_TYPE_LENGTH, examples: ['order.created'] });
+export const eventType = named(
+  z
+    .string()
+    .superRefine((text, context) => {
+      const problem = eventTypeProblem(text);
+      if (problem) context.addIssue(problem);
+    })
+    .meta({ pattern: EVENT_TYPE.source, maxLength: MAX_EVENT_TYPE_LENGTH, examples: ['order.created'] }),
+  'an event type such as order.created',
+  'event types such as order.created',
+);
 
-export const eventVersion = z
-  .string()
-  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/, 'must be 1-32 letters, digits, dots, dashes or underscores')
-  .meta({ examples: ['1.0'] });
+export const eventVersion = named(
+  z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/, 'must be 1-32 letters, digits, dots, dashes or underscores')
+    .meta({ examples: ['1.0'] }),
+  'a version such as 1.0',
+  'versions such as 1.0',
+);
+
+/** A member under its former name: accepted for callers that still use it, and shown as deprecated. */
+export const formerName = <S extends z.ZodType>(schema: S, now: string) =>
+  schema.optional().meta({ deprecated: true, description: `The former name of \`${now}\`` });
 
 const DEFAULT_LIMIT = 50;
 const MAX_LIMIT = 200;

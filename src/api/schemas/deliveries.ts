@@ -1,17 +1,37 @@
 import { z } from 'zod';
-import { DELIVERY_STATES } from '../../domain/delivery';
-import { eventType, idOf, pageOf, timestamp, timeWindow } from './common';
+import { DELIVERY_STATES, type DeliveryState } from '../../domain/delivery';
+import { eventType, formerName, idOf, pageOf, timestamp, timeWindow } from './common';
+
+const status = z.enum(DELIVERY_STATES);
 
 const filters = {
   ...pageOf('delivery'),
   ...timeWindow,
-  state: z.enum(DELIVERY_STATES).optional(),
+  status: status.optional(),
+  state: formerName(status, 'status'),
   event_type: eventType.optional(),
 };
 
-export const listDeliveriesQuery = z.strictObject({ ...filters, webhook_id: idOf('webhook').optional() });
+type Statuses = { status?: DeliveryState | undefined; state?: DeliveryState | undefined };
+const TWO_STATUSES = {
+  path: ['state'],
+  error: 'must not be given together with `status`, of which it is the former name',
+};
+
+function oneStatus({ status, state }: Statuses): boolean {
+  return status === undefined || state === undefined;
+}
+
+function toStatus<T extends Statuses>({ state, ...query }: T) {
+  return { ...query, status: query.status ?? state };
+}
+
+export const listDeliveriesQuery = z
+  .strictObject({ ...filters, webhook_id: idOf('webhook').optional() })
+  .refine(oneStatus, TWO_STATUSES)
+  .transform(toStatus);
 /** For paths that name the webhook or the event. */
-export const listOwnDeliveriesQuery = z.strictObject(filters);
+export const listOwnDeliveriesQuery = z.strictObject(filters).refine(oneStatus, TWO_STATUSES).transform(toStatus);
 
 export const listAttemptsQuery = z.strictObject(pageOf('attempt'));
 

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { END_STATES } from '../../domain/delivery';
 import { parseRateLimit } from '../../domain/rate-limit';
 import { TIMES_OF_DELIVERIES } from '../../domain/replay';
-import { distinctList, eventType, idOf, pageOf, queryTimestamp, timestamp } from './common';
+import { distinctList, eventType, formerName, idOf, pageOf, queryTimestamp, timestamp } from './common';
 import { rateLimit } from './webhook-policies';
 
 const MAX_EVENT_TYPES = 100;
@@ -31,18 +31,24 @@ const inOrder = ({ since, until = new Date() }: Window) =>
   !(since instanceof Date && until instanceof Date) || since.getTime() < until.getTime();
 const outOfOrder = { path: ['since'], error: 'must be before until' };
 
+const statuses = distinctList(z.enum(END_STATES), 1, END_STATES.length);
+
 export const replayBody = z
   .strictObject({
     since: timestamp,
     until: timestamp.optional(),
     by,
-    states: distinctList(z.enum(END_STATES), 1, END_STATES.length)
-      .default(['failed'])
-      .meta({ default: ['failed'] }),
+    statuses: statuses.optional().meta({ default: ['failed'] }),
+    states: formerName(statuses, 'statuses'),
     event_types: eventTypes.optional(),
     rate_limit: rate.optional(),
   })
-  .refine(inOrder, outOfOrder);
+  .refine(inOrder, outOfOrder)
+  .refine(({ statuses, states }) => statuses === undefined || states === undefined, {
+    path: ['states'],
+    error: 'must not be given together with `statuses`, of which it is the former name',
+  })
+  .transform(({ states, ...body }) => ({ ...body, statuses: body.statuses ?? states ?? ['failed' as const] }));
 
 export const listReplaysQuery = z.strictObject(pageOf('replay'));
 

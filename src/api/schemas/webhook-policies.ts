@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { DURATION } from '../../domain/durations';
 import { type Filter, filterProblem } from '../../domain/filter';
 import { parseRateLimit, RATE, RATE_LIMIT_RULE } from '../../domain/rate-limit';
-import { SIGNATURE_STYLES } from '../../domain/signature-styles';
+import { SIGNATURE_STYLES, type SignatureStyle } from '../../domain/signature-styles';
 import { customHeaderProblem, FIELD_VALUE, TOKEN } from '../../egress/custom-headers';
 import { defaultsTo, durationBetween } from './common';
 
@@ -52,6 +52,9 @@ export const filter = z.custom<Filter>().superRefine((given, context) => {
   const problem = filterProblem(given);
   if (problem) context.addIssue({ code: 'custom', path: problem.path, message: problem.rule });
 });
+
+/** What a webhook has that names no styles. */
+export const DEFAULT_STYLES: SignatureStyle[] = ['standard', 'x-webhook'];
 
 /** Every delivery has `standard`, also if the list does not. */
 export const signatureStyles = z

@@ -1,17 +1,32 @@
 import { z } from 'zod';
+import { BODY_FORMATS } from '../../domain/body-format';
 import { DELIVERY_MODES } from '../../domain/delivery-mode';
 import { EVENT_PATTERN, MAX_EVENT_TYPE_LENGTH, patternProblem } from '../../domain/event-types';
 import { DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS, MIN_TIMEOUT_MS } from '../../domain/limits';
 import { PAYLOAD_MODES } from '../../domain/minimal-payload';
 import { parseUrl } from '../../domain/parse-url';
 import type { StoredRetryPolicy } from '../../domain/retry-schedule';
-import { secretProblem } from '../../egress/signatures';
+import { secretProblem } from '../../egress/secrets';
+import { named } from '../../in-words';
 import { shownMember } from '../read-back';
-import { defaultsTo, distinctList, durationBetween, eventVersion, pageOf, storableText } from './common';
+import {
+  defaultsTo,
+  distinctList,
+  durationBetween,
+  eventType,
+  eventVersion,
+  pageOf,
+  storableText,
+  timestamp,
+} from './common';
+import { envelope } from './envelope';
+import { eventData } from './events';
 import { retryPolicy } from './retry-policy';
+import { signature } from './signature';
 import {
   changedHeaders,
   circuitBreaker,
+  DEFAULT_STYLES,
   disableAfter,
   filter,
   headers,
@@ -23,13 +38,17 @@ import {
 const MAX_PATTERNS = 100;
 const MAX_URL_LENGTH = 2_048;
 
-const pattern = z
-  .string()
-  .superRefine((text, context) => {
-    const problem = patternProblem(text);
-    if (problem) context.addIssue(problem);
-  })
-  .meta({ pattern: EVENT_PATTERN.source, maxLength: MAX_EVENT_TYPE_LENGTH + '.*'.length, examples: ['order.*'] });
+const pattern = named(
+  z
+    .string()
+    .superRefine((text, context) => {
+      const problem = patternProblem(text);
+      if (problem) context.addIssue(problem);
+    })
+    .meta({ pattern: EVENT_PATTERN.source, maxLength: MAX_EVENT_TYPE_LENGTH + '.*'.length, examples: ['order.*'] }),
+  'a pattern such as order.*',
+  'patterns such as order.*',
+);
 
 const url = z
   .string()
@@ -45,6 +64,8 @@ const url = z
     if (parsed.username || parsed.password) context.addIssue('must not hold a user name or password');
   })
   .meta({ format: 'uri', maxLength: MAX_URL_LENGTH, examples: ['https://example.com/hook'] });
+const urlExpected = `an absolute URL of at most ${MAX_URL_LENGTH} characters such as https://example.com/hook`;
+named(url, urlExpected, urlExpected);
 
 const settings = {
   url,
@@ -59,6 +80,7 @@ const settings = {
   timeout: durationBetween(MIN_TIMEOUT_MS, MAX_TIMEOUT_MS),
   headers,
   signature_styles: signatureStyles,
+  signature: signature.nullable(),
   rate_limit: rateLimit.nullable(),
   max_in_flight: maxInFlight.nullable(),
   mode: z.enum(DELIVERY_MODES).nullable(),
@@ -68,20 +90,31 @@ const settings = {
   payload: z.enum(PAYLOAD_MODES),
   payload_version: eventVersion.nullable(),
   filter: filter.nullable(),
+  body_format: z.enum(BODY_FORMATS),
+  envelope,
 };
 
-const secret = z
+export const secret = z
   .string()
   .superRefine((text, context) => {
     const problem = secretProblem(text);
     if (problem) context.addIssue(problem);
   })
-  .meta({ pattern: '^whsec_[A-Za-z0-9+/]{32,86}={0,2}$', description: '24 to 64 bytes in base64, and no weak ones' });
+  .meta({
+    minLength: 1,
+    maxLength: 256,
+    description: 'A text of 16 to 256 printable characters that is hard to guess',
+  });
+named(secret, 'a secret: a text of 16 to 256 printable characters', 'secrets');
 const DEFAULT_GRACE_MS = 24 * 3_600_000;
 const MAX_GRACE_MS = 30 * DEFAULT_GRACE_MS;
 
 export const rotateSecretBody = z
-  .strictObject({ secret: secret.optional(), grace: defaultsTo(durationBetween(0, MAX_GRACE_MS), DEFAULT_GRACE_MS) })
+  .strictObject({
+    secret: secret.optional(),
+    grace: defaultsTo(durationBetween(0, MAX_GRACE_MS), DEFAULT_GRACE_MS),
+    switch_at: timestamp.nullable().default(null),
+  })
   .prefault({});
 
 export const createWebhookBody = z.strictObject({
@@ -95,7 +128,8 @@ export const createWebhookBody = z.strictObject({
     .meta({ default: { preset: 'standard' } }),
   timeout: defaultsTo(settings.timeout, DEFAULT_TIMEOUT_MS),
   headers: headers.default({}),
-  signature_styles: signatureStyles.default(['standard', 'x-webhook']).meta({ default: ['standard', 'x-webhook'] }),
+  signature_styles: signatureStyles.default(DEFAULT_STYLES).meta({ default: DEFAULT_STYLES }),
+  signature: settings.signature.default(null),
   rate_limit: settings.rate_limit.default(null),
   max_in_flight: settings.max_in_flight.default(null),
   mode: settings.mode.default(null),
@@ -105,6 +139,8 @@ export const createWebhookBody = z.strictObject({
   payload: settings.payload.default('full'),
   payload_version: settings.payload_version.default(null),
   filter: settings.filter.default(null),
+  body_format: settings.body_format.default('exact'),
+  envelope: envelope.default('standard').meta({ default: 'standard' }),
 });
 
 /** What a webhook shows that no change sets. */
@@ -133,8 +169,13 @@ export const patchWebhookBody = z
   .refine(({ version: _, ...change }) => Object.keys(change).length > 0, 'must change something')
   .meta({ minProperties: 1 });
 
+/** What to send as a test: an event of this type (`posthorn.test`) with this data (an example of the type). */
+export const testBody = z.strictObject({ event_type: eventType.optional(), data: eventData.optional() }).optional();
+
+export const listTestsQuery = z.strictObject(pageOf('attempt'));
+
 /** `wait=true`: the answer comes with the result. */
-export const verifyQuery = z.strictObject({
+export const waitQuery = z.strictObject({
   wait: z
     .enum(['true', 'false'])
     .default('false')

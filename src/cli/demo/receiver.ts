@@ -1,6 +1,6 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { verify } from '../inbox';
+import { challengeIn, verify } from '../inbox';
 
 /** The demo's endpoint: can be up or down, and remembers what arrived. */
 export async function startReceiver() {
@@ -11,6 +11,9 @@ export async function startReceiver() {
     const chunks: Buffer[] = [];
     req.on('data', (chunk: Buffer) => chunks.push(chunk));
     req.on('end', () => {
+      // An installation may require that endpoints are verified.
+      const challenge = challengeIn(Buffer.concat(chunks));
+      if (challenge !== undefined) return void res.writeHead(200).end(challenge);
       const header = (name: string) => String(req.headers[name] ?? '');
       arrivals.push({
         eventId: header('webhook-id'),

@@ -1,7 +1,7 @@
 import { type Demo, deliveryOf, publish, publishMany, type Seen, until, untilStatus, withWebhook } from './tools';
 
 type DeadLetter = { id: string; event_id: string; failed_because: string; last_status_code: number };
-type Replay = { id: string; state: string; total: number | null; sent: number; source: string };
+type Replay = { id: string; status: string; total: number | null; sent: number; source: string };
 
 const FAILED = 500;
 const RATE = '100/1s';
@@ -41,14 +41,14 @@ export function bulkReplayAndCancel(demo: Demo): Promise<Seen> {
     const replayed = () => own.receiver.arrivals.filter((a) => events.has(a.eventId) && a.attempt === 2);
 
     const first = await startReplay(own, since);
-    const seen = await progress(own, first.id, ({ sent, state }) => state !== 'running' || sent >= FAILED / 3);
+    const seen = await progress(own, first.id, ({ sent, status }) => status !== 'running' || sent >= FAILED / 3);
     await own.client('POST', `/replays/${first.id}/cancel`);
-    const cancelled = await progress(own, first.id, ({ state }) => state === 'cancelled');
+    const cancelled = await progress(own, first.id, ({ status }) => status === 'cancelled');
     if (cancelled.sent >= FAILED) throw new Error('the replay was over before it was cancelled');
     await until(() => replayed().length >= cancelled.sent || undefined, 'what was sent to arrive', LIMIT_MS);
 
     const second = await startReplay(own, since);
-    const rest = await progress(own, second.id, ({ state }) => state === 'completed');
+    const rest = await progress(own, second.id, ({ status }) => status === 'completed');
     await until(() => replayed().length >= FAILED || undefined, 'the rest to arrive', LIMIT_MS);
     await until(async () => (await countFailed(own)) === 0 || undefined, 'nothing to be failed', LIMIT_MS);
     const distinct = new Set(replayed().map(({ eventId }) => eventId)).size;
@@ -71,7 +71,7 @@ async function countFailed({ client, webhook }: Demo): Promise<number> {
   while (cursor !== null) {
     const page: { data: unknown[]; next_cursor: string | null } = await client(
       'GET',
-      `/webhooks/${webhook}/deliveries?state=failed&limit=200${cursor && `&cursor=${cursor}`}`,
+      `/webhooks/${webhook}/deliveries?status=failed&limit=200${cursor && `&cursor=${cursor}`}`,
     );
     count += page.data.length;
     cursor = page.next_cursor;
@@ -89,7 +89,7 @@ async function progress({ client, say }: Demo, id: string, there: (replay: Repla
   return until(
     async () => {
       const replay = await client<Replay>('GET', `/replays/${id}`);
-      if (replay.sent !== shown) say(`  … ${replay.state}: ${replay.sent} of ${replay.total ?? '?'} sent`);
+      if (replay.sent !== shown) say(`  … ${replay.status}: ${replay.sent} of ${replay.total ?? '?'} sent`);
       shown = replay.sent;
       return there(replay) ? replay : undefined;
     },

@@ -130,6 +130,17 @@ export async function noteKeyUse(db: Queryable, id: string): Promise<void> {
     .execute();
 }
 
+/** Whether a key is stored and no longer good: revoked, or past its time. */
+export async function isEndedKey(db: Queryable, key: string): Promise<boolean> {
+  const row = await db
+    .selectFrom('api_keys')
+    .select('id')
+    .where('key_hash', '=', hashApiKey(key))
+    .where((eb) => eb.or([eb('revoked_at', 'is not', null), eb('expires_at', '<=', sql<Date>`clock_timestamp()`)]))
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
 /** Makes sure that a tenant of this name and this key exist; returns the tenant's id. For the bootstrap key. */
 export async function ensureTenantKey(db: Queryable, name: string, key: string): Promise<string> {
   return db.transaction().execute(async (tx) => {

@@ -1,6 +1,9 @@
 import type { Insertable, Selectable, Updateable } from 'kysely';
+import type { BodySettings } from '../../domain/compose-body';
+import type { DeclaredSignature } from '../../domain/declared-signature';
 import type { WebhookStatus } from '../../domain/delivery';
 import type { DeliveryMode } from '../../domain/delivery-mode';
+import type { Envelope } from '../../domain/envelope-setting';
 import type { Filter } from '../../domain/filter';
 import type { PayloadMode } from '../../domain/minimal-payload';
 import { parseRateLimit, toTokenBucket } from '../../domain/rate-limit';
@@ -12,7 +15,7 @@ import type { Tables } from '../tables';
  * What may be set of a webhook, and the only place that knows in which columns each setting stands: those of `webhooks`,
  * which the attempt reads, and those of `webhook_gates`, which the claim reads.
  */
-export type WebhookSettings = {
+export type WebhookSettings = BodySettings & {
   url: string;
   host: string;
   patterns: string[];
@@ -21,6 +24,8 @@ export type WebhookSettings = {
   retryPolicy: StoredRetryPolicy;
   timeoutMs: number;
   signatureStyles: SignatureStyle[];
+  /** Its own way to sign, in addition; null: none. */
+  signature: DeclaredSignature | null;
   /** The webhook's own headers, sealed: they may hold credentials. */
   sealedHeaders: string | null;
   headerNames: string[];
@@ -59,12 +64,15 @@ export function toColumns(settings: Partial<WebhookSettings>): WebhookChange {
     retry_policy: toJson(settings.retryPolicy),
     timeout_ms: settings.timeoutMs,
     signature_styles: settings.signatureStyles,
+    signature: settings.signature === null ? null : toJson(settings.signature),
     sealed_headers: settings.sealedHeaders,
     header_names: settings.headerNames,
     rate_limit: settings.rateLimit,
     payload: settings.payload,
     payload_version: settings.payloadVersion,
     filter: settings.filter === null ? null : toJson(settings.filter),
+    body_format: settings.bodyFormat,
+    envelope: toEnvelopeColumn(settings.envelope),
   };
 }
 
@@ -118,12 +126,15 @@ export function settingsOf(row: SettingsRow): WebhookSettings {
     retryPolicy: row.retry_policy,
     timeoutMs: row.timeout_ms,
     signatureStyles: row.signature_styles,
+    signature: row.signature,
     sealedHeaders: row.sealed_headers,
     headerNames: row.header_names,
     rateLimit: row.rate_limit,
     payload: row.payload,
     payloadVersion: row.payload_version,
     filter: row.filter,
+    bodyFormat: row.body_format,
+    envelope: row.envelope ?? 'standard',
     status: row.status,
     maxInFlight: row.max_in_flight,
     mode: row.mode,
@@ -137,6 +148,9 @@ export function settingsOf(row: SettingsRow): WebhookSettings {
 }
 
 const toJson = (value: object | undefined) => value && JSON.stringify(value);
+
+const toEnvelopeColumn = (envelope: Envelope | undefined) =>
+  envelope === 'standard' ? null : envelope && JSON.stringify(envelope);
 
 function toRateColumns(rateLimit: string | null): GateChange {
   const limit = rateLimit === null ? undefined : parseRateLimit(rateLimit);
