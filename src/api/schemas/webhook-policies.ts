@@ -1,10 +1,11 @@
 import { z } from 'zod';
 import { DURATION } from '../../domain/durations';
 import { type Filter, filterProblem } from '../../domain/filter';
+import { foldHeaderName } from '../../domain/header-name';
 import { parseRateLimit, RATE, RATE_LIMIT_RULE } from '../../domain/rate-limit';
 import { SIGNATURE_STYLES, type SignatureStyle } from '../../domain/signature-styles';
 import { customHeaderProblem, FIELD_VALUE, TOKEN } from '../../egress/custom-headers';
-import { defaultsTo, durationBetween } from './common';
+import { defaultsTo, durationBetween, recordOf } from './common';
 
 /** A webhook's delivery settings: all but its URL and events. */
 
@@ -17,10 +18,9 @@ export const REDACTED_VALUE = '[redacted]';
 
 export const placeholderProblem = (name: string) => `the value of "${name}" is a placeholder`;
 
-/** Own headers of the deliveries; names that differ in case only are the same header (RFC 9110 5.1). */
+/** Own headers of the deliveries; names that differ in case only are the same header (RFC 9110 5.1), and to many receivers those that differ in `_` and `-`. */
 const headersWith = (placeholders: 'kept' | 'refused') =>
-  z
-    .record(z.string(), z.string())
+  recordOf(z.string(), z.string())
     .superRefine((given, context) => {
       const seen = new Set<string>();
       for (const [name, value] of Object.entries(given)) {
@@ -29,8 +29,8 @@ const headersWith = (placeholders: 'kept' | 'refused') =>
             ? placeholderProblem(name)
             : customHeaderProblem(name, value);
         if (problem) context.addIssue(problem);
-        else if (seen.has(name.toLowerCase())) context.addIssue(`the header "${name}" is given twice`);
-        seen.add(name.toLowerCase());
+        else if (seen.has(foldHeaderName(name))) context.addIssue(`the header "${name}" is given twice`);
+        seen.add(foldHeaderName(name));
       }
     })
     .refine((given) => Object.keys(given).length <= MAX_HEADERS, `must have at most ${MAX_HEADERS} headers`)
