@@ -25,8 +25,8 @@ import * as renameGateColumns from './0024_rename_gate_columns';
 import * as addDeclaredSignatures from './0025_add_declared_signatures';
 import * as addBodySettings from './0026_add_body_settings';
 import * as whatBelongsToAUrl from './0027_what_belongs_to_a_url';
-import * as keepWhatWasWritten from './0030_keep_what_was_written';
 import * as addErrorDetails from './0029_add_error_details';
+import * as keepWhatWasWritten from './0030_keep_what_was_written';
 
 /** Every migration in order. They only go forward; a new one is one more line. */
 export const migrations: Record<string, Migration> = {
