@@ -110,6 +110,8 @@ create table delivery_queue (
   posted_beat bigint,
   cancel_asked boolean not null default false,
   moves integer not null default 0,
+  attempt_failed_at timestamp with time zone,
+  failed_at timestamp with time zone,
   constraint delivery_queue_pkey PRIMARY KEY (delivery_id),
   constraint delivery_queue_priority_check CHECK (((priority >= 0) AND (priority <= 2)))
 ) with (fillfactor=50, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000, autovacuum_vacuum_insert_scale_factor=0, autovacuum_vacuum_cost_delay=0, autovacuum_analyze_scale_factor=0, autovacuum_analyze_threshold=200000);
@@ -300,6 +302,8 @@ create table webhook_gates (
   unverified boolean not null default false,
   status_version integer not null default 0,
   mode text,
+  url_changes integer not null default 0,
+  failed_since timestamp with time zone,
   constraint webhook_gates_adaptive_cap_check CHECK ((adaptive_cap > 0)),
   constraint webhook_gates_breaker_open_ms_check CHECK ((breaker_open_ms > 0)),
   constraint webhook_gates_breaker_threshold_check CHECK ((breaker_threshold > 0)),
@@ -319,11 +323,29 @@ create table webhook_secrets (
   sealed text not null,
   created_at timestamp with time zone not null default now(),
   expires_at timestamp with time zone,
+  switch_at timestamp with time zone,
   constraint webhook_secrets_pkey PRIMARY KEY (id),
   constraint webhook_secrets_webhook_id_fkey FOREIGN KEY (webhook_id) REFERENCES webhooks(id)
 );
 
 CREATE INDEX webhook_secrets_webhook ON public.webhook_secrets USING btree (webhook_id);
+
+create table webhook_tests (
+  id uuid not null,
+  tenant_id uuid not null,
+  webhook_id uuid not null,
+  event_type text not null,
+  body bytea not null,
+  outcome text not null default 'pending'::text,
+  attempt json,
+  created_at timestamp with time zone not null default now(),
+  constraint webhook_tests_outcome_check CHECK ((outcome = ANY (ARRAY['pending'::text, 'delivered'::text, 'failed'::text]))),
+  constraint webhook_tests_pkey PRIMARY KEY (id)
+);
+
+CREATE INDEX webhook_tests_tenant ON public.webhook_tests USING btree (tenant_id, id);
+
+CREATE INDEX webhook_tests_webhook ON public.webhook_tests USING btree (webhook_id, id);
 
 create table webhooks (
   id uuid not null,
@@ -352,6 +374,7 @@ create table webhooks (
   verification_method text,
   verification_error text,
   verified_at timestamp with time zone,
+  signature jsonb,
   body_format text not null default 'exact'::text,
   envelope json,
   constraint webhooks_body_format_check CHECK ((body_format = ANY (ARRAY['exact'::text, 'compact'::text, 'javascript'::text]))),

@@ -163,6 +163,8 @@ const settings = z.object({
   POSTHORN_DENIED_CIDRS: cidrs,
   /** Also register and deliver to names without a dot, such as `postgres`, which only the machine's own network can resolve. */
   POSTHORN_ALLOW_SINGLE_LABEL_NAMES: flag,
+  /** Accept webhook secrets that are too weak, with a warning. For development. */
+  POSTHORN_ALLOW_WEAK_SECRETS: flag,
   /** Name servers for endpoints' host names, as addresses with or without a port. Without it, the system's. */
   POSTHORN_DNS_SERVERS: nameServers,
   /** An HTTP proxy that every connection to an endpoint goes through, by CONNECT. Without it, they are made directly. */

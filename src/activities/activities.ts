@@ -21,6 +21,8 @@ export type ActivityDeps = {
   attempts: Attempts;
   /** Makes one round of endpoint verification. */
   verify: (webhookId: string, round: number) => Promise<void>;
+  /** Makes the attempt of a test of a webhook. */
+  testWebhook: (testId: string) => Promise<void>;
   inFlight: InFlight;
   /** Slots for attempts that were not claimed: a timer fired, or an operator asked. */
   retryCapacity: RetryCapacity;
@@ -69,7 +71,8 @@ export type Activities = ReturnType<typeof createActivities>;
 
 /** Everything that workflows may call. */
 export function createActivities(deps: ActivityDeps) {
-  const { db, replayCapacity, attempts, verify, inFlight, retryCapacity, maxPostMs, signalDone, log } = deps;
+  const { db, replayCapacity, attempts, verify, testWebhook, inFlight, retryCapacity, maxPostMs, signalDone, log } =
+    deps;
   const run = (request: AttemptRequest, onPost?: (timeoutMs: number) => void) =>
     inFlight.run(request.deliveryId, request.number, () => attempts.attempt(request, onPost));
 
@@ -124,6 +127,9 @@ export function createActivities(deps: ActivityDeps) {
 
     /** Sends an endpoint its challenge. May be called again: an answer to a round that is over changes nothing. */
     verifyEndpoint: (webhookId: string, round: number): Promise<void> => heartbeating(() => verify(webhookId, round)),
+
+    /** Makes the attempt of a test. May be called again: one that was made is not made again. */
+    testWebhook: (testId: string): Promise<void> => heartbeating(() => testWebhook(testId)),
 
     /**
      * Ends a delivery that an operator cancelled. `recorded`: the cancel is in Postgres already; then only that cancel is

@@ -21,6 +21,7 @@ export type Operator = { tenantId: string; actor: string };
 
 /** The state can change between reading it and acting on it; each try reads it again. */
 const MAX_TRIES = 5;
+const WEBHOOK_DELETED = 'The webhook of this delivery was deleted.';
 /** The first wait before a cancel looks whether an attempt has ended; each later wait is twice as long. */
 const FIRST_WAIT_MS = 50;
 
@@ -42,12 +43,13 @@ export function retryNow(services: Services, delivery: Delivery, operator: Opera
         case 'held':
         case 'in_progress':
         case 'retrying':
+          if (webhookDeleted) throw new ApiError('state_conflict', WEBHOOK_DELETED);
           if (cancelAsked) throw new ApiError('state_conflict', 'The delivery is being cancelled.');
           return askForAttempt(tx, id, actor);
         case 'delivered':
         case 'failed':
         case 'cancelled': {
-          if (webhookDeleted) throw new ApiError('state_conflict', 'The webhook of this delivery was deleted.');
+          if (webhookDeleted) throw new ApiError('state_conflict', WEBHOOK_DELETED);
           // An operator waits for it: it goes ahead of events that were published since.
           const how = { tenantId, trigger: 'manual', askedBy: actor, priority: 'high' } as const;
           return (await reopenEnded(tx, [id], how)).length > 0;

@@ -14,7 +14,8 @@ import type { PublishRules } from './publish/rules-cache';
 import type { DeliveryWorkflows } from './temporal/deliveries';
 import type { ReplayWorkflows } from './temporal/replays';
 import type { VerificationWorkflows } from './temporal/verifications';
-import type { VerificationWaits } from './verification-waits';
+import type { WebhookTestWorkflows } from './temporal/webhook-tests';
+import type { Waits } from './waits';
 
 /** What handlers work with; built once per process. */
 export type Services = {
@@ -36,7 +37,9 @@ export type Services = {
   /** Shares the event loop between tenants. */
   timeSlices: TimeSlices;
   verificationWorkflows: VerificationWorkflows;
-  verificationWaits: VerificationWaits;
+  verificationWaits: Waits;
+  webhookTestWorkflows: WebhookTestWorkflows;
+  webhookTestWaits: Waits;
   /** Queries to running workflows, of one tenant and in all: each may take a second. */
   workflowQueries: Shares;
   log: Log;
@@ -46,6 +49,8 @@ export type Services = {
   maxWebhooks: number;
   /** http URLs may be registered. */
   allowHttp: boolean;
+  /** Secrets that are too weak are accepted, with a warning. */
+  allowWeakSecrets: boolean;
   /** The rate of a bulk replay whose request names none. */
   replayRate: RateLimit;
   /** Addresses and CIDR blocks that deliveries come from, as configured; shown to tenants, not used. */

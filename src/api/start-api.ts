@@ -29,7 +29,9 @@ import { createPublishRules } from './publish/rules-cache';
 import { createDeliveryWorkflows } from './temporal/deliveries';
 import { createReplayWorkflows } from './temporal/replays';
 import { createVerificationWorkflows } from './temporal/verifications';
+import { createWebhookTestWorkflows } from './temporal/webhook-tests';
 import { createVerificationWaits } from './verification-waits';
+import { createWebhookTestWaits } from './webhook-test-waits';
 
 export type RunningApi = {
   url: string;
@@ -113,6 +115,8 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
       settling: createSettling(db),
       verificationWorkflows: createVerificationWorkflows(client, config.POSTHORN_TASK_QUEUE, recentTenants.anyBut),
       verificationWaits: createVerificationWaits(db.kysely),
+      webhookTestWorkflows: createWebhookTestWorkflows(client, config.POSTHORN_TASK_QUEUE, recentTenants.anyBut),
+      webhookTestWaits: createWebhookTestWaits(db.kysely),
       workflowQueries: createShares(MAX_WORKFLOW_QUERIES),
       recentTenants,
       reads: databasePermits(READS),
@@ -124,6 +128,7 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
       },
       maxWebhooks: config.POSTHORN_MAX_WEBHOOKS_PER_TENANT,
       allowHttp: config.POSTHORN_ALLOW_HTTP,
+      allowWeakSecrets: config.POSTHORN_ALLOW_WEAK_SECRETS,
       replayRate: parseRateLimit(config.POSTHORN_REPLAY_RATE)!,
       minVerification: config.POSTHORN_MIN_ENDPOINT_VERIFICATION,
       senderAddresses: config.POSTHORN_SENDER_ADDRESSES,

@@ -1,6 +1,7 @@
-import type { ColumnType, Generated, GeneratedAlways } from 'kysely';
+import type { ColumnType, Generated, GeneratedAlways, Selectable } from 'kysely';
 import type { BodyFormat } from '../domain/body-format';
 import type { FailedBecause } from '../domain/classify';
+import type { DeclaredSignature } from '../domain/declared-signature';
 import type { DisabledBecause, EndState, Trigger, WebhookStatus } from '../domain/delivery';
 import type { DeliveryMode, DeliveryPath } from '../domain/delivery-mode';
 import type { Envelope } from '../domain/envelope-setting';
@@ -13,9 +14,14 @@ import type { KeyKind, Scope } from '../domain/scopes';
 import type { SentAs } from '../domain/sent-as';
 import type { SignatureStyle } from '../domain/signature-styles';
 import type { VerificationMethod, VerificationMode } from '../domain/verification';
+import type { TestOutcome } from '../domain/webhook-test';
 
 type CreatedAt = ColumnType<Date, Date | undefined, never>;
 type Json<T> = ColumnType<T, string, string>;
+type StoredTestAttempt = Omit<Selectable<Tables['attempts']>, 'started_at' | 'response_body'> & {
+  started_at: string;
+  response_body: string | null;
+};
 
 /** Every table and column of migrations/schema.sql; test/db/tables.test.ts compares the two. A column stands on one line. */
 export type Tables = {
@@ -52,6 +58,8 @@ export type Tables = {
     retry_policy: Json<StoredRetryPolicy>;
     timeout_ms: number;
     signature_styles: Generated<SignatureStyle[]>;
+    /** Null: none but the styles. */
+    signature: ColumnType<DeclaredSignature | null, string | null | undefined, string | null>;
     sealed_headers: string | null;
     header_names: Generated<string[]>;
     rate_limit: string | null;
@@ -79,6 +87,19 @@ export type Tables = {
     sealed: string;
     created_at: CreatedAt;
     expires_at: Date | null;
+    /** From when on the styles that carry one signature use it; null: from the beginning. */
+    switch_at: Date | null;
+  };
+  webhook_tests: {
+    id: string;
+    tenant_id: string;
+    webhook_id: string;
+    event_type: string;
+    body: Buffer;
+    outcome: Generated<Exclude<TestOutcome, 'not_made'>>;
+    /** The row that `attempts` would have of it, the body of the answer in base64. */
+    attempt: ColumnType<StoredTestAttempt | null, string | null | undefined, string>;
+    created_at: CreatedAt;
   };
   webhook_gates: {
     webhook_id: string;
@@ -111,6 +132,10 @@ export type Tables = {
     unverified: Generated<boolean>;
     mode: DeliveryMode | null;
     status_version: Generated<number>;
+    /** How often it was given another URL. */
+    url_changes: Generated<number>;
+    /** The first of its failed deliveries in a row. */
+    failed_since: Date | null;
   };
   subscriptions: {
     tenant_id: string;
@@ -203,6 +228,10 @@ export type Tables = {
     posted_beat: number | null;
     cancel_asked: Generated<boolean>;
     moves: Generated<number>;
+    /** When an attempt of it last failed. */
+    attempt_failed_at: Date | null;
+    /** When it had failed for good, before it was started anew. */
+    failed_at: Date | null;
   };
   lease_holders: {
     id: Generated<number>;

@@ -5,7 +5,6 @@ import type { Trigger } from '../domain/delivery';
 import type { DeliveryPath } from '../domain/delivery-mode';
 import { newUuid, toPublicId } from '../domain/ids';
 import type { SentAs } from '../domain/sent-as';
-import { redactHeaders } from '../egress/headers';
 import type { SendResult } from '../egress/types';
 import type { Log } from '../log';
 import type { Sendable } from './sendable';
@@ -22,6 +21,7 @@ export function toRecord(
   facts: Sendable,
   made: {
     request: AttemptRequest;
+    /** As they may be shown. */
     headers: Record<string, string>;
     sentAs: SentAs | null;
     result: SendResult;
@@ -47,11 +47,12 @@ export function toRecord(
     errorCode: error?.code ?? null,
     errorMessage: error?.message ?? null,
     errorDetails: error?.details ?? null,
-    requestHeaders: redactHeaders(headers),
+    requestHeaders: headers,
     responseHeaders: response?.headers ?? null,
     responseBody: response?.body ?? null,
     responseCut: response?.bodyCut ?? null,
     remoteAddress: result.remoteAddress,
+    urlChanges: facts.webhook.urlChanges,
     sentAs,
     healthSignal: healthSignalOf(toPostResult(result)),
     holder,
@@ -76,6 +77,7 @@ export function toUnrecorded(record: AttemptRecord, request: AttemptRequest): Un
   return {
     attemptId: record.attemptId,
     ...(record.holder !== null && { holder: record.holder }),
+    ...(record.urlChanges !== null && { urlChanges: record.urlChanges }),
     deliveryId: record.deliveryId,
     number: record.number,
     cause: request.cause,
@@ -115,6 +117,7 @@ export function fromUnrecorded(
     responseBody: null,
     responseCut: null,
     remoteAddress: null,
+    urlChanges: made.urlChanges ?? null,
     sentAs: made.bodyMade ? 'unknown' : null,
     healthSignal: healthSignalOf(completedResult(made)),
     holder: made.holder ?? null,

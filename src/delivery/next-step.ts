@@ -13,13 +13,9 @@ export function positionOf(
   postMs: number,
 ): SchedulePosition {
   const manual = queue.timed ? cause === 'manual' : queue.trigger === 'manual' && queue.waits;
-  if (manual) return { kind: 'manual', remainingWaitMs: Math.max(0, queue.remainingMs - postMs) };
-  return {
-    kind: 'scheduled',
-    attemptsMade: queue.step + 1,
-    elapsedMs: queue.elapsedMs + postMs,
-    random: Math.random(),
-  };
+  const elapsedMs = queue.elapsedMs + postMs;
+  if (manual) return { kind: 'manual', remainingWaitMs: Math.max(0, queue.remainingMs - postMs), elapsedMs };
+  return { kind: 'scheduled', attemptsMade: queue.step + 1, elapsedMs, random: Math.random() };
 }
 
 /** What the record of an attempt with this verdict does to its delivery. */
@@ -30,6 +26,9 @@ export function toNext(verdict: Verdict, position: SchedulePosition): AttemptNex
     case 'failed':
       return { kind: 'end', state: 'failed', because: verdict.reason };
     case 'retry':
-      return position.kind === 'manual' ? { kind: 'keep_waiting' } : { kind: 'wait', waitMs: verdict.waitMs };
+      if (position.kind === 'scheduled') return { kind: 'wait', waitMs: verdict.waitMs };
+      return verdict.waitMs > position.remainingWaitMs
+        ? { kind: 'keep_waiting', atLeastMs: verdict.waitMs }
+        : { kind: 'keep_waiting' };
   }
 }

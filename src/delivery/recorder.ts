@@ -68,7 +68,7 @@ export function createRecorder(
     return {
       kind: 'retry',
       waitMs: verdict.kind === 'retry' ? verdict.waitMs : RETRY_REQUESTED_WAIT_MS,
-      kept: record.next.kind === 'keep_waiting',
+      kept: record.next.kind === 'keep_waiting' && record.next.atLeastMs === undefined,
       attempt: record.number,
       last,
     };

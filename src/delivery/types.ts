@@ -44,6 +44,8 @@ export type UnrecordedAttempt = {
   attemptId?: string;
   /** The holder id of the worker that made it. */
   holder?: number;
+  /** Which of its webhook's URLs it went to; absent from attempts made before it was passed on. */
+  urlChanges?: number;
   deliveryId: string;
   number: number;
   cause: AttemptCause;

@@ -1,5 +1,5 @@
 import { retryAfterMs, SHORTEST_THROTTLE_MS } from './retry-after';
-import { nextWaitMs, type RetryPolicy } from './retry-schedule';
+import { keptWaitMs, nextWaitMs, type RetryPolicy } from './retry-schedule';
 
 /** What one POST brought back, as far as the rules need it. */
 export type PostResult =
@@ -20,7 +20,10 @@ export type Verdict =
   | { kind: 'failed'; reason: FailedBecause }
   | { kind: 'retry'; waitMs: number };
 
-/** Where in its schedule an attempt stands: a scheduled one uses up a step, a manual one keeps the wait that was running. */
+/**
+ * Where in its schedule an attempt stands: a scheduled one uses up a step, a manual one keeps the wait that was running, which
+ * only the receiver may lengthen.
+ */
 export type SchedulePosition =
   | {
       kind: 'scheduled';
@@ -29,7 +32,7 @@ export type SchedulePosition =
       elapsedMs: number;
       random: number;
     }
-  | { kind: 'manual'; remainingWaitMs: number };
+  | { kind: 'manual'; remainingWaitMs: number; elapsedMs: number };
 
 /** 2xx is success (Standard Webhooks 1.0.0); redirects are never followed and count as failures. */
 export function isSuccess(result: PostResult): boolean {
@@ -45,9 +48,11 @@ export function classify(result: PostResult, policy: RetryPolicy, position: Sche
   if ('statusCode' in result && result.statusCode === 410) return { kind: 'failed', reason: 'gone' };
   if ('errorCode' in result && result.blocked) return { kind: 'failed', reason: 'blocked' };
   if (policy.clientErrors === 'fail' && isClientError(result)) return { kind: 'failed', reason: 'client_error' };
-  if (position.kind === 'manual') return { kind: 'retry', waitMs: position.remainingWaitMs };
   const retryAfterMs = 'statusCode' in result ? result.retryAfterMs : undefined;
-  const waitMs = nextWaitMs(policy, { ...position, retryAfterMs });
+  const waitMs =
+    position.kind === 'manual'
+      ? keptWaitMs(policy, { ...position, retryAfterMs })
+      : nextWaitMs(policy, { ...position, retryAfterMs });
   return waitMs === undefined ? { kind: 'failed', reason: 'exhausted' } : { kind: 'retry', waitMs };
 }
 

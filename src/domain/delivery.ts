@@ -14,8 +14,8 @@ export type DeliveryState = (typeof DELIVERY_STATES)[number];
 export const END_STATES = ['delivered', 'failed', 'cancelled'] as const;
 export type EndState = (typeof END_STATES)[number];
 
-/** Why an attempt was made. */
-export const TRIGGERS = ['schedule', 'manual', 'replay'] as const;
+/** Why an attempt was made. `test`: to test a webhook; it belongs to no delivery (./webhook-test.ts). */
+export const TRIGGERS = ['schedule', 'manual', 'replay', 'test'] as const;
 export type Trigger = (typeof TRIGGERS)[number];
 
 /**
@@ -40,14 +40,16 @@ export type QueueFacts = { timed: boolean; inFlight: boolean };
 
 /**
  * Why a delivery waits in the queue although its time has come:
+ * - `deleted`: its webhook was deleted, and it is cancelled in a moment; also where its time has not come
  * - `paused`, `disabled`: the webhook's own state
  * - `unverified`: its endpoint has yet to answer the challenge
  * - `throttled`: the receiver asked for less (429, 502, 504 or Retry-After)
  * - `circuit_open`: too many attempts failed in a row
  * - `rate_limited`: the webhook's own rate limit
- * - `ordered`: another delivery of an ordered webhook goes first
+ * - `ordered`: an older delivery of an ordered webhook goes first
  */
 export const HELD_BECAUSE = [
+  'deleted',
   'paused',
   'disabled',
   'unverified',
@@ -70,6 +72,7 @@ export function visibleState(
 ): DeliveryState {
   if (recorded !== 'pending' || !queue) return recorded;
   if (queue.inFlight) return 'in_progress';
+  if (held === 'deleted') return 'held';
   if (queue.timed) return 'retrying';
   return held ? 'held' : 'pending';
 }

@@ -83,8 +83,28 @@ export const MAX_RETRY_AFTER_MS = 24 * H;
 export function nextWaitMs(policy: RetryPolicy, moment: RetryMoment): number | undefined {
   const wait = policy.waitsMs[moment.attemptsMade - 1];
   if (wait === undefined) return undefined;
-  const asked = Math.min(Math.max(moment.retryAfterMs ?? 0, 0), MAX_RETRY_AFTER_MS);
-  const waitMs = Math.max(Math.round(wait * (1 + policy.jitter * moment.random)), asked);
-  if (policy.maxDurationMs === undefined || moment.elapsedMs + waitMs <= policy.maxDurationMs) return waitMs;
-  return undefined;
+  const waitMs = Math.max(Math.round(wait * (1 + policy.jitter * moment.random)), askedMs(moment));
+  return isWithinDuration(policy, moment, waitMs) ? waitMs : undefined;
 }
+
+/**
+ * Milliseconds that a wait goes on after an attempt that was made in the middle of it, or undefined when the receiver asks for
+ * more time than the policy has. A Retry-After counts as it does after a scheduled attempt.
+ */
+export function keptWaitMs(
+  policy: RetryPolicy,
+  moment: Pick<RetryMoment, 'elapsedMs' | 'retryAfterMs'> & { remainingWaitMs: number },
+): number | undefined {
+  const asked = askedMs(moment);
+  if (asked <= moment.remainingWaitMs) return moment.remainingWaitMs;
+  return isWithinDuration(policy, moment, asked) ? asked : undefined;
+}
+
+const askedMs = ({ retryAfterMs }: Pick<RetryMoment, 'retryAfterMs'>): number =>
+  Math.min(Math.max(retryAfterMs ?? 0, 0), MAX_RETRY_AFTER_MS);
+
+const isWithinDuration = (
+  { maxDurationMs }: RetryPolicy,
+  { elapsedMs }: Pick<RetryMoment, 'elapsedMs'>,
+  waitMs: number,
+): boolean => maxDurationMs === undefined || elapsedMs + waitMs <= maxDurationMs;

@@ -1,4 +1,5 @@
 import { CLOUDEVENTS_HEADERS } from '../domain/cloudevents-headers';
+import { foldHeaderName } from '../domain/header-name';
 
 const MAX_NAME_LENGTH = 128;
 /** Receivers commonly refuse header blocks past 8 KiB in total; no useful credential is longer than this. */
@@ -22,22 +23,14 @@ const RESERVED_NAMES = new Set([
 ]);
 
 /**
- * The one name that receivers of the CGI kind (RFC 3875 4.1.18: CGI, PHP, WSGI, Rack) make of all its spellings: they know
- * capitals only, and an underscore for each character that is no letter or digit.
- */
-export function foldedHeaderName(name: string): string {
-  return name.toLowerCase().replace(/[^a-z0-9]/g, '-');
-}
-
-/**
  * Why a tenant may not set this header on its deliveries, as a sentence to show, or undefined when it may.
- * Names are compared as {@link foldedHeaderName} writes them: `X_Webhook_Id` would overwrite `x-webhook-id` there. The value is never repeated in the answer.
+ * Names are compared as {@link foldHeaderName} writes them: `X_Webhook_Id` would overwrite `x-webhook-id` there. The value is never repeated in the answer.
  */
 export function customHeaderProblem(name: string, value: string): string | undefined {
   if (!TOKEN.test(name)) return 'the header name is not a valid HTTP token';
   if (name.length > MAX_NAME_LENGTH) return `the header name is longer than ${MAX_NAME_LENGTH} characters`;
   const lower = name.toLowerCase();
-  const folded = foldedHeaderName(name);
+  const folded = foldHeaderName(name);
   if (RESERVED_NAMES.has(folded) || RESERVED_PREFIXES.some((prefix) => folded.startsWith(prefix))) {
     if (folded === lower) return `the header "${lower}" is set by Posthorn`;
     return `the header "${lower}" is "${folded}" to many receivers, which is set by Posthorn`;

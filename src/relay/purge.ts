@@ -2,6 +2,7 @@ import type { Database } from '../db/database';
 import { purgeExpired } from '../db/publish/idempotent-requests';
 import { purgeSetAside } from '../db/publish/operational-outbox';
 import { purgeLogs, type Retention } from '../db/store/retention';
+import { purgeTests } from '../db/store/webhook-tests';
 import type { Log } from '../log';
 
 /** One statement's work: well below a second. */
@@ -11,12 +12,19 @@ const BATCHES = 100;
 
 export type PurgeSettings = { db: Database; log: Log; retention: Retention };
 
-/** Removes idempotency keys whose time is over, with the answers that were kept for them, old logs and outbox rows. */
+/**
+ * Removes idempotency keys whose time is over, with the answers that were kept for them, old logs,
+ * tests of webhooks and outbox rows.
+ */
 export async function purgeOld({ db, log, retention }: PurgeSettings, stopped: () => boolean): Promise<void> {
   const keys = await inBatches(() => purgeExpired(db.pool, PER_BATCH), stopped);
   if (keys > 0) log.info({ event: 'purged_idempotency_keys', count: keys });
   const logs = await inBatches(() => purgeLogs(db.kysely, retention, PER_BATCH), stopped);
   if (logs > 0) log.info({ event: 'purged_expired_rows', count: logs });
+  await inBatches(async () => {
+    const purged = await purgeTests(db.kysely, PER_BATCH);
+    return { purged, more: purged === PER_BATCH };
+  }, stopped);
   await inBatches(async () => {
     const purged = await purgeSetAside(db.pool, PER_BATCH);
     return { purged, more: purged === PER_BATCH };

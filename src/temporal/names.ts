@@ -27,3 +27,10 @@ export function verificationWorkflowId(webhookUuid: string, round: number): stri
 }
 
 export const VERIFICATION_WORKFLOW_TYPE = 'verifyEndpoint';
+
+/** One test of a webhook, one workflow. */
+export function testWorkflowId(testUuid: string): string {
+  return `${toPublicId('attempt', testUuid)}-test`;
+}
+
+export const TEST_WORKFLOW_TYPE = 'testWebhook';

@@ -13,6 +13,7 @@ import { InFlight } from '../delivery/in-flight';
 import { createAttempts } from '../delivery/make-attempt';
 import { createRetryCapacity } from '../delivery/retry-capacity';
 import { watchPauses } from '../delivery/stale';
+import { createWebhookTester } from '../delivery/test-webhook';
 import { createVerifier } from '../delivery/verify-endpoint';
 import { LEASE_MS, MAX_TIMEOUT_MS } from '../domain/limits';
 import { createEgressAgent } from '../egress/agent';
@@ -117,6 +118,7 @@ export async function startWorker(
     replayCapacity,
     attempts,
     verify: createVerifier({ db, secretBox, sender, log, origin: config.POSTHORN_VERIFICATION_ORIGIN }),
+    testWebhook: createWebhookTester({ db, secretBox, sender, log }),
     inFlight,
     retryCapacity,
     maxPostMs: MAX_TIMEOUT_MS,

@@ -5,6 +5,7 @@ import type { Activities } from '../activities/activities';
 import { withReserve } from '../concurrency/tenant-slots';
 import type { Config } from '../config';
 import { MAX_WAITING } from '../delivery/retry-capacity';
+import { MAX_TESTS } from '../delivery/test-webhook';
 import { MAX_CHALLENGES } from '../delivery/verify-endpoint';
 import { taskQueues } from '../temporal/names';
 import { LeanWorker } from './lean-worker';
@@ -67,6 +68,7 @@ export async function createWorkers(
       first +
       withReserve(MAX_WAITING) +
       withReserve(MAX_CHALLENGES) +
+      withReserve(MAX_TESTS) +
       SPARE_SLOTS,
     // Heartbeats are few; each one should reach the server when it is sent.
     maxHeartbeatThrottleInterval: 2_000,

@@ -58,6 +58,16 @@ export type VerificationInput = {
   retriesQueue: string;
 };
 
+/** The input of a test of a webhook; what is sent stays in Postgres. */
+export type TestInput = {
+  /** uuid */
+  testId: string;
+  /** The task queue of its activity. */
+  retriesQueue: string;
+  /** Above the longest possible attempt. */
+  attemptTimeoutMs: number;
+};
+
 export const PosthornTenant = defineSearchAttributeKey(SEARCH_ATTRIBUTES.tenant, SearchAttributeType.KEYWORD);
 export const PosthornWebhook = defineSearchAttributeKey(SEARCH_ATTRIBUTES.webhook, SearchAttributeType.KEYWORD);
 export const PosthornEventType = defineSearchAttributeKey(SEARCH_ATTRIBUTES.eventType, SearchAttributeType.KEYWORD);

@@ -64,6 +64,15 @@ test('what ended says when, what waits says until when, what is held says why', 
   const delivered = await get('delivered');
   expect(delivered).toMatchObject({ attempt_count: 1, last_status_code: 204, ended_at: time, next_attempt_at: null });
   expect(delivered.delivered_at).toBe(delivered.ended_at);
+  const took = { last_attempt_at: time, response_time_ms: expect.any(Number) };
+  for (const state of ['delivered', 'failed', 'retrying', 'cancelled'] as const) {
+    const { attempts, ...shown } = await get(state);
+    expect(shown).toMatchObject(took);
+    expect([shown.last_attempt_at, shown.response_time_ms]).toEqual([attempts[0].started_at, attempts[0].duration_ms]);
+    expect(await list(`state=${state}`)).toContainEqual(expect.objectContaining({ id: one[state].id, ...took }));
+  }
+  const none = { last_attempt_at: null, response_time_ms: null };
+  for (const state of ['pending', 'held', 'in_progress'] as const) expect(await get(state)).toMatchObject(none);
   expect(await get('failed')).toMatchObject({
     failed_because: 'exhausted',
     last_status_code: 500,
@@ -115,7 +124,8 @@ test('an endpoint that is not there is an error with a code, without an answer',
   const { api } = stage.posthorn;
   await api.createWebhook({ url: 'http://127.0.0.1:9' }, { events: ['nobody'], retry_policy: { schedule: [] } });
   const id = await api.onlyDelivery((await api.publish('nobody')).id);
-  const { attempts } = await api.untilStatus(id, 'failed');
+  const { attempts, ...shown } = await api.untilStatus(id, 'failed');
+  expect(shown).toMatchObject({ last_attempt_at: expect.any(String), response_time_ms: null });
   expect(attempts).toMatchObject([{ status_code: null, error: { code: 'connection_refused' }, response: null }]);
 });
 

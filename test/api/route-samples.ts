@@ -38,6 +38,7 @@ export const samples: Record<string, Sample> = {
   'POST /webhooks/:webhook/skip': { webhook: { ordered: true } },
   'POST /webhooks/:webhook/secret/rotate': {},
   'POST /webhooks/:webhook/verify': {},
+  'POST /webhooks/:webhook/test': {},
   'POST /webhooks/:webhook/replay': { body: () => ({ since: since() }) },
   'POST /webhooks/:webhook/deliveries/:delivery/retry': {},
   'POST /webhooks/deliveries/:delivery/retry': {},
@@ -77,9 +78,11 @@ export async function makeThings(posthorn: Installation, api: TestApi, { webhook
   await api.ok('POST', '/event-types', { name: eventTypeName });
   const tenantId = await tenantOf(posthorn, id);
   const { record } = await makeKey(posthorn, { tenantId, scopes: ['read'] });
+  const { id: attempt } = await api.ok<{ id: string }>('POST', `/webhooks/${id}/test`);
   return {
     webhook: id,
     event,
+    attempt,
     delivery: delivery!.id,
     replay,
     eventTypeName,

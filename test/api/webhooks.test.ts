@@ -1,5 +1,5 @@
 import { newUuid, toPublicId } from '../../src/domain/ids';
-import { generateSecret, secretProblem } from '../../src/egress/signatures';
+import { generateSecret, secretWeakness } from '../../src/egress/secrets';
 import { type Installation, startInstallation } from '../support/installation';
 import { expectBadField, expectProblem, sql } from './support';
 
@@ -25,7 +25,7 @@ test('a webhook is made with defaults, and its secret is shown this once', async
   const answer = await api.call('POST', '/webhooks', { url, events: ['order.*'] });
   expect(answer.status).toBe(201);
   const { secret, ...shown } = answer.body;
-  expect(secretProblem(secret)).toBeUndefined();
+  expect(secretWeakness(secret)).toBeUndefined();
   expect(shown).toEqual({
     id: expect.stringMatching(/^wh_/),
     url,
@@ -44,6 +44,7 @@ test('a webhook is made with defaults, and its secret is shown this once', async
     metadata: {},
     headers: {},
     signature_styles: ['standard', 'x-webhook'],
+    signature: null,
     retry_policy: { preset: 'standard' },
     timeout: '10s',
     rate_limit: null,

@@ -87,6 +87,16 @@ test('what waits in the queue, or has ended, needs no Temporal', async () => {
   expect(await api.call('POST', `/deliveries/${id}/retry`)).toMatchObject({ status: 202, body: { status: 'pending' } });
 });
 
+test('a test of a webhook that cannot be started is refused, and nothing of it remains', async () => {
+  const { api } = posthorn;
+  const { id } = await api.createWebhook({ url: 'http://127.0.0.1:9' }, { events: ['never'] });
+  for (const query of ['', '?wait=true']) {
+    const refused = await api.call('POST', `/webhooks/${id}/test${query}`);
+    expectProblem(refused, { status: 503, code: 'workflow_engine_unavailable' });
+  }
+  expect(await api.ok('GET', `/webhooks/${id}/tests`)).toEqual({ data: [], next_cursor: null });
+});
+
 test('the api is not ready with less than two weeks of partitions, and says so', async () => {
   const partitions = await sql<{ name: string }>(
     posthorn,

@@ -245,21 +245,22 @@ describe('a webhook is disabled', () => {
     expect(await gate()).toMatchObject({ status: 'disabled', status_reason: 'gone', status_since });
   });
 
-  test.each<[string, () => Promise<unknown>]>([
-    ['410 Gone', gone],
-    ['failed deliveries', () => setGate('disable_after_failed = 1').then(() => failForGood(2))],
+  test.each<[string, string, () => Promise<unknown>]>([
+    ['410 Gone', 'gone', gone],
+    ['failed deliveries', 'failed_deliveries', () => setGate('disable_after_failed = 1').then(() => failForGood(2))],
     [
       'failing for too long',
+      'failing_too_long',
       async () => {
         await fail();
         await fiveDaysPass();
         await fail();
       },
     ],
-  ])('never while it is paused: %s', async (_, happens) => {
+  ])('also while it is paused: %s', async (_, reason, happens) => {
     await setGate(`status = 'paused'`);
     await happens();
-    expect(await gate()).toMatchObject({ status: 'paused', status_reason: null });
+    expect(await gate()).toMatchObject({ status: 'disabled', status_reason: reason });
   });
 });
 

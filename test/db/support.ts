@@ -182,6 +182,7 @@ export function attemptOf(claimed: ClaimedDelivery, number: number, next: Attemp
       gone: false,
     },
     remoteAddress: '127.0.0.1',
+    urlChanges: 0,
     sentAs: null,
     holder: HOLDER,
     next,

@@ -5,7 +5,7 @@ import type { RetryPolicy } from '../../src/domain/retry-schedule';
 const policy: RetryPolicy = { waitsMs: [1_000, 2_000], jitter: 0, clientErrors: 'retry' };
 const first: SchedulePosition = { kind: 'scheduled', attemptsMade: 1, elapsedMs: 0, random: 0 };
 const last: SchedulePosition = { kind: 'scheduled', attemptsMade: 3, elapsedMs: 0, random: 0 };
-const byHand: SchedulePosition = { kind: 'manual', remainingWaitMs: 77 };
+const byHand: SchedulePosition = { kind: 'manual', remainingWaitMs: 77, elapsedMs: 0 };
 const timeout: PostResult = { errorCode: 'headers_timeout', blocked: false };
 const blocked: PostResult = { errorCode: 'blocked_address', blocked: true };
 
@@ -28,6 +28,24 @@ test.each<[string, PostResult, SchedulePosition, object]>([
   ['503 to the last attempt', { statusCode: 503 }, last, { kind: 'failed', reason: 'exhausted' }],
   ['503 to an attempt by hand', { statusCode: 503 }, byHand, { kind: 'retry', waitMs: 77 }],
   ['503 with Retry-After', { statusCode: 503, retryAfterMs: 60_000 }, first, { kind: 'retry', waitMs: 60_000 }],
+  [
+    '503 with Retry-After to an attempt by hand',
+    { statusCode: 503, retryAfterMs: 60_000 },
+    byHand,
+    { kind: 'retry', waitMs: 60_000 },
+  ],
+  [
+    '429 with a Retry-After that is over before the wait is, to an attempt by hand',
+    { statusCode: 429, retryAfterMs: 50 },
+    byHand,
+    { kind: 'retry', waitMs: 77 },
+  ],
+  [
+    'a redirect with a Retry-After of a week, to an attempt by hand',
+    { statusCode: 302, retryAfterMs: 7 * 86_400_000 },
+    byHand,
+    { kind: 'retry', waitMs: 86_400_000 },
+  ],
   ['no answer', timeout, first, { kind: 'retry', waitMs: 1_000 }],
   ['no answer to the last attempt', timeout, last, { kind: 'failed', reason: 'exhausted' }],
   ['an address that is blocked', blocked, first, { kind: 'failed', reason: 'blocked' }],
@@ -78,6 +96,18 @@ test('no attempt is scheduled past max_duration', () => {
     kind: 'failed',
     reason: 'exhausted',
   });
+});
+
+test('a Retry-After past max_duration ends the delivery, whether the attempt was scheduled or by hand', () => {
+  const limited: RetryPolicy = { ...policy, maxDurationMs: 2_500 };
+  const late: PostResult = { statusCode: 503, retryAfterMs: 2_000 };
+  for (const position of [first, byHand]) {
+    expect(classify(late, limited, { ...position, elapsedMs: 500 })).toEqual({ kind: 'retry', waitMs: 2_000 });
+    expect(classify(late, limited, { ...position, elapsedMs: 501 })).toEqual({ kind: 'failed', reason: 'exhausted' });
+  }
+  // The wait that was running is within it.
+  const kept = classify({ statusCode: 500 }, limited, { ...byHand, elapsedMs: 2_499 });
+  expect(kept).toEqual({ kind: 'retry', waitMs: 77 });
 });
 
 test.each<[string, PostResult, object]>([

@@ -21,6 +21,9 @@ test.each<[QueueFacts | undefined, HeldBecause | undefined, DeliveryState]>([
   [timed, undefined, 'retrying'],
   [timed, 'paused', 'retrying'],
   [retryInFlight, undefined, 'in_progress'],
+  [waiting, 'deleted', 'held'],
+  [timed, 'deleted', 'held'],
+  [inFlight, 'deleted', 'in_progress'],
   [undefined, undefined, 'pending'],
 ])('a live delivery with queue row %j behind gate %s is %s', (queue, held, state) => {
   expect(visibleState('pending', queue, held)).toBe(state);

@@ -23,7 +23,8 @@ afterAll(() => stage?.stop());
 const hourAgo = () => new Date(Date.now() - 3_600_000);
 const inAnHour = () => new Date(Date.now() + 3_600_000);
 
-type Ids = { webhook?: string; delivery?: string; event?: string; replay?: string; name?: string; key?: string };
+type IdKind = 'webhook' | 'delivery' | 'attempt' | 'event' | 'replay' | 'name' | 'key';
+type Ids = Partial<Record<IdKind, string>>;
 
 /** Calls a row of the table; its answer must match the row's schema for its status. */
 async function call(name: string, ids: Ids = {}, body?: unknown, query = ''): Promise<any> {
@@ -76,6 +77,7 @@ test('webhooks', async () => {
     metadata: { team: 'a' },
     headers: { authorization: 'Basic abc' },
     signature_styles: ['github', 'stripe'],
+    signature: { preset: 'slack', names: { id: 'X-Event' } },
     retry_policy: { initial: '1s', factor: 3, max_interval: '1h', max_attempts: 4, jitter: 0.1, max_duration: '1d' },
     rate_limit: '100/1m',
     max_in_flight: 3,
@@ -96,6 +98,12 @@ test('webhooks', async () => {
   for (const move of ['resume', 'pause', 'disable', 'enable']) {
     await call(`POST /webhooks/:webhook/${move}`, { webhook });
   }
+  await call('POST /webhooks/sample', {}, { signature: { header: 'X-S' }, body: 'x' });
+  await call('POST /webhooks/:webhook/sample', { webhook }, {});
+  await call('POST /webhooks/:webhook/test', { webhook });
+  const { id: attempt } = await call('POST /webhooks/:webhook/test', { webhook }, { data: {} }, '?wait=true');
+  await call('GET /webhooks/:webhook/tests/:attempt', { webhook, attempt });
+  await listed('GET /webhooks/:webhook/tests', { webhook });
   await call('POST /webhooks/:webhook/secret/rotate', { webhook }, { grace: '1h' });
   expect((await call('GET /webhooks/:webhook/secret', { webhook })).previous).toHaveLength(1);
   await call('DELETE /webhooks/:webhook', { webhook });

@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils';
 import { parsePublicId } from '../../src/domain/ids';
-import { verificationWorkflowId } from '../../src/temporal/names';
+import { testWorkflowId, verificationWorkflowId } from '../../src/temporal/names';
 import { makeFailed } from '../support/failed';
 import { HISTORIES, leaks, PLANTED, PLANTED_SECRET } from '../support/histories';
 import { type Installation, startInstallation } from '../support/installation';
@@ -169,6 +169,20 @@ test('nothing but ids, numbers and names is in the history of an endpoint verifi
   const workflowId = verificationWorkflowId(parsePublicId('webhook', id)!, 2);
   await temporal.client.workflow.getHandle(workflowId).result();
   await lookThrough('endpoint-verification', workflowId);
+});
+
+test('nothing but ids, numbers and names is in the history of a test of a webhook', async () => {
+  receiver.setHandler(() => ({ status: 200, headers: { 'x-answer': PLANTED }, body: PLANTED }));
+  const { id } = await posthorn.api.createWebhook(receiver, {
+    url: `${receiver.url}/${PLANTED}?token=${PLANTED}`,
+    events: ['kept.tested'],
+    secret: PLANTED_SECRET,
+  });
+  const data = { [PLANTED]: PLANTED };
+  const { id: attempt } = await posthorn.api.ok('POST', `/webhooks/${id}/test?wait=true`, { data });
+  const workflowId = testWorkflowId(parsePublicId('attempt', attempt)!);
+  await temporal.client.workflow.getHandle(workflowId).result();
+  await lookThrough('webhook-test', workflowId);
 });
 
 test('nothing but ids, numbers and names is in the history of a delivery whose first attempt was made without a workflow', async () => {

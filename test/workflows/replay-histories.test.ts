@@ -30,6 +30,7 @@ test('runs that began under earlier code go on under this one', async () => {
 test.each([
   ['exhausted.json', 'attempt'],
   ['endpoint-verification.json', 'verifyEndpoint'],
+  ['webhook-test.json', 'testWebhook'],
 ])('a history that this code does not make is noticed: %s with another activity than %s', async (file, activity) => {
   const parts = JSON.stringify(read(file)).split('"activityType":');
   const renamed = parts.map((part) => part.replace(new RegExp(`^{"name":"${activity}"`), '{"name":"another"'));

@@ -180,6 +180,8 @@ function toOut(delivery: Delivery) {
     next_attempt_at: delivery.nextAttemptAt,
     last_status_code: delivery.lastStatus,
     last_error_code: delivery.lastError,
+    last_attempt_at: delivery.lastAttemptAt,
+    response_time_ms: delivery.responseTimeMs,
     created_at: new Date(uuidTimeMs(delivery.id)),
     ended_at: delivery.endedAt,
     delivered_at: delivery.state === 'delivered' ? delivery.endedAt : null,
@@ -187,7 +189,7 @@ function toOut(delivery: Delivery) {
 }
 
 /** @param body the request body, if it is to be shown */
-function toAttemptOut(attempt: Attempt, body?: string) {
+export function toAttemptOut(attempt: Attempt, body?: string) {
   return {
     id: toPublicId('attempt', attempt.id),
     number: attempt.number,

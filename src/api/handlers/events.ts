@@ -60,6 +60,14 @@ const answerHead = ({ id, type, createdAt }: Pick<NewEvent, 'id' | 'type' | 'cre
   timestamp: createdAt,
 });
 
+/** @throws ApiError validation_failed if the data is too long */
+export function requireShortData(dataText: string): void {
+  if (Buffer.byteLength(dataText) <= MAX_DATA_BYTES) return;
+  throw new ApiError('validation_failed', 'The data of an event is over its limit.', [
+    { field: 'data', rule: `must have at most ${MAX_DATA_BYTES} bytes` },
+  ]);
+}
+
 /**
  * An event as it is stored. `dataText` is its data as received.
  * @throws ApiError validation_failed if the data is too long, or does not match the schema of the type
@@ -72,11 +80,7 @@ export function* toNewEvent(
   dataText: string,
   createdAt = new Date(),
 ): Steps<NewEvent> {
-  if (Buffer.byteLength(dataText) > MAX_DATA_BYTES) {
-    throw new ApiError('validation_failed', 'The data of an event is over its limit.', [
-      { field: 'data', rule: `must have at most ${MAX_DATA_BYTES} bytes` },
-    ]);
-  }
+  requireShortData(dataText);
   const { data, excluded, keyFields } = yield* preparing.prepare(body, dataText);
   const id = newUuid(createdAt.getTime());
   return {

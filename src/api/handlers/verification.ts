@@ -6,7 +6,7 @@ import { reasonOf } from '../../log';
 import { audited } from '../audited';
 import { ApiError, notFound } from '../errors';
 import type { Context, HandlerResult } from '../route';
-import type { verifyQuery } from '../schemas/webhooks';
+import type { waitQuery } from '../schemas/webhooks';
 import type { Services } from '../services';
 import { webhookResult } from '../webhook-out';
 
@@ -14,7 +14,7 @@ import { webhookResult } from '../webhook-out';
 const NOT_STARTED = 'workflow_engine_unavailable';
 
 /** Starts a round of verification, unless one is under way. With `wait=true` it answers when the round has ended. */
-export async function verify(context: Context<unknown, z.output<typeof verifyQuery>>): Promise<HandlerResult> {
+export async function verify(context: Context<unknown, z.output<typeof waitQuery>>): Promise<HandlerResult> {
   const { services, tenantId, ids, query } = context;
   const id = ids.webhook!;
   // Before the round begins: a request that may not wait starts nothing.

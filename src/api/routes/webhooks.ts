@@ -1,10 +1,12 @@
 import * as deliveries from '../handlers/deliveries';
+import * as samples from '../handlers/signature-sample';
 import * as verification from '../handlers/verification';
 import * as control from '../handlers/webhook-control';
+import * as tests from '../handlers/webhook-tests';
 import * as webhooks from '../handlers/webhooks';
 import { type Route, route } from '../route';
 import { emptyBody, listOwnDeliveriesQuery } from '../schemas/deliveries';
-import { deliveryListOut } from '../schemas/out/delivery';
+import { deliveryListOut, webhookTestListOut, webhookTestOut } from '../schemas/out/delivery';
 import {
   newWebhookOut,
   rotatedSecretOut,
@@ -13,12 +15,15 @@ import {
   webhookListOut,
   webhookOut,
 } from '../schemas/out/webhook';
+import { sampleBody, sampleOut } from '../schemas/signature-sample';
 import {
   createWebhookBody,
+  listTestsQuery,
   listWebhooksQuery,
   patchWebhookBody,
   rotateSecretBody,
-  verifyQuery,
+  testBody,
+  waitQuery,
 } from '../schemas/webhooks';
 
 const webhook = { webhook: 'webhook' } as const;
@@ -152,7 +157,7 @@ export const webhookRoutes: Route[] = [
     ...onWebhook,
     path: '/webhooks/:webhook/verify',
     permit: 'own',
-    query: verifyQuery,
+    query: waitQuery,
     handler: verification.verify,
     doc: {
       tag: 'Webhooks',
@@ -160,6 +165,37 @@ export const webhookRoutes: Route[] = [
       answers: { 200: webhookOut, 202: webhookOut },
       problems: ['workflow_engine_unavailable'],
     },
+  }),
+  route({
+    ...onWebhook,
+    path: '/webhooks/:webhook/test',
+    permit: 'own',
+    body: testBody,
+    query: waitQuery,
+    handler: tests.test,
+    doc: {
+      tag: 'Webhooks',
+      summary: 'Send the endpoint a test',
+      answers: { 200: webhookTestOut, 202: webhookTestOut },
+      problems: ['state_conflict', 'workflow_engine_unavailable'],
+    },
+  }),
+  route({
+    method: 'get',
+    path: '/webhooks/:webhook/tests',
+    scope: 'read',
+    ids: webhook,
+    query: listTestsQuery,
+    handler: tests.list,
+    doc: { tag: 'Webhooks', summary: 'List the tests of a webhook', answers: { 200: webhookTestListOut } },
+  }),
+  route({
+    method: 'get',
+    path: '/webhooks/:webhook/tests/:attempt',
+    scope: 'read',
+    ids: { ...webhook, attempt: 'attempt' },
+    handler: tests.get,
+    doc: { tag: 'Webhooks', summary: 'Get a test of a webhook', answers: { 200: webhookTestOut } },
   }),
   route({
     method: 'get',
@@ -177,6 +213,23 @@ export const webhookRoutes: Route[] = [
     body: rotateSecretBody,
     handler: control.rotate,
     doc: { tag: 'Webhooks', summary: 'Rotate the signing secret', answers: { 200: rotatedSecretOut } },
+  }),
+  route({
+    method: 'post',
+    path: '/webhooks/sample',
+    scope: 'manage',
+    body: sampleBody,
+    handler: samples.sample,
+    doc: { tag: 'Webhooks', summary: 'Show the headers that settings would send', answers: { 200: sampleOut } },
+  }),
+  route({
+    method: 'post',
+    path: '/webhooks/:webhook/sample',
+    scope: 'manage',
+    ids: webhook,
+    body: sampleBody,
+    handler: samples.sampleOfWebhook,
+    doc: { tag: 'Webhooks', summary: 'Show the headers that a webhook sends', answers: { 200: sampleOut } },
   }),
   route({
     method: 'get',

@@ -5,15 +5,17 @@ import { PRIORITY_NAMES } from '../../domain/priorities';
 import { named } from '../../in-words';
 import { eventType, eventVersion, pageOf, storableText, timeWindow } from './common';
 
+/** Checked to be an object; the bytes that are stored and sent are the producer's own. */
+export const eventData = z
+  .custom<Record<string, unknown>>(
+    (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
+    'must be an object',
+  )
+  .meta({ type: 'object', additionalProperties: true, examples: [{ order_id: 'ord_1001' }] });
+
 export const publishBody = z.strictObject({
   type: eventType.refine((type) => !type.startsWith(OPERATIONAL_PREFIX), `must not begin with ${OPERATIONAL_PREFIX}`),
-  /** Checked to be an object; the bytes that are stored and sent are the producer's own. */
-  data: z
-    .custom<Record<string, unknown>>(
-      (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
-      'must be an object',
-    )
-    .meta({ type: 'object', additionalProperties: true, examples: [{ order_id: 'ord_1001' }] }),
+  data: eventData,
   version: eventVersion.default('1.0'),
   /** The producer's own id for this event: publishing it again sends nothing. */
   id: storableText(1, 256).optional(),

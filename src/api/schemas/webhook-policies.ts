@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { DURATION } from '../../domain/durations';
 import { type Filter, filterProblem } from '../../domain/filter';
+import { foldHeaderName } from '../../domain/header-name';
 import { parseRateLimit, RATE, RATE_LIMIT_RULE } from '../../domain/rate-limit';
-import { SIGNATURE_STYLES } from '../../domain/signature-styles';
-import { customHeaderProblem, FIELD_VALUE, foldedHeaderName, TOKEN } from '../../egress/custom-headers';
+import { SIGNATURE_STYLES, type SignatureStyle } from '../../domain/signature-styles';
+import { customHeaderProblem, FIELD_VALUE, TOKEN } from '../../egress/custom-headers';
 import { defaultsTo, durationBetween, recordOf } from './common';
 
 /** A webhook's delivery settings: all but its URL and events. */
@@ -23,8 +24,8 @@ export const headers = recordOf(z.string(), z.string())
       const problem =
         value === REDACTED_VALUE ? `the value of "${name}" is a placeholder` : customHeaderProblem(name, value);
       if (problem) context.addIssue(problem);
-      else if (seen.has(foldedHeaderName(name))) context.addIssue(`the header "${name}" is given twice`);
-      seen.add(foldedHeaderName(name));
+      else if (seen.has(foldHeaderName(name))) context.addIssue(`the header "${name}" is given twice`);
+      seen.add(foldHeaderName(name));
     }
   })
   .refine((given) => Object.keys(given).length <= MAX_HEADERS, `must have at most ${MAX_HEADERS} headers`)
@@ -42,6 +43,9 @@ export const filter = z.custom<Filter>().superRefine((given, context) => {
   const problem = filterProblem(given);
   if (problem) context.addIssue({ code: 'custom', path: problem.path, message: problem.rule });
 });
+
+/** What a webhook has that names no styles. */
+export const DEFAULT_STYLES: SignatureStyle[] = ['standard', 'x-webhook'];
 
 /** Every delivery has `standard`, also if the list does not. */
 export const signatureStyles = z

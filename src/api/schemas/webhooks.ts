@@ -6,13 +6,25 @@ import { DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS, MIN_TIMEOUT_MS } from '../../domain
 import { PAYLOAD_MODES } from '../../domain/minimal-payload';
 import type { StoredRetryPolicy } from '../../domain/retry-schedule';
 import { MAX_URL_LENGTH, readWebhookUrl } from '../../domain/webhook-url';
-import { secretProblem } from '../../egress/signatures';
+import { secretProblem } from '../../egress/secrets';
 import { named } from '../../in-words';
-import { defaultsTo, durationBetween, eventVersion, pageOf, recordOf, storableText } from './common';
+import {
+  defaultsTo,
+  durationBetween,
+  eventType,
+  eventVersion,
+  pageOf,
+  recordOf,
+  storableText,
+  timestamp,
+} from './common';
 import { envelope } from './envelope';
+import { eventData } from './events';
 import { retryPolicy } from './retry-policy';
+import { signature } from './signature';
 import {
   circuitBreaker,
+  DEFAULT_STYLES,
   disableAfter,
   filter,
   headers,
@@ -71,6 +83,7 @@ const settings = {
   timeout: durationBetween(MIN_TIMEOUT_MS, MAX_TIMEOUT_MS),
   headers,
   signature_styles: signatureStyles,
+  signature: signature.nullable(),
   rate_limit: rateLimit.nullable(),
   max_in_flight: maxInFlight.nullable(),
   mode: z.enum(DELIVERY_MODES).nullable(),
@@ -84,19 +97,27 @@ const settings = {
   envelope,
 };
 
-const secret = z
+export const secret = z
   .string()
   .superRefine((text, context) => {
     const problem = secretProblem(text);
     if (problem) context.addIssue(problem);
   })
-  .meta({ pattern: '^whsec_[A-Za-z0-9+/]{32,86}={0,2}$', description: '24 to 64 bytes in base64, and no weak ones' });
-named(secret, 'a secret such as whsec_ and 24 to 64 bytes in base64', 'secrets');
+  .meta({
+    minLength: 1,
+    maxLength: 256,
+    description: 'A text of 16 to 256 printable characters that is hard to guess',
+  });
+named(secret, 'a secret: a text of 16 to 256 printable characters', 'secrets');
 const DEFAULT_GRACE_MS = 24 * 3_600_000;
 const MAX_GRACE_MS = 30 * DEFAULT_GRACE_MS;
 
 export const rotateSecretBody = z
-  .strictObject({ secret: secret.optional(), grace: defaultsTo(durationBetween(0, MAX_GRACE_MS), DEFAULT_GRACE_MS) })
+  .strictObject({
+    secret: secret.optional(),
+    grace: defaultsTo(durationBetween(0, MAX_GRACE_MS), DEFAULT_GRACE_MS),
+    switch_at: timestamp.nullable().default(null),
+  })
   .prefault({});
 
 export const createWebhookBody = z.strictObject({
@@ -110,7 +131,8 @@ export const createWebhookBody = z.strictObject({
     .meta({ default: { preset: 'standard' } }),
   timeout: defaultsTo(settings.timeout, DEFAULT_TIMEOUT_MS),
   headers: headers.default({}).meta({ default: {} }),
-  signature_styles: signatureStyles.default(['standard', 'x-webhook']).meta({ default: ['standard', 'x-webhook'] }),
+  signature_styles: signatureStyles.default(DEFAULT_STYLES).meta({ default: DEFAULT_STYLES }),
+  signature: settings.signature.default(null),
   rate_limit: settings.rate_limit.default(null),
   max_in_flight: settings.max_in_flight.default(null),
   mode: settings.mode.default(null),
@@ -130,8 +152,13 @@ export const patchWebhookBody = z
   .refine(({ version: _, ...change }) => Object.keys(change).length > 0, 'must change something')
   .meta({ minProperties: 1 });
 
+/** What to send as a test: an event of this type (`posthorn.test`) with this data (an example of the type). */
+export const testBody = z.strictObject({ event_type: eventType.optional(), data: eventData.optional() }).optional();
+
+export const listTestsQuery = z.strictObject(pageOf('attempt'));
+
 /** `wait=true`: the answer comes with the result. */
-export const verifyQuery = z.strictObject({
+export const waitQuery = z.strictObject({
   wait: z
     .enum(['true', 'false'])
     .default('false')

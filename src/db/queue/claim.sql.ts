@@ -143,7 +143,7 @@ ready(priority, tenant_id, webhook_id, nth, most) as (
 -- Those whose gate passes, and what may be claimed of each. One that needs a permit is looked at again with its gate locked.
 passing as materialized (
   select ready.webhook_id, ready.tenant_id, ready.priority, array_position(:priorities, ready.priority) priority_rank,
-    gate.ordered, gate.serial or gate.breaker_until is not null needs_permit, gate.rate_per_second is not null rate_limited,
+    gate.ordered, gate.serial or gate.breaker_until is not null needs_permit, gate.rate_per_second is not null rate_limited, gate.url_changes,
     least(:per_webhook, gate.max_in_flight, gate.adaptive_cap) cap,
     greatest(0, least(:per_webhook, gate.max_in_flight, gate.adaptive_cap) - coalesce(budget.taken_of_cap, 0)) allowance
   from ready

@@ -1,5 +1,6 @@
 import type { Pool } from 'pg';
 import type { BodySettings } from '../../domain/compose-body';
+import type { DeclaredSignature } from '../../domain/declared-signature';
 import type { AttemptCause, BreakerState, EndState, Trigger, WebhookStatus } from '../../domain/delivery';
 import { minimalBody } from '../../domain/minimal-payload';
 import type { StoredRetryPolicy } from '../../domain/retry-schedule';
@@ -45,14 +46,20 @@ export type AttemptContext = {
   webhook?: WebhookFacts & { gate: GateFacts };
 };
 
+/** A secret that signs. `switched`: also for the styles that carry one signature, if no newer one does. */
+export type SealedSecret = { id: string; sealed: string; switched: boolean };
+
 /** What sending asks of a webhook. */
 export type WebhookFacts = StoredBodySettings & {
   id: string;
   url: string;
+  /** Which of the webhook's URLs this is: what an attempt says about its endpoint counts for this one only. */
+  urlChanges: number;
   timeoutMs: number;
   retryPolicy: StoredRetryPolicy;
-  sealedSecrets: { id: string; sealed: string }[];
+  sealedSecrets: SealedSecret[];
   signatureStyles: SignatureStyle[];
+  signature: DeclaredSignature | null;
   sealedHeaders: string | null;
 };
 
@@ -104,6 +111,7 @@ type Row = {
   timeout_ms: number;
   retry_policy: StoredRetryPolicy;
   signature_styles: SignatureStyle[];
+  signature: DeclaredSignature | null;
   sealed_headers: string | null;
   body_format: BodySettings['bodyFormat'];
   envelope: BodySettings['envelope'] | null;
@@ -114,7 +122,8 @@ type Row = {
   serial: boolean;
   has_slot: boolean;
   max_in_flight: number | null;
-  secrets: { id: string; sealed: string }[] | null;
+  url_changes: number;
+  secrets: SealedSecret[] | null;
 };
 
 /** An attempt by its key, the delivery and the number that it would have. It is fenced for `fence`, if given. */
@@ -199,10 +208,12 @@ function toContext(row: Row): AttemptContext {
         webhook: {
           id: row.webhook_id,
           url: row.url,
+          urlChanges: row.url_changes,
           timeoutMs: row.timeout_ms,
           retryPolicy: row.retry_policy,
           sealedSecrets: row.secrets ?? [],
           signatureStyles: row.signature_styles,
+          signature: row.signature,
           sealedHeaders: row.sealed_headers,
           bodyFormat: row.body_format,
           envelope: row.envelope,

@@ -24,7 +24,7 @@ export async function logLateAttempt(db: Queryable, record: AttemptRecord): Prom
     let last = logged.reduce((highest, { number }) => Math.max(highest, number), queued?.attempt ?? 0);
     if (!own) {
       last++;
-      await tx.insertInto('attempts').values(toRow(record, last)).execute();
+      await tx.insertInto('attempts').values(toAttemptRow(record, last)).execute();
     }
     const isDelivered = record.next.kind === 'end' && record.next.state === 'delivered';
     if (isDelivered) await endDelivered(deliveryId, last).execute(tx);
@@ -34,7 +34,8 @@ export async function logLateAttempt(db: Queryable, record: AttemptRecord): Prom
   });
 }
 
-function toRow(record: AttemptRecord, number: number) {
+/** The row of `attempts` that keeps this attempt. */
+export function toAttemptRow(record: AttemptRecord, number: number) {
   const { next } = record;
   return {
     id: record.attemptId,

@@ -28,7 +28,8 @@ with records as materialized (
     duration_ms int, path text, outcome text, status_code int, error_code text, error_message text,
     error_details jsonb, request_headers jsonb, response_headers jsonb, response_body text, response_cut text,
     remote_address text, sent_as text, end_state text, because text,
-    wait_ms float8, holder int, health text, timed_out boolean, slow_down boolean, retry_after_ms float8, gone boolean)),
+    wait_ms float8, holder int, health text, timed_out boolean, slow_down boolean, retry_after_ms float8, gone boolean,
+    url_changes int, at_least_ms float8)),
 
 -- Those that count: their number is not counted yet, and nobody else who lives may be sending it.
 -- end_state: how the delivery ends; null where it goes on. A cancel that was asked for ends it unless it was delivered. An
@@ -37,16 +38,19 @@ with records as materialized (
 effective as materialized (
   select made.delivery_id, made.tenant_id, made.webhook_id, made.number, made.trigger, made.path, made.started_at,
     made.duration_ms, made.status_code, made.error_code, made.wait_ms, made.health, made.timed_out, made.slow_down,
-    made.retry_after_ms, made.gone, queued.event_type, queued.event_id,
+    made.retry_after_ms, made.gone, made.url_changes, made.at_least_ms, queued.event_type, queued.event_id,
     case when queued.cancel_asked and made.end_state is distinct from 'delivered' then 'cancelled'
       when queued.next_trigger = 'manual' and made.trigger <> 'manual' and made.end_state = 'failed' then null
       else made.end_state end end_state,
     case when not queued.cancel_asked then made.because end because, queued.cancel_asked,
     queued.event_type not like '${OPERATIONAL_PREFIX}%' as ordinary,
+    queued.attempt_failed_at, queued.failed_at,
+    made.trigger <> 'schedule' and queued.attempt_failed_at is not null as repeated,
     queued.next_trigger = 'manual' and made.trigger <> 'manual' as retry_requested,
     queued.next_trigger = 'manual' and made.trigger <> 'manual' and made.end_state = 'failed' as schedule_anew
   from (select * from records order by delivery_id) made cross join lateral (
-    select attempt, event_type, event_id, trigger next_trigger, cancel_asked, holder, posting from delivery_queue
+    select attempt, event_type, event_id, trigger next_trigger, cancel_asked, holder, posting, attempt_failed_at, failed_at
+    from delivery_queue
     where delivery_id = made.delivery_id for update) queued
   where queued.attempt < made.number
     and (queued.posting is null or (queued.holder = made.holder and queued.posting = made.number)
@@ -89,8 +93,10 @@ waiting as (
     cycle_started_at = case when not effective.schedule_anew then
       coalesce(queued.cycle_started_at, now() - effective.duration_ms * interval '1 ms') end,
     next_attempt_at = case when effective.schedule_anew then null
-      when effective.wait_ms is null then coalesce(queued.next_attempt_at, now())
-      else now() + effective.wait_ms * interval '1 ms' end
+      when effective.wait_ms is null then greatest(coalesce(queued.next_attempt_at, now()),
+        now() + effective.at_least_ms * interval '1 ms')
+      else now() + effective.wait_ms * interval '1 ms' end,
+    attempt_failed_at = case when effective.health in ('bad', 'busy') then now() else queued.attempt_failed_at end
   from effective where queued.delivery_id = effective.delivery_id and effective.end_state is null),
 ${GATE_HEALTH},
 

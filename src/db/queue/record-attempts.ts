@@ -3,6 +3,7 @@ import type { FailedBecause, HealthSignal } from '../../domain/classify';
 import type { DisabledBecause, EndState, Trigger } from '../../domain/delivery';
 import type { DeliveryPath } from '../../domain/delivery-mode';
 import type { SentAs } from '../../domain/sent-as';
+import type { WebhookFacts } from './load-attempt';
 import { recordStatement } from './record-attempts.sql';
 
 /** One attempt as it is recorded. Bytes travel as base64 inside the one JSON parameter. */
@@ -28,6 +29,8 @@ export type AttemptRecord = {
   /** Why not all of the answer's body was read. */
   responseCut: string | null;
   remoteAddress: string | null;
+  /** The URL that it went to, as {@link WebhookFacts} counts them; null where that is not known any more. */
+  urlChanges: number | null;
   /** How its body was made; null where it was the event's own bytes. */
   sentAs: SentAs | null;
   /** What it says about the endpoint. */
@@ -45,8 +48,8 @@ export type AttemptNext =
   | { kind: 'end'; state: EndState; because: FailedBecause | null }
   /** Waits anew and uses up a step of the schedule. */
   | { kind: 'wait'; waitMs: number }
-  /** A manual attempt in the middle of a wait: the wait that was running goes on. */
-  | { kind: 'keep_waiting' };
+  /** A manual attempt in the middle of a wait: the wait that was running goes on, for so long at least if the receiver asked for that. */
+  | { kind: 'keep_waiting'; atLeastMs?: number };
 
 export type Recorded = {
   /** The deliveries that were moved on; one that is missing had already ended or already counted this attempt. */
@@ -149,11 +152,13 @@ function toRow(record: AttemptRecord) {
     end_state: next.kind === 'end' ? next.state : undefined,
     because: next.kind === 'end' ? (next.because ?? undefined) : undefined,
     wait_ms: next.kind === 'wait' ? next.waitMs : undefined,
+    at_least_ms: next.kind === 'keep_waiting' ? next.atLeastMs : undefined,
     holder: record.holder ?? undefined,
     health: healthSignal.health,
     timed_out: healthSignal.timedOut || undefined,
     slow_down: healthSignal.slowDown ? true : undefined,
     retry_after_ms: healthSignal.slowDown?.retryAfterMs,
     gone: healthSignal.gone || undefined,
+    url_changes: record.urlChanges ?? undefined,
   };
 }

@@ -35,7 +35,7 @@ export function reopenStatement({ ids, leaseMs, endedBefore, ...how }: ReopenPar
 
 -- Those that have ended, locked in order: two who reopen the same deliveries cannot deadlock.
 with ended as materialized (
-  select deliveries.id from deliveries
+  select deliveries.id, deliveries.state, deliveries.ended_at from deliveries
   where ${isOne} and deliveries.tenant_id = ${how.tenantId} and deliveries.state <> 'pending' ${ifEndedBefore}
   order by deliveries.id for update),
 
@@ -46,12 +46,15 @@ reopened as (
     and exists (select from webhooks where webhooks.id = deliveries.webhook_id and webhooks.deleted_at is null)
   returning deliveries.*)
 
--- Numbers go on after the last attempt that is in the log, counted or not.
+-- Numbers go on after the last attempt that is in the log, counted or not. When it failed before tells a repetition.
 insert into delivery_queue
-  (delivery_id, tenant_id, event_id, webhook_id, event_type, attempt, trigger, asked_by, priority, lease_until)
+  (delivery_id, tenant_id, event_id, webhook_id, event_type, attempt, trigger, asked_by, priority, lease_until,
+    attempt_failed_at, failed_at)
 select reopened.id, reopened.tenant_id, reopened.event_id, reopened.webhook_id, reopened.event_type,
   greatest(reopened.attempt_count,
     (select coalesce(max(attempts.number), 0) from attempts where attempts.delivery_id = reopened.id)),
-  ${how.trigger}, ${how.askedBy}::uuid, ${how.priority}::smallint, ${leaseUntil}
-from reopened order by reopened.id on conflict do nothing returning delivery_id`;
+  ${how.trigger}, ${how.askedBy}::uuid, ${how.priority}::smallint, ${leaseUntil},
+  case when ended.state <> 'delivered' and reopened.attempt_count > 0 then ended.ended_at end,
+  case when ended.state = 'failed' then ended.ended_at end
+from reopened join ended on ended.id = reopened.id order by reopened.id on conflict do nothing returning delivery_id`;
 }

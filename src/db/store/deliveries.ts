@@ -21,6 +21,10 @@ export type Delivery = {
   endedAt: Date | null;
   lastStatus: number | null;
   lastError: string | null;
+  /** When the last attempt began. */
+  lastAttemptAt: Date | null;
+  /** How long it took until it was answered; null where it was not. */
+  responseTimeMs: number | null;
   failedBecause: FailedBecause | null;
   /** Its webhook gets the key fields of the data only. */
   minimal: boolean;
@@ -141,9 +145,9 @@ function stateIs(state: DeliveryState) {
     case 'in_progress':
       return sql<boolean>`d.state = 'pending' and ${inFlight}`;
     case 'retrying':
-      return sql<boolean>`d.state = 'pending' and q.timed and not ${inFlight}`;
+      return sql<boolean>`d.state = 'pending' and q.timed and not ${inFlight} and not ${WEBHOOK_DELETED}`;
     case 'held':
-      return sql<boolean>`d.state = 'pending' and not q.timed and not ${inFlight} and ${held}`;
+      return sql<boolean>`d.state = 'pending' and not ${inFlight} and (${WEBHOOK_DELETED} or not q.timed) and ${held}`;
     case 'pending':
       return sql<boolean>`d.state = 'pending' and
         (q.delivery_id is null or (not q.timed and not ${inFlight} and not ${held}))`;
@@ -152,17 +156,26 @@ function stateIs(state: DeliveryState) {
 
 const gate = gateConditions('g');
 const OTHERS_HAVE_SLOT = `(${gate.slotIsTaken} and g.slot_delivery_id is distinct from d.id)`;
+/** A deleted webhook has no gate. Of a queue row only: what has ended may have none, either. */
+const WEBHOOK_DELETED = sql`(g.webhook_id is null and q.delivery_id is not null)`;
+/** An older one of the webhook has not ended: the claim takes an ordered webhook's deliveries in their order. */
+const OLDER_IS_LIVE = `(exists (
+      select from delivery_queue older where older.webhook_id = q.webhook_id and older.seq < q.seq and older.timed)
+    or exists (
+      select from delivery_queue older where older.tenant_id = q.tenant_id and older.webhook_id = q.webhook_id
+        and older.seq < q.seq and not older.timed and older.priority = any('{0,1,2}')))`;
 
 /**
  * Why a waiting delivery is not sent, from its webhook's gate; null if nothing holds it. The claim goes by the same
- * conditions. A half-open breaker holds all but its probe.
+ * conditions. A half-open breaker holds all but its probe, and the order of a webhook all but its oldest delivery.
  */
 const heldBecause = sql<HeldBecause | null>`
-  case when g.status in ('paused', 'disabled') then g.status
+  case when ${WEBHOOK_DELETED} then 'deleted'
+    when g.status in ('paused', 'disabled') then g.status
     when g.unverified then 'unverified'
     when g.blocked_until > now() then 'throttled'
     when ${sql.raw(gate.breakerIsOpen)} or (g.breaker_until is not null and ${sql.raw(OTHERS_HAVE_SLOT)}) then 'circuit_open'
-    when g.ordered and ${sql.raw(OTHERS_HAVE_SLOT)} then 'ordered'
+    when g.ordered and (${sql.raw(OTHERS_HAVE_SLOT)} or ${sql.raw(OLDER_IS_LIVE)}) then 'ordered'
     when ${sql.raw(gate.arrivalTime)} > now() - interval '1 s' / g.rate_per_second then 'rate_limited' end`;
 
 /** The delivery that goes first of an ordered webhook: the oldest that has not ended. */
@@ -200,6 +213,8 @@ function selectDeliveries(db: Queryable, tenantId: string) {
       'q.express',
       'a.status_code',
       'a.error_code',
+      'a.started_at',
+      'a.duration_ms',
       'q.timed',
       'q.attempt',
       'q.next_attempt_at',
@@ -235,6 +250,8 @@ function toDelivery(row: DeliveryRow): Delivery {
     endedAt: row.ended_at,
     lastStatus: row.status_code,
     lastError: row.error_code,
+    lastAttemptAt: row.started_at,
+    responseTimeMs: row.status_code === null ? null : row.duration_ms,
     failedBecause: row.failed_because,
     minimal: row.minimal,
     path: pathOf(row),

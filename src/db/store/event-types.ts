@@ -79,6 +79,30 @@ export async function deleteEventType(tx: Tx, tenantId: string, name: string): P
   return numDeletedRows === 1n;
 }
 
+/**
+ * What an event of this type looks like: the key fields, and the newest example among its versions, or that of one version,
+ * as text. Undefined: there is no such type.
+ */
+export async function findExample(
+  db: Queryable,
+  tenantId: string,
+  name: string,
+  version: string | null,
+): Promise<{ keyFields: string[]; example: { version: string; data: string } | undefined } | undefined> {
+  const { rows } = await sql<{ keyFields: string[]; version: string | null; data: string | null }>`
+    select t.key_fields as "keyFields", v.version, v.example::text as data
+    from event_types t left join lateral (
+      select version, example from event_type_versions
+      where tenant_id = t.tenant_id and name = t.name and example is not null
+        and (${version}::text is null or version = ${version})
+      order by id desc limit 1) v on true
+    where t.tenant_id = ${tenantId} and t.name = ${name}`.execute(db);
+  const [row] = rows;
+  if (!row) return undefined;
+  const { keyFields, version: found, data } = row;
+  return { keyFields, example: found !== null && data !== null ? { version: found, data } : undefined };
+}
+
 /** Oldest first. They are few: the number per type is bounded when they are made. */
 export async function listVersions(db: Queryable, tenantId: string, name: string): Promise<EventTypeVersion[]> {
   const rows = await db

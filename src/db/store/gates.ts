@@ -60,6 +60,42 @@ export async function moveGate(
   return row?.status;
 }
 
+/** What the attempts of an endpoint have made of its gate, as it is at the beginning. */
+const FRESH_HEALTH = {
+  blocked_until: sql<Date>`'epoch'`,
+  breaker_until: null,
+  adaptive_cap: null,
+  failures: 0,
+  failures_since: null,
+  failing_since: null,
+  last_failure_at: null,
+  failed_in_a_row: 0,
+  failed_since: null,
+} as const;
+
+/**
+ * Begins the gate of a webhook anew that is given another URL: all that was said of the former endpoint goes with it, and
+ * so does what Posthorn concluded from that, a disabling; an operator's pause or disabling stays. So do settings, and the
+ * order of an ordered webhook. Attempts under way to the former URL say nothing of the new one.
+ */
+export async function renewGate(tx: Tx, webhookId: string): Promise<void> {
+  const concluded = sql<boolean>`(status = 'disabled' and status_reason is distinct from 'operator')`;
+  await tx
+    .updateTable('webhook_gates')
+    .set({
+      ...FRESH_HEALTH,
+      url_changes: sql`url_changes + 1`,
+      status: sql`case when ${concluded} then 'active' else status end`,
+      status_reason: sql`case when not ${concluded} then status_reason end`,
+      status_since: sql`case when ${concluded} then now() else status_since end`,
+      // A probe's slot. The head of an ordered webhook keeps its own.
+      slot_delivery_id: sql`case when ordered then slot_delivery_id end`,
+      slot_until: sql`case when ordered then slot_until else 'epoch' end`,
+    })
+    .where('webhook_id', '=', webhookId)
+    .execute();
+}
+
 /** Sets the status that an operator asked for. A disabled webhook is not paused: the reason would be lost. */
 export async function setGateStatus(db: Queryable, webhookId: string, status: WebhookStatus): Promise<void> {
   const reason: DisabledBecause | null = status === 'disabled' ? 'operator' : null;
@@ -69,16 +105,7 @@ export async function setGateStatus(db: Queryable, webhookId: string, status: We
       status,
       status_reason: sql`case when status = ${status} then status_reason else ${reason}::text end`,
       status_since: sql`case when status = ${status} then status_since else now() end`,
-      ...(status === 'active' && {
-        blocked_until: sql`'epoch'`,
-        breaker_until: null,
-        adaptive_cap: null,
-        failures: 0,
-        failures_since: null,
-        failing_since: null,
-        last_failure_at: null,
-        failed_in_a_row: 0,
-      }),
+      ...(status === 'active' && FRESH_HEALTH),
     })
     .where('webhook_id', '=', webhookId)
     .$if(status === 'paused', (update) => update.where('status', '<>', 'disabled'))

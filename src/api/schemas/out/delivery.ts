@@ -3,6 +3,7 @@ import { FAILED_BECAUSE } from '../../../domain/classify';
 import { DELIVERY_STATES, HELD_BECAUSE, TRIGGERS } from '../../../domain/delivery';
 import { DELIVERY_PATHS } from '../../../domain/delivery-mode';
 import { TLS_CAUSES } from '../../../domain/tls-causes';
+import { TEST_OUTCOMES } from '../../../domain/webhook-test';
 import { count, listOf, publicId, receiverStatus, time } from './common';
 
 export const failedBecause = z.enum(FAILED_BECAUSE);
@@ -45,6 +46,8 @@ const delivery = {
   next_attempt_at: time.nullable(),
   last_status_code: receiverStatus.nullable(),
   last_error_code: errorCode.nullable(),
+  last_attempt_at: time.nullable(),
+  response_time_ms: count.nullable(),
   created_at: time,
   ended_at: time.nullable(),
   delivered_at: time.nullable(),
@@ -55,31 +58,47 @@ export const deliveryListOut = listOf(deliveryOut, 'delivery');
 
 const headersOut = z.record(z.string(), z.string());
 
-export const attemptOut = z
-  .strictObject({
-    id: publicId('attempt'),
-    number: z.int().min(1),
-    trigger: z.enum(TRIGGERS),
-    started_at: time,
-    duration_ms: count,
-    outcome: z.enum(['delivered', 'failed', 'cancelled', 'retry']),
-    status_code: receiverStatus.nullable(),
-    error: sendErrorOut.nullable(),
-    request: z.strictObject({
+const attempt = {
+  id: publicId('attempt'),
+  number: z.int().min(1),
+  trigger: z.enum(TRIGGERS),
+  started_at: time,
+  duration_ms: count,
+  outcome: z.enum(['delivered', 'failed', 'cancelled', 'retry']),
+  status_code: receiverStatus.nullable(),
+  error: sendErrorOut.nullable(),
+  request: z.strictObject({
+    headers: headersOut,
+    body: z.string().optional().meta({ description: 'As it was sent. Shown with the newest one of a delivery.' }),
+  }),
+  response: z
+    .strictObject({
       headers: headersOut,
-      body: z.string().optional().meta({ description: 'As it was sent. Shown with the newest one of a delivery.' }),
-    }),
-    response: z
-      .strictObject({
-        headers: headersOut,
-        body: z.string(),
-        body_base64: z.string().nullable().meta({ description: 'The bytes of a body that is not UTF-8.' }),
-        cut: z.enum(['body_timeout', 'body_too_large', 'body_broken_off', 'total_timeout']).nullable(),
-      })
-      .nullable(),
-    remote_address: z.string().nullable(),
+      body: z.string(),
+      body_base64: z.string().nullable().meta({ description: 'The bytes of a body that is not UTF-8.' }),
+      cut: z.enum(['body_timeout', 'body_too_large', 'body_broken_off', 'total_timeout']).nullable(),
+    })
+    .nullable(),
+  remote_address: z.string().nullable(),
+};
+
+export const attemptOut = z.strictObject(attempt).meta({ id: 'Attempt' });
+
+/** The attempt of a test of a webhook: of no delivery, and with empty fields until it has been made. */
+export const webhookTestOut = z
+  .strictObject({
+    ...attempt,
+    webhook_id: publicId('webhook'),
+    event_type: z.string(),
+    outcome: z.enum(TEST_OUTCOMES),
+    started_at: time.nullable(),
+    duration_ms: count.nullable(),
+    request: attempt.request.nullable(),
+    created_at: time,
   })
-  .meta({ id: 'Attempt' });
+  .meta({ id: 'WebhookTest' });
+
+export const webhookTestListOut = listOf(webhookTestOut, 'attempt');
 
 export const attemptListOut = listOf(attemptOut, 'attempt');
 
