@@ -32,9 +32,10 @@ export function readWebhookUrl(text: string): { url: URL } | { problem: string }
     encode(url.search.slice(1), NOT_IN_QUERY),
     encode(url.hash.slice(1), NOT_IN_QUERY),
   ];
+  // The setters take one `?` or `#` off.
   if (path !== url.pathname) url.pathname = path;
-  if (query !== url.search.slice(1)) url.search = query;
-  if (fragment !== url.hash.slice(1)) url.hash = fragment;
+  if (query !== url.search.slice(1)) url.search = `?${query}`;
+  if (fragment !== url.hash.slice(1)) url.hash = `#${fragment}`;
   return { url };
 }
 

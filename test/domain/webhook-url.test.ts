@@ -19,6 +19,7 @@ describe('the normal form of a URL', () => {
     ['https://a.test/100%?of=5%&b=%2', 'https://a.test/100%25?of=5%25&b=%252'],
     ['https://a.test/ü?ß=€', 'https://a.test/%C3%BC?%C3%9F=%E2%82%AC'],
     ['https://a.test/a b?c d"<>\'', 'https://a.test/a%20b?c%20d%22%3C%3E%27'],
+    ['https://a.test/??a|b', 'https://a.test/??a%7Cb'],
     // Left as they are.
     ["https://a.test/-._~!$&'()*+,;=:@/", "https://a.test/-._~!$&'()*+,;=:@/"],
     ['https://a.test/%7e%2f%c3%bc?%7B', 'https://a.test/%7e%2f%c3%bc?%7B'],
