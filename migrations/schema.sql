@@ -45,6 +45,7 @@ create table attempts (
   remote_address text,
   response_cut text,
   sent_as json,
+  error_details jsonb,
   constraint attempts_pkey PRIMARY KEY (delivery_id, number)
 ) partition by RANGE (delivery_id);
 

@@ -197,6 +197,7 @@ export type Tables = {
     status_code: number | null;
     error_code: string | null;
     error_message: string | null;
+    error_details: Json<Record<string, unknown>> | null;
     request_headers: Json<Record<string, string>>;
     response_headers: Json<Record<string, string>> | null;
     response_body: Buffer | null;

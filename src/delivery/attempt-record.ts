@@ -1,10 +1,9 @@
 import type { AttemptContext } from '../db/queue/load-attempt';
 import type { AttemptNext, AttemptRecord, GateChange } from '../db/queue/record-attempts';
-import { healthSignalOf, type PostResult } from '../domain/classify';
+import { askedPauseMs, healthSignalOf, type PostResult } from '../domain/classify';
 import type { Trigger } from '../domain/delivery';
 import type { DeliveryPath } from '../domain/delivery-mode';
 import { newUuid, toPublicId } from '../domain/ids';
-import { retryAfterMs } from '../domain/retry-after';
 import type { SentAs } from '../domain/sent-as';
 import type { SendResult } from '../egress/types';
 import type { Log } from '../log';
@@ -47,6 +46,7 @@ export function toRecord(
     statusCode: response?.statusCode ?? null,
     errorCode: error?.code ?? null,
     errorMessage: error?.message ?? null,
+    errorDetails: error?.details ?? null,
     requestHeaders: headers,
     responseHeaders: response?.headers ?? null,
     responseBody: response?.body ?? null,
@@ -62,9 +62,9 @@ export function toRecord(
 
 /** What came back, as the rules read it. */
 export function toPostResult(result: SendResult): PostResult {
-  return result.kind === 'response'
-    ? { statusCode: result.statusCode, retryAfterMs: retryAfterMs(result.headers['retry-after'], Date.now()) }
-    : { errorCode: result.code, blocked: result.stage === 'blocked' };
+  if (result.kind === 'error') return { errorCode: result.code, blocked: result.stage === 'blocked' };
+  const { statusCode, headers } = result;
+  return { statusCode, retryAfterMs: askedPauseMs(statusCode, headers['retry-after'], Date.now()) };
 }
 
 /** The same of an attempt that is yet to be recorded. */
@@ -111,6 +111,7 @@ export function fromUnrecorded(
     statusCode: made.statusCode ?? null,
     errorCode: made.errorCode ?? null,
     errorMessage: null,
+    errorDetails: null,
     requestHeaders: {},
     responseHeaders: null,
     responseBody: null,
@@ -142,6 +143,7 @@ export function logAttempt(log: Log, record: AttemptRecord): void {
     trigger: record.trigger,
     status_code: record.statusCode,
     error_code: record.errorCode,
+    error_cause: record.errorDetails?.cause ?? record.errorDetails?.library_code,
     duration_ms: record.durationMs,
     next: record.next.kind === 'end' ? record.next.state : 'retrying',
   });

@@ -1,3 +1,4 @@
+import { foldHeaderName } from './header-name';
 /** Header sets that a webhook's deliveries may carry; `standard` is always sent. */
 export const SIGNATURE_STYLES = ['standard', 'x-webhook', 'github', 'stripe'] as const;
 export type SignatureStyle = (typeof SIGNATURE_STYLES)[number];
@@ -10,9 +11,6 @@ export const STYLE_HEADERS: Record<SignatureStyle, { signature?: string; others:
   github: { signature: 'X-Hub-Signature-256', others: ['X-GitHub-Event', 'X-GitHub-Delivery', 'X-GitHub-Hook-ID'] },
   stripe: { signature: 'Stripe-Signature', others: [] },
 };
-
-/** The name of a header as all receivers compare it: without case, and as one that goes by CGI's names (RFC 3875 4.1.18). */
-export const foldName = (name: string): string => name.toLowerCase().replaceAll('_', '-');
 
 /** All that these styles add. */
 export const styleHeaderNames = (styles: readonly SignatureStyle[]): string[] =>
@@ -27,8 +25,8 @@ export function styleConflict(
   styles: readonly SignatureStyle[],
 ): { name: string; style: SignatureStyle } | undefined {
   for (const style of styles) {
-    const taken = styleHeaderNames([style]).map(foldName);
-    const name = own.find((one) => taken.includes(foldName(one)));
+    const taken = styleHeaderNames([style]).map(foldHeaderName);
+    const name = own.find((one) => taken.includes(foldHeaderName(one)));
     if (name !== undefined) return { name, style };
   }
   return undefined;

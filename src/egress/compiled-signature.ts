@@ -7,8 +7,9 @@ import {
   parseTemplate,
   type TemplatePart,
 } from '../domain/declared-signature';
+import { foldHeaderName } from '../domain/header-name';
 import { uuidTimeMs } from '../domain/ids';
-import { foldName, SIGNATURE_STYLES, styleHeaderNames } from '../domain/signature-styles';
+import { SIGNATURE_STYLES, styleHeaderNames } from '../domain/signature-styles';
 import type { SigningSecrets } from './secrets';
 
 /** What a declared signature is made from. */
@@ -50,8 +51,8 @@ export function compileSignature(declared: DeclaredSignature): CompiledSignature
   const signed = templateOf(declared.signed);
   const prefix = templateOf(declared.prefix);
   const all = declaredNames(declared);
-  const taken = new Set(all.map(foldName));
-  const replaced = REPLACEABLE.filter((name) => taken.has(foldName(name)));
+  const taken = new Set(all.map(foldHeaderName));
+  const replaced = REPLACEABLE.filter((name) => taken.has(foldHeaderName(name)));
   const facts = FACTS.flatMap((fact): [Fact, string][] => (names[fact] === null ? [] : [[fact, names[fact]]]));
 
   const timeOf = (given: SignedFacts): string => {

@@ -1,5 +1,6 @@
 import { type DeclaredSignature, declaredNames, schemeProblem } from '../domain/declared-signature';
-import { foldName } from '../domain/signature-styles';
+import { foldHeaderName } from '../domain/header-name';
+
 import { customHeaderProblem, TOKEN } from './custom-headers';
 
 /** Names that own headers may not have and a declared signature may: Posthorn computes what is in them. */
@@ -19,11 +20,12 @@ export function declaredProblem(declared: DeclaredSignature): { path: string[]; 
   ];
   for (const [path, name] of named) {
     if (name === null) continue;
-    const rule = nameProblem(name) ?? (seen.has(foldName(name)) ? `the header "${name}" is named twice` : undefined);
+    const rule =
+      nameProblem(name) ?? (seen.has(foldHeaderName(name)) ? `the header "${name}" is named twice` : undefined);
     if (rule) return { path, rule };
-    seen.add(foldName(name));
+    seen.add(foldHeaderName(name));
   }
-  if (SHOWN.test(foldName(header)))
+  if (SHOWN.test(foldHeaderName(header)))
     return { path: ['header'], rule: 'must be another one: its value is shown in the log' };
   return schemeProblem(declared);
 }
@@ -31,11 +33,11 @@ export function declaredProblem(declared: DeclaredSignature): { path: string[]; 
 function nameProblem(name: string): string | undefined {
   if (!TOKEN.test(name)) return 'the header name is not a valid HTTP token';
   if (name.length > MAX_NAME_LENGTH) return `the header name is longer than ${MAX_NAME_LENGTH} characters`;
-  return MAY_BE_DECLARED.test(foldName(name)) ? undefined : customHeaderProblem(name, '');
+  return MAY_BE_DECLARED.test(foldHeaderName(name)) ? undefined : customHeaderProblem(name, '');
 }
 
 /** An own header that the declared signature sets as well; undefined if there is none. */
 export function declaredConflict(own: readonly string[], declared: DeclaredSignature): string | undefined {
-  const taken = declaredNames(declared).map(foldName);
-  return own.find((name) => taken.includes(foldName(name)));
+  const taken = declaredNames(declared).map(foldHeaderName);
+  return own.find((name) => taken.includes(foldHeaderName(name)));
 }

@@ -1,6 +1,7 @@
 import { version } from '../../package.json';
 import { CLOUDEVENTS_HEADERS } from '../domain/cloudevents-headers';
-import { foldName, type SignatureStyle, STYLE_HEADERS, styleHeaderNames } from '../domain/signature-styles';
+import { foldHeaderName } from '../domain/header-name';
+import { type SignatureStyle, STYLE_HEADERS, styleHeaderNames } from '../domain/signature-styles';
 import type { CompiledSignature } from './compiled-signature';
 import type { SigningSecrets } from './secrets';
 import { signGitHub, signStandard, signStripe, signXWebhook } from './signatures';
@@ -184,6 +185,6 @@ export function withoutSet(
   styles: readonly SignatureStyle[],
   signature?: CompiledSignature,
 ): Record<string, string> {
-  const taken = new Set([...styleHeaderNames(styles), ...(signature?.names ?? [])].map(foldName));
-  return Object.fromEntries(Object.entries(own).filter(([name]) => !taken.has(foldName(name))));
+  const taken = new Set([...styleHeaderNames(styles), ...(signature?.names ?? [])].map(foldHeaderName));
+  return Object.fromEntries(Object.entries(own).filter(([name]) => !taken.has(foldHeaderName(name))));
 }

@@ -187,6 +187,25 @@ describe('customHeaderProblem', () => {
     expect(customHeaderProblem(name, 'v')).toBe(`the header "${name.toLowerCase()}" is set by Posthorn`);
   });
 
+  test.each([
+    ['X_Webhook_Id', 'x-webhook-id'],
+    ['webhook_signature', 'webhook-signature'],
+    ['WEBHOOK_timestamp', 'webhook-timestamp'],
+    ['content_type', 'content-type'],
+    ['Content_Length', 'content-length'],
+    ['transfer_encoding', 'transfer-encoding'],
+    ['X_Hub_Signature-256', 'x-hub-signature-256'],
+    ['stripe_signature', 'stripe-signature'],
+    ['user.agent', 'user-agent'],
+    ['x.webhook~event', 'x-webhook-event'],
+  ])('%s is reserved, since receivers of the CGI kind read it as %s', (name, folded) => {
+    expect(customHeaderProblem(name, 'v')).toContain(`is "${folded}" to many receivers`);
+  });
+
+  test.each(['x_api_key', '_', 'webhook', 'x_webhooks', 'contenttype', 'x-content_type'])('%s may be set', (name) => {
+    expect(customHeaderProblem(name, 'v')).toBeUndefined();
+  });
+
   test.each(['', 'a b', 'a:b', 'a\r\nb', 'é', 'a\0', ' x', 'x\n', '(x)'])('the name %j is not a token', (name) => {
     expect(customHeaderProblem(name, 'v')).toContain('token');
   });

@@ -16,8 +16,9 @@ import {
   updateWebhook,
 } from '../../db/store/webhooks';
 import { type Filter, filterBytes } from '../../domain/filter';
+import { foldHeaderName } from '../../domain/header-name';
 import { newUuid, toPublicId } from '../../domain/ids';
-import { foldName, styleConflict } from '../../domain/signature-styles';
+import { styleConflict } from '../../domain/signature-styles';
 import { declaredConflict } from '../../egress/declared-headers';
 import { audited } from '../audited';
 import { ApiError, notFound } from '../errors';
@@ -143,7 +144,7 @@ type Signing = Pick<WebhookSettings, 'headerNames' | 'signatureStyles' | 'signat
 /** @throws ApiError validation_failed if an own header has the name of one that the webhook's signatures set */
 function requireNoConflict({ headerNames, signatureStyles, signature }: Signing) {
   const refuse = (name: string, by: string) => {
-    const rule = `the header "${foldName(name)}" is set by ${by}`;
+    const rule = `the header "${foldHeaderName(name)}" is set by ${by}`;
     return new ApiError('validation_failed', 'A header is set twice.', [{ field: 'headers', rule }]);
   };
   const conflict = styleConflict(headerNames, signatureStyles);

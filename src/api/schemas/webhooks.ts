@@ -4,11 +4,20 @@ import { DELIVERY_MODES } from '../../domain/delivery-mode';
 import { EVENT_PATTERN, MAX_EVENT_TYPE_LENGTH, patternProblem } from '../../domain/event-types';
 import { DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS, MIN_TIMEOUT_MS } from '../../domain/limits';
 import { PAYLOAD_MODES } from '../../domain/minimal-payload';
-import { parseUrl } from '../../domain/parse-url';
 import type { StoredRetryPolicy } from '../../domain/retry-schedule';
+import { MAX_URL_LENGTH, readWebhookUrl } from '../../domain/webhook-url';
 import { secretProblem } from '../../egress/secrets';
 import { named } from '../../in-words';
-import { defaultsTo, durationBetween, eventType, eventVersion, pageOf, storableText, timestamp } from './common';
+import {
+  defaultsTo,
+  durationBetween,
+  eventType,
+  eventVersion,
+  pageOf,
+  recordOf,
+  storableText,
+  timestamp,
+} from './common';
 import { envelope } from './envelope';
 import { eventData } from './events';
 import { retryPolicy } from './retry-policy';
@@ -25,7 +34,6 @@ import {
 } from './webhook-policies';
 
 const MAX_PATTERNS = 100;
-const MAX_URL_LENGTH = 2_048;
 
 const pattern = named(
   z
@@ -43,14 +51,17 @@ const url = z
   .string()
   .max(MAX_URL_LENGTH)
   .transform((text, context) => {
-    const parsed = parseUrl(text);
-    if (parsed) return parsed;
-    context.addIssue('must be an absolute URL');
+    const read = readWebhookUrl(text);
+    if ('url' in read) return read.url;
+    context.addIssue(read.problem);
     return z.NEVER;
   })
   .superRefine((parsed, context) => {
     if (parsed.protocol !== 'https:' && parsed.protocol !== 'http:') context.addIssue('must begin with https://');
     if (parsed.username || parsed.password) context.addIssue('must not hold a user name or password');
+    if (parsed.href.length > MAX_URL_LENGTH) {
+      context.addIssue(`must have at most ${MAX_URL_LENGTH} characters once it is normalised, as it is stored`);
+    }
   })
   .meta({ format: 'uri', maxLength: MAX_URL_LENGTH, examples: ['https://example.com/hook'] });
 const urlExpected = `an absolute URL of at most ${MAX_URL_LENGTH} characters such as https://example.com/hook`;
@@ -65,8 +76,7 @@ const settings = {
     .transform((patterns) => [...new Set(patterns)]),
   description: storableText(0, 500).nullable(),
   active: z.boolean(),
-  metadata: z
-    .record(storableText(1, 64), storableText(0, 500))
+  metadata: recordOf(storableText(1, 64), storableText(0, 500))
     .refine((record) => Object.keys(record).length <= 50, 'must have at most 50 entries')
     .meta({ maxProperties: 50 }),
   retry_policy: retryPolicy,
@@ -115,12 +125,12 @@ export const createWebhookBody = z.strictObject({
   secret: secret.optional(),
   description: settings.description.default(null),
   active: settings.active.default(true),
-  metadata: settings.metadata.default({}),
+  metadata: settings.metadata.default({}).meta({ default: {} }),
   retry_policy: retryPolicy
     .default({ preset: 'standard' } satisfies StoredRetryPolicy)
     .meta({ default: { preset: 'standard' } }),
   timeout: defaultsTo(settings.timeout, DEFAULT_TIMEOUT_MS),
-  headers: headers.default({}),
+  headers: headers.default({}).meta({ default: {} }),
   signature_styles: signatureStyles.default(DEFAULT_STYLES).meta({ default: DEFAULT_STYLES }),
   signature: settings.signature.default(null),
   rate_limit: settings.rate_limit.default(null),
