@@ -22,8 +22,10 @@ import * as indexFailedAndRunning from './0021_index_failed_and_running';
 import * as claimByTenant from './0022_claim_by_tenant';
 import * as renameLanes from './0023_rename_lanes';
 import * as renameGateColumns from './0024_rename_gate_columns';
+import * as addDeclaredSignatures from './0025_add_declared_signatures';
 import * as addBodySettings from './0026_add_body_settings';
 import * as whatBelongsToAUrl from './0027_what_belongs_to_a_url';
+import * as addErrorDetails from './0029_add_error_details';
 
 /** Every migration in order. They only go forward; a new one is one more line. */
 export const migrations: Record<string, Migration> = {
@@ -50,6 +52,8 @@ export const migrations: Record<string, Migration> = {
   '0022_claim_by_tenant': claimByTenant,
   '0023_rename_lanes': renameLanes,
   '0024_rename_gate_columns': renameGateColumns,
+  '0025_add_declared_signatures': addDeclaredSignatures,
+  '0029_add_error_details': addErrorDetails,
   '0026_add_body_settings': addBodySettings,
   '0027_what_belongs_to_a_url': whatBelongsToAUrl,
 };

@@ -45,6 +45,7 @@ create table attempts (
   remote_address text,
   response_cut text,
   sent_as json,
+  error_details jsonb,
   constraint attempts_pkey PRIMARY KEY (delivery_id, number)
 ) partition by RANGE (delivery_id);
 
@@ -322,6 +323,7 @@ create table webhook_secrets (
   sealed text not null,
   created_at timestamp with time zone not null default now(),
   expires_at timestamp with time zone,
+  switch_at timestamp with time zone,
   constraint webhook_secrets_pkey PRIMARY KEY (id),
   constraint webhook_secrets_webhook_id_fkey FOREIGN KEY (webhook_id) REFERENCES webhooks(id)
 );
@@ -372,6 +374,7 @@ create table webhooks (
   verification_method text,
   verification_error text,
   verified_at timestamp with time zone,
+  signature jsonb,
   body_format text not null default 'exact'::text,
   envelope json,
   constraint webhooks_body_format_check CHECK ((body_format = ANY (ARRAY['exact'::text, 'compact'::text, 'javascript'::text]))),

@@ -1,6 +1,6 @@
 /** TypeScript to dist/, and the workflow bundle; nothing when the sources are the same as last time. */
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { toolEnv } from './child-env.mjs';
 import { run } from './run-program.mjs';
@@ -23,8 +23,11 @@ export async function build(root) {
   const code =
     (await run(join(root, 'node_modules', '.bin', 'tsc'), ['-p', 'tsconfig.build.json'], root, toolEnv())) ||
     (await run(process.execPath, [join('dist', 'src', 'worker', 'bundle.js')], root, toolEnv()));
-  if (code === 0) writeFileSync(stampFile, wanted);
-  return code;
+  if (code !== 0) return code;
+  // npx runs it as a program; npm makes it one when it installs, and there was no dist/ then.
+  chmodSync(join(dist, 'src', 'cli', 'main.js'), 0o755);
+  writeFileSync(stampFile, wanted);
+  return 0;
 }
 
 function hashOf(root) {

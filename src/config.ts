@@ -10,6 +10,7 @@ import { PRIORITY_NAMES } from './domain/priorities';
 import { parseRateLimit, RATE_LIMIT_RULE } from './domain/rate-limit';
 import { VERIFICATION_MODES } from './domain/verification';
 import { createAddressPolicy } from './egress/address-policy';
+import { parseEgressProxy } from './egress/proxy';
 import { CONNECTION_LIMITS } from './http/connections';
 import { OWN_WORDS, ruleInWords } from './in-words';
 
@@ -62,6 +63,13 @@ const nameServers = list.superRefine((given, context) => {
   } catch {
     context.addIssue('must be addresses such as 192.0.2.53, 127.0.0.1:5353 or [2001:db8::1]:53, comma separated');
   }
+});
+/** Never repeated in a message: it may hold a password. */
+const egressProxy = z.string().transform((text, context) => {
+  const proxy = parseEgressProxy(text);
+  if (proxy) return proxy;
+  context.addIssue('must be the URL of a proxy, such as http://user:password@proxy.example:3128');
+  return z.NEVER;
 });
 const rate = (fallback: string) =>
   z
@@ -155,8 +163,12 @@ const settings = z.object({
   POSTHORN_DENIED_CIDRS: cidrs,
   /** Also register and deliver to names without a dot, such as `postgres`, which only the machine's own network can resolve. */
   POSTHORN_ALLOW_SINGLE_LABEL_NAMES: flag,
+  /** Accept webhook secrets that are too weak, with a warning. For development. */
+  POSTHORN_ALLOW_WEAK_SECRETS: flag,
   /** Name servers for endpoints' host names, as addresses with or without a port. Without it, the system's. */
   POSTHORN_DNS_SERVERS: nameServers,
+  /** An HTTP proxy that every connection to an endpoint goes through, by CONNECT. Without it, they are made directly. */
+  POSTHORN_EGRESS_PROXY: egressProxy.optional(),
   /** Limit for establishing a connection to an endpoint, TLS included; the POST timeout counts as well. */
   POSTHORN_CONNECT_TIMEOUT: duration('5s'),
   /** Limit for looking up an endpoint's name, without the wait for its place in the fair queue. */

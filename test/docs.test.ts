@@ -3,6 +3,7 @@ import path from 'node:path';
 import { routes } from '../src/api/routes';
 import { readConfig } from '../src/config';
 import { parseDurationMs } from '../src/domain/durations';
+import { TLS_CAUSES } from '../src/domain/tls-causes';
 
 const ROOT = path.join(__dirname, '..');
 const read = (file: string) => readFileSync(path.join(ROOT, file), 'utf8');
@@ -51,6 +52,11 @@ describe('the reference pages agree with the code', () => {
     const codes = [...union.matchAll(/'(\w+)'/g)].map(([, code]) => code);
     expect(codes.length).toBeGreaterThan(0);
     expect(names(section('docs/errors.md', 'Body cut codes')).sort()).toEqual(codes.sort());
+  });
+
+  test('docs/errors.md explains each TLS cause', () => {
+    const causes = rows(section('docs/errors.md', 'TLS causes')).flatMap(([first = '']) => bare(first).split(', '));
+    expect(causes.sort()).toEqual([...TLS_CAUSES].sort());
   });
 
   test('docs/operations.md names exactly the settings, in order, with their defaults', () => {

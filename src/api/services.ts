@@ -49,6 +49,8 @@ export type Services = {
   maxWebhooks: number;
   /** http URLs may be registered. */
   allowHttp: boolean;
+  /** Secrets that are too weak are accepted, with a warning. */
+  allowWeakSecrets: boolean;
   /** The rate of a bulk replay whose request names none. */
   replayRate: RateLimit;
   /** Addresses and CIDR blocks that deliveries come from, as configured; shown to tenants, not used. */

@@ -128,6 +128,7 @@ export async function startApi(config: Config, log: Log, extras: ApiExtras = {})
       },
       maxWebhooks: config.POSTHORN_MAX_WEBHOOKS_PER_TENANT,
       allowHttp: config.POSTHORN_ALLOW_HTTP,
+      allowWeakSecrets: config.POSTHORN_ALLOW_WEAK_SECRETS,
       replayRate: parseRateLimit(config.POSTHORN_REPLAY_RATE)!,
       minVerification: config.POSTHORN_MIN_ENDPOINT_VERIFICATION,
       senderAddresses: config.POSTHORN_SENDER_ADDRESSES,

@@ -26,6 +26,7 @@ export function toWebhookOut(webhook: Webhook) {
     metadata: webhook.metadata,
     headers: Object.fromEntries(webhook.headerNames.map((name) => [name, REDACTED_VALUE])),
     signature_styles: webhook.signatureStyles,
+    signature: webhook.signature,
     retry_policy: toRetryOut(webhook.retryPolicy),
     timeout: formatDuration(webhook.timeoutMs),
     rate_limit: webhook.rateLimit,

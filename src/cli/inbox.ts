@@ -1,6 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { isIPv4, isIPv6 } from 'node:net';
 import express, { type Router } from 'express';
+import { toSigningSecret } from '../egress/secrets';
 import { signStandard } from '../egress/signatures';
 
 export type InboxMessage = { event_id: string; type: string; received_at: Date; verified: boolean; body: string };
@@ -106,7 +107,7 @@ export function challengeIn(body: Buffer): string | undefined {
 /** What every receiver does (Standard Webhooks 1.0.0): the same signature over the same bytes, in constant time. */
 export function verify(secret: string, header: (name: string) => string, body: Buffer): boolean {
   const expected = signStandard({
-    secrets: [secret],
+    secrets: [toSigningSecret(secret)],
     id: header('webhook-id'),
     timestampSeconds: Number(header('webhook-timestamp')),
     body,

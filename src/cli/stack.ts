@@ -85,6 +85,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     const settingsWith = (apiKey: string) =>
       readConfig({
         POSTHORN_ALLOW_HTTP: 'true',
+        POSTHORN_ALLOW_WEAK_SECRETS: 'true',
         POSTHORN_SHUTDOWN_GRACE: DEV_GRACE,
         POSTHORN_BOOTSTRAP_KEY: apiKey,
         POSTHORN_ENCRYPTION_KEYS: keys.encryptionKeys,

@@ -1,6 +1,7 @@
 import type { ColumnType, Generated, GeneratedAlways, Selectable } from 'kysely';
 import type { BodyFormat } from '../domain/body-format';
 import type { FailedBecause } from '../domain/classify';
+import type { DeclaredSignature } from '../domain/declared-signature';
 import type { DisabledBecause, EndState, Trigger, WebhookStatus } from '../domain/delivery';
 import type { DeliveryMode, DeliveryPath } from '../domain/delivery-mode';
 import type { Envelope } from '../domain/envelope-setting';
@@ -57,6 +58,8 @@ export type Tables = {
     retry_policy: Json<StoredRetryPolicy>;
     timeout_ms: number;
     signature_styles: Generated<SignatureStyle[]>;
+    /** Null: none but the styles. */
+    signature: ColumnType<DeclaredSignature | null, string | null | undefined, string | null>;
     sealed_headers: string | null;
     header_names: Generated<string[]>;
     rate_limit: string | null;
@@ -84,6 +87,8 @@ export type Tables = {
     sealed: string;
     created_at: CreatedAt;
     expires_at: Date | null;
+    /** From when on the styles that carry one signature use it; null: from the beginning. */
+    switch_at: Date | null;
   };
   webhook_tests: {
     id: string;
@@ -192,6 +197,7 @@ export type Tables = {
     status_code: number | null;
     error_code: string | null;
     error_message: string | null;
+    error_details: Json<Record<string, unknown>> | null;
     request_headers: Json<Record<string, string>>;
     response_headers: Json<Record<string, string>> | null;
     response_body: Buffer | null;

@@ -1,12 +1,10 @@
 import type { AttemptContext } from '../db/queue/load-attempt';
 import type { AttemptNext, AttemptRecord, GateChange } from '../db/queue/record-attempts';
-import { healthSignalOf, type PostResult } from '../domain/classify';
+import { askedPauseMs, healthSignalOf, type PostResult } from '../domain/classify';
 import type { Trigger } from '../domain/delivery';
 import type { DeliveryPath } from '../domain/delivery-mode';
 import { newUuid, toPublicId } from '../domain/ids';
-import { retryAfterMs } from '../domain/retry-after';
 import type { SentAs } from '../domain/sent-as';
-import { redactHeaders } from '../egress/headers';
 import type { SendResult } from '../egress/types';
 import type { Log } from '../log';
 import type { Sendable } from './sendable';
@@ -23,6 +21,7 @@ export function toRecord(
   facts: Sendable,
   made: {
     request: AttemptRequest;
+    /** As they may be shown. */
     headers: Record<string, string>;
     sentAs: SentAs | null;
     result: SendResult;
@@ -47,7 +46,8 @@ export function toRecord(
     statusCode: response?.statusCode ?? null,
     errorCode: error?.code ?? null,
     errorMessage: error?.message ?? null,
-    requestHeaders: redactHeaders(headers),
+    errorDetails: error?.details ?? null,
+    requestHeaders: headers,
     responseHeaders: response?.headers ?? null,
     responseBody: response?.body ?? null,
     responseCut: response?.bodyCut ?? null,
@@ -62,9 +62,9 @@ export function toRecord(
 
 /** What came back, as the rules read it. */
 export function toPostResult(result: SendResult): PostResult {
-  return result.kind === 'response'
-    ? { statusCode: result.statusCode, retryAfterMs: retryAfterMs(result.headers['retry-after'], Date.now()) }
-    : { errorCode: result.code, blocked: result.stage === 'blocked' };
+  if (result.kind === 'error') return { errorCode: result.code, blocked: result.stage === 'blocked' };
+  const { statusCode, headers } = result;
+  return { statusCode, retryAfterMs: askedPauseMs(statusCode, headers['retry-after'], Date.now()) };
 }
 
 /** The same of an attempt that is yet to be recorded. */
@@ -111,6 +111,7 @@ export function fromUnrecorded(
     statusCode: made.statusCode ?? null,
     errorCode: made.errorCode ?? null,
     errorMessage: null,
+    errorDetails: null,
     requestHeaders: {},
     responseHeaders: null,
     responseBody: null,
@@ -142,6 +143,7 @@ export function logAttempt(log: Log, record: AttemptRecord): void {
     trigger: record.trigger,
     status_code: record.statusCode,
     error_code: record.errorCode,
+    error_cause: record.errorDetails?.cause ?? record.errorDetails?.library_code,
     duration_ms: record.durationMs,
     next: record.next.kind === 'end' ? record.next.state : 'retrying',
   });

@@ -4,7 +4,7 @@ import type { DeliveryPath } from '../domain/delivery-mode';
 import { toPublicId } from '../domain/ids';
 import { toRetryPolicy } from '../domain/retry-schedule';
 import { NotSentError } from '../egress/exchange';
-import { buildHeaders } from '../egress/headers';
+import { buildHeaders, redactHeaders } from '../egress/headers';
 import type { Sender } from '../egress/send';
 import { toPostResult, toRecord } from './attempt-record';
 import { makeBody } from './make-body';
@@ -28,26 +28,31 @@ export async function postAttempt(
   sender: Sender,
   facts: Sendable,
   request: AttemptRequest,
-  { secrets, headers: custom }: OpenedWebhook,
+  { secrets, headers: custom, signature, shown }: OpenedWebhook,
   { path, holder, mayGo }: How,
 ): Promise<CompletedPost> {
   const { webhook } = facts;
   const policy = toRetryPolicy(webhook.retryPolicy);
-  const sentAtMs = Date.now();
+  const timestampMs = Date.now();
   const deliveryId = toPublicId('delivery', request.deliveryId);
   const retryable = classify({ statusCode: 500 }, policy, positionOf(facts, request, 0)).kind === 'retry';
-  const made = makeBody(webhook, facts.body, { deliveryId, attempt: request.number, retryable, sentAtMs });
+  const made = makeBody(webhook, facts.body, { deliveryId, attempt: request.number, retryable, sentAtMs: timestampMs });
   const headers = buildHeaders({
     eventId: toPublicId('event', facts.eventId),
+    eventUuid: facts.eventId,
     deliveryId,
+    deliveryUuid: request.deliveryId,
+    webhookId: toPublicId('webhook', webhook.id),
     eventType: facts.eventType,
     attemptNumber: request.number,
     retryable,
-    timestampSeconds: Math.floor(sentAtMs / 1000),
+    timestampSeconds: Math.floor(timestampMs / 1000),
+    timestampMs,
     body: made.body,
     bodyHeaders: made.headers,
     secrets,
     styles: webhook.signatureStyles,
+    signature,
     custom,
   });
   const toSend = {
@@ -65,7 +70,7 @@ export async function postAttempt(
   const verdict = classify(toPostResult(result), policy, position);
   return {
     record: toRecord(facts, {
-      ...{ request, headers, sentAs: made.sentAs, result },
+      ...{ request, headers: redactHeaders(headers, shown), sentAs: made.sentAs, result },
       ...{ next: toNext(verdict, position), path, holder },
     }),
     verdict,

@@ -10,11 +10,11 @@ import {
 } from '../db/store/verifications';
 import { newUuid, toPublicId } from '../domain/ids';
 import { VERIFICATION_METHODS, type VerificationMethod } from '../domain/verification';
-import { buildChallengeHeaders } from '../egress/headers';
+import { buildBareHeaders, buildChallengeHeaders, JSON_BODY } from '../egress/headers';
 import type { Sender } from '../egress/send';
 import type { SendRequest, SendResult } from '../egress/types';
 import type { Log } from '../log';
-import { openWebhook } from './open-webhook';
+import { type OpenedWebhook, openWebhook } from './open-webhook';
 import { NoCapacity } from './retry-capacity';
 
 export type VerifierDeps = {
@@ -33,6 +33,9 @@ const TIMEOUT_MS = 4_000;
 /** 64 characters, 384 bits: nobody guesses it. */
 const CHALLENGE_BYTES = 48;
 
+/** The type in the body of a challenge. */
+const CHALLENGE_TYPE = 'url_verification';
+
 /** What was wrong with an endpoint's answer. */
 export type VerificationError = 'unexpected_status' | 'wrong_challenge';
 
@@ -49,11 +52,11 @@ export function createVerifier({ db, secretBox, sender, log, origin }: VerifierD
   };
 
   async function makeRound({ tenantId, webhook }: Challenged, round: number): Promise<void> {
-    const { secrets, headers: custom } = openWebhook(secretBox, tenantId, webhook);
+    const opened = openWebhook(secretBox, tenantId, webhook);
 
     const outcome = await tryMethods(async (method) => {
       const challenge = randomBytes(CHALLENGE_BYTES).toString('base64url');
-      const request = toRequest(method, { url: webhook.url, tenantId, challenge, origin, custom, secrets });
+      const request = toRequest(method, { webhook, tenantId, challenge, origin, opened });
       return judge(method, await sender.send(request), { challenge, origin });
     });
     await endVerification(db.kysely, webhook.id, round, outcome);
@@ -81,23 +84,42 @@ async function tryMethods(attempt: (method: VerificationMethod) => Promise<Judge
 }
 
 type Challenge = {
-  url: string;
+  webhook: Challenged['webhook'];
   tenantId: string;
   challenge: string;
   origin: string;
-  custom: Record<string, string>;
-  secrets: string[];
+  opened: OpenedWebhook;
 };
 
 function toRequest(method: VerificationMethod, given: Challenge): SendRequest {
-  const { url, tenantId, challenge, origin, custom, secrets } = given;
+  const { webhook, tenantId, challenge, origin, opened } = given;
+  const { url } = webhook;
+  const custom = opened.headers;
   const timeoutMs = TIMEOUT_MS;
   switch (method) {
     case 'post': {
-      const body = Buffer.from(JSON.stringify({ type: 'url_verification', challenge }));
-      const id = `msg_${newUuid().replaceAll('-', '')}`;
-      const timestampSeconds = Math.floor(Date.now() / 1_000);
-      const headers = buildChallengeHeaders({ custom, signed: { id, timestampSeconds, body, secrets } });
+      const body = Buffer.from(JSON.stringify({ type: CHALLENGE_TYPE, challenge }));
+      const timestampMs = Date.now();
+      const uuid = newUuid(timestampMs);
+      const id = `msg_${uuid.replaceAll('-', '')}`;
+      const headers = buildChallengeHeaders({
+        eventId: id,
+        eventUuid: uuid,
+        deliveryId: id,
+        deliveryUuid: uuid,
+        webhookId: toPublicId('webhook', webhook.id),
+        eventType: CHALLENGE_TYPE,
+        attemptNumber: 1,
+        retryable: false,
+        timestampSeconds: Math.floor(timestampMs / 1_000),
+        timestampMs,
+        body,
+        bodyHeaders: JSON_BODY,
+        secrets: opened.secrets,
+        styles: webhook.signatureStyles,
+        signature: opened.signature,
+        custom,
+      });
       return { url, tenantId, method: 'POST', headers, body, timeoutMs };
     }
     case 'get':
@@ -105,11 +127,11 @@ function toRequest(method: VerificationMethod, given: Challenge): SendRequest {
         url: withChallenge(url, challenge),
         tenantId,
         method: 'GET',
-        headers: buildChallengeHeaders({ custom }),
+        headers: buildBareHeaders(custom),
         timeoutMs,
       };
     case 'options': {
-      const headers = { ...buildChallengeHeaders({ custom }), 'WebHook-Request-Origin': origin };
+      const headers = { ...buildBareHeaders(custom), 'WebHook-Request-Origin': origin };
       return { url, tenantId, method: 'OPTIONS', headers, timeoutMs };
     }
   }

@@ -1,3 +1,4 @@
+import { retryAfterMs, SHORTEST_THROTTLE_MS } from './retry-after';
 import { keptWaitMs, nextWaitMs, type RetryPolicy } from './retry-schedule';
 
 /** What one POST brought back, as far as the rules need it. */
@@ -68,6 +69,15 @@ const TIMEOUTS = new Set(['headers_timeout', 'connect_timeout', 'tls_timeout']);
 const OUR_OWN = new Set(['no_free_connection']);
 /** Overload, said by the receiver or a gateway before it (RFC 6585 4, RFC 9110 15.6.3 and 15.6.5). */
 const THROTTLING = new Set([429, 502, 504]);
+
+/**
+ * The pause that an answer asks for by Retry-After, milliseconds. One that cannot be read asks for the shortest throttle;
+ * beside a status that throttles anyway it says nothing more, and the gate's own back-off grows.
+ */
+export function askedPauseMs(statusCode: number, header: string | undefined, nowMs: number): number | undefined {
+  if (header === undefined) return undefined;
+  return retryAfterMs(header, nowMs, THROTTLING.has(statusCode) ? null : SHORTEST_THROTTLE_MS);
+}
 
 /** What an attempt says about its endpoint's health; the webhook's gate goes by it. */
 export type HealthSignal = {

@@ -6,6 +6,7 @@ import { createCheckedResolve } from './lookup';
 import { createLookups, type LookupLimits } from './lookups';
 import { createNameServers } from './name-servers';
 import { PeerClient } from './peer-client';
+import type { EgressProxy } from './proxy';
 import type { NameServers } from './types';
 
 /** Below the 5 s after which a Node server closes an idle connection, so that a POST rarely meets a closing one. */
@@ -27,6 +28,8 @@ export interface EgressAgentSettings {
   maxConnectionsPerOrigin: number;
   /** Certificate authorities (PEM) to trust instead of Node's own. */
   certificateAuthorities?: string[];
+  /** Through which every connection goes. */
+  proxy?: EgressProxy | undefined;
   /** Name servers to ask instead of the system's. */
   dnsServers?: readonly string[];
   /** Instead of name servers. */
@@ -48,6 +51,7 @@ export function createEgressAgent(settings: EgressAgentSettings): Agent {
     resolve: createCheckedResolve({ policy, lookups }),
     timeoutMs: settings.connectTimeoutMs,
     certificateAuthorities: settings.certificateAuthorities,
+    proxy: settings.proxy,
   });
   return new Agent({
     // Every slot brings its own; one that did not would have no policy.

@@ -66,14 +66,16 @@ export function parseHead(text: string): AnswerHead | BrokenRule {
   };
 }
 
-/** Spaces and tabs only: in another byte that JavaScript takes for a space may be half a character (RFC 9110 5.6.3). */
-function trimSpaces(text: string): string {
-  let start = 0;
-  let end = text.length;
+/** Spaces and tabs only: another byte that JavaScript takes for a space may be half a character (RFC 9110 5.6.3). */
+function trimmed(text: string, from: number, to: number): string {
+  let start = from;
+  let end = to;
   while (start < end && isSpace(text.charCodeAt(start))) start++;
   while (end > start && isSpace(text.charCodeAt(end - 1))) end--;
   return text.slice(start, end);
 }
+
+const trimSpaces = (text: string) => trimmed(text, 0, text.length);
 
 function isSpace(code: number): boolean {
   return code === 32 || code === 9;
@@ -94,27 +96,29 @@ function parseFields(text: string, start: number): Record<string, string> | Brok
   // Without a prototype: a header may be called __proto__.
   const headers = Object.create(null) as Record<string, string>;
   let last: string | undefined;
+  let nextCr = start - 1;
   for (let from = start; from < text.length; ) {
-    const end = text.indexOf('\n', from);
-    const line = withoutCr(text.slice(from, end));
-    from = end + 1;
-    if (line === '') break;
-    if (line.includes('\r')) return 'field_value';
-    if (isSpace(line.charCodeAt(0))) {
+    const lineFeed = text.indexOf('\n', from);
+    const end = text.charCodeAt(lineFeed - 1) === 13 ? lineFeed - 1 : lineFeed;
+    if (end <= from) break;
+    if (nextCr !== -1 && nextCr < from) nextCr = text.indexOf('\r', from);
+    if (nextCr !== -1 && nextCr < end) return 'field_value';
+    if (isSpace(text.charCodeAt(from))) {
       // A folded value goes on, with a space for the fold (RFC 9112 5.2). Before the first header it is skipped (2.2).
-      const more = trimSpaces(line);
+      const more = trimmed(text, from, end);
       if (last !== undefined && more !== '') headers[last] = headers[last] === '' ? more : `${headers[last]} ${more}`;
-      continue;
+    } else {
+      const colon = text.indexOf(':', from);
+      if (colon === -1 || colon >= end) return 'no_colon';
+      // White space before the colon is dropped, as every proxy must (RFC 9112 5.1).
+      const name = toName(text.slice(from, colon));
+      if (name === undefined) return 'field_name';
+      const value = trimmed(text, colon + 1, end);
+      const before = headers[name];
+      headers[name] = before === undefined ? value : `${before}, ${value}`;
+      last = name;
     }
-    const colon = line.indexOf(':');
-    if (colon === -1) return 'no_colon';
-    // White space before the colon is dropped, as every proxy must (RFC 9112 5.1).
-    const name = toName(line.slice(0, colon));
-    if (name === undefined) return 'field_name';
-    const value = trimSpaces(line.slice(colon + 1));
-    const before = headers[name];
-    headers[name] = before === undefined ? value : `${before}, ${value}`;
-    last = name;
+    from = lineFeed + 1;
   }
   return headers;
 }
@@ -170,8 +174,9 @@ function isPersistent(minor: number, headers: Record<string, string>, framing: F
   const coded = headers['transfer-encoding'] !== undefined;
   // Two framings, or one that HTTP/1.0 does not have, are faulty: read, and then closed (RFC 9112 6.1 and 6.3).
   if (coded && (minor === 0 || headers['content-length'] !== undefined)) return false;
-  const connection = headers.connection;
+  const { connection } = headers;
   if (connection === undefined) return minor > 0;
+  if (connection === 'keep-alive') return true;
   const options = elements(connection);
   if (options.includes('close')) return false;
   return minor > 0 || options.includes('keep-alive');
@@ -180,6 +185,16 @@ function isPersistent(minor: number, headers: Record<string, string>, framing: F
 /** `timeout` of Keep-Alive (RFC 2068 19.7.1.1), in whole seconds; 0 if `max` says that no request may follow. */
 function keepAliveSeconds(written: string | undefined): number | undefined {
   if (written === undefined) return undefined;
+  if (written === lastKeepAlive.written) return lastKeepAlive.seconds;
+  const seconds = parseKeepAlive(written);
+  lastKeepAlive = { written, seconds };
+  return seconds;
+}
+
+/** Most receivers say the same each time. */
+let lastKeepAlive: { written?: string; seconds: number | undefined } = { seconds: undefined };
+
+function parseKeepAlive(written: string): number | undefined {
   let seconds: number | undefined;
   for (const parameter of elements(written)) {
     const [, name, digits] = /^([^\s=]+)[ \t]*=[ \t]*"?(\d+)/.exec(parameter) ?? [];

@@ -26,8 +26,17 @@ export interface AnswerTaker {
 /** What undici, which keeps the connections, is given to read in place of each answer, once that was read. */
 const KEEP = Buffer.from('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n');
 const CLOSE = Buffer.from('HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
-const keepFor = (seconds: number) =>
-  Buffer.from(`HTTP/1.1 200 OK\r\nkeep-alive: timeout=${seconds}\r\ncontent-length: 0\r\n\r\n`);
+const KEEP_FOR = new Map<number, Buffer>();
+
+/** There are some thousand different ones at most. */
+function keepFor(seconds: number): Buffer {
+  let bytes = KEEP_FOR.get(seconds);
+  if (!bytes) {
+    bytes = Buffer.from(`HTTP/1.1 200 OK\r\nkeep-alive: timeout=${seconds}\r\ncontent-length: 0\r\n\r\n`);
+    KEEP_FOR.set(seconds, bytes);
+  }
+  return bytes;
+}
 
 /**
  * Reads the answers of one connection, each to the request that was written last, by RFC 9112: interim ones, status and

@@ -2,6 +2,7 @@ import { isIPv4 } from 'node:net';
 import { OwnTroubleError, type OwnTroubleReason } from '../domain/own-trouble';
 import { EgressError, type SendErrorCode } from './errors';
 import type { ConnectTimeoutCode } from './peer-client';
+import { isCertificateCode } from './tls-cause';
 
 /** Ran out in this process or on this machine, or the sender was closed: nothing the receiver did. */
 const OUR_OWN: Readonly<Record<string, OwnTroubleReason>> = {
@@ -27,8 +28,6 @@ const BY_CODE: Readonly<Record<string, SendErrorCode>> = {
   UND_ERR_NOT_SUPPORTED: 'invalid_request',
 };
 
-/** OpenSSL's X509_V_ERR_ names as Node gives them, and Node's own for a certificate of another host. */
-const CERTIFICATE = /^(CERT_|CRL_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|ERROR_IN_|INVALID_|PATH_LENGTH_|ERR_TLS_CERT_)/;
 const TLS = /^(ERR_SSL_|ERR_TLS_|EPROTO$)/;
 const TIMED_OUT = /^(ETIMEDOUT|UND_ERR_CONNECT_TIMEOUT)$/;
 const CLOSED = /^(ECONNRESET|EPIPE|ECONNABORTED|UND_ERR_SOCKET)$/;
@@ -58,7 +57,7 @@ export function classifyError(
   if (TIMED_OUT.test(code)) return at.timeoutCode;
   const known = BY_CODE[code];
   if (known !== undefined) return known;
-  if (CERTIFICATE.test(code)) return 'tls_certificate_invalid';
+  if (isCertificateCode(code)) return 'tls_certificate_invalid';
   // A TCP handshake is refused or times out; what closes a connection after it and before the request is TLS.
   if (TLS.test(code) || (at.secure && CLOSED.test(code))) return 'tls_failed';
   return 'connect_failed';

@@ -1,4 +1,5 @@
 import { CLOUDEVENTS_HEADERS } from '../domain/cloudevents-headers';
+import { foldHeaderName } from '../domain/header-name';
 
 const MAX_NAME_LENGTH = 128;
 /** Receivers commonly refuse header blocks past 8 KiB in total; no useful credential is longer than this. */
@@ -23,14 +24,16 @@ const RESERVED_NAMES = new Set([
 
 /**
  * Why a tenant may not set this header on its deliveries, as a sentence to show, or undefined when it may.
- * Names are compared without regard to case (RFC 9110 5.1). The value is never repeated in the answer.
+ * Names are compared as {@link foldHeaderName} writes them: `X_Webhook_Id` would overwrite `x-webhook-id` there. The value is never repeated in the answer.
  */
 export function customHeaderProblem(name: string, value: string): string | undefined {
   if (!TOKEN.test(name)) return 'the header name is not a valid HTTP token';
   if (name.length > MAX_NAME_LENGTH) return `the header name is longer than ${MAX_NAME_LENGTH} characters`;
   const lower = name.toLowerCase();
-  if (RESERVED_NAMES.has(lower) || RESERVED_PREFIXES.some((prefix) => lower.startsWith(prefix))) {
-    return `the header "${lower}" is set by Posthorn`;
+  const folded = foldHeaderName(name);
+  if (RESERVED_NAMES.has(folded) || RESERVED_PREFIXES.some((prefix) => folded.startsWith(prefix))) {
+    if (folded === lower) return `the header "${lower}" is set by Posthorn`;
+    return `the header "${lower}" is "${folded}" to many receivers, which is set by Posthorn`;
   }
   if (!FIELD_VALUE.test(value)) return `the value of "${lower}" may hold printable ASCII characters only`;
   if (value.length > MAX_VALUE_LENGTH) return `the value of "${lower}" is longer than ${MAX_VALUE_LENGTH} characters`;

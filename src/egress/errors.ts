@@ -5,7 +5,7 @@ export type SendStage = 'dns' | 'connect' | 'tls' | 'timeout' | 'response' | 'bl
 
 /**
  * Every way in which a POST can end without an HTTP status. The messages are shown to tenants: they never say what a
- * name resolved to, nor repeat what the other side wrote.
+ * name resolved to. `./error-details.ts` adds what a library said.
  */
 const SEND_ERRORS = {
   invalid_url: { stage: 'blocked', message: 'The URL is not one that can be delivered to' },
@@ -18,6 +18,7 @@ const SEND_ERRORS = {
   connection_refused: { stage: 'connect', message: 'The host refused the connection' },
   connect_timeout: { stage: 'connect', message: 'No connection was established in time' },
   host_unreachable: { stage: 'connect', message: 'The host cannot be reached over the network' },
+  proxy_refused: { stage: 'connect', message: 'The outbound proxy did not connect to the host' },
   connect_failed: { stage: 'connect', message: 'The connection could not be established' },
   tls_certificate_invalid: { stage: 'tls', message: 'The certificate of the host is not valid for it' },
   tls_timeout: { stage: 'tls', message: 'No secure connection was agreed on in time' },

@@ -2,7 +2,8 @@ import type { Dispatcher } from 'undici';
 import { OwnTroubleError, type OwnTroubleReason } from '../domain/own-trouble';
 import type { AnswerTaker } from './answer-reader';
 import { classifyError, isClosed } from './classify-error';
-import { type SendErrorCode, sendError } from './errors';
+import { explainedError } from './error-details';
+import type { SendErrorCode } from './errors';
 import type { Peer, PeerAware } from './peer-client';
 import type { BodyCut, SendRequest, SendResult } from './types';
 
@@ -126,7 +127,7 @@ export class Exchange implements Dispatcher.DispatchHandler, PeerAware, AnswerTa
       secure: this.request.secure,
       timeoutCode: this.#peer?.timeoutCode ?? 'connect_timeout',
     });
-    if (typeof code === 'string') this.#fail(code);
+    if (typeof code === 'string') this.#fail(code, error);
     else this.#rejectWith(code);
   }
 
@@ -154,17 +155,15 @@ export class Exchange implements Dispatcher.DispatchHandler, PeerAware, AnswerTa
     queueMicrotask(this.dispatchAgain);
   }
 
-  /** @param rule which rule the answer breaks */
-  #fail(code: SendErrorCode, rule?: string): void {
+  /** @param said which rule the answer breaks, or what a library said */
+  #fail(code: SendErrorCode, said?: string | Error): void {
     if (!this.#settle()) return;
-    const error = sendError(code);
     this.resolve({
       kind: 'error',
       startedAt: this.#startedAt,
       durationMs: performance.now() - this.#startedMs,
       remoteAddress: this.#peer?.remoteAddress ?? null,
-      ...error,
-      ...(rule !== undefined && { message: `${error.message}: ${rule}` }),
+      ...explainedError(code, said),
     });
   }
 
@@ -187,7 +186,7 @@ export class Exchange implements Dispatcher.DispatchHandler, PeerAware, AnswerTa
   #waitsFor(): OwnTroubleReason | undefined {
     if (this.#sentMs !== undefined) return undefined;
     if (!this.#peer) return 'no_free_connection';
-    return this.#peer.waitsSinceMs === null ? undefined : 'lookup_queue';
+    return this.#peer.waitsSinceMs === null ? undefined : this.#peer.waitsFor;
   }
 
   #giveUp(): void {

@@ -1,12 +1,14 @@
 import type { Socket } from 'node:net';
 import { type buildConnector, Client, type Dispatcher } from 'undici';
+import type { OwnTroubleReason } from '../domain/own-trouble';
 import { AnswerReader } from './answer-reader';
 
 /** The codes of a connection that did not come about in time, by how far it came. */
 export type ConnectTimeoutCode = 'dns_timeout' | 'connect_timeout' | 'tls_timeout';
 
-/** The other end of one connection slot; null while it is not connected. */
+/** The other end of one connection slot. */
 export interface Peer {
+  /** Null until there is a connection (TCP); kept after it has failed in TLS. */
   remoteAddress: string | null;
   /** What it is called if the time runs out now; kept after a connection has failed. */
   timeoutCode: ConnectTimeoutCode;
@@ -14,6 +16,8 @@ export interface Peer {
   tenantId: string;
   /** Since when its lookup has waited for a permit (`performance.now()`); null if it does not wait. */
   waitsSinceMs: number | null;
+  /** What it waits for then. */
+  waitsFor: OwnTroubleReason;
   /** While a name is looked up: whether name servers answer anything. */
   answersCome: () => boolean;
   /** How long it has waited so for the request at hand, milliseconds. */
@@ -62,6 +66,7 @@ export class PeerClient extends Client {
       timeoutCode: 'connect_timeout',
       tenantId: '',
       waitsSinceMs: null,
+      waitsFor: 'lookup_queue',
       answersCome: () => true,
       waitedMs: 0,
       answers: null,
@@ -76,8 +81,11 @@ export class PeerClient extends Client {
         (...result) => {
           const [, socket] = result;
           peer.giveUpConnecting = () => undefined;
-          peer.remoteAddress = socket?.remoteAddress ?? null;
-          if (socket) peer.answers = readAnswers(socket);
+          // Of a handshake that failed, the connector has said which address it was.
+          if (socket) {
+            peer.remoteAddress = socket.remoteAddress ?? null;
+            peer.answers = readAnswers(socket);
+          }
           callback(...result);
         },
         peer,

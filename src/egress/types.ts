@@ -1,5 +1,5 @@
 import type { LookupAddress } from 'node:dns';
-import type { SendError } from './errors';
+import type { ExplainedError } from './error-details';
 
 export interface SendRequest {
   url: string;
@@ -37,7 +37,7 @@ export type SendResult = {
       /** Why this is not the whole body; null when it is. */
       bodyCut: BodyCut | null;
     }
-  | ({ kind: 'error' } & SendError)
+  | ({ kind: 'error' } & ExplainedError)
 );
 
 /** Who looks names up. */

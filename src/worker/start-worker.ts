@@ -88,6 +88,7 @@ export async function startWorker(
     connectTimeoutMs: config.POSTHORN_CONNECT_TIMEOUT,
     dnsTimeoutMs: config.POSTHORN_DNS_TIMEOUT,
     dnsServers: config.POSTHORN_DNS_SERVERS,
+    proxy: config.POSTHORN_EGRESS_PROXY,
     maxConnectionsPerOrigin: config.POSTHORN_CONNECTIONS_PER_HOST,
   });
   const pauses = watchPauses();

@@ -1,3 +1,4 @@
+import { createHmac, randomBytes } from 'node:crypto';
 import { Webhook } from 'standardwebhooks';
 import type { TestApi } from '../support/api';
 import { readable } from '../support/histories';
@@ -98,6 +99,53 @@ describe('the ways', () => {
       headers: { 'webhook-request-origin': 'hooks.example.com' },
     });
     expect(challengeOf(get!)).not.toBe(challengeOf(post!));
+  });
+});
+
+describe('a challenge is signed in the webhook’s own styles,', () => {
+  const hmac = (secret: string, ...signed: (string | Buffer)[]) =>
+    signed.reduce((made, part) => made.update(part), createHmac('sha256', secret)).digest('hex');
+  /** Receivers that check one signature each before they answer. */
+  const checks: [string, (r: ReceivedRequest, secret: string) => boolean][] = [
+    ['x-webhook', (r, secret) => r.headers['x-webhook-signature'] === `sha256=${hmac(secret, r.body)}`],
+    [
+      'github',
+      (r, secret) =>
+        r.headers['x-hub-signature-256'] === `sha256=${hmac(secret, r.body)}` &&
+        r.headers['x-github-event'] === 'url_verification' &&
+        /^[0-9a-f-]{36}$/.test(String(r.headers['x-github-delivery'])),
+    ],
+    [
+      'stripe',
+      (r, secret) => {
+        const [, time, signature] = /^t=(\d+),v1=(\w+)$/.exec(String(r.headers['stripe-signature'])) ?? [];
+        return signature === hmac(secret, `${time}.`, r.body);
+      },
+    ],
+  ];
+  test.each(checks)('%s', async (style, isSigned) => {
+    const secret = randomBytes(20).toString('hex');
+    const receiver = await endpoint((r) =>
+      r.method === 'POST' && isSigned(r, secret)
+        ? { status: 200, body: JSON.stringify({ challenge: challengeOf(r) }) }
+        : NO,
+    );
+    const settings = { events: ['nothing.here'], signature_styles: [style], secret };
+    const { id } = await posthorn.api.createWebhook(receiver, settings);
+    expect((await verify(posthorn.api, id)).body.verification).toMatchObject({ status: 'verified', method: 'post' });
+  });
+
+  test('and in a rotation by the secret that the receiver still has', async () => {
+    const secret = randomBytes(20).toString('hex');
+    const [, isSigned] = checks[0]!;
+    const receiver = await endpoint((r) =>
+      r.method === 'POST' && isSigned(r, secret) ? { status: 200, body: challengeOf(r) } : NO,
+    );
+    const { id } = await posthorn.api.createWebhook(receiver, { events: ['nothing.here'], secret });
+    await posthorn.api.ok('POST', `/webhooks/${id}/secret/rotate`, {});
+    expect((await verify(posthorn.api, id)).body.verification).toMatchObject({ status: 'verified', method: 'post' });
+    await posthorn.api.ok('POST', `/webhooks/${id}/secret/rotate`, { grace: '0s' });
+    expect((await verify(posthorn.api, id)).body.verification).toMatchObject({ last_error: 'unexpected_status' });
   });
 });
 

@@ -1,6 +1,6 @@
 import { type RunningApi, startApi } from '../../src/api/start-api';
 import { readConfig } from '../../src/config';
-import { generateSecret } from '../../src/egress/signatures';
+import { generateSecret } from '../../src/egress/secrets';
 import { createLog } from '../../src/log';
 import { TestApi } from '../support/api';
 import { createTestDatabase } from '../support/database';

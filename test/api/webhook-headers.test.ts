@@ -71,6 +71,8 @@ describe('own headers of a webhook', () => {
     ['a long value', { a: 'x'.repeat(4_097) }, /longer than 4096/],
     ['a long name', { ['a'.repeat(129)]: 'x' }, /longer than 128/],
     ['two names that differ in case only', { 'x-team': '1', 'X-Team': '2' }, /"X-Team" is given twice/],
+    ['a name that receivers fold into a reserved one', { X_Webhook_Id: 'x' }, /"x-webhook-id" to many receivers/],
+    ['two names that receivers fold into one', { 'x-team': '1', x_team: '2' }, /"x_team" is given twice/],
     ['the placeholder', { authorization: REDACTED }, /placeholder/],
     ['too many', Object.fromEntries(Array.from({ length: 21 }, (_, i) => [`x-${i}`, ''])), /at most 20/],
     ['a list', ['a: b'], /an object whose values are texts/],

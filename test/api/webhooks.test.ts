@@ -1,7 +1,7 @@
 import { newUuid, toPublicId } from '../../src/domain/ids';
-import { generateSecret, secretProblem } from '../../src/egress/signatures';
+import { generateSecret, secretWeakness } from '../../src/egress/secrets';
 import { type Installation, startInstallation } from '../support/installation';
-import { expectProblem, sql } from './support';
+import { expectBadField, expectProblem, sql } from './support';
 
 let posthorn: Installation;
 beforeAll(async () => {
@@ -25,7 +25,7 @@ test('a webhook is made with defaults, and its secret is shown this once', async
   const answer = await api.call('POST', '/webhooks', { url, events: ['order.*'] });
   expect(answer.status).toBe(201);
   const { secret, ...shown } = answer.body;
-  expect(secretProblem(secret)).toBeUndefined();
+  expect(secretWeakness(secret)).toBeUndefined();
   expect(shown).toEqual({
     id: expect.stringMatching(/^wh_/),
     url,
@@ -44,6 +44,7 @@ test('a webhook is made with defaults, and its secret is shown this once', async
     metadata: {},
     headers: {},
     signature_styles: ['standard', 'x-webhook'],
+    signature: null,
     retry_policy: { preset: 'standard' },
     timeout: '10s',
     rate_limit: null,
@@ -220,4 +221,28 @@ test('every change is in the audit log, with who made it and which fields', asyn
     { actor, action: 'webhook.update', details: { fields: ['description', 'active'] } },
     { actor, action: 'webhook.delete', details: {} },
   ]);
+});
+
+describe('a URL is taken in its normal form', () => {
+  test.each([
+    ['https://example.com/{id}?a=b|c^d`', 'https://example.com/%7Bid%7D?a=b%7Cc%5Ed%60'],
+    ['HTTPS://Bücher.example:443/ü', 'https://xn--bcher-kva.example/%C3%BC'],
+    ['https://my_host.example.com./x', 'https://my_host.example.com./x'],
+  ])('%s', async (given, shown) => {
+    const { api } = posthorn;
+    const { id } = await api.ok('POST', '/webhooks', { url: given, events: ['*'] });
+    expect((await api.ok('GET', `/webhooks/${id}`)).url).toBe(shown);
+    expect((await api.ok('PATCH', `/webhooks/${id}`, { url: shown })).url).toBe(shown);
+  });
+
+  test.each([
+    // Short as it is written, and too long as it is stored.
+    [`https://example.com/${'|'.repeat(700)}`, /at most 2048 characters once it is normalised/],
+    [`https://example.com/${'ü'.repeat(400)}`, /at most 2048 characters once it is normalised/],
+    [`https://${'a'.repeat(64)}.example.com/`, /1 to 63/],
+    ['https://a..example.com/', /1 to 63/],
+    ['https://a{b}.example.com/', /1 to 63/],
+  ])('%.40s… is refused', async (given, rule) => {
+    expectBadField(await posthorn.api.call('POST', '/webhooks', { url: given, events: ['*'] }), 'url', rule);
+  });
 });

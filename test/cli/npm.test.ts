@@ -14,6 +14,8 @@ import { until } from '../support/until';
  * dash ends of it without a word.
  */
 const ROOT = path.join(__dirname, '..', '..');
+/** Below the limit of a test, so that the message says what was waited for. */
+const LIMIT_MS = 150_000;
 const DASH = ['/bin/dash', '/usr/bin/dash', '/bin/sh'].find(existsSync)!;
 
 let database: Awaited<ReturnType<typeof createTestDatabase>>;
@@ -63,11 +65,13 @@ function start(command: string, args: string[], env: Record<string, string>): St
 }
 
 /** What the pattern's group takes of what was printed, once it is there. */
-function untilPrinted({ printed, ended }: Started, pattern: RegExp): Promise<string> {
-  const tooEarly = ended.then((): never => {
+function untilPrinted({ child, printed }: Started, pattern: RegExp): Promise<string> {
+  const look = () => {
+    const found = pattern.exec(printed())?.[1];
+    if (found !== undefined || child.exitCode === null) return found;
     throw new Error(`it ended without ${pattern}: ${printed()}`);
-  });
-  return Promise.race([tooEarly, until(`${pattern}`, () => pattern.exec(printed())?.[1], 150_000)]);
+  };
+  return until(`${pattern}`, look, LIMIT_MS);
 }
 
 const isServed = (url: string) =>

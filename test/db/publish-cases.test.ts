@@ -143,6 +143,7 @@ const SETTINGS: WebhookSettings = {
   retryPolicy: { preset: 'standard' },
   timeoutMs: 15_000,
   signatureStyles: ['standard'],
+  signature: null,
   sealedHeaders: null,
   headerNames: [],
   payload: 'full',

@@ -171,6 +171,7 @@ export function attemptOf(claimed: ClaimedDelivery, number: number, next: Attemp
     statusCode: next.kind === 'end' ? 204 : 500,
     errorCode: null,
     errorMessage: null,
+    errorDetails: null,
     requestHeaders: { 'webhook-id': 'evt_1' },
     responseHeaders: {},
     responseBody: Buffer.from('ok'),

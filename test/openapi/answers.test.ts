@@ -77,6 +77,7 @@ test('webhooks', async () => {
     metadata: { team: 'a' },
     headers: { authorization: 'Basic abc' },
     signature_styles: ['github', 'stripe'],
+    signature: { preset: 'slack', names: { id: 'X-Event' } },
     retry_policy: { initial: '1s', factor: 3, max_interval: '1h', max_attempts: 4, jitter: 0.1, max_duration: '1d' },
     rate_limit: '100/1m',
     max_in_flight: 3,
@@ -97,6 +98,8 @@ test('webhooks', async () => {
   for (const move of ['resume', 'pause', 'disable', 'enable']) {
     await call(`POST /webhooks/:webhook/${move}`, { webhook });
   }
+  await call('POST /webhooks/sample', {}, { signature: { header: 'X-S' }, body: 'x' });
+  await call('POST /webhooks/:webhook/sample', { webhook }, {});
   await call('POST /webhooks/:webhook/test', { webhook });
   const { id: attempt } = await call('POST /webhooks/:webhook/test', { webhook }, { data: {} }, '?wait=true');
   await call('GET /webhooks/:webhook/tests/:attempt', { webhook, attempt });

@@ -19,6 +19,7 @@ import {
   type listDeadLettersQuery,
   type replayDeadLettersBody,
 } from '../schemas/replays';
+import { toSendErrorOut } from '../send-error-out';
 import { begin } from './replays';
 
 /** Discarded by one statement; the caller repeats the request while there are more. */
@@ -100,7 +101,7 @@ function toOut(row: DeadLetter) {
     webhook_id: toPublicId('webhook', row.webhook_id),
     failed_because: row.failed_because,
     last_status_code: row.status_code,
-    last_error: row.error_code ? { code: row.error_code, message: row.error_message } : null,
+    last_error: toSendErrorOut(row),
     attempt_count: row.attempt_count,
     created_at: new Date(uuidTimeMs(row.id)),
     failed_at: row.failed_at,

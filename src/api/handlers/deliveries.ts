@@ -14,6 +14,7 @@ import { fill, readPage } from '../page';
 import type { Context, HandlerResult } from '../route';
 import { windowBounds } from '../schemas/common';
 import type { listAttemptsQuery, listDeliveriesQuery, rescheduleBody } from '../schemas/deliveries';
+import { toSendErrorOut } from '../send-error-out';
 import type { Services } from '../services';
 import { toShownBody } from '../shown-body';
 import { queryWorkflow } from '../temporal/query-workflow';
@@ -197,7 +198,7 @@ export function toAttemptOut(attempt: Attempt, body?: string) {
     duration_ms: attempt.duration_ms,
     outcome: attempt.outcome,
     status_code: attempt.status_code,
-    error: attempt.error_code ? { code: attempt.error_code, message: attempt.error_message } : null,
+    error: toSendErrorOut(attempt),
     request: { headers: attempt.request_headers, ...(body !== undefined && { body }) },
     response: attempt.status_code
       ? {

@@ -3,11 +3,12 @@ import { findDelivery, findHead } from '../../db/store/deliveries';
 import { type GateMove, moveGate } from '../../db/store/gates';
 import { listSecrets, rotateSecret } from '../../db/store/webhook-secrets';
 import { findWebhook } from '../../db/store/webhooks';
+import { formatDuration } from '../../domain/durations';
 import { toPublicId } from '../../domain/ids';
-import { generateSecret } from '../../egress/signatures';
 import { audited } from '../audited';
 import { cancelNow } from '../delivery-commands';
 import { ApiError, notFound } from '../errors';
+import { secretFrom } from '../given-secret';
 import type { Context, HandlerResult } from '../route';
 import type { rotateSecretBody } from '../schemas/webhooks';
 import { webhookResult } from '../webhook-out';
@@ -72,27 +73,37 @@ export async function getSecret(context: Context<None, None>): Promise<HandlerRe
     body: {
       secret: services.secretBox.open(current.sealed, { tenantId, webhookId }),
       created_at: current.createdAt,
+      switch_at: current.switchAt,
       previous: previous.map(({ createdAt, expiresAt }) => ({ created_at: createdAt, expires_at: expiresAt })),
     },
   };
 }
 
-/** A new secret signs from now on. Earlier secrets sign as well until they expire. */
+/**
+ * A new secret signs from now on, and earlier ones as well until they expire. Styles that carry one signature go on with
+ * the one before until the switch.
+ */
 export async function rotate(context: Context<z.output<typeof rotateSecretBody>, None>): Promise<HandlerResult> {
   const { services, tenantId, ids, body } = context;
   const webhookId = ids.webhook!;
-  const secret = body.secret ?? generateSecret();
+  requireWithinGrace(body);
+  const { secret, ...warned } = secretFrom(services, body.secret);
   const sealed = services.secretBox.seal(secret, { tenantId, webhookId });
   const rotated = await audited(context, 'webhook.secret.rotate', toPublicId('webhook', webhookId), async (tx) => {
-    if (!(await findWebhook(tx, tenantId, webhookId))) return false;
-    await rotateSecret(tx, webhookId, sealed, body.grace);
-    return true;
+    if (!(await findWebhook(tx, tenantId, webhookId))) return undefined;
+    return rotateSecret(tx, webhookId, sealed, { graceMs: body.grace, switchAt: body.switch_at });
   });
   if (!rotated) throw notFound('webhook');
-  const previousEndAt = new Date(Date.now() + body.grace);
   return {
     status: 200,
     headers: { 'cache-control': 'no-store' },
-    body: { secret, previous_sign_until: previousEndAt },
+    body: { secret, previous_sign_until: rotated.previousSignUntil, switch_at: rotated.switchAt, ...warned },
   };
+}
+
+/** @throws ApiError validation_failed if the old secret would have ended before the switch */
+function requireWithinGrace({ grace, switch_at }: z.output<typeof rotateSecretBody>): void {
+  if (!switch_at || switch_at.getTime() <= Date.now() + grace) return;
+  const rule = `must not be after the end of the grace, which is ${formatDuration(grace)} from now`;
+  throw new ApiError('validation_failed', 'The old secret ends before the switch.', [{ field: 'switch_at', rule }]);
 }

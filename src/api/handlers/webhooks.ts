@@ -16,10 +16,13 @@ import {
   updateWebhook,
 } from '../../db/store/webhooks';
 import { type Filter, filterBytes } from '../../domain/filter';
+import { foldHeaderName } from '../../domain/header-name';
 import { newUuid, toPublicId } from '../../domain/ids';
-import { generateSecret } from '../../egress/signatures';
+import { styleConflict } from '../../domain/signature-styles';
+import { declaredConflict } from '../../egress/declared-headers';
 import { audited } from '../audited';
 import { ApiError, notFound } from '../errors';
+import { secretFrom } from '../given-secret';
 import { parsePrecondition, requireVersion } from '../http/precondition';
 import { readPage } from '../page';
 import type { Context, HandlerResult } from '../route';
@@ -35,11 +38,12 @@ const AT_ONCE = 20;
 
 export async function create(context: Context<z.output<typeof createWebhookBody>, None>): Promise<HandlerResult> {
   const { services, tenantId, actor, body } = context;
+  const { secret, ...warned } = secretFrom(services, body.secret);
   await requireTarget(context, body.url);
   const id = newUuid();
-  const secret = body.secret ?? generateSecret();
   // Every field of a new webhook has its default, so that nothing is missing here.
   const settings = toSettings(context, id, body) as WebhookSettings;
+  requireNoConflict(settings);
   const sealed = services.secretBox.seal(secret, { tenantId, webhookId: id });
   const insert = async (tx: Tx) => {
     await requireWebhookQuota(services, tx, tenantId);
@@ -56,7 +60,7 @@ export async function create(context: Context<z.output<typeof createWebhookBody>
   const webhook = await findWebhook(services.db.kysely, tenantId, id);
   // Another request has deleted it already.
   if (!webhook) throw notFound('webhook');
-  return webhookResult(201, webhook, { secret });
+  return webhookResult(201, webhook, { secret, ...warned });
 }
 
 export async function list({
@@ -93,6 +97,8 @@ export async function patch(context: Context<z.output<typeof patchWebhookBody>, 
     if (!before) return undefined;
     // Thrown inside the transaction, so that nothing is changed.
     requireVersion(expected, before.version);
+    if (change.headerNames || change.signatureStyles || change.signature)
+      requireNoConflict({ ...before, ...given(change) });
     const moved = mode !== undefined && change.url !== before.url;
     if (moved) await renewGate(tx, id);
     await updateWebhook(tx, tenantId, id, change);
@@ -131,6 +137,26 @@ async function requireTarget({ services, tenantId }: Owner, url: URL): Promise<v
   if (url.protocol !== 'https:' && !allowHttp) throw refuse('must begin with https://');
   const problem = await checkTarget(url, tenantId);
   if (problem) throw refuse(`${problem}: the host is not at an address that deliveries may reach`);
+}
+
+type Signing = Pick<WebhookSettings, 'headerNames' | 'signatureStyles' | 'signature'>;
+
+/** @throws ApiError validation_failed if an own header has the name of one that the webhook's signatures set */
+function requireNoConflict({ headerNames, signatureStyles, signature }: Signing) {
+  const refuse = (name: string, by: string) => {
+    const rule = `the header "${foldHeaderName(name)}" is set by ${by}`;
+    return new ApiError('validation_failed', 'A header is set twice.', [{ field: 'headers', rule }]);
+  };
+  const conflict = styleConflict(headerNames, signatureStyles);
+  if (conflict) throw refuse(conflict.name, `the signature style ${conflict.style}`);
+  const name = signature && declaredConflict(headerNames, signature);
+  if (name) throw refuse(name, "the webhook's signature");
+}
+
+/** Without the members that are undefined. */
+function given<T extends object>(change: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  const entries = Object.entries(change).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries) as { [K in keyof T]?: Exclude<T[K], undefined> };
 }
 
 /** @throws ApiError state_conflict if the tenant has as many webhooks as it may have */
@@ -178,6 +204,7 @@ function toSettings(
     sealedHeaders: body.headers && sealHeaders(body.headers),
     headerNames: body.headers && Object.keys(body.headers),
     signatureStyles: body.signature_styles,
+    signature: body.signature,
     rateLimit: body.rate_limit,
     maxInFlight: body.max_in_flight,
     mode: body.mode,

@@ -1,4 +1,5 @@
 import * as deliveries from '../handlers/deliveries';
+import * as samples from '../handlers/signature-sample';
 import * as verification from '../handlers/verification';
 import * as control from '../handlers/webhook-control';
 import * as tests from '../handlers/webhook-tests';
@@ -14,6 +15,7 @@ import {
   webhookListOut,
   webhookOut,
 } from '../schemas/out/webhook';
+import { sampleBody, sampleOut } from '../schemas/signature-sample';
 import {
   createWebhookBody,
   listTestsQuery,
@@ -211,6 +213,23 @@ export const webhookRoutes: Route[] = [
     body: rotateSecretBody,
     handler: control.rotate,
     doc: { tag: 'Webhooks', summary: 'Rotate the signing secret', answers: { 200: rotatedSecretOut } },
+  }),
+  route({
+    method: 'post',
+    path: '/webhooks/sample',
+    scope: 'manage',
+    body: sampleBody,
+    handler: samples.sample,
+    doc: { tag: 'Webhooks', summary: 'Show the headers that settings would send', answers: { 200: sampleOut } },
+  }),
+  route({
+    method: 'post',
+    path: '/webhooks/:webhook/sample',
+    scope: 'manage',
+    ids: webhook,
+    body: sampleBody,
+    handler: samples.sampleOfWebhook,
+    doc: { tag: 'Webhooks', summary: 'Show the headers that a webhook sends', answers: { 200: sampleOut } },
   }),
   route({
     method: 'get',

@@ -33,6 +33,21 @@ export const storableText = (minLength: number, maxLength: number) =>
     // Not every reader of the document knows \p.
     .meta({ pattern: '^[^\\u0000]*$' });
 
+/**
+ * An object whose names are a person's own. Every name is kept but `__proto__`, which zod leaves out without a word, and so
+ * is refused here.
+ */
+export const recordOf = <Name extends z.ZodString, Value extends z.ZodType>(name: Name, value: Value) =>
+  z.preprocess(
+    (given, context) => {
+      if (typeof given === 'object' && given !== null && Object.hasOwn(given, '__proto__')) {
+        context.addIssue({ code: 'custom', message: 'must not have an entry named __proto__' });
+      }
+      return given;
+    },
+    z.record(name, value),
+  );
+
 /** The name of a tenant or key, which people read in lists and on terminals. */
 export const shownName = z
   .string()

@@ -1,10 +1,11 @@
 import { z } from 'zod';
 import { DURATION } from '../../domain/durations';
 import { type Filter, filterProblem } from '../../domain/filter';
+import { foldHeaderName } from '../../domain/header-name';
 import { parseRateLimit, RATE, RATE_LIMIT_RULE } from '../../domain/rate-limit';
-import { SIGNATURE_STYLES } from '../../domain/signature-styles';
+import { SIGNATURE_STYLES, type SignatureStyle } from '../../domain/signature-styles';
 import { customHeaderProblem, FIELD_VALUE, TOKEN } from '../../egress/custom-headers';
-import { defaultsTo, durationBetween } from './common';
+import { defaultsTo, durationBetween, recordOf } from './common';
 
 /** A webhook's delivery settings: all but its URL and events. */
 
@@ -15,17 +16,16 @@ const DAY_MS = 86_400_000;
 /** Shown in place of a header's value. */
 export const REDACTED_VALUE = '[redacted]';
 
-/** Own headers of the deliveries; names that differ in case only are the same header (RFC 9110 5.1). */
-export const headers = z
-  .record(z.string(), z.string())
+/** Own headers of the deliveries; names that differ in case only are the same header (RFC 9110 5.1), and to many receivers those that differ in `_` and `-`. */
+export const headers = recordOf(z.string(), z.string())
   .superRefine((given, context) => {
     const seen = new Set<string>();
     for (const [name, value] of Object.entries(given)) {
       const problem =
         value === REDACTED_VALUE ? `the value of "${name}" is a placeholder` : customHeaderProblem(name, value);
       if (problem) context.addIssue(problem);
-      else if (seen.has(name.toLowerCase())) context.addIssue(`the header "${name}" is given twice`);
-      seen.add(name.toLowerCase());
+      else if (seen.has(foldHeaderName(name))) context.addIssue(`the header "${name}" is given twice`);
+      seen.add(foldHeaderName(name));
     }
   })
   .refine((given) => Object.keys(given).length <= MAX_HEADERS, `must have at most ${MAX_HEADERS} headers`)
@@ -43,6 +43,9 @@ export const filter = z.custom<Filter>().superRefine((given, context) => {
   const problem = filterProblem(given);
   if (problem) context.addIssue({ code: 'custom', path: problem.path, message: problem.rule });
 });
+
+/** What a webhook has that names no styles. */
+export const DEFAULT_STYLES: SignatureStyle[] = ['standard', 'x-webhook'];
 
 /** Every delivery has `standard`, also if the list does not. */
 export const signatureStyles = z

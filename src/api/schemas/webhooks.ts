@@ -4,16 +4,27 @@ import { DELIVERY_MODES } from '../../domain/delivery-mode';
 import { EVENT_PATTERN, MAX_EVENT_TYPE_LENGTH, patternProblem } from '../../domain/event-types';
 import { DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS, MIN_TIMEOUT_MS } from '../../domain/limits';
 import { PAYLOAD_MODES } from '../../domain/minimal-payload';
-import { parseUrl } from '../../domain/parse-url';
 import type { StoredRetryPolicy } from '../../domain/retry-schedule';
-import { secretProblem } from '../../egress/signatures';
+import { MAX_URL_LENGTH, readWebhookUrl } from '../../domain/webhook-url';
+import { secretProblem } from '../../egress/secrets';
 import { named } from '../../in-words';
-import { defaultsTo, durationBetween, eventType, eventVersion, pageOf, storableText } from './common';
+import {
+  defaultsTo,
+  durationBetween,
+  eventType,
+  eventVersion,
+  pageOf,
+  recordOf,
+  storableText,
+  timestamp,
+} from './common';
 import { envelope } from './envelope';
 import { eventData } from './events';
 import { retryPolicy } from './retry-policy';
+import { signature } from './signature';
 import {
   circuitBreaker,
+  DEFAULT_STYLES,
   disableAfter,
   filter,
   headers,
@@ -23,7 +34,6 @@ import {
 } from './webhook-policies';
 
 const MAX_PATTERNS = 100;
-const MAX_URL_LENGTH = 2_048;
 
 const pattern = named(
   z
@@ -41,14 +51,17 @@ const url = z
   .string()
   .max(MAX_URL_LENGTH)
   .transform((text, context) => {
-    const parsed = parseUrl(text);
-    if (parsed) return parsed;
-    context.addIssue('must be an absolute URL');
+    const read = readWebhookUrl(text);
+    if ('url' in read) return read.url;
+    context.addIssue(read.problem);
     return z.NEVER;
   })
   .superRefine((parsed, context) => {
     if (parsed.protocol !== 'https:' && parsed.protocol !== 'http:') context.addIssue('must begin with https://');
     if (parsed.username || parsed.password) context.addIssue('must not hold a user name or password');
+    if (parsed.href.length > MAX_URL_LENGTH) {
+      context.addIssue(`must have at most ${MAX_URL_LENGTH} characters once it is normalised, as it is stored`);
+    }
   })
   .meta({ format: 'uri', maxLength: MAX_URL_LENGTH, examples: ['https://example.com/hook'] });
 const urlExpected = `an absolute URL of at most ${MAX_URL_LENGTH} characters such as https://example.com/hook`;
@@ -63,14 +76,14 @@ const settings = {
     .transform((patterns) => [...new Set(patterns)]),
   description: storableText(0, 500).nullable(),
   active: z.boolean(),
-  metadata: z
-    .record(storableText(1, 64), storableText(0, 500))
+  metadata: recordOf(storableText(1, 64), storableText(0, 500))
     .refine((record) => Object.keys(record).length <= 50, 'must have at most 50 entries')
     .meta({ maxProperties: 50 }),
   retry_policy: retryPolicy,
   timeout: durationBetween(MIN_TIMEOUT_MS, MAX_TIMEOUT_MS),
   headers,
   signature_styles: signatureStyles,
+  signature: signature.nullable(),
   rate_limit: rateLimit.nullable(),
   max_in_flight: maxInFlight.nullable(),
   mode: z.enum(DELIVERY_MODES).nullable(),
@@ -84,19 +97,27 @@ const settings = {
   envelope,
 };
 
-const secret = z
+export const secret = z
   .string()
   .superRefine((text, context) => {
     const problem = secretProblem(text);
     if (problem) context.addIssue(problem);
   })
-  .meta({ pattern: '^whsec_[A-Za-z0-9+/]{32,86}={0,2}$', description: '24 to 64 bytes in base64, and no weak ones' });
-named(secret, 'a secret such as whsec_ and 24 to 64 bytes in base64', 'secrets');
+  .meta({
+    minLength: 1,
+    maxLength: 256,
+    description: 'A text of 16 to 256 printable characters that is hard to guess',
+  });
+named(secret, 'a secret: a text of 16 to 256 printable characters', 'secrets');
 const DEFAULT_GRACE_MS = 24 * 3_600_000;
 const MAX_GRACE_MS = 30 * DEFAULT_GRACE_MS;
 
 export const rotateSecretBody = z
-  .strictObject({ secret: secret.optional(), grace: defaultsTo(durationBetween(0, MAX_GRACE_MS), DEFAULT_GRACE_MS) })
+  .strictObject({
+    secret: secret.optional(),
+    grace: defaultsTo(durationBetween(0, MAX_GRACE_MS), DEFAULT_GRACE_MS),
+    switch_at: timestamp.nullable().default(null),
+  })
   .prefault({});
 
 export const createWebhookBody = z.strictObject({
@@ -104,13 +125,14 @@ export const createWebhookBody = z.strictObject({
   secret: secret.optional(),
   description: settings.description.default(null),
   active: settings.active.default(true),
-  metadata: settings.metadata.default({}),
+  metadata: settings.metadata.default({}).meta({ default: {} }),
   retry_policy: retryPolicy
     .default({ preset: 'standard' } satisfies StoredRetryPolicy)
     .meta({ default: { preset: 'standard' } }),
   timeout: defaultsTo(settings.timeout, DEFAULT_TIMEOUT_MS),
-  headers: headers.default({}),
-  signature_styles: signatureStyles.default(['standard', 'x-webhook']).meta({ default: ['standard', 'x-webhook'] }),
+  headers: headers.default({}).meta({ default: {} }),
+  signature_styles: signatureStyles.default(DEFAULT_STYLES).meta({ default: DEFAULT_STYLES }),
+  signature: settings.signature.default(null),
   rate_limit: settings.rate_limit.default(null),
   max_in_flight: settings.max_in_flight.default(null),
   mode: settings.mode.default(null),

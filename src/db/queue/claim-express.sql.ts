@@ -23,6 +23,7 @@ union all
 select null, null, webhooks.id, null, null, null, null, null, null, null, null, null, null, null, null,
   json_build_object('id', webhooks.id, 'url', webhooks.url, 'host', webhooks.host, 'timeoutMs', webhooks.timeout_ms,
     'retryPolicy', webhooks.retry_policy, 'signatureStyles', webhooks.signature_styles,
+    'signature', webhooks.signature,
     'sealedHeaders', webhooks.sealed_headers, 'bodyFormat', webhooks.body_format, 'envelope', webhooks.envelope,
     'cap', (select passing.cap from passing where passing.webhook_id = webhooks.id limit 1),
     'urlChanges', (select passing.url_changes from passing where passing.webhook_id = webhooks.id limit 1),

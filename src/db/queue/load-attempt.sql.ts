@@ -13,10 +13,12 @@ const OWN = `(request.again and queued.holder = request.holder and queued.postin
     and not queued.express)`;
 const HELD_BY_OTHERS = `(${HELD} and not ${OWN})`;
 
-/** SQL for the secrets that sign for a webhook now, the newest one first. */
-export const sealedSecretsOf = (
-  webhook: string,
-) => `(select json_agg(json_build_object('id', s.id, 'sealed', s.sealed) order by s.created_at desc)
+/**
+ * SQL for the secrets that sign for a webhook now, the newest one first. `switched`: also for the styles that carry one
+ * signature, as far as there is no newer one of which that is true.
+ */
+export const sealedSecretsOf = (webhook: string) => `(select json_agg(json_build_object('id', s.id, 'sealed', s.sealed,
+     'switched', s.switch_at is null or s.switch_at <= now()) order by s.created_at desc)
    from webhook_secrets s where s.webhook_id = ${webhook}.id and (s.expires_at is null or s.expires_at > now()))`;
 
 /** SQL: how long the queue row waits yet, milliseconds; null where it has no time to wait for. (`greatest` ignores nulls.) */
@@ -81,8 +83,8 @@ select request.place::int, deliveries.tenant_id, deliveries.event_id, deliveries
   ${remainingMs('queued')} as remaining_ms,
   ${elapsedMs('queued')} as elapsed_ms,
   attempts.id as attempt_id, attempts.outcome, attempts.status_code, attempts.error_code,
-  webhooks.url, webhooks.timeout_ms, webhooks.retry_policy, webhooks.signature_styles, webhooks.sealed_headers,
-  webhooks.body_format, webhooks.envelope,
+  webhooks.url, webhooks.timeout_ms, webhooks.retry_policy, webhooks.signature_styles, webhooks.signature,
+  webhooks.sealed_headers, webhooks.body_format, webhooks.envelope,
   gate.status, gate.unverified, gate.blocked_until > now() as throttled, gate.serial, gate.url_changes,
   ${gateConditions('gate').breakerState} as breaker,
   coalesce(gate.slot_delivery_id = deliveries.id, false) as has_slot,

@@ -1,5 +1,6 @@
 import type { Pool } from 'pg';
 import type { BodySettings } from '../../domain/compose-body';
+import type { DeclaredSignature } from '../../domain/declared-signature';
 import type { AttemptCause, BreakerState, EndState, Trigger, WebhookStatus } from '../../domain/delivery';
 import { minimalBody } from '../../domain/minimal-payload';
 import type { StoredRetryPolicy } from '../../domain/retry-schedule';
@@ -45,6 +46,9 @@ export type AttemptContext = {
   webhook?: WebhookFacts & { gate: GateFacts };
 };
 
+/** A secret that signs. `switched`: also for the styles that carry one signature, if no newer one does. */
+export type SealedSecret = { id: string; sealed: string; switched: boolean };
+
 /** What sending asks of a webhook. */
 export type WebhookFacts = StoredBodySettings & {
   id: string;
@@ -53,8 +57,9 @@ export type WebhookFacts = StoredBodySettings & {
   urlChanges: number;
   timeoutMs: number;
   retryPolicy: StoredRetryPolicy;
-  sealedSecrets: { id: string; sealed: string }[];
+  sealedSecrets: SealedSecret[];
   signatureStyles: SignatureStyle[];
+  signature: DeclaredSignature | null;
   sealedHeaders: string | null;
 };
 
@@ -106,6 +111,7 @@ type Row = {
   timeout_ms: number;
   retry_policy: StoredRetryPolicy;
   signature_styles: SignatureStyle[];
+  signature: DeclaredSignature | null;
   sealed_headers: string | null;
   body_format: BodySettings['bodyFormat'];
   envelope: BodySettings['envelope'] | null;
@@ -117,7 +123,7 @@ type Row = {
   has_slot: boolean;
   max_in_flight: number | null;
   url_changes: number;
-  secrets: { id: string; sealed: string }[] | null;
+  secrets: SealedSecret[] | null;
 };
 
 /** An attempt by its key, the delivery and the number that it would have. It is fenced for `fence`, if given. */
@@ -207,6 +213,7 @@ function toContext(row: Row): AttemptContext {
           retryPolicy: row.retry_policy,
           sealedSecrets: row.secrets ?? [],
           signatureStyles: row.signature_styles,
+          signature: row.signature,
           sealedHeaders: row.sealed_headers,
           bodyFormat: row.body_format,
           envelope: row.envelope,

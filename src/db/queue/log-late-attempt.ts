@@ -50,6 +50,7 @@ export function toAttemptRow(record: AttemptRecord, number: number) {
     status_code: record.statusCode,
     error_code: record.errorCode,
     error_message: record.errorMessage,
+    error_details: record.errorDetails && JSON.stringify(record.errorDetails),
     request_headers: JSON.stringify(record.requestHeaders),
     response_headers: record.responseHeaders && JSON.stringify(record.responseHeaders),
     response_body: record.responseBody,

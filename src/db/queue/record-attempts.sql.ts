@@ -25,8 +25,9 @@ export const recordStatement = prepareStatement(
 with records as materialized (
   select * from jsonb_to_recordset(:records) as made(
     delivery_id uuid, tenant_id uuid, webhook_id uuid, id uuid, number int, trigger text, started_at timestamptz,
-    duration_ms int, path text, outcome text, status_code int, error_code text, error_message text, request_headers jsonb,
-    response_headers jsonb, response_body text, response_cut text, remote_address text, sent_as text, end_state text, because text,
+    duration_ms int, path text, outcome text, status_code int, error_code text, error_message text,
+    error_details jsonb, request_headers jsonb, response_headers jsonb, response_body text, response_cut text,
+    remote_address text, sent_as text, end_state text, because text,
     wait_ms float8, holder int, health text, timed_out boolean, slow_down boolean, retry_after_ms float8, gone boolean,
     url_changes int, at_least_ms float8)),
 
@@ -58,11 +59,11 @@ effective as materialized (
 -- The log: also of attempts that came late, unless another one is in flight under their number. Again is no harm.
 logged as (
   insert into attempts (delivery_id, number, id, tenant_id, webhook_id, trigger, started_at, duration_ms, outcome,
-    status_code, error_code, error_message, request_headers, response_headers, response_body, response_cut,
-    remote_address, sent_as)
+    status_code, error_code, error_message, error_details, request_headers, response_headers, response_body,
+    response_cut, remote_address, sent_as)
   select delivery_id, number, id, tenant_id, webhook_id, trigger, started_at, duration_ms, outcome, status_code,
-    error_code, error_message, request_headers, response_headers, decode(response_body, 'base64'), response_cut,
-    remote_address, sent_as::json
+    error_code, error_message, error_details, request_headers, response_headers, decode(response_body, 'base64'),
+    response_cut, remote_address, sent_as::json
   from records
   where delivery_id in (select delivery_id from effective) or not exists (
     select from delivery_queue queued

@@ -21,6 +21,8 @@ export type AttemptRecord = {
   statusCode: number | null;
   errorCode: string | null;
   errorMessage: string | null;
+  /** What is known beyond the code; as JSON. */
+  errorDetails: AttemptErrorDetails | null;
   requestHeaders: Record<string, string>;
   responseHeaders: Record<string, string> | null;
   responseBody: Buffer | null;
@@ -38,6 +40,9 @@ export type AttemptRecord = {
   /** What follows: the end, or a wait. */
   next: AttemptNext;
 };
+
+/** Some of its members; the others are stored as they are. */
+export type AttemptErrorDetails = { cause?: string; library_code?: string };
 
 export type AttemptNext =
   | { kind: 'end'; state: EndState; because: FailedBecause | null }
@@ -136,6 +141,7 @@ function toRow(record: AttemptRecord) {
     status_code: record.statusCode ?? undefined,
     error_code: record.errorCode ?? undefined,
     error_message: record.errorMessage ?? undefined,
+    error_details: record.errorDetails ?? undefined,
     request_headers: record.requestHeaders,
     response_headers: record.responseHeaders ?? undefined,
     response_body: record.responseBody?.toString('base64'),

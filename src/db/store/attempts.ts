@@ -37,7 +37,7 @@ export type Attempt = Awaited<ReturnType<ReturnType<typeof selectAttempts>['exec
 export const lastAttempt = (eb: ExpressionBuilder<Tables & { d: Tables['deliveries'] }, 'd'>) =>
   eb
     .selectFrom('attempts as a')
-    .select(['a.status_code', 'a.error_code', 'a.error_message', 'a.started_at', 'a.duration_ms'])
+    .select(['a.status_code', 'a.error_code', 'a.error_message', 'a.error_details', 'a.started_at', 'a.duration_ms'])
     .whereRef('a.delivery_id', '=', 'd.id')
     .orderBy('a.number', 'desc')
     .limit(1)

@@ -87,7 +87,7 @@ function selectDead(db: Queryable, tenantId: string, { since, until }: DeadLette
       'd.failed_at',
       'd.attempt_count',
     ])
-    .select(['a.status_code', 'a.error_code', 'a.error_message'])
+    .select(['a.status_code', 'a.error_code', 'a.error_message', 'a.error_details'])
     .where('d.tenant_id', '=', tenantId)
     .where('d.failed_at', 'is not', null)
     .where('d.id', '>=', uuidFloor(since.getTime()))

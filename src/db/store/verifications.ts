@@ -105,7 +105,10 @@ export async function endVerification(
 /** A webhook whose endpoint is to be sent a challenge. */
 export type Challenged = { tenantId: string; webhook: ChallengedWebhook };
 
-export type ChallengedWebhook = Pick<WebhookFacts, 'id' | 'url' | 'sealedSecrets' | 'sealedHeaders'>;
+export type ChallengedWebhook = Pick<
+  WebhookFacts,
+  'id' | 'url' | 'sealedSecrets' | 'sealedHeaders' | 'signatureStyles' | 'signature'
+>;
 
 /** What a challenge needs: undefined if the round is over or another has begun. */
 export async function loadVerification(
@@ -115,7 +118,7 @@ export async function loadVerification(
 ): Promise<Challenged | undefined> {
   const row = await db
     .selectFrom('webhooks as w')
-    .select(['w.tenant_id', 'w.id', 'w.url', 'w.sealed_headers'])
+    .select(['w.tenant_id', 'w.id', 'w.url', 'w.sealed_headers', 'w.signature_styles', 'w.signature'])
     .select(sql.raw<WebhookFacts['sealedSecrets'] | null>(sealedSecretsOf('w')).as('secrets'))
     .where('w.id', '=', webhookId)
     .where('w.verification_round', '=', round)
@@ -123,6 +126,7 @@ export async function loadVerification(
     .where('w.deleted_at', 'is', null)
     .executeTakeFirst();
   if (!row) return undefined;
-  const { id, url, sealed_headers: sealedHeaders } = row;
-  return { tenantId: row.tenant_id, webhook: { id, url, sealedSecrets: row.secrets ?? [], sealedHeaders } };
+  const { id, url, sealed_headers: sealedHeaders, signature_styles: signatureStyles, signature } = row;
+  const webhook = { id, url, sealedSecrets: row.secrets ?? [], sealedHeaders, signatureStyles, signature };
+  return { tenantId: row.tenant_id, webhook };
 }

@@ -1,5 +1,6 @@
 import type { Insertable, Selectable, Updateable } from 'kysely';
 import type { BodySettings } from '../../domain/compose-body';
+import type { DeclaredSignature } from '../../domain/declared-signature';
 import type { WebhookStatus } from '../../domain/delivery';
 import type { DeliveryMode } from '../../domain/delivery-mode';
 import type { Envelope } from '../../domain/envelope-setting';
@@ -23,6 +24,8 @@ export type WebhookSettings = BodySettings & {
   retryPolicy: StoredRetryPolicy;
   timeoutMs: number;
   signatureStyles: SignatureStyle[];
+  /** Its own way to sign, in addition; null: none. */
+  signature: DeclaredSignature | null;
   /** The webhook's own headers, sealed: they may hold credentials. */
   sealedHeaders: string | null;
   headerNames: string[];
@@ -61,6 +64,7 @@ export function toColumns(settings: Partial<WebhookSettings>): WebhookChange {
     retry_policy: toJson(settings.retryPolicy),
     timeout_ms: settings.timeoutMs,
     signature_styles: settings.signatureStyles,
+    signature: settings.signature === null ? null : toJson(settings.signature),
     sealed_headers: settings.sealedHeaders,
     header_names: settings.headerNames,
     rate_limit: settings.rateLimit,
@@ -122,6 +126,7 @@ export function settingsOf(row: SettingsRow): WebhookSettings {
     retryPolicy: row.retry_policy,
     timeoutMs: row.timeout_ms,
     signatureStyles: row.signature_styles,
+    signature: row.signature,
     sealedHeaders: row.sealed_headers,
     headerNames: row.header_names,
     rateLimit: row.rate_limit,

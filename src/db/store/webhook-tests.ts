@@ -124,6 +124,7 @@ export async function loadTest(db: Queryable, id: string): Promise<LoadedTest | 
       retryPolicy: row.retry_policy,
       sealedSecrets: row.secrets ?? [],
       signatureStyles: row.signature_styles,
+      signature: row.signature,
       sealedHeaders: row.sealed_headers,
       bodyFormat: row.body_format,
       envelope: row.envelope,

@@ -67,14 +67,10 @@ export async function listWebhooks(
  * What a change has to know of a webhook before it is made; locks it until the end of the transaction, so that nothing
  * else changes its version meanwhile.
  */
-export async function lockWebhook(
-  tx: Tx,
-  tenantId: string,
-  id: string,
-): Promise<{ version: number; url: string } | undefined> {
+export async function lockWebhook(tx: Tx, tenantId: string, id: string): Promise<LockedWebhook | undefined> {
   const webhook = await tx
     .selectFrom('webhooks')
-    .select(['version', 'url'])
+    .select(['version', 'url', 'header_names', 'signature_styles', 'signature'])
     .where('tenant_id', '=', tenantId)
     .where('id', '=', id)
     .where('deleted_at', 'is', null)
@@ -87,8 +83,16 @@ export async function lockWebhook(
     .where('webhook_id', '=', id)
     .forUpdate()
     .executeTakeFirstOrThrow();
-  return { version: webhook.version + gate.status_version, url: webhook.url };
+  return {
+    version: webhook.version + gate.status_version,
+    url: webhook.url,
+    headerNames: webhook.header_names,
+    signatureStyles: webhook.signature_styles,
+    signature: webhook.signature,
+  };
 }
+
+export type LockedWebhook = Pick<Webhook, 'version' | 'url' | 'headerNames' | 'signatureStyles' | 'signature'>;
 
 /** Changes the given settings of a webhook that this transaction holds by {@link lockWebhook}; the rest stays. */
 export async function updateWebhook(

@@ -222,7 +222,7 @@ export class ExpressPath implements RelayPath<ExpressDelivery> {
     }
     const isNew = buffer.backOff(BACK_OFF_MS);
     if (error instanceof OwnTroubleError) {
-      if (isNew) log.warn({ event: 'attempt_postponed', reason: error.reason });
+      if (isNew) log.warn({ event: 'attempt_postponed', reason: error.reason, error_code: error.libraryCode });
       this.#returnToQueue([delivery, ...buffer.drain()]);
       return;
     }

@@ -2,13 +2,34 @@ import { z } from 'zod';
 import { FAILED_BECAUSE } from '../../../domain/classify';
 import { DELIVERY_STATES, HELD_BECAUSE, TRIGGERS } from '../../../domain/delivery';
 import { DELIVERY_PATHS } from '../../../domain/delivery-mode';
+import { TLS_CAUSES } from '../../../domain/tls-causes';
 import { TEST_OUTCOMES } from '../../../domain/webhook-test';
 import { count, listOf, publicId, receiverStatus, time } from './common';
 
 export const failedBecause = z.enum(FAILED_BECAUSE);
 /** The codes of docs/errors.md, "Delivery error codes". */
 const errorCode = z.string().regex(/^[a-z_]+$/);
-export const sendErrorOut = z.strictObject({ code: errorCode, message: z.string() }).meta({ id: 'SendError' });
+const errorDetailsOut = z
+  .strictObject({
+    cause: z.enum(TLS_CAUSES).optional(),
+    library_code: z.string().optional(),
+    reason: z.string().optional(),
+    certificate: z
+      .strictObject({
+        subject: z.string(),
+        issuer: z.string(),
+        names: z.array(z.string()),
+        valid_from: time.nullable(),
+        valid_to: time.nullable(),
+        authority: z.string().optional(),
+      })
+      .optional(),
+    tried: z.array(z.strictObject({ address: z.string(), library_code: z.string() })).optional(),
+  })
+  .meta({ description: 'What a library said of it, as far as it said anything.' });
+export const sendErrorOut = z
+  .strictObject({ code: errorCode, message: z.string(), details: errorDetailsOut.optional() })
+  .meta({ id: 'SendError' });
 
 const heldBecause = z.enum(HELD_BECAUSE);
 

@@ -8,6 +8,7 @@ import { SIGNATURE_STYLES } from '../../../domain/signature-styles';
 import { VERIFICATION_METHODS } from '../../../domain/verification';
 import { envelope } from '../envelope';
 import { retryPolicy } from '../retry-policy';
+import { signatureOut } from '../signature';
 import { REDACTED_VALUE } from '../webhook-policies';
 import { count, listOf, publicId, time } from './common';
 
@@ -35,6 +36,7 @@ const webhook = {
   metadata: z.record(z.string(), z.string()),
   headers: z.record(z.string(), z.literal(REDACTED_VALUE)),
   signature_styles: z.array(z.enum(SIGNATURE_STYLES)),
+  signature: signatureOut.nullable(),
   /** Shown as it was given. */
   retry_policy: retryPolicy,
   timeout: duration,
@@ -65,18 +67,24 @@ const webhook = {
 export const webhookOut = z.strictObject(webhook).meta({ id: 'Webhook' });
 export const webhookListOut = listOf(webhookOut, 'webhook');
 
-const secret = z.string().meta({ description: 'whsec_ and the key in base64' });
+const secret = z.string().meta({ description: 'As it was given, or whsec_ and the key in base64' });
+/** What was accepted although it should be otherwise; absent if there is nothing of the kind. */
+const warnings = z.array(z.strictObject({ field: z.string(), rule: z.string() })).optional();
 
-export const newWebhookOut = z.strictObject({ ...webhook, secret }).meta({ id: 'NewWebhook' });
+export const newWebhookOut = z.strictObject({ ...webhook, secret, warnings }).meta({ id: 'NewWebhook' });
 
 export const secretOut = z
   .strictObject({
     secret,
     created_at: time,
+    /** Null: the styles that carry one signature use it. */
+    switch_at: time.nullable(),
     previous: z.array(z.strictObject({ created_at: time, expires_at: time })),
   })
   .meta({ id: 'WebhookSecret' });
 
-export const rotatedSecretOut = z.strictObject({ secret, previous_sign_until: time }).meta({ id: 'RotatedSecret' });
+export const rotatedSecretOut = z
+  .strictObject({ secret, previous_sign_until: time, switch_at: time, warnings })
+  .meta({ id: 'RotatedSecret' });
 
 export const skippedOut = z.strictObject({ skipped: publicId('delivery') }).meta({ id: 'SkippedDelivery' });
