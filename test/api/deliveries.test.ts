@@ -102,7 +102,7 @@ test('an attempt shows what was sent and what came back, and nothing that signs'
       status_code: 500,
       error: null,
       request: { headers: expect.any(Object), body: sent.body.toString('utf8') },
-      response: { headers: expect.objectContaining({ 'x-why': 'test' }), body: 'so', cut: null },
+      response: { headers: expect.objectContaining({ 'x-why': 'test' }), body: 'so', body_base64: null, cut: null },
       remote_address: '127.0.0.1',
     },
   ]);
