@@ -25,6 +25,7 @@ import * as renameGateColumns from './0024_rename_gate_columns';
 import * as addDeclaredSignatures from './0025_add_declared_signatures';
 import * as addBodySettings from './0026_add_body_settings';
 import * as whatBelongsToAUrl from './0027_what_belongs_to_a_url';
+import * as keepWhatWasWritten from './0030_keep_what_was_written';
 import * as addErrorDetails from './0029_add_error_details';
 
 /** Every migration in order. They only go forward; a new one is one more line. */
@@ -56,4 +57,5 @@ export const migrations: Record<string, Migration> = {
   '0029_add_error_details': addErrorDetails,
   '0026_add_body_settings': addBodySettings,
   '0027_what_belongs_to_a_url': whatBelongsToAUrl,
+  '0030_keep_what_was_written': keepWhatWasWritten,
 };

@@ -132,6 +132,8 @@ create table event_type_versions (
   schema json,
   example json,
   created_at timestamp with time zone not null default now(),
+  schema_text text,
+  example_text text,
   constraint event_type_versions_pkey PRIMARY KEY (id),
   constraint event_type_versions_tenant_id_name_fkey FOREIGN KEY (tenant_id, name) REFERENCES event_types(tenant_id, name) ON DELETE CASCADE,
   constraint event_type_versions_tenant_id_name_version_key UNIQUE (tenant_id, name, version)
@@ -184,6 +186,7 @@ create table idempotent_requests (
   answer text,
   sealed boolean not null default true,
   created_at timestamp with time zone not null default now(),
+  headers jsonb,
   constraint idempotent_requests_pkey PRIMARY KEY (tenant_id, key),
   constraint idempotent_requests_state_check CHECK ((state = ANY (ARRAY['running'::text, 'done'::text])))
 );

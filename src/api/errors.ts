@@ -101,6 +101,21 @@ export const RETRY_AFTER_SECONDS = 5;
 /** `Retry-After` of a repetition whose first request is still being served: most take milliseconds. */
 export const IN_PROGRESS_RETRY_AFTER_SECONDS = 1;
 
+export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
+
+/** The headers of an error answer, besides those of every answer. */
+export function problemHeaders(problem: ApiError): Record<string, string> {
+  const retryAfter =
+    problem.code === 'idempotency_in_progress'
+      ? IN_PROGRESS_RETRY_AFTER_SECONDS
+      : (problem.retryAfterSeconds ?? (problem.status === 503 ? RETRY_AFTER_SECONDS : undefined));
+  return {
+    'content-type': PROBLEM_TYPE,
+    ...(retryAfter !== undefined && { 'retry-after': String(retryAfter) }),
+    ...(problem.status === 401 && { 'www-authenticate': 'Bearer' }),
+  };
+}
+
 /** SQLSTATE of a statement that exceeded its time limit. */
 const TIMED_OUT = '57014';
 /**

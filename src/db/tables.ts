@@ -161,6 +161,8 @@ export type Tables = {
     schema: ColumnType<JsonObject | null, string | null, never>;
     example: ColumnType<JsonObject | null, string | null, never>;
     created_at: CreatedAt;
+    schema_text: string | null;
+    example_text: string | null;
   };
   events: {
     id: string;
@@ -257,6 +259,7 @@ export type Tables = {
     answer: string | null;
     sealed: Generated<boolean>;
     created_at: CreatedAt;
+    headers: Json<Record<string, string>> | null;
   };
   publish_probe: {
     only_row: Generated<boolean>;

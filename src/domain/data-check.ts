@@ -1,5 +1,7 @@
-import { FORMAT_CHECKS, FORMAT_UNITS } from './data-formats';
+import { FORMAT_UNITS, type FormatChecks } from './data-formats';
 import type { Format } from './data-schema';
+import { compareDecimals, type Decimal, isMultipleOf, isWhole, MAX_DIGITS, toDecimal } from './decimal';
+import { ExactNumber, type Marks, reveal } from './exact-json';
 import type { Steps, WorkBudget } from './work-budget';
 
 /** What is wrong with one value: its path within the event, and the rule. The data's values are not repeated. */
@@ -13,6 +15,8 @@ export type DataProblem = { field: string; rule: string };
 export type PreparedSchema = {
   /** Keywords, names and values: what it costs to prepare, and to keep. */
   parts: number;
+  /** Some rule depends on the value of a number: see ./exact-json.ts. */
+  looksAtNumbers: boolean;
   root: Node;
 };
 
@@ -28,6 +32,8 @@ const PROBLEM_UNITS = 5;
 
 type Run = {
   budget: WorkBudget;
+  /** How numbers that a double does not hold are marked in the data. */
+  marks: Marks | undefined;
   /** The path to the value that is being checked. */
   path: (string | number)[];
   problems: DataProblem[];
@@ -56,19 +62,25 @@ type Node = {
   isLeaf: boolean;
 };
 
-/** Makes a schema ready, in time linear in its text. */
-export function prepareSchema(schema: object): PreparedSchema {
+/**
+ * Makes a schema ready, in time linear in its text.
+ *
+ * @param marks how numbers that a double does not hold are marked in the schema
+ */
+export function prepareSchema(schema: object, formats: FormatChecks, marks?: Marks): PreparedSchema {
   const defs = objectOf((schema as JsonObject).$defs);
   const known = new Map<string, Node>();
   let parts = 0;
+  let looksAtNumbers = false;
   const root = toNode(schema);
-  return { parts, root };
+  return { parts, looksAtNumbers, root };
 
   function toNode(value: unknown): Node {
     parts++;
     if (!isObject(value)) return { never: value === false, rules: [], isLeaf: true };
     const { properties, additionalProperties, prefixItems, items, if: condition } = value;
-    const rules = rulesOf(value);
+    const rules = rulesOf(value, { formats, marks });
+    looksAtNumbers ||= NUMERIC.some((keyword) => keyword in value) || asksForNumber(value.type);
     parts += rules.length;
     const below = {
       ref: typeof value.$ref === 'string' ? refTo(value.$ref.slice('#/$defs/'.length)) : undefined,
@@ -110,6 +122,7 @@ export function prepareSchema(schema: object): PreparedSchema {
  * What is wrong with data; an empty list if nothing is.
  *
  * @param report `first`: ends with the first rule that is broken; else at most {@link MAX_PROBLEMS} are reported
+ * @param marks how numbers that a double does not hold are marked in the data
  * @throws TooCostlyError if the budget is used up before the check does
  */
 export function* checkData(
@@ -117,8 +130,9 @@ export function* checkData(
   data: unknown,
   budget: WorkBudget,
   report: 'first' | 'all',
+  marks?: Marks,
 ): Steps<DataProblem[]> {
-  const run: Run = { budget, path: ['data'], problems: [], firstOnly: report === 'first', silent: 0 };
+  const run: Run = { budget, marks, path: ['data'], problems: [], firstOnly: report === 'first', silent: 0 };
   yield* check(root, data, run);
   const seen = new Set<string>();
   return run.problems.filter(({ field, rule }) => {
@@ -278,7 +292,7 @@ function* checkItems({ prefix, items }: Node, value: unknown, run: Run): Steps<b
 function* checkWithin(node: Node, outer: object, key: string | number, run: Run): Steps<boolean> {
   if (run.budget.isTimeToPause()) yield;
   run.path.push(key);
-  const inner = (outer as Record<string | number, unknown>)[key];
+  const inner = reveal((outer as Record<string | number, unknown>)[key], run.marks);
   const valid = node.isLeaf ? checkOwn(node, inner, run) : yield* check(node, inner, run);
   run.path.pop();
   return valid;
@@ -294,30 +308,39 @@ function report({ budget, problems, path, silent }: Run, rule: string, below?: s
   return false;
 }
 
-function rulesOf(schema: JsonObject): Rule[] {
-  return Object.entries(schema).flatMap(([keyword, operand]) => RULES[keyword]?.(operand as never) ?? []);
+type Preparing = { formats: FormatChecks; marks: Marks | undefined };
+
+function rulesOf(schema: JsonObject, preparing: Preparing): Rule[] {
+  return Object.entries(schema).flatMap(
+    ([keyword, operand]) => RULES[keyword]?.(reveal(operand, preparing.marks) as never, preparing) ?? [],
+  );
 }
 
+/** What may be told of a number apart from its being one. */
+const NUMERIC = ['enum', 'const', 'minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum', 'multipleOf'];
+const asksForNumber = (types: unknown) => [types].flat().some((one) => one === 'number' || one === 'integer');
+
 /** The keywords that look at one value only, each by its operand. */
-const RULES: Record<string, (operand: never) => Rule> = {
+const RULES: Record<string, (operand: never, preparing: Preparing) => Rule> = {
   type: (types: string | string[]) => {
     const allowed = [types].flat();
     const rule = `must be ${allowed.join(',')}`;
     const tests = allowed.map((one) => TYPES[one]!);
     return { units: 1, holds: (value, run) => tests.some((test) => test(value)) || report(run, rule) };
   },
-  enum: (values: unknown[]) => {
-    const allowed = new Set(values);
-    const list = JSON.stringify(values).slice(1, -1);
+  enum: (given: unknown[], { marks }) => {
+    const values = given.map((one) => reveal(one, marks));
+    const allowed = new Set(values.map(toKey));
+    const list = values.map(toText).join(',');
     const rule = list.length <= MAX_TOLD ? `must be one of ${list}` : 'must be equal to one of the allowed values';
-    return { units: 1, holds: (value, run) => allowed.has(value) || report(run, rule) };
+    return { units: 1, holds: (value, run) => allowed.has(toKey(value)) || report(run, rule) };
   },
   const: (only: unknown) => ({
     units: 1,
-    holds: (value, run) => value === only || report(run, 'must be equal to constant'),
+    holds: (value, run) => toKey(value) === toKey(only) || report(run, 'must be equal to constant'),
   }),
-  format: (format: Format) => {
-    const matches = FORMAT_CHECKS[format];
+  format: (format: Format, { formats }) => {
+    const matches = formats[format];
     return forTexts((text, run) => {
       run.budget.spend(FORMAT_UNITS[format](text));
       return matches(text) || report(run, `must match format "${format}"`);
@@ -329,15 +352,21 @@ const RULES: Record<string, (operand: never) => Rule> = {
     forTexts(
       (text, run) => !hasAtLeast(text, max + 1, run) || report(run, `must NOT have more than ${max} characters`),
     ),
-  minimum: (min: number) => forNumbers((n, run) => n >= min || report(run, `must be >= ${min}`)),
-  maximum: (max: number) => forNumbers((n, run) => n <= max || report(run, `must be <= ${max}`)),
-  exclusiveMinimum: (min: number) => forNumbers((n, run) => n > min || report(run, `must be > ${min}`)),
-  exclusiveMaximum: (max: number) => forNumbers((n, run) => n < max || report(run, `must be < ${max}`)),
-  multipleOf: (step: number) =>
-    forNumbers((n, run) => {
-      const times = n / step;
-      return (step !== 0 && times === Number.parseInt(String(times), 10)) || report(run, `must be multiple of ${step}`);
-    }, 5),
+  minimum: (min: number | ExactNumber) => bound('>=', min, (order) => order >= 0),
+  maximum: (max: number | ExactNumber) => bound('<=', max, (order) => order <= 0),
+  exclusiveMinimum: (min: number | ExactNumber) => bound('>', min, (order) => order > 0),
+  exclusiveMaximum: (max: number | ExactNumber) => bound('<', max, (order) => order < 0),
+  multipleOf(step: number | ExactNumber) {
+    const rule = `must be multiple of ${toText(step)}`;
+    const exact = decimalOf(step);
+    return forNumbers((n, run) => {
+      if (isSafe(n) && isSafe(step)) return n % step === 0 || report(run, rule);
+      run.budget.spend(unitsOf(n));
+      const value = decimalOf(n);
+      if (!value) return report(run, TOO_LONG);
+      return (exact !== undefined && exact.coefficient !== 0n && isMultipleOf(value, exact)) || report(run, rule);
+    }, 2);
+  },
   required: (names: string[]) => ({
     units: names.length,
     holds: (value, run) => !isObject(value) || requireAll(value, names, run),
@@ -375,9 +404,10 @@ const TYPES: Record<string, (value: unknown) => boolean> = {
   object: isObject,
   array: Array.isArray,
   string: (value) => typeof value === 'string',
-  // JSON has no infinity, but 1e400 is read as it.
-  number: Number.isFinite,
-  integer: Number.isInteger,
+  // JSON has no infinity, but 1e400 is read as it where it is not marked.
+  number: (value) => Number.isFinite(value) || value instanceof ExactNumber,
+  integer: (value) =>
+    Number.isInteger(value) || (value instanceof ExactNumber && value.decimal !== undefined && isWhole(value.decimal)),
   boolean: (value) => typeof value === 'boolean',
   null: (value) => value === null,
 };
@@ -386,8 +416,46 @@ function forTexts(holds: (text: string, run: Run) => boolean): Rule {
   return { units: 1, holds: (value, run) => typeof value !== 'string' || holds(value, run) };
 }
 
-function forNumbers(holds: (n: number, run: Run) => boolean, units = 1): Rule {
-  return { units, holds: (value, run) => !Number.isFinite(value) || holds(value as number, run) };
+function forNumbers(holds: (n: number | ExactNumber, run: Run) => boolean, units = 1): Rule {
+  return {
+    units,
+    holds: (value, run) =>
+      !(Number.isFinite(value) || value instanceof ExactNumber) || holds(value as number | ExactNumber, run),
+  };
+}
+
+const TOO_LONG = `must be a number of at most ${MAX_DIGITS} digits`;
+
+/** A number on one side of another one. Two doubles are in the order of the decimals that their texts say. */
+function bound(sign: string, limit: number | ExactNumber, holds: (order: number) => boolean): Rule {
+  const rule = `must be ${sign} ${toText(limit)}`;
+  const exact = decimalOf(limit);
+  return forNumbers((n, run) => {
+    if (typeof n === 'number' && typeof limit === 'number') return holds(n - limit) || report(run, rule);
+    run.budget.spend(unitsOf(n));
+    const value = decimalOf(n);
+    if (!value) return report(run, TOO_LONG);
+    return (exact !== undefined && holds(compareDecimals(value, exact))) || report(run, rule);
+  });
+}
+
+const isSafe = (n: number | ExactNumber): n is number => Number.isSafeInteger(n);
+
+/** Undefined: it has too many digits. */
+const decimalOf = (n: number | ExactNumber): Decimal | undefined =>
+  n instanceof ExactNumber ? n.decimal : toDecimal(n);
+
+/** Arithmetic of many digits. */
+const unitsOf = (n: number | ExactNumber) => (n instanceof ExactNumber ? 20 + n.text.length : 20);
+
+const toText = (value: unknown): string => (value instanceof ExactNumber ? value.text : JSON.stringify(value));
+
+/** The same for values that are the same: a number that a double does not hold by its decimal. */
+function toKey(value: unknown): unknown {
+  if (typeof value === 'string') return `text ${value}`;
+  if (!(value instanceof ExactNumber)) return value;
+  const { decimal, text } = value;
+  return decimal ? `number ${decimal.coefficient}e${decimal.exponent}` : `number ${text}`;
 }
 
 function counting(holds: (count: number, run: Run) => boolean): Rule {

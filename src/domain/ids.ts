@@ -59,6 +59,12 @@ export function uuidFloor(atMs: number): string {
   return `${hex.slice(0, 8)}-${hex.slice(8)}-0000-0000-000000000000`;
 }
 
+/** How far clocks of processes that make ids may be ahead of Postgres', by which deliveries end. */
+const CLOCKS_DIFFER_MS = 3_600_000;
+
+/** An id above those of all that ended before a time: nothing ends before it is made. */
+export const uuidAboveEnded = (endedBeforeMs: number): string => uuidFloor(endedBeforeMs + CLOCKS_DIFFER_MS);
+
 /** Public ids that are remembered: an attempt names the same few again and again, and making one takes a microsecond. */
 const MAX_REMEMBERED = 2_000;
 const remembered = new Map<string, string>();

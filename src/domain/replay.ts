@@ -1,10 +1,16 @@
 import type { EndState } from './delivery';
 import type { RateLimit } from './rate-limit';
 
+/** The times of a delivery by which it may be chosen: when its event was published, or when it ended. */
+export const TIMES_OF_DELIVERIES = ['published', 'ended'] as const;
+export type TimeOfDelivery = (typeof TIMES_OF_DELIVERIES)[number];
+
 /** Which ended deliveries a bulk replay sends again. Times are RFC 3339 text: the filter is stored as JSON. */
 export type ReplayFilter = {
   since: string;
   until: string;
+  /** What `since` and `until` bound; `published` where it is absent. */
+  by?: TimeOfDelivery;
   states: EndState[];
   event_types?: string[];
   /** Failed deliveries that were discarded are left out. */

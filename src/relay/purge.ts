@@ -7,7 +7,7 @@ import type { Log } from '../log';
 
 /** One statement's work: well below a second. */
 const PER_BATCH = 1_000;
-/** What a round of the reconciler may spend on it: 100,000 rows of each kind. The rest waits for the next one. */
+/** The most of one round of the reconciler: 100,000 rows of each kind. The rest waits for the next one. */
 const BATCHES = 100;
 
 export type PurgeSettings = { db: Database; log: Log; retention: Retention };
@@ -16,27 +16,27 @@ export type PurgeSettings = { db: Database; log: Log; retention: Retention };
  * Removes idempotency keys whose time is over, with the answers that were kept for them, old logs,
  * tests of webhooks and outbox rows.
  */
-export async function purgeOld({ db, log, retention }: PurgeSettings, stopped: () => boolean): Promise<void> {
-  const keys = await inBatches(() => purgeExpired(db.pool, PER_BATCH), stopped);
+export async function purgeOld({ db, log, retention }: PurgeSettings, over: () => boolean): Promise<void> {
+  const keys = await inBatches(() => purgeExpired(db.pool, PER_BATCH), over);
   if (keys > 0) log.info({ event: 'purged_idempotency_keys', count: keys });
-  const logs = await inBatches(() => purgeLogs(db.kysely, retention, PER_BATCH), stopped);
+  const logs = await inBatches(() => purgeLogs(db.kysely, retention, PER_BATCH), over);
   if (logs > 0) log.info({ event: 'purged_expired_rows', count: logs });
   await inBatches(async () => {
     const purged = await purgeTests(db.kysely, PER_BATCH);
     return { purged, more: purged === PER_BATCH };
-  }, stopped);
+  }, over);
   await inBatches(async () => {
     const purged = await purgeSetAside(db.pool, PER_BATCH);
     return { purged, more: purged === PER_BATCH };
-  }, stopped);
+  }, over);
 }
 
 async function inBatches(
   purge: () => Promise<{ purged: number; more: boolean }>,
-  stopped: () => boolean,
+  over: () => boolean,
 ): Promise<number> {
   let total = 0;
-  for (let batch = 0, more = true; more && batch < BATCHES && !stopped(); batch++) {
+  for (let batch = 0, more = true; more && batch < BATCHES && !over(); batch++) {
     const done = await purge();
     total += done.purged;
     more = done.more;

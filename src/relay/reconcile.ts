@@ -1,14 +1,14 @@
-import type { Client } from '@temporalio/client';
 import type { Database } from '../db/database';
 import { ensurePartitions } from '../db/partitions';
-import { cancelOfDeletedWebhooks, sweepCancelled } from '../db/queue/cancel';
+import { cancelOfDeletedWebhooks, clearDeletedWebhooks, sweepCancelled } from '../db/queue/cancel';
 import { takeOverdue } from '../db/queue/overdue';
 import { type Log, reasonOf } from '../log';
-import { workflowId } from '../temporal/names';
 import { type StartSettings, startOverdue } from '../temporal/start-delivery';
+import { withinLimit } from '../temporal/within-limit';
 import { type PurgeSettings, purgeOld } from './purge';
 import { restartReplays } from './restart-replays';
 import { startAll } from './start-all';
+import { createWorkflowWakes, type WorkflowWakes } from './wake-workflows';
 
 export type ReconcileSettings = StartSettings &
   PurgeSettings & {
@@ -18,44 +18,48 @@ export type ReconcileSettings = StartSettings &
     overdueMs: number;
   };
 
-const OVERDUE_PER_ROUND = 500;
-const CANCEL_PER_BATCH = 500;
+/** Overdue retries are taken so many at a time: of those, one that is not started after all counts as late anew. */
+const OVERDUE_PER_PAGE = 64;
+const CANCEL_PER_BATCH = 1_000;
 /** Deliveries to cancel are looked for this often: people wait for it. */
 const CANCEL_EVERY_MS = 5_000;
-/** The limit of each signal; after the first one that fails no more are sent. */
-const TELL_LIMIT_MS = 2_000;
-const TELL_AT_ONCE = 16;
+/** The longest start of a lost workflow: the next round tries it again. */
+const START_LIMIT_MS = 5_000;
+/** A round begins no further page after this long; what is left is for the next one. */
+const ROUND_MS = 20_000;
 
 /**
  * Periodic repair. It starts the workflows of overdue retries and stale bulk replays again from Postgres (nothing happens
  * if the workflow lives), cancels live deliveries of deleted webhooks, creates partitions ahead of time, and purges what is
  * beyond its retention: idempotency keys, old logs.
  *
- * What needs Temporal has rounds of its own, so that the rest goes on while Temporal is unavailable.
+ * Each of these has rounds of its own, of bounded length and in pages, so that none waits for another; what is true in
+ * Postgres is committed there first, and no round of Postgres' work waits for Temporal.
  */
 export function startReconciler(settings: ReconcileSettings): { stop(): Promise<void> } {
-  const { db, log, everyMs } = settings;
+  const { client, db, log, everyMs } = settings;
   let stopped = false;
   const isStopped = () => stopped;
+  const wakes = createWorkflowWakes(client);
   const rounds = [
-    startRounds(Math.min(everyMs, CANCEL_EVERY_MS), log, async () => {
-      await cancelLeft(settings, isStopped);
-    }),
-    startRounds(everyMs, log, async () => {
-      await ensurePartitions(db.pool, Date.now());
-      await purgeOld(settings, isStopped);
-    }),
-    startRounds(everyMs, log, async () => {
-      await restartOverdue(settings, isStopped);
-      await restartReplays(settings, isStopped);
-    }),
+    startRounds(Math.min(everyMs, CANCEL_EVERY_MS), log, () => cancelLeft({ db, log, wakes }, isStopped)),
+    startRounds(everyMs, log, async () => void (await ensurePartitions(db.pool, Date.now()))),
+    startRounds(everyMs, log, () => purgeOld(settings, isOver(isStopped))),
+    startRounds(everyMs, log, () => restartOverdue(settings, isOver(isStopped))),
+    startRounds(everyMs, log, async () => void (await restartReplays(settings, isStopped))),
   ];
   return {
     async stop() {
       stopped = true;
-      await Promise.all(rounds.map((round) => round.stop()));
+      await Promise.all([...rounds.map((round) => round.stop()), wakes.stop()]);
     },
   };
+}
+
+/** Whether a round that begins now should begin nothing more. */
+function isOver(stopped: () => boolean): () => boolean {
+  const endMs = performance.now() + ROUND_MS;
+  return () => stopped() || performance.now() >= endMs;
 }
 
 /** Does the work again and again, so long after it was done. */
@@ -82,41 +86,35 @@ function startRounds(everyMs: number, log: Log, work: () => Promise<void>): { st
   };
 }
 
-async function restartOverdue(settings: ReconcileSettings, stopped: () => boolean): Promise<void> {
-  const { db, log, overdueMs } = settings;
-  const overdue = await takeOverdue(db.kysely, overdueMs, OVERDUE_PER_ROUND);
-  const restarted = await startAll(overdue, (delivery) => startOverdue(settings, delivery), { log, stopped });
+async function restartOverdue(settings: ReconcileSettings, over: () => boolean): Promise<void> {
+  const { client, db, log, overdueMs } = settings;
+  let restarted = 0;
+  for (let more = true; more && !over(); ) {
+    const overdue = await takeOverdue(db.kysely, overdueMs, OVERDUE_PER_PAGE);
+    const { started, complete } = await startAll(
+      overdue,
+      (delivery) => withinLimit(client, START_LIMIT_MS, () => startOverdue(settings, delivery)),
+      { log, stopped: over },
+    );
+    restarted += started;
+    more = complete && overdue.length === OVERDUE_PER_PAGE;
+  }
   if (restarted > 0) log.info({ event: 'restarted_overdue', count: restarted });
 }
 
-type CancelSettings = { db: Database; client: Client; log: Log };
+type CancelSettings = { db: Database; log: Log; wakes: WorkflowWakes };
 
-async function cancelLeft({ db, client, log }: CancelSettings, stopped: () => boolean): Promise<void> {
-  for (let more = true; more && !stopped(); ) more = (await sweepCancelled(db.kysely, CANCEL_PER_BATCH)) > 0;
-  const waited: string[] = [];
-  for (let more = true; more && !stopped(); ) {
+/** Page by page in turns, so that neither waits until the other has none left. */
+async function cancelLeft({ db, log, wakes }: CancelSettings, stopped: () => boolean): Promise<void> {
+  const over = isOver(stopped);
+  let ofDeleted = 0;
+  for (let more = true; more && !over(); ) {
+    const swept = await sweepCancelled(db.kysely, CANCEL_PER_BATCH);
     const { cancelled, timed } = await cancelOfDeletedWebhooks(db.kysely, CANCEL_PER_BATCH);
-    if (cancelled > 0) log.info({ event: 'cancelled_of_deleted_webhooks', count: cancelled });
-    waited.push(...timed);
-    more = cancelled === CANCEL_PER_BATCH;
+    wakes.add(timed);
+    ofDeleted += cancelled;
+    more = swept > 0 || cancelled > 0;
   }
-  await tellWorkflows(client, waited, stopped);
-}
-
-/**
- * Signals the workflows of cancelled deliveries: they find the row gone and end now. Best effort: one that gets no signal,
- * because Temporal is unavailable, ends when its timer fires.
- */
-async function tellWorkflows(client: Client, ids: readonly string[], stopped: () => boolean): Promise<void> {
-  for (let i = 0; i < ids.length && !stopped(); i += TELL_AT_ONCE) {
-    const told = ids.slice(i, i + TELL_AT_ONCE).map((id) =>
-      client
-        .withDeadline(Date.now() + TELL_LIMIT_MS, () => client.workflow.getHandle(workflowId(id)).signal('wake'))
-        .then(
-          () => true,
-          (error: Error) => error.name === 'WorkflowNotFoundError',
-        ),
-    );
-    if ((await Promise.all(told)).includes(false)) return;
-  }
+  if (ofDeleted > 0) log.info({ event: 'cancelled_of_deleted_webhooks', count: ofDeleted });
+  await clearDeletedWebhooks(db.kysely);
 }

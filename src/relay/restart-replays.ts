@@ -3,10 +3,13 @@ import type { Database } from '../db/database';
 import { takeStaleReplays } from '../db/store/replays';
 import type { Log } from '../log';
 import { startReplay } from '../temporal/start-replay';
+import { withinLimit } from '../temporal/within-limit';
 import { startAll } from './start-all';
 
 /** Replays are few; the next round takes the rest. */
 const PER_ROUND = 50;
+/** The longest start of one. */
+const START_LIMIT_MS = 5_000;
 
 export type RestartReplays = {
   db: Database;
@@ -26,7 +29,11 @@ export async function restartReplays(
   stopped: () => boolean = () => false,
 ): Promise<number> {
   const stale = await takeStaleReplays(db.kysely, overdueMs, PER_ROUND);
-  const started = await startAll(stale, (replay) => startReplay(client, taskQueuePrefix, replay), { log, stopped });
+  const { started } = await startAll(
+    stale,
+    (replay) => withinLimit(client, START_LIMIT_MS, () => startReplay(client, taskQueuePrefix, replay)),
+    { log, stopped },
+  );
   if (started > 0) log.info({ event: 'restarted_replays', count: started });
   return started;
 }

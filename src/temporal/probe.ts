@@ -1,5 +1,6 @@
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import { reasonOf } from '../log';
+import { withinLimit } from './within-limit';
 
 /** If Temporal takes longer to look one workflow up, it counts as unavailable. */
 const PROBE_LIMIT_MS = 1_000;
@@ -10,17 +11,9 @@ const NO_WORKFLOW = 'posthorn-ask';
  * Asks Temporal for a workflow that does not exist: a start goes the same way, through frontend and history service to
  * the database. Resolves to undefined if the answer came in time, else to the reason; never rejects.
  */
-export async function probeTemporal(client: Client): Promise<string | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  // The connection's own deadline is for each try, and it may retry.
-  const late = new Promise<string>((resolve) => {
-    timer = setTimeout(() => resolve(`no answer within ${PROBE_LIMIT_MS} ms`), PROBE_LIMIT_MS);
-  });
-  const answer = client
-    .withDeadline(Date.now() + PROBE_LIMIT_MS, () => client.workflow.getHandle(NO_WORKFLOW).describe())
-    .then(
-      () => undefined,
-      (error: unknown) => (error instanceof WorkflowNotFoundError ? undefined : reasonOf(error)),
-    );
-  return Promise.race([answer, late]).finally(() => clearTimeout(timer));
+export function probeTemporal(client: Client): Promise<string | undefined> {
+  return withinLimit(client, PROBE_LIMIT_MS, () => client.workflow.getHandle(NO_WORKFLOW).describe()).then(
+    () => undefined,
+    (error: unknown) => (error instanceof WorkflowNotFoundError ? undefined : reasonOf(error)),
+  );
 }

@@ -1,3 +1,4 @@
+import { newUuid, toPublicId } from '../../src/domain/ids';
 import type { TestApi } from '../support/api';
 import { makeFailed } from '../support/failed';
 import { type Installation, startInstallation } from '../support/installation';
@@ -143,6 +144,7 @@ test('what is asked for wrongly is refused, and says why', async () => {
   }
   expectBadField(await ask('replay', { delivery_ids: [id] }), 'delivery_ids', /not known/);
   expectBadField(await ask('discard', { delivery_ids: [id], since: SINCE }), 'delivery_ids', /together/);
-  expectBadField(await ask('discard', { delivery_ids: Array(1_001).fill(id) }), 'delivery_ids', /./);
+  const tooMany = Array.from({ length: 1_001 }, () => toPublicId('delivery', newUuid()));
+  expectBadField(await ask('discard', { delivery_ids: tooMany }), 'delivery_ids', /./);
   expectBadField(await ask('discard', { rate_limit: '1/1s' }), 'rate_limit', /not known/);
 });

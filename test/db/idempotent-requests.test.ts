@@ -25,11 +25,11 @@ test('whoever has lost the lease neither answers for its successor nor lets go o
   expect(second).toEqual({ state: 'claimed', id: first.id, claims: 2 });
 
   const row = (claim: Claim) => ({ tenantId, key: 'lost', id: claim.id, claims: claim.claims });
-  expect(await finishRequest(db.pool, row(first), { status: 201, sealedAnswer: 'first' })).toBe(false);
+  expect(await finishRequest(db.pool, row(first), { status: 201, answer: 'first', headers: null })).toBe(false);
   expect(await releaseRequest(db.pool, row(first))).toBe(false);
   expect(await renewRequest(db.pool, row(first))).toBe(false);
   expect(await claimRequest(db.pool, tenantId, request)).toEqual({ state: 'running' });
-  expect(await finishRequest(db.pool, row(second), { status: 202, sealedAnswer: 'second' })).toBe(true);
+  expect(await finishRequest(db.pool, row(second), { status: 202, answer: 'second', headers: null })).toBe(true);
   expect(await findRequest(db.pool, tenantId, request)).toMatchObject({ state: 'done', status: 202, answer: 'second' });
 });
 

@@ -42,9 +42,9 @@ async function addEnded(count: number, one: Ended = {}): Promise<string[]> {
   const state = one.state ?? 'failed';
   const ids = Array.from({ length: count }, () => newUuid(clockMs++));
   await db.pool.query(
-    `insert into deliveries (id, tenant_id, event_id, webhook_id, event_type, state, attempt_count, ended_at, failed_at)
+    `insert into deliveries (id, tenant_id, event_id, webhook_id, event_type, state, attempt_count, ended_at, failed_at, failed_because)
      select id, $2, gen_random_uuid(), $3, $4, $5, 1, now() + $6::int * interval '1 s',
-       case when $5 = 'failed' then now() end
+       case when $5 = 'failed' then now() end, case when $5 = 'failed' then 'exhausted' end
      from unnest($1::uuid[]) id`,
     [
       ids,

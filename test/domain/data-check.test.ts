@@ -1,7 +1,7 @@
 import Ajv2020, { type ErrorObject } from 'ajv/dist/2020';
 import fc from 'fast-check';
+import { FORMAT_CHECKS } from '../../src/api/publish/formats';
 import { checkData, MAX_PROBLEMS, prepareSchema } from '../../src/domain/data-check';
-import { FORMAT_CHECKS } from '../../src/domain/data-formats';
 import { measureSchema } from '../../src/domain/data-schema';
 import { allAtOnce, TooCostlyError, WorkBudget } from '../../src/domain/work-budget';
 
@@ -18,7 +18,7 @@ const ajv = new Ajv2020({
 
 const ample = () => new WorkBudget(Number.POSITIVE_INFINITY);
 const problems = (schema: object, data: unknown, budget = ample(), told: 'first' | 'all' = 'all') =>
-  allAtOnce(checkData(prepareSchema(schema), data, budget, told));
+  allAtOnce(checkData(prepareSchema(schema, FORMAT_CHECKS), data, budget, told));
 
 /** What Ajv says, in the API's words; undefined where its code is broken, as under `prefixItems: [false]` in a `oneOf`. */
 function byAjv(schema: object, data: unknown): string[] | undefined {
@@ -46,7 +46,8 @@ const NAMES = ['a', 'b', 'toString', '0'];
 const name = fc.constantFrom(...NAMES);
 const scalar = fc.oneof(
   fc.integer({ min: -3, max: 3 }),
-  fc.constantFrom(0.5, -0.25, 1e300, Number.POSITIVE_INFINITY),
+  // Of larger ones, and of decimals, Ajv says wrongly which are multiples: see decimals.test.ts.
+  fc.constantFrom(0.5, -0.25, 1e15, Number.POSITIVE_INFINITY),
   fc.constantFrom(
     '',
     'a',
@@ -56,6 +57,7 @@ const scalar = fc.oneof(
     '2024-02-29',
     '2024-02-29T10:00:00Z',
     'a@b',
+    'a@b.example',
     'http://a/',
     'http://[',
   ),
@@ -85,7 +87,7 @@ const { schema } = fc.letrec<{ schema: unknown }>((tie) => {
           maximum: fc.integer({ min: -3, max: 3 }),
           exclusiveMinimum: fc.integer({ min: -3, max: 3 }),
           exclusiveMaximum: fc.integer({ min: -3, max: 3 }),
-          multipleOf: fc.constantFrom(1, 2, 0.5, 0.1),
+          multipleOf: fc.constantFrom(1, 2, 0.5, 0.25),
           minItems: small,
           maxItems: small,
           minProperties: small,
@@ -173,7 +175,7 @@ test.each<[what: string, schema: object, data: unknown]>([
     Array(50).fill('x'.repeat(8_000)),
   ],
 ])('lets others in while it goes through %s', (_what, schema, data) => {
-  const steps = checkData(prepareSchema(schema), data, ample(), 'all');
+  const steps = checkData(prepareSchema(schema, FORMAT_CHECKS), data, ample(), 'all');
   let pauses = 0;
   while (!steps.next().done) pauses++;
   expect(pauses).toBeGreaterThan(3);

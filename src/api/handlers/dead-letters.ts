@@ -37,6 +37,7 @@ export async function list({
 }: Context<None, z.output<typeof listDeadLettersQuery>>): Promise<HandlerResult> {
   const filter = {
     ...deadLettersWindow(query),
+    ...(query.by && { by: query.by }),
     ...(query.webhook_id && { webhookId: query.webhook_id }),
     ...(query.event_type && { eventTypes: [query.event_type] }),
   };
@@ -47,20 +48,22 @@ export async function list({
 /** A bulk replay of the failed deliveries that match the filter, of any webhook of the tenant. */
 export async function replay(context: Context<z.output<typeof replayDeadLettersBody>, None>): Promise<HandlerResult> {
   const { services, tenantId, body } = context;
-  if (body.webhook_id && !(await findWebhook(services.db.kysely, tenantId, body.webhook_id))) {
+  const requireWebhook = async () => {
+    if (!body.webhook_id || (await findWebhook(services.db.kysely, tenantId, body.webhook_id))) return;
     throw new ApiError('validation_failed', 'There is no such webhook.', [
       { field: 'webhook_id', rule: 'must be the id of a webhook' },
     ]);
-  }
+  };
   const { since, until } = deadLettersWindow(body);
   const filter = {
     since: since.toISOString(),
     until: until.toISOString(),
+    ...(body.by && { by: body.by }),
     states: ['failed' as const],
     ...(body.event_types && { event_types: body.event_types }),
     dead_letters: true as const,
   };
-  return begin(context, body.webhook_id ?? null, filter, body.rate_limit);
+  return begin(context, { webhookId: body.webhook_id ?? null, filter, rate: body.rate_limit, check: requireWebhook });
 }
 
 export async function discard(context: Context<z.output<typeof discardDeadLettersBody>, None>): Promise<HandlerResult> {
@@ -68,6 +71,7 @@ export async function discard(context: Context<z.output<typeof discardDeadLetter
   const { delivery_ids: ids } = body;
   const filter: DeadLetterFilter = {
     ...deadLettersWindow(body),
+    ...(body.by && { by: body.by }),
     ...(body.webhook_id && { webhookId: body.webhook_id }),
     ...(body.event_types && { eventTypes: body.event_types }),
   };

@@ -64,7 +64,7 @@ export async function get(context: Context<None, None>): Promise<HandlerResult> 
     const sent = stored && sentBody(stored, attempt.sent_as, { webhookId, deliveryId });
     return toAttemptOut(attempt, sent?.toString('utf8') ?? (stored ? undefined : ''));
   };
-  const reading = { ...readingOf(services, tenantId, delivery), toOut: toOutWithBody };
+  const reading = { ...readingOf(services, tenantId, delivery, delivery.attemptCount), toOut: toOutWithBody };
   const { items, next } = await fill({ limit: ATTEMPTS_SHOWN }, reading, inSlices);
   const uiUrl = services.deliveryWorkflows.uiUrl(delivery.id);
   return {
@@ -96,8 +96,9 @@ export async function attempts(context: Context<None, z.output<typeof listAttemp
   return { status: 200, body: await readPage('attempt', query, reading, inSlices) };
 }
 
-const readingOf = ({ db }: Services, tenantId: string, { id }: Delivery) => ({
-  read: (part: Part) => listAttempts(db.kysely, tenantId, id, part),
+/** @param count of the attempts that are to be seen: one that was recorded since the delivery was read is none of them */
+const readingOf = ({ db }: Services, tenantId: string, { id }: Delivery, count?: number) => ({
+  read: (part: Part) => listAttempts(db.kysely, tenantId, id, { ...part, count }),
   atOnce: ATTEMPTS_AT_ONCE,
 });
 
@@ -123,7 +124,8 @@ export async function status({ services, tenantId, ids }: Context<None, None>): 
     body: {
       id: toPublicId('delivery', delivery.id),
       status: live.state,
-      attempt_count: live.attempts,
+      // The attempts that are listed: the workflow is a moment behind what was recorded.
+      attempt_count: delivery.attemptCount,
       next_attempt_at: live.nextAttemptAtMs === undefined ? null : new Date(live.nextAttemptAtMs),
       ...(live.last && {
         last_attempt: {

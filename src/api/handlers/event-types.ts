@@ -13,9 +13,12 @@ import {
   listEventTypes,
   listVersions,
   measureVersions,
+  type NewVersion,
   updateEventType,
 } from '../../db/store/event-types';
 import { type Part, upTo } from '../../db/store/scan';
+import { compactJson } from '../../domain/json-layout';
+import { rawMembers } from '../../domain/raw-member';
 import { STANDARD_EVENT_TYPES, STANDARD_VERSION } from '../../domain/standard-event-types';
 import { type Steps, WorkBudget } from '../../domain/work-budget';
 import { audited } from '../audited';
@@ -26,12 +29,15 @@ import { JsonText } from '../http/json-text';
 import { FEW_AT_ONCE, fill, toPage } from '../page';
 import { BadSchemaError, createValidator, requireGoodSchema } from '../publish/data-validator';
 import { MAX_PUBLISH_UNITS } from '../publish/prepare-event';
+import { changedMembers } from '../read-back';
 import type { Context, HandlerResult } from '../route';
-import type {
-  addVersionBody,
-  createEventTypeBody,
-  listEventTypesQuery,
-  patchEventTypeBody,
+import {
+  type addVersionBody,
+  type createEventTypeBody,
+  type listEventTypesQuery,
+  MAX_EXAMPLE_CHARACTERS,
+  type patchEventTypeBody,
+  SHOWN_OF_EVENT_TYPE,
 } from '../schemas/event-types';
 
 type None = undefined;
@@ -66,7 +72,8 @@ export async function seed(context: Context<unknown, None>): Promise<HandlerResu
       const left = MAX_TYPES - (await countEventTypes(tx, tenantId));
       for (const { name, schema, example, ...settings } of STANDARD_EVENT_TYPES) {
         if (!(await insertEventType(tx, tenantId, name, { ...settings, deprecated: false }))) continue;
-        await insertVersion(tx, tenantId, name, { version: STANDARD_VERSION, schema, example });
+        const texts = { schemaText: JSON.stringify(schema), exampleText: JSON.stringify(example) };
+        await insertVersion(tx, tenantId, name, { version: STANDARD_VERSION, schema, example, ...texts });
         created.push(name);
       }
       if (created.length > left) throw tooMany(`${MAX_TYPES} event types`);
@@ -103,14 +110,22 @@ export async function get(context: Context<None, None>): Promise<HandlerResult> 
 export async function patch(context: Context<z.output<typeof patchEventTypeBody>, None>): Promise<HandlerResult> {
   const { services, tenantId, body } = context;
   const name = context.ids.name!;
+  const sent = JSON.parse(context.bodyText) as Record<string, unknown>;
+  let fields: string[] = [];
+  // A body that was read is compared with all that is shown.
+  const shown = 'name' in sent ? JSON.parse((await show(context, name)).text) : {};
   const updated = await audited(
     context,
     'event_type.update',
     name,
-    (tx) => updateEventType(tx, tenantId, name, toSettings(body)),
-    () => ({ fields: Object.keys(body) }),
+    async (tx) => {
+      fields = [...changedMembers(sent, shown, SHOWN_OF_EVENT_TYPE)];
+      const settings = Object.fromEntries(Object.entries(body).filter(([member]) => fields.includes(member)));
+      return fields.length > 0 && (await updateEventType(tx, tenantId, name, toSettings(settings)));
+    },
+    () => ({ fields }),
   );
-  if (!updated) throw noSuchEventType();
+  if (!updated && fields.length > 0) throw noSuchEventType();
   services.publishRules.invalidate(tenantId);
   return { status: 200, body: await show(context, name) };
 }
@@ -126,8 +141,9 @@ export async function remove(context: Context<None, None>): Promise<HandlerResul
 
 /** A version never changes: what was valid once stays valid. */
 export async function addVersion(context: Context<z.output<typeof addVersionBody>, None>): Promise<HandlerResult> {
-  const { services, tenantId, body } = context;
+  const { services, tenantId } = context;
   const name = context.ids.name!;
+  const body = { ...context.body, ...textsOf(context.bodyText, context.body) };
   await context.inSlices(requireGood(body));
   await audited(
     context,
@@ -157,24 +173,29 @@ export async function docs({ services, tenantId, ids }: Context<None, None>): Pr
 }
 
 /** @throws ApiError validation_failed, naming what is wrong with the schema, or with the example under it */
-function* requireGood({ schema, example }: z.output<typeof addVersionBody>): Steps<void> {
-  if (!schema) return;
+function* requireGood({ schema, schemaText, example, exampleText }: NewVersion): Steps<void> {
+  if (exampleText && exampleText.length > MAX_EXAMPLE_CHARACTERS) {
+    throw new ApiError('validation_failed', 'The example is too long.', [
+      { field: 'example', rule: `must have at most ${MAX_EXAMPLE_CHARACTERS} characters` },
+    ]);
+  }
+  if (!schema || !schemaText) return;
   try {
     requireGoodSchema(schema);
   } catch (error) {
     if (!(error instanceof BadSchemaError)) throw error;
     throw new ApiError('validation_failed', 'The schema cannot be used.', error.fields);
   }
-  if (!example) return;
+  if (!example || !exampleText) return;
   yield;
-  const problems = yield* createValidator(schema).check(example, new WorkBudget(MAX_PUBLISH_UNITS));
+  const problems = yield* createValidator(schemaText).check(example, exampleText, new WorkBudget(MAX_PUBLISH_UNITS));
   if (problems.length === 0) return;
   const fields = problems.map(({ field, rule }) => ({ field: field.replace(/^data/, 'example'), rule }));
   throw new ApiError('validation_failed', 'The example does not match the schema.', fields);
 }
 
 /** @throws ApiError validation_failed if the tenant's schemas and examples would be too long */
-async function requireSchemaQuota(tx: Tx, tenantId: string, added: z.output<typeof addVersionBody>) {
+async function requireSchemaQuota(tx: Tx, tenantId: string, added: NewVersion) {
   const bytes = bytesOf(added);
   if (bytes === 0 || (await bytesOfVersions(tx, tenantId)) + bytes <= MAX_VERSION_BYTES_OF_TENANT) return;
   const rule = `must be shorter: all schemas and examples of a tenant may have ${MAX_VERSION_BYTES_OF_TENANT} bytes as JSON`;
@@ -183,9 +204,18 @@ async function requireSchemaQuota(tx: Tx, tenantId: string, added: z.output<type
   ]);
 }
 
-/** Bytes of a version's schema and example as JSON. */
-const bytesOf = ({ schema, example }: z.output<typeof addVersionBody>) =>
-  [schema, example].reduce((sum, one) => sum + (one ? Buffer.byteLength(JSON.stringify(one)) : 0), 0);
+/** Bytes of a version's schema and example as they are stored. */
+const bytesOf = ({ schemaText, exampleText }: NewVersion) =>
+  Buffer.byteLength(schemaText ?? '') + Buffer.byteLength(exampleText ?? '');
+
+/** Schema and example as they were written: parsing them rounds large numbers. */
+function textsOf(bodyText: string, { schema, example }: z.output<typeof addVersionBody>) {
+  const written = rawMembers(bodyText, new Set(['schema', 'example']));
+  return {
+    schemaText: schema && compactJson(written.get('schema')!),
+    exampleText: example && compactJson(written.get('example')!),
+  };
+}
 
 const tooMany = (what: string) => new ApiError('state_conflict', `There are ${what}, which is the most there may be.`);
 
@@ -199,9 +229,10 @@ async function show({ services, tenantId, inSlices }: Asked, name: string): Prom
 /** Schema and example of each may have 64 KiB. */
 function* toTexts(versions: readonly EventTypeVersion[]): Steps<string[]> {
   const texts: string[] = [];
-  for (const { version, schema, example, createdAt } of versions) {
+  for (const { version, schemaText, exampleText, createdAt } of versions) {
     yield;
-    texts.push(JSON.stringify({ version, schema, example, created_at: createdAt }));
+    const [schema, example] = [schemaText, exampleText].map((text) => new JsonText(text ?? 'null'));
+    texts.push(JsonText.object({ version, schema, example, created_at: createdAt }).text);
   }
   return texts;
 }

@@ -22,37 +22,49 @@ type Asker = Pick<Context<unknown, unknown>, 'services' | 'tenantId' | 'actor'>;
 /** `POST /webhooks/{webhook}/replay` */
 export async function create(context: Context<z.output<typeof replayBody>, None>): Promise<HandlerResult> {
   const { services, tenantId, ids, body } = context;
-  if (!(await findWebhook(services.db.kysely, tenantId, ids.webhook!))) throw notFound('webhook');
+  const requireWebhook = async () => {
+    if (!(await findWebhook(services.db.kysely, tenantId, ids.webhook!))) throw notFound('webhook');
+  };
   const filter: ReplayFilter = {
     since: body.since.toISOString(),
     until: (body.until ?? new Date()).toISOString(),
+    ...(body.by && { by: body.by }),
     states: body.statuses,
     ...(body.event_types && { event_types: body.event_types }),
   };
-  return begin(context, ids.webhook!, filter, body.rate_limit);
+  return begin(context, { webhookId: ids.webhook!, filter, rate: body.rate_limit, check: requireWebhook });
 }
 
-/** Inserts a replay and starts its workflow. If Temporal cannot be reached, the reconciler starts it later. */
-export async function begin(
-  asker: Asker,
-  webhookId: string | null,
-  filter: ReplayFilter,
-  rate: RateLimit | undefined,
-): Promise<HandlerResult> {
+type Wanted = {
+  webhookId: string | null;
+  filter: ReplayFilter;
+  rate: RateLimit | undefined;
+  /** Throws if the replay may not begin. */
+  check: () => Promise<void>;
+};
+
+/**
+ * Inserts a replay and starts its workflow. If Temporal cannot be reached, the reconciler starts it later. The tenant's
+ * permit is for Postgres only: nobody else's change waits for Temporal.
+ */
+export async function begin(asker: Asker, { webhookId, filter, rate, check }: Wanted): Promise<HandlerResult> {
   const { services, tenantId, actor } = asker;
   const id = newUuid();
   const order = { id, tenantId, webhookId, filter, rate: rate ?? services.replayRate, askedBy: actor };
-  const replay = await audited(
-    asker,
-    'replay.create',
-    toPublicId('replay', id),
-    async (tx) => {
-      if ((await countRunning(tx, tenantId)) < MAX_RUNNING) return insertReplay(tx, order);
-      const detail = `${MAX_RUNNING} replays are running, which is the most a tenant may have. Wait for one, or cancel it.`;
-      throw rateLimited(detail, { nextInMs: ANOTHER_TRY_MS });
-    },
-    () => ({ ...filter, ...(webhookId && { webhook_id: toPublicId('webhook', webhookId) }) }),
-  );
+  const replay = await services.changes.run(tenantId, async () => {
+    await check();
+    return audited(
+      asker,
+      'replay.create',
+      toPublicId('replay', id),
+      async (tx) => {
+        if ((await countRunning(tx, tenantId)) < MAX_RUNNING) return insertReplay(tx, order);
+        const detail = `${MAX_RUNNING} replays are running, which is the most a tenant may have. Wait for one, or cancel it.`;
+        throw rateLimited(detail, { nextInMs: ANOTHER_TRY_MS });
+      },
+      () => ({ ...filter, ...(webhookId && { webhook_id: toPublicId('webhook', webhookId) }) }),
+    );
+  });
   await services.replayWorkflows.start(replay).catch((error: unknown) => {
     services.log.warn({ event: 'replay_not_started', replay_id: toPublicId('replay', id), err: reasonOf(error) });
   });
@@ -88,15 +100,19 @@ export async function list({
 export async function cancel(context: Context<unknown, None>): Promise<HandlerResult> {
   const { services, tenantId, ids } = context;
   const { kysely } = services.db;
-  const replay = await findReplay(kysely, tenantId, ids.replay!);
-  if (!replay) throw notFound('replay');
-  await audited(context, 'replay.cancel', toPublicId('replay', replay.id), async (tx) => {
-    const { state } = await cancelReplay(tx, replay.id);
-    if (state === 'completed') throw new ApiError('state_conflict', 'The replay is already completed.');
-    return replay.state === 'running';
+  const id = ids.replay!;
+  const cancelled = await services.changes.run(tenantId, async () => {
+    const replay = await findReplay(kysely, tenantId, id);
+    if (!replay) throw notFound('replay');
+    await audited(context, 'replay.cancel', toPublicId('replay', id), async (tx) => {
+      const { state } = await cancelReplay(tx, id);
+      if (state === 'completed') throw new ApiError('state_conflict', 'The replay is already completed.');
+      return replay.state === 'running';
+    });
+    return (await findReplay(kysely, tenantId, id))!;
   });
-  await services.replayWorkflows.cancel(replay.id);
-  return { status: 202, body: toOut((await findReplay(kysely, tenantId, replay.id))!) };
+  await services.replayWorkflows.cancel(id);
+  return { status: 202, body: toOut(cancelled) };
 }
 
 function toOut(replay: Replay) {
@@ -106,6 +122,7 @@ function toOut(replay: Replay) {
     webhook_id: replay.webhookId && toPublicId('webhook', replay.webhookId),
     since: filter.since,
     until: filter.until,
+    by: filter.by ?? 'published',
     statuses: filter.states,
     event_types: filter.event_types ?? null,
     dead_letters: filter.dead_letters ?? false,

@@ -5,6 +5,7 @@ import { writeAudit } from '../../db/store/audit-log';
 import { renewGate } from '../../db/store/gates';
 import { type Part, upTo } from '../../db/store/scan';
 import { beginForNewUrl, findMode } from '../../db/store/verifications';
+import type { Webhook } from '../../db/store/webhook-row';
 import type { WebhookSettings } from '../../db/store/webhook-settings';
 import {
   deleteWebhook,
@@ -25,8 +26,15 @@ import { ApiError, notFound } from '../errors';
 import { secretFrom } from '../given-secret';
 import { parsePrecondition, requireVersion } from '../http/precondition';
 import { readPage } from '../page';
+import { changedMembers } from '../read-back';
 import type { Context, HandlerResult } from '../route';
-import type { createWebhookBody, listWebhooksQuery, patchWebhookBody } from '../schemas/webhooks';
+import { placeholderProblem, REDACTED_VALUE } from '../schemas/webhook-policies';
+import {
+  type createWebhookBody,
+  type listWebhooksQuery,
+  type patchWebhookBody,
+  SHOWN_OF_WEBHOOK,
+} from '../schemas/webhooks';
 import type { Services } from '../services';
 import { toWebhookOut, webhookResult } from '../webhook-out';
 import { startRound } from './verification';
@@ -87,28 +95,37 @@ export async function patch(context: Context<z.output<typeof patchWebhookBody>, 
   const { services, tenantId, ids, body } = context;
   if (body.url) await requireTarget(context, body.url);
   const id = ids.webhook!;
-  const change = toSettings(context, id, body);
-  const { version, ...fields } = body;
-  const expected = parsePrecondition(context.ifMatch, version);
+  const { version: _, ...sent } = JSON.parse(context.bodyText) as Record<string, unknown>;
+  const expected = parsePrecondition(context.ifMatch, body.version);
+  let found = false;
+  let fields: string[] = [];
   const update = async (tx: Tx) => {
     if (body.filter) await requireFilterQuota(tx, tenantId, id, body.filter);
-    const mode = change.url === undefined ? undefined : await findMode(tx, tenantId, services.minVerification);
+    const mode = body.url === undefined ? undefined : await findMode(tx, tenantId, services.minVerification);
     const before = await lockWebhook(tx, tenantId, id);
     if (!before) return undefined;
+    found = true;
     // Thrown inside the transaction, so that nothing is changed.
     requireVersion(expected, before.version);
+    const current = (await findWebhook(tx, tenantId, id))!;
+    const changed = changedMembers(sent, toWebhookOut(current), SHOWN_OF_WEBHOOK);
+    fields = [...changed];
+    if (changed.size === 0) return undefined;
+    const settings = Object.fromEntries(Object.entries(body).filter(([name]) => changed.has(name))) as typeof body;
+    if (settings.headers) settings.headers = withStoredValues(context, current, settings.headers);
+    const change = toSettings(context, id, settings);
     if (change.headerNames || change.signatureStyles || change.signature)
       requireNoConflict({ ...before, ...given(change) });
-    const moved = mode !== undefined && change.url !== before.url;
+    const moved = mode !== undefined && change.url !== undefined && change.url !== before.url;
     if (moved) await renewGate(tx, id);
     await updateWebhook(tx, tenantId, id, change);
     return { round: moved ? await beginForNewUrl(tx, tenantId, id, mode) : undefined };
   };
   const changed = await services.changes.run(tenantId, () =>
-    audited(context, 'webhook.update', toPublicId('webhook', id), update, () => ({ fields: Object.keys(fields) })),
+    audited(context, 'webhook.update', toPublicId('webhook', id), update, () => ({ fields })),
   );
-  if (!changed) throw notFound('webhook');
-  if (changed.round !== undefined) await startRound(services, tenantId, id, changed.round);
+  if (!found) throw notFound('webhook');
+  if (changed?.round !== undefined) await startRound(services, tenantId, id, changed.round);
   const webhook = await findWebhook(services.db.kysely, tenantId, id);
   if (!webhook) throw notFound('webhook');
   // Also if the patterns changed: the rules contain those of every webhook with a filter.
@@ -116,6 +133,31 @@ export async function patch(context: Context<z.output<typeof patchWebhookBody>, 
   // If the gate passes now, its backlog goes on at once.
   services.notifyWork();
   return webhookResult(200, webhook);
+}
+
+/**
+ * Headers in which each placeholder is replaced by the value that the webhook has under that name.
+ * @throws ApiError validation_failed if it has none
+ */
+function withStoredValues(
+  { services, tenantId }: Owner,
+  { id, sealedHeaders }: Webhook,
+  headers: Record<string, string>,
+): Record<string, string> {
+  if (!Object.values(headers).includes(REDACTED_VALUE)) return headers;
+  const opened = sealedHeaders === null ? '{}' : services.secretBox.open(sealedHeaders, { tenantId, webhookId: id });
+  const stored = new Map(
+    Object.entries(JSON.parse(opened) as Record<string, string>).map(([name, value]) => [name.toLowerCase(), value]),
+  );
+  const values = Object.entries(headers).map(([name, value]): [string, string] => {
+    if (value !== REDACTED_VALUE) return [name, value];
+    const known = stored.get(name.toLowerCase());
+    if (known !== undefined) return [name, known];
+    throw new ApiError('validation_failed', 'The body breaks a rule.', [
+      { field: 'headers', rule: placeholderProblem(name) },
+    ]);
+  });
+  return Object.fromEntries(values);
 }
 
 export async function remove(context: Context<None, None>): Promise<HandlerResult> {

@@ -1,6 +1,7 @@
 import type { EventType, EventTypeVersion } from '../../db/store/event-types';
 import type { JsonObject } from '../../domain/event-types';
 import { isDeeperThan } from '../../domain/json-depth';
+import { indentJson } from '../../domain/json-layout';
 import { type SchemaField, schemaFields } from '../../domain/schema-fields';
 import { MAX_EXAMPLE_DEPTH } from '../schemas/event-types';
 import { type Html, html } from './html';
@@ -22,16 +23,16 @@ ${versions.length > 0 ? versions.toReversed().map((version) => section(version, 
   );
 }
 
-function section({ version, schema, example }: EventTypeVersion, rows: number): Html {
+function section({ version, schema, example, exampleText }: EventTypeVersion, rows: number): Html {
   return html`<h2>Version ${version}</h2>
 ${schema ? table(schema, rows) : html`<p>No schema: any data is accepted.</p>`}
-${example && html`<h3>Example</h3>\n<pre>${exampleText(example)}</pre>`}
+${example && html`<h3>Example</h3>\n<pre>${laidOut(example, exampleText!)}</pre>`}
 `;
 }
 
 /** Indented, unless that would be most of it: examples that are older than the limit on their depth. */
-function exampleText(example: JsonObject): string {
-  return JSON.stringify(example, null, isDeeperThan(example, MAX_EXAMPLE_DEPTH) ? 0 : 2);
+function laidOut(example: JsonObject, text: string): string {
+  return isDeeperThan(example, MAX_EXAMPLE_DEPTH) ? text : indentJson(text);
 }
 
 function table(schema: JsonObject, most: number): Html {

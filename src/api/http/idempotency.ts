@@ -8,7 +8,7 @@ import {
   renewRequest,
 } from '../../db/publish/idempotent-requests';
 import { newUuid } from '../../domain/ids';
-import { ApiError, toApiError } from '../errors';
+import { ApiError, PROBLEM_TYPE, problemHeaders, toApiError } from '../errors';
 import type { Context, HandlerResult } from '../route';
 import { JsonText, toJson } from './json-text';
 
@@ -55,12 +55,12 @@ export async function answerOnce<Body, Query>(
   if (claim.state !== 'claimed') return answerAgain(context, claim);
 
   const held = { tenantId, key, id: claim.id, claims: claim.claims };
-  const keep = ({ status, body }: HandlerResult) => {
+  const keep = ({ status, body, headers = {} }: HandlerResult) => {
     const text = toJson(body);
-    const sealedAnswer = text === undefined ? null : services.secretBox.seal(text, owner(tenantId, claim.id));
+    const answer = text === undefined ? null : services.secretBox.seal(text, owner(tenantId, claim.id));
     // The request was carried out, so the caller gets its answer; it is stored for repetitions a little later.
     return services.settling
-      .finish(held, { status, sealedAnswer })
+      .finish(held, { status, answer, headers })
       .catch((error: Error) =>
         services.log.warn({ event: 'answer_not_stored', request_id: context.requestId, err: error.message }),
       );
@@ -74,7 +74,8 @@ export async function answerOnce<Body, Query>(
     const problem = toApiError(error);
     // A 429 is not stored: the caller is to repeat the same request.
     if (problem.status < 500 && problem.code !== 'rate_limited') {
-      await keep({ status: problem.status, body: problem.toProblem(context.requestId) });
+      const { status } = problem;
+      await keep({ status, headers: problemHeaders(problem), body: problem.toProblem(context.requestId) });
     } else {
       const released = services.settling.release(held);
       // Waiting for an unavailable database would only delay the answer.
@@ -108,7 +109,7 @@ function keepRenewing(renew: () => Promise<unknown>): () => void {
 }
 
 /**
- * The first answer again, byte for byte, with a header that says so.
+ * The first answer again, byte for byte and with its own headers, and one that says so.
  * @throws ApiError idempotency_mismatch, idempotency_in_progress
  */
 export function answerAgain(
@@ -121,15 +122,15 @@ export function answerAgain(
     case 'running':
       throw new ApiError('idempotency_in_progress', 'The first request with this Idempotency-Key is not answered yet.');
     case 'done': {
-      const { id, status, answer, sealed } = earlier;
+      const { id, status, answer, headers, sealed } = earlier;
       const text = answer !== null && sealed ? services.secretBox.open(answer, owner(tenantId, id)) : answer;
       return {
         status,
         ...(text !== null && { body: new JsonText(text) }),
         headers: {
+          ...(status >= 400 && { 'content-type': PROBLEM_TYPE }),
+          ...headers,
           'idempotency-replayed': 'true',
-          'cache-control': 'no-store',
-          ...(status >= 400 && { 'content-type': 'application/problem+json; charset=utf-8' }),
         },
       };
     }

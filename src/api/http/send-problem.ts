@@ -1,6 +1,6 @@
 import type { NextFunction, Request, Response } from 'express';
 import type { Log } from '../../log';
-import { IN_PROGRESS_RETRY_AFTER_SECONDS, RETRY_AFTER_SECONDS, toApiError } from '../errors';
+import { problemHeaders, toApiError } from '../errors';
 import type { Locals } from './request-log';
 
 /** The one place that sends error answers, as problem details. The stack of an unexpected error is logged. */
@@ -17,13 +17,9 @@ export function sendProblem(log: Log) {
       res.destroy();
       return;
     }
-    const retryAfter = problem.retryAfterSeconds ?? (problem.status === 503 ? RETRY_AFTER_SECONDS : undefined);
-    if (retryAfter !== undefined) res.set('retry-after', String(retryAfter));
-    if (problem.code === 'idempotency_in_progress') {
-      res.set('retry-after', String(IN_PROGRESS_RETRY_AFTER_SECONDS));
-    }
-    if (problem.status !== 401) res.removeHeader('www-authenticate');
-    else if (!res.hasHeader('www-authenticate')) res.set('www-authenticate', 'Bearer');
-    res.status(problem.status).type('application/problem+json').json(problem.toProblem(locals.requestId));
+    const { 'www-authenticate': challenge, ...headers } = problemHeaders(problem);
+    if (challenge === undefined) res.removeHeader('www-authenticate');
+    else if (!res.hasHeader('www-authenticate')) res.set('www-authenticate', challenge);
+    res.status(problem.status).set(headers).json(problem.toProblem(locals.requestId));
   };
 }

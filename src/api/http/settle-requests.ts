@@ -1,12 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database } from '../../db/database';
-import { finishRequest, type Held, LEASE_MS, releaseRequest } from '../../db/publish/idempotent-requests';
+import {
+  finishRequest,
+  type Held,
+  type KeptAnswer,
+  LEASE_MS,
+  releaseRequest,
+} from '../../db/publish/idempotent-requests';
 import { wasRefused } from '../../db/statement-errors';
 
 /** Ends the use of an `Idempotency-Key`. While the database is unavailable it tries again until it succeeds. */
 export type Settling = {
   /** Stores the answer. @throws if the first try fails; it is tried again all the same */
-  finish(held: Held, answer: { status: number; sealedAnswer: string | null }): Promise<void>;
+  finish(held: Held, answer: KeptAnswer): Promise<void>;
   /** Lets the request be served again. Never fails, and tries again. */
   release(held: Held): Promise<void>;
   stop(): void;
@@ -72,7 +78,7 @@ export function createSettling({ pool }: Pick<Database, 'pool'>): Settling {
     async finish(held, answer) {
       const settle = () => finishRequest(pool, held, answer);
       await settle().catch((error: unknown) => {
-        later({ settle, bytes: answer.sealedAnswer?.length ?? 0 });
+        later({ settle, bytes: answer.answer?.length ?? 0 });
         throw error;
       });
     },

@@ -1,16 +1,22 @@
+import { randomUUID } from 'node:crypto';
 import Ajv2020, { type ErrorObject } from 'ajv/dist/2020';
 import { checkData, prepareSchema } from '../../domain/data-check';
-import { FORMAT_CHECKS } from '../../domain/data-formats';
 import { measureSchema } from '../../domain/data-schema';
+import { markRounded } from '../../domain/exact-json';
+import { parseJsonInSteps } from '../../domain/parse-json';
 import type { Steps, WorkBudget } from '../../domain/work-budget';
 import type { FieldProblem } from '../errors';
+import { FORMAT_CHECKS } from './formats';
 
-/** Finds the errors in data; an empty list if there are none. */
+/**
+ * Finds the errors in data, which is given parsed and as it was written; an empty list if there are none. The text counts
+ * where a double does not hold a number.
+ */
 export type DataValidator = {
   /** Parts of the schema: the cost of compiling and caching it. */
   parts: number;
   /** @throws TooCostlyError */
-  check: (data: unknown, budget: WorkBudget) => Steps<FieldProblem[]>;
+  check: (data: unknown, text: string, budget: WorkBudget) => Steps<FieldProblem[]>;
 };
 
 /** A schema that cannot be used. */
@@ -69,22 +75,38 @@ export function requireGoodSchema(schema: object): void {
   }
 }
 
+/** The name of the member that marks a number: nobody who writes data or a schema knows it. */
+const MARK = randomUUID();
+/** Characters that cost a unit to be marked and parsed once more. */
+const MARKED_CHARACTERS_PER_UNIT = 8;
+
 /**
  * Creates a validator of a data schema that has been registered.
+ * @param text the schema as it was written
  * @throws BadSchemaError naming what makes it too large to be checked
  */
-export function createValidator(schema: object): DataValidator {
+export function createValidator(text: string): DataValidator {
+  const schema = JSON.parse(text) as object;
   const { width } = measured(schema);
-  const prepared = prepareSchema(schema);
+  const marked = markRounded(text, MARK);
+  const prepared = marked
+    ? prepareSchema(JSON.parse(marked.json), FORMAT_CHECKS, marked.marks)
+    : prepareSchema(schema, FORMAT_CHECKS);
   return { parts: prepared.parts, check };
 
-  function* check(data: unknown, budget: WorkBudget): Steps<FieldProblem[]> {
+  function* check(data: unknown, dataText: string, budget: WorkBudget): Steps<FieldProblem[]> {
     const values = countValues(data, MAX_WORK / width);
     budget.spend(values / VALUES_PER_UNIT);
     if (width * values > MAX_WORK) {
       return [{ field: 'data', rule: 'has too many values to be checked against its schema' }];
     }
-    return yield* checkData(prepared, data, budget, width * values > MAX_WORK_FOR_ALL ? 'first' : 'all');
+    const report = width * values > MAX_WORK_FOR_ALL ? 'first' : 'all';
+    const exact = prepared.looksAtNumbers ? markRounded(dataText, MARK) : undefined;
+    if (!exact) return yield* checkData(prepared, data, budget, report);
+    budget.spend(exact.json.length / MARKED_CHARACTERS_PER_UNIT);
+    yield;
+    const value = yield* parseJsonInSteps(exact.json);
+    return yield* checkData(prepared, value, budget, report, exact.marks);
   }
 }
 

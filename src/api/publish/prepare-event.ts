@@ -69,7 +69,7 @@ export function startPreparing(
     const ofType = types.get(typeKey(event));
     requireKnown(rules, ofType);
     if (ofType?.validator) {
-      const problems = yield* ofType.validator.check(event.data, budget);
+      const problems = yield* ofType.validator.check(event.data, dataText, budget);
       if (problems.length > 0) {
         throw new ApiError('validation_failed', 'The data does not match the schema of its event type.', problems);
       }

@@ -140,7 +140,7 @@ export function createPublishRules(
 
     function* makeAll(): Steps<void> {
       for (const [id, schema] of schemas) {
-        const validator = createValidator(JSON.parse(schema));
+        const validator = createValidator(schema);
         found.set(id, validator);
         keep(tenantId, id, validator);
         yield;

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { DURATION, formatDuration, parseDurationMs } from '../../domain/durations';
 import { EVENT_TYPE, eventTypeProblem, MAX_EVENT_TYPE_LENGTH } from '../../domain/event-types';
 import { ID_PREFIXES, type IdKind, idPattern, parsePublicId } from '../../domain/ids';
+import { parseTime } from '../../domain/rfc3339';
 import { MAX_NAME_LENGTH, nameProblem } from '../../domain/shown-names';
 import { named } from '../../in-words';
 
@@ -23,15 +24,33 @@ export const idOf = (kind: IdKind) =>
     `ids that begin with ${ID_PREFIXES[kind]}_`,
   );
 
-/** Text that Postgres can hold: no NUL, and no half of a surrogate pair. */
+/** Text that Postgres can hold: no NUL, and no half of a surrogate pair. Its length is counted in characters, as stored. */
 export const storableText = (minLength: number, maxLength: number) =>
   z
     .string()
-    .min(minLength)
-    .max(maxLength)
+    .superRefine((text, context) => {
+      const problem = lengthProblem(text, minLength, maxLength);
+      if (problem) context.addIssue(problem);
+    })
     .regex(/^[^\0\p{Surrogate}]*$/u, 'must be text without NUL or broken Unicode')
     // Not every reader of the document knows \p.
-    .meta({ pattern: '^[^\\u0000]*$' });
+    .meta({ pattern: '^[^\\u0000]*$', ...(minLength > 0 && { minLength }), maxLength });
+
+function lengthProblem(text: string, minLength: number, maxLength: number): string | undefined {
+  // A character has at most two units of UTF-16: most texts need not be counted.
+  const isLong = text.length > maxLength && (text.length > 2 * maxLength || [...text].length > maxLength);
+  if (!isLong && text.length >= minLength) return undefined;
+  return minLength > 0
+    ? `must have ${minLength} to ${maxLength} characters`
+    : `must have at most ${maxLength} characters`;
+}
+
+/** A list in which each value counts once, however often it is given: `min` and `max` bound what is stored. */
+export const distinctList = <Item extends z.ZodType>(item: Item, min: number, max: number) =>
+  z.preprocess(
+    (value) => (Array.isArray(value) ? [...new Set<unknown>(value)] : value),
+    z.array(item).min(min).max(max),
+  );
 
 /**
  * An object whose names are a person's own. Every name is kept but `__proto__`, which zod leaves out without a word, and so
@@ -83,11 +102,24 @@ export const durationBetween = (minMs: number, maxMs: number) => {
 export const defaultsTo = <S extends z.ZodType<number | null>>(schema: S, defaultMs: number) =>
   schema.default(defaultMs as z.core.util.NoUndefined<z.output<S>>).meta({ default: formatDuration(defaultMs) });
 
-/** An RFC 3339 time; comes out as a Date. */
-export const timestamp = z.iso
-  .datetime({ offset: true, error: 'must be an RFC 3339 time such as 2026-01-31T12:00:00Z' })
-  .transform((text) => new Date(text))
-  .meta({ examples: ['2026-11-23T00:00:00Z'] });
+const NOT_A_TIME = 'must be an RFC 3339 time such as 2026-01-31T12:00:00Z';
+const AS_TIME = { format: 'date-time', examples: ['2026-11-23T00:00:00Z'] };
+
+function toTime(text: string, context: z.core.$RefinementCtx): Date {
+  const ms = parseTime(text);
+  if (ms !== undefined) return new Date(ms);
+  context.addIssue(NOT_A_TIME);
+  return z.NEVER;
+}
+
+/** An RFC 3339 time in a body; comes out as a Date. */
+export const timestamp = z.string(NOT_A_TIME).transform(toTime).meta(AS_TIME);
+
+/** The same in a query, where a `+` that is not encoded arrives as a space. */
+export const queryTimestamp = z
+  .string(NOT_A_TIME)
+  .transform((text, context) => toTime(text.replace(/ (?=\d\d:\d\d$)/, '+'), context))
+  .meta(AS_TIME);
 
 export const eventType = named(
   z
@@ -128,7 +160,7 @@ export const pageOf = (kind: IdKind) => ({
 const DEFAULT_WINDOW_MS = 7 * 24 * 3_600_000;
 
 /** The time window of a list: by default the last seven days. */
-export const timeWindow = { since: timestamp.optional(), until: timestamp.optional() };
+export const timeWindow = { since: queryTimestamp.optional(), until: queryTimestamp.optional() };
 
 /** The bounds of a window; ids made within the current millisecond are inside. */
 export function windowBounds({ since, until }: { since?: Date; until?: Date }): { since: Date; until: Date } {

@@ -2,12 +2,13 @@ import { z } from 'zod';
 import { type JsonObject, OPERATIONAL_PREFIX } from '../../domain/event-types';
 import { isDeeperThan } from '../../domain/json-depth';
 import { keyFieldProblem } from '../../domain/minimal-payload';
-import { eventType, eventVersion, pageLimit, storableText } from './common';
+import { shownMember } from '../read-back';
+import { distinctList, eventType, eventVersion, pageLimit, storableText } from './common';
 
 const MAX_KEY_FIELDS = 20;
 /** The documentation page indents each level further. */
 export const MAX_EXAMPLE_DEPTH = 32;
-const MAX_EXAMPLE_CHARACTERS = 16 * 1024;
+export const MAX_EXAMPLE_CHARACTERS = 16 * 1024;
 
 /** Types that producers may publish. */
 export const ownEventType = eventType.refine(
@@ -30,10 +31,7 @@ const jsonObject = z
 const settings = {
   description: storableText(0, 2_000).nullable(),
   deprecated: z.boolean(),
-  key_fields: z
-    .array(keyField)
-    .max(MAX_KEY_FIELDS)
-    .transform((fields) => [...new Set(fields)]),
+  key_fields: distinctList(keyField, 0, MAX_KEY_FIELDS),
 };
 
 export const createEventTypeBody = z.strictObject({
@@ -43,9 +41,17 @@ export const createEventTypeBody = z.strictObject({
   key_fields: settings.key_fields.default([]),
 });
 
+/** What an event type shows that no change sets. */
+export const SHOWN_OF_EVENT_TYPE = {
+  id: 'name',
+  fixed: { versions: 'never change: POST …/versions adds one', created_at: 'cannot be changed' },
+  reports: ['updated_at'],
+} as const;
+
 export const patchEventTypeBody = z
   .strictObject(settings)
   .partial()
+  .extend({ name: shownMember, versions: shownMember, created_at: shownMember, updated_at: shownMember })
   .refine((change) => Object.keys(change).length > 0, 'must change something')
   .meta({ minProperties: 1 });
 
@@ -57,10 +63,7 @@ export const addVersionBody = z.strictObject({
   /** Validated by ../publish/data-validator.ts. */
   schema: jsonObject.nullable().default(null),
   example: jsonObject
-    .refine((value) => isShort(value), `must have at most ${MAX_EXAMPLE_CHARACTERS} characters, and not be too deep`)
+    .refine((value) => !isDeeperThan(value, MAX_EXAMPLE_DEPTH), 'must not be too deep')
     .nullable()
     .default(null),
 });
-
-const isShort = (value: JsonObject) =>
-  !isDeeperThan(value, MAX_EXAMPLE_DEPTH) && JSON.stringify(value).length <= MAX_EXAMPLE_CHARACTERS;

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { END_STATES } from '../../domain/delivery';
 import { parseRateLimit } from '../../domain/rate-limit';
-import { eventType, formerName, idOf, pageOf, timestamp } from './common';
+import { TIMES_OF_DELIVERIES } from '../../domain/replay';
+import { distinctList, eventType, formerName, idOf, pageOf, queryTimestamp, timestamp } from './common';
 import { rateLimit } from './webhook-policies';
 
 const MAX_EVENT_TYPES = 100;
@@ -13,11 +14,12 @@ const DEAD_LETTERS_WINDOW_MS = 90 * 24 * 3_600_000;
 /** Parsed to count and milliseconds. */
 const rate = rateLimit.transform((text) => parseRateLimit(text)!);
 
-const eventTypes = z
-  .array(eventType)
-  .min(1)
-  .max(MAX_EVENT_TYPES)
-  .transform((types) => [...new Set(types)]);
+/** Null, as a replay shows it: of every type. */
+const eventTypes = distinctList(eventType, 1, MAX_EVENT_TYPES).nullable();
+
+const by = z.enum(TIMES_OF_DELIVERIES).optional().meta({
+  description: 'Which time `since` and `until` bound: when its event was published (by default), or when it ended',
+});
 
 type Window = { since?: Date | undefined; until?: Date | undefined };
 
@@ -29,16 +31,13 @@ const inOrder = ({ since, until = new Date() }: Window) =>
   !(since instanceof Date && until instanceof Date) || since.getTime() < until.getTime();
 const outOfOrder = { path: ['since'], error: 'must be before until' };
 
-const statuses = z
-  .array(z.enum(END_STATES))
-  .min(1)
-  .max(END_STATES.length)
-  .transform((given) => [...new Set(given)]);
+const statuses = distinctList(z.enum(END_STATES), 1, END_STATES.length);
 
 export const replayBody = z
   .strictObject({
     since: timestamp,
     until: timestamp.optional(),
+    by,
     statuses: statuses.optional().meta({ default: ['failed'] }),
     states: formerName(statuses, 'statuses'),
     event_types: eventTypes.optional(),
@@ -55,8 +54,9 @@ export const listReplaysQuery = z.strictObject(pageOf('replay'));
 
 export const listDeadLettersQuery = z.strictObject({
   ...pageOf('delivery'),
-  since: timestamp.optional(),
-  until: timestamp.optional(),
+  since: queryTimestamp.optional(),
+  until: queryTimestamp.optional(),
+  by,
   webhook_id: idOf('webhook').optional(),
   event_type: eventType.optional(),
 });
@@ -66,6 +66,7 @@ const deadLetters = {
   event_types: eventTypes.optional(),
   since: timestamp.optional(),
   until: timestamp.optional(),
+  by,
 };
 
 export const replayDeadLettersBody = z
@@ -73,7 +74,7 @@ export const replayDeadLettersBody = z
   .refine(inOrder, outOfOrder);
 
 export const discardDeadLettersBody = z
-  .strictObject({ ...deadLetters, delivery_ids: z.array(idOf('delivery')).min(1).max(MAX_DELIVERIES).optional() })
+  .strictObject({ ...deadLetters, delivery_ids: distinctList(idOf('delivery'), 1, MAX_DELIVERIES).optional() })
   .refine(inOrder, outOfOrder)
   .refine((body) => !body.delivery_ids || Object.keys(body).length === 1, {
     path: ['delivery_ids'],
@@ -81,7 +82,7 @@ export const discardDeadLettersBody = z
   });
 
 export const replayEventBody = z
-  .strictObject({ webhook_ids: z.array(idOf('webhook')).min(1).max(MAX_WEBHOOKS).optional() })
+  .strictObject({ webhook_ids: distinctList(idOf('webhook'), 1, MAX_WEBHOOKS).optional() })
   .optional();
 
 /** The bounds of a filter of dead letters: by default the last 90 days. */

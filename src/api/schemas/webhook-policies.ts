@@ -16,24 +16,33 @@ const DAY_MS = 86_400_000;
 /** Shown in place of a header's value. */
 export const REDACTED_VALUE = '[redacted]';
 
+export const placeholderProblem = (name: string) => `the value of "${name}" is a placeholder`;
+
 /** Own headers of the deliveries; names that differ in case only are the same header (RFC 9110 5.1), and to many receivers those that differ in `_` and `-`. */
-export const headers = recordOf(z.string(), z.string())
-  .superRefine((given, context) => {
-    const seen = new Set<string>();
-    for (const [name, value] of Object.entries(given)) {
-      const problem =
-        value === REDACTED_VALUE ? `the value of "${name}" is a placeholder` : customHeaderProblem(name, value);
-      if (problem) context.addIssue(problem);
-      else if (seen.has(foldHeaderName(name))) context.addIssue(`the header "${name}" is given twice`);
-      seen.add(foldHeaderName(name));
-    }
-  })
-  .refine((given) => Object.keys(given).length <= MAX_HEADERS, `must have at most ${MAX_HEADERS} headers`)
-  .meta({
-    maxProperties: MAX_HEADERS,
-    propertyNames: { pattern: TOKEN.source },
-    additionalProperties: { type: 'string', pattern: FIELD_VALUE.source },
-  });
+const headersWith = (placeholders: 'kept' | 'refused') =>
+  recordOf(z.string(), z.string())
+    .superRefine((given, context) => {
+      const seen = new Set<string>();
+      for (const [name, value] of Object.entries(given)) {
+        const problem =
+          placeholders === 'refused' && value === REDACTED_VALUE
+            ? placeholderProblem(name)
+            : customHeaderProblem(name, value);
+        if (problem) context.addIssue(problem);
+        else if (seen.has(foldHeaderName(name))) context.addIssue(`the header "${name}" is given twice`);
+        seen.add(foldHeaderName(name));
+      }
+    })
+    .refine((given) => Object.keys(given).length <= MAX_HEADERS, `must have at most ${MAX_HEADERS} headers`)
+    .meta({
+      maxProperties: MAX_HEADERS,
+      propertyNames: { pattern: TOKEN.source },
+      additionalProperties: { type: 'string', pattern: FIELD_VALUE.source },
+    });
+
+export const headers = headersWith('refused');
+/** Of a webhook that has some: a placeholder stands for the value that is stored under that name. */
+export const changedHeaders = headersWith('kept');
 
 /** The two patterns as one. */
 const RATE_PATTERN = RATE.source.replace('(.+)$', DURATION.source.slice(1));

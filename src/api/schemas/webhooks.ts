@@ -8,8 +8,10 @@ import type { StoredRetryPolicy } from '../../domain/retry-schedule';
 import { MAX_URL_LENGTH, readWebhookUrl } from '../../domain/webhook-url';
 import { secretProblem } from '../../egress/secrets';
 import { named } from '../../in-words';
+import { shownMember } from '../read-back';
 import {
   defaultsTo,
+  distinctList,
   durationBetween,
   eventType,
   eventVersion,
@@ -23,6 +25,7 @@ import { eventData } from './events';
 import { retryPolicy } from './retry-policy';
 import { signature } from './signature';
 import {
+  changedHeaders,
   circuitBreaker,
   DEFAULT_STYLES,
   disableAfter,
@@ -69,11 +72,7 @@ named(url, urlExpected, urlExpected);
 
 const settings = {
   url,
-  events: z
-    .array(pattern)
-    .min(1)
-    .max(MAX_PATTERNS)
-    .transform((patterns) => [...new Set(patterns)]),
+  events: distinctList(pattern, 1, MAX_PATTERNS),
   description: storableText(0, 500).nullable(),
   active: z.boolean(),
   metadata: recordOf(storableText(1, 64), storableText(0, 500))
@@ -146,9 +145,29 @@ export const createWebhookBody = z.strictObject({
   envelope: envelope.default('standard').meta({ default: 'standard' }),
 });
 
+/** What a webhook shows that no change sets. */
+export const SHOWN_OF_WEBHOOK = {
+  id: 'id',
+  fixed: {
+    created_at: 'cannot be changed',
+    status: 'must be as it is now: POST …/pause, …/resume, …/disable or …/enable changes it',
+  },
+  reports: ['status_reason', 'status_since', 'health', 'verification', 'updated_at'],
+} as const;
+
 export const patchWebhookBody = z
-  .strictObject({ ...settings, version: z.number().int() })
+  .strictObject({ ...settings, headers: changedHeaders, version: z.number().int() })
   .partial()
+  .extend({
+    id: shownMember,
+    created_at: shownMember,
+    status: shownMember,
+    status_reason: shownMember,
+    status_since: shownMember,
+    health: shownMember,
+    verification: shownMember,
+    updated_at: shownMember,
+  })
   .refine(({ version: _, ...change }) => Object.keys(change).length > 0, 'must change something')
   .meta({ minProperties: 1 });
 

@@ -6,6 +6,8 @@ import type { WorkflowStatus } from '../../workflows/contract';
 const QUERY_LIMIT_MS = 1_000;
 /** Only a process that stops waits for a signal to be sent. */
 const SIGNAL_LIMIT_MS = 2_000;
+/** Signals under way. While Temporal does not answer, no more are begun: a signal that is not sent delays a command and loses none. */
+const MAX_SIGNALS = 1_000;
 
 /** The signal that tells a delivery's workflow of an operator's command. */
 export type OperatorSignal =
@@ -33,6 +35,7 @@ export function createDeliveryWorkflows(
   const underWay = new Set<Promise<void>>();
   return {
     signal(deliveryId, { name, ...details }) {
+      if (underWay.size >= MAX_SIGNALS) return;
       const sent: Promise<void> = client
         .withDeadline(Date.now() + SIGNAL_LIMIT_MS, () =>
           client.workflow.getHandle(workflowId(deliveryId)).signal(name, details),

@@ -14,7 +14,10 @@ export type Earlier =
   | { state: 'running' }
   /** It was another request. */
   | { state: 'mismatch' }
-  | { state: 'done'; id: string; status: number; answer: string | null; sealed: boolean };
+  | ({ state: 'done'; id: string; sealed: boolean } & KeptAnswer);
+
+/** `headers`: those that are the answer's own; null: none, or the answer is older than that column. */
+export type KeptAnswer = { status: number; answer: string | null; headers: Record<string, string> | null };
 
 /** How long an answer is kept and its key stands for its request. As an SQL interval. */
 const KEPT_FOR = '24 hours';
@@ -35,7 +38,8 @@ const EXPIRED = `r.created_at <= now() - interval '${KEPT_FOR}'`;
  */
 export const UNLESS_TAKEN = `on conflict (tenant_id, key) do update set
     id = excluded.id, request_hash = excluded.request_hash, state = excluded.state, claims = 1, lease_until = null,
-    status = excluded.status, answer = excluded.answer, sealed = excluded.sealed, created_at = excluded.created_at
+    status = excluded.status, answer = excluded.answer, headers = excluded.headers, sealed = excluded.sealed,
+    created_at = excluded.created_at
   where ${EXPIRED}`;
 
 const CLAIM = {
@@ -47,7 +51,7 @@ on conflict (tenant_id, key) do update set
   id = case when ${EXPIRED} then excluded.id else r.id end,
   created_at = case when ${EXPIRED} then excluded.created_at else r.created_at end,
   request_hash = excluded.request_hash, state = 'running', claims = r.claims + 1, lease_until = excluded.lease_until,
-  status = null, answer = null, sealed = true
+  status = null, answer = null, headers = null, sealed = true
 where ${EXPIRED} or (r.state = 'running' and r.lease_until <= now() and r.request_hash = excluded.request_hash)
 returning id, claims`,
 };
@@ -55,14 +59,14 @@ returning id, claims`,
 const FIND = {
   name: 'find_idempotent_request',
   text: `
-select id, state, request_hash, status, answer, sealed from idempotent_requests r
+select id, state, request_hash, status, answer, headers, sealed from idempotent_requests r
 where tenant_id = $1 and key = $2 and not (${EXPIRED})`,
 };
 
 const FINISH = {
   name: 'finish_idempotent_request',
   text: `
-update idempotent_requests set state = 'done', lease_until = null, status = $5, answer = $6
+update idempotent_requests set state = 'done', lease_until = null, status = $5, answer = $6, headers = $7
 where tenant_id = $1 and key = $2 and id = $3 and claims = $4 and state = 'running'`,
 };
 
@@ -110,25 +114,22 @@ export async function findRequest(
     request_hash: Buffer;
     status: number;
     answer: string | null;
+    headers: Record<string, string> | null;
     sealed: boolean;
   }>({ ...FIND, values: [tenantId, once.key] });
   const row = rows[0];
   if (!row) return undefined;
   if (!row.request_hash.equals(once.requestHash)) return { state: 'mismatch' };
-  const { id, state, status, answer, sealed } = row;
-  return state === 'running' ? { state } : { state, id, status, answer, sealed };
+  const { id, state, status, answer, headers, sealed } = row;
+  return state === 'running' ? { state } : { state, id, status, answer, headers, sealed };
 }
 
 /** A claim's row. */
 export type Held = { tenantId: string; key: string } & Pick<Claim, 'id' | 'claims'>;
 
-/** Keeps the answer. False, and nothing done, where the lease was over and someone else has taken the key. */
-export function finishRequest(
-  db: Connection,
-  held: Held,
-  { status, sealedAnswer }: { status: number; sealedAnswer: string | null },
-): Promise<boolean> {
-  return change(db, { ...FINISH, values: [...rowOf(held), status, sealedAnswer] });
+/** Keeps the answer, sealed. False, and nothing done, where the lease was over and someone else has taken the key. */
+export function finishRequest(db: Connection, held: Held, { status, answer, headers }: KeptAnswer): Promise<boolean> {
+  return change(db, { ...FINISH, values: [...rowOf(held), status, answer, headers && JSON.stringify(headers)] });
 }
 
 /** Keeps the key for a request that is still being served. */

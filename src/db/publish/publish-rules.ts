@@ -43,7 +43,7 @@ left join event_type_versions v on v.tenant_id = t.tenant_id and v.name = t.name
 
 const SCHEMAS = {
   name: 'publish-rules-schemas',
-  text: 'select id, schema::text as schema from event_type_versions where tenant_id = $1 and id = any($2::uuid[])',
+  text: 'select id, coalesce(schema_text, schema::text) as schema from event_type_versions where tenant_id = $1 and id = any($2::uuid[])',
 };
 
 export async function loadTenantRules(pool: Pool, tenantId: string): Promise<TenantRules> {

@@ -87,34 +87,47 @@ function endAsCancelled(rows: string) {
       from ${rows} to_end where deliveries.id = to_end.delivery_id and deliveries.state = 'pending')`);
 }
 
+/** Of one page, the part that one webhook and one kind of its deliveries may have at most: a huge one leaves room for others. */
+const PART_OF_PAGE = 4;
+
 /**
- * Cancels live deliveries of deleted webhooks, `limit` at a time; returns those that wait for a timer, whose
- * workflows can be signalled. A webhook is done with once it has none left and no publish can still be adding any.
+ * Cancels live deliveries of deleted webhooks, `limit` at a time, of several webhooks together; none is left once it
+ * cancels none. Returns those that wait for a timer, whose workflows can be signalled.
  */
 export async function cancelOfDeletedWebhooks(
   db: Queryable,
   limit: number,
 ): Promise<{ cancelled: number; timed: string[] }> {
+  const each = Math.ceil(limit / PART_OF_PAGE);
   const { rows } = await sql<{ id: string; timed: boolean }>`
     with orphans as materialized (
-      select live.delivery_id from webhooks join lateral (
-        (select queued.delivery_id from delivery_queue queued
-          where queued.priority = any('{0,1,2}') and queued.tenant_id = webhooks.tenant_id
-            and queued.webhook_id = webhooks.id and not queued.timed limit ${limit}::int)
+      select live.delivery_id from (
+        select id, tenant_id from webhooks where deleted_at is not null and cleared_at is null order by random()) webhook
+      cross join lateral (
+        select due.delivery_id from (select queued.delivery_id from delivery_queue queued
+          where queued.priority = any('{0,1,2}') and queued.tenant_id = webhook.tenant_id
+            and queued.webhook_id = webhook.id and not queued.timed limit ${each}::int for update skip locked) due
         union all
-        (select queued.delivery_id from delivery_queue queued
-          where queued.webhook_id = webhooks.id and queued.timed limit ${limit}::int)) live on true
-      where webhooks.deleted_at is not null and webhooks.cleared_at is null limit ${limit}::int),
+        select waiting.delivery_id from (select queued.delivery_id from delivery_queue queued
+          where queued.webhook_id = webhook.id and queued.timed limit ${each}::int for update skip locked) waiting) live
+      limit ${limit}::int),
     dequeued as (
       delete from delivery_queue where delivery_id = any(array(select delivery_id from orphans))
       returning delivery_id, timed, attempt)
     update deliveries set state = 'cancelled', ended_at = now(), attempt_count = dequeued.attempt
     from dequeued where deliveries.id = dequeued.delivery_id and deliveries.state = 'pending'
     returning deliveries.id, dequeued.timed`.execute(db);
-  if (rows.length === 0) {
-    await sql`
-      update webhooks set cleared_at = now()
-      where deleted_at < now() - interval '1 minute' and cleared_at is null`.execute(db);
-  }
   return { cancelled: rows.length, timed: rows.filter((row) => row.timed).map((row) => row.id) };
+}
+
+/** Marks deleted webhooks that are done with: they have no live deliveries, and no publish can still be adding any. */
+export async function clearDeletedWebhooks(db: Queryable): Promise<void> {
+  await sql`
+    update webhooks set cleared_at = now()
+    where deleted_at < now() - interval '1 minute' and cleared_at is null
+      and not exists (select from delivery_queue queued where queued.webhook_id = webhooks.id and queued.timed)
+      and not exists (select from delivery_queue queued where queued.priority = any('{0,1,2}')
+        and queued.tenant_id = webhooks.tenant_id and queued.webhook_id = webhooks.id and not queued.timed)`.execute(
+    db,
+  );
 }

@@ -3,14 +3,15 @@ import type { Queryable } from '../database';
 import type { Tables } from '../tables';
 import { type Found, type Part, upTo } from './scan';
 
-/** The attempts of one delivery, newest first. */
+/** The attempts of one delivery, newest first; of the first `count` of them, if that is given. */
 export async function listAttempts(
   db: Queryable,
   tenantId: string,
   deliveryId: string,
-  { limit, beforeId }: Part,
+  { limit, beforeId, count }: Part & { count?: number | undefined },
 ): Promise<Found<Attempt>> {
-  const query = selectAttempts(db, tenantId, deliveryId);
+  const all = selectAttempts(db, tenantId, deliveryId);
+  const query = count === undefined ? all : all.where('number', '<=', count);
   const before = beforeId
     ? query.where(
         'number',

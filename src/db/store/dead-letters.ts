@@ -1,11 +1,19 @@
 import { type RawBuilder, sql } from 'kysely';
-import { uuidFloor } from '../../domain/ids';
+import { uuidAboveEnded, uuidFloor } from '../../domain/ids';
+import type { TimeOfDelivery } from '../../domain/replay';
 import type { Queryable } from '../database';
 import { lastAttempt } from './attempts';
 import { type Found, type Part, scanIds, upTo } from './scan';
 
 /** Dead letters are the failed deliveries that nobody has discarded: `failed_at` is set. */
-export type DeadLetterFilter = { webhookId?: string; eventTypes?: string[]; since: Date; until: Date };
+export type DeadLetterFilter = {
+  webhookId?: string;
+  eventTypes?: string[];
+  since: Date;
+  until: Date;
+  /** What `since` and `until` bound; `published` where it is absent. */
+  by?: TimeOfDelivery;
+};
 
 /** Newest first, each with its last attempt. */
 export async function listDeadLetters(
@@ -15,7 +23,7 @@ export async function listDeadLetters(
 ): Promise<Found<DeadLetter>> {
   const { limit, beforeId } = filter;
   const query = selectDead(db, tenantId, filter);
-  if (!filter.webhookId && !filter.eventTypes) {
+  if (!filter.webhookId && !filter.eventTypes && filter.by !== 'ended') {
     const before = beforeId ? query.where('d.id', '<', beforeId) : query;
     return upTo(limit, await before.limit(limit + 1).execute());
   }
@@ -50,18 +58,23 @@ export async function discardDeadLetters(
 }
 
 /** Dead letters of the window from the index of these, and the filter's other conditions. */
-function scanOf(
-  tenantId: string,
-  { webhookId, eventTypes, since, until }: DeadLetterFilter,
-  further: RawBuilder<unknown>,
-) {
+function scanOf(tenantId: string, filter: DeadLetterFilter, further: RawBuilder<unknown>) {
+  const { webhookId, eventTypes, since, until, by } = filter;
+  const { from, to } = idsOf(filter);
   const rows = sql`
-    select d.id, d.webhook_id, d.event_type from deliveries d
-    where d.tenant_id = ${tenantId} and d.failed_at is not null
-      and d.id >= ${uuidFloor(since.getTime())} and d.id < ${uuidFloor(until.getTime())} ${further}`;
+    select d.id, d.webhook_id, d.event_type, d.failed_at from deliveries d
+    where d.tenant_id = ${tenantId} and d.failed_at is not null and d.id >= ${from} and d.id < ${to} ${further}`;
   const ofWebhook = webhookId ? sql`d.webhook_id = ${webhookId}` : sql`true`;
   const ofType = eventTypes ? sql`d.event_type = any(${eventTypes}::text[])` : sql`true`;
-  return { rows, matches: sql`${ofWebhook} and ${ofType}` };
+  const ended = by === 'ended' ? sql`d.failed_at >= ${since} and d.failed_at < ${until}` : sql`true`;
+  return { rows, matches: sql`${ofWebhook} and ${ofType} and ${ended}` };
+}
+
+/** The ids between which the deliveries of a window are. */
+function idsOf({ since, until, by }: DeadLetterFilter): { from: string; to: string } {
+  return by === 'ended'
+    ? { from: uuidFloor(0), to: uuidAboveEnded(until.getTime()) }
+    : { from: uuidFloor(since.getTime()), to: uuidFloor(until.getTime()) };
 }
 
 /** Discards those of the given deliveries that are dead letters, and returns how many were. */
@@ -74,7 +87,8 @@ export async function discard(db: Queryable, tenantId: string, ids: readonly str
   return Number(numAffectedRows ?? 0n);
 }
 
-function selectDead(db: Queryable, tenantId: string, { since, until }: DeadLetterFilter) {
+function selectDead(db: Queryable, tenantId: string, filter: DeadLetterFilter) {
+  const { from, to } = idsOf(filter);
   return db
     .selectFrom('deliveries as d')
     .leftJoinLateral(lastAttempt, (join) => join.onTrue())
@@ -90,7 +104,7 @@ function selectDead(db: Queryable, tenantId: string, { since, until }: DeadLette
     .select(['a.status_code', 'a.error_code', 'a.error_message', 'a.error_details'])
     .where('d.tenant_id', '=', tenantId)
     .where('d.failed_at', 'is not', null)
-    .where('d.id', '>=', uuidFloor(since.getTime()))
-    .where('d.id', '<', uuidFloor(until.getTime()))
+    .where('d.id', '>=', from)
+    .where('d.id', '<', to)
     .orderBy('d.id', 'desc');
 }

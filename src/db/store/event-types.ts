@@ -5,7 +5,14 @@ import type { Queryable, Tx } from '../database';
 
 export type EventTypeSettings = { description: string | null; deprecated: boolean; keyFields: string[] };
 export type EventType = EventTypeSettings & { name: string; createdAt: Date; updatedAt: Date };
-export type NewVersion = { version: string; schema: JsonObject | null; example: JsonObject | null };
+export type NewVersion = {
+  version: string;
+  schema: JsonObject | null;
+  example: JsonObject | null;
+  /** As they were written, without white space: `schema` and `example` have rounded numbers. */
+  schemaText: string | null;
+  exampleText: string | null;
+};
 export type EventTypeVersion = NewVersion & { createdAt: Date };
 
 export async function findEventType(db: Queryable, tenantId: string, name: string): Promise<EventType | undefined> {
@@ -90,9 +97,9 @@ export async function findExample(
   version: string | null,
 ): Promise<{ keyFields: string[]; example: { version: string; data: string } | undefined } | undefined> {
   const { rows } = await sql<{ keyFields: string[]; version: string | null; data: string | null }>`
-    select t.key_fields as "keyFields", v.version, v.example::text as data
+    select t.key_fields as "keyFields", v.version, coalesce(v.example_text, v.example::text) as data
     from event_types t left join lateral (
-      select version, example from event_type_versions
+      select version, example, example_text from event_type_versions
       where tenant_id = t.tenant_id and name = t.name and example is not null
         and (${version}::text is null or version = ${version})
       order by id desc limit 1) v on true
@@ -102,6 +109,10 @@ export async function findExample(
   const { keyFields, version: found, data } = row;
   return { keyFields, example: found !== null && data !== null ? { version: found, data } : undefined };
 }
+
+/** What is stored of a schema and an example, as it is counted. */
+const SCHEMA = sql.raw('coalesce(schema_text, schema::text)');
+const EXAMPLE = sql.raw('coalesce(example_text, example::text)');
 
 /** Oldest first. They are few: the number per type is bounded when they are made. */
 export async function listVersions(db: Queryable, tenantId: string, name: string): Promise<EventTypeVersion[]> {
@@ -116,6 +127,8 @@ export async function listVersions(db: Queryable, tenantId: string, name: string
     version: row.version,
     schema: row.schema,
     example: row.example,
+    schemaText: row.schema_text ?? (row.schema && JSON.stringify(row.schema)),
+    exampleText: row.example_text ?? (row.example && JSON.stringify(row.example)),
     createdAt: row.created_at,
   }));
 }
@@ -132,7 +145,7 @@ export async function measureVersions(
   const { rows } = await sql<{ count: number; bytes: number }>`
     select v.* from event_types t cross join lateral (
       select count(*)::int as count,
-        coalesce(sum(coalesce(octet_length(schema::text), 0) + coalesce(octet_length(example::text), 0)), 0)::int as bytes
+        coalesce(sum(coalesce(octet_length(${SCHEMA}), 0) + coalesce(octet_length(${EXAMPLE}), 0)), 0)::int as bytes
       from event_type_versions v where v.tenant_id = t.tenant_id and v.name = t.name) v
     where t.tenant_id = ${tenantId} and t.name = ${name} for no key update of t`.execute(tx);
   return rows[0];
@@ -145,7 +158,7 @@ export async function measureVersions(
 export async function bytesOfVersions(tx: Tx, tenantId: string): Promise<number> {
   await sql`select from tenants where id = ${tenantId} for no key update`.execute(tx);
   const { rows } = await sql<{ bytes: string }>`
-    select coalesce(sum(octet_length(schema::text)), 0) + coalesce(sum(octet_length(example::text)), 0) as bytes
+    select coalesce(sum(octet_length(${SCHEMA})), 0) + coalesce(sum(octet_length(${EXAMPLE})), 0) as bytes
     from event_type_versions where tenant_id = ${tenantId}`.execute(tx);
   return Number(rows[0]!.bytes);
 }
@@ -161,6 +174,8 @@ export async function insertVersion(tx: Tx, tenantId: string, name: string, adde
       version: added.version,
       schema: added.schema && JSON.stringify(added.schema),
       example: added.example && JSON.stringify(added.example),
+      schema_text: added.schemaText,
+      example_text: added.exampleText,
     })
     .onConflict((c) => c.doNothing())
     .executeTakeFirstOrThrow();

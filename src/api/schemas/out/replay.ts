@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { END_STATES } from '../../../domain/delivery';
+import { TIMES_OF_DELIVERIES } from '../../../domain/replay';
 import { count, listOf, publicId, time } from './common';
 
 const replay = {
@@ -7,6 +8,7 @@ const replay = {
   webhook_id: publicId('webhook').nullable(),
   since: time,
   until: time,
+  by: z.enum(TIMES_OF_DELIVERIES),
   statuses: z.array(z.enum(END_STATES)),
   event_types: z.array(z.string()).nullable(),
   dead_letters: z.boolean(),
