@@ -40,6 +40,8 @@ const MAX_KEEP_ALIVE_SECONDS = 3_600;
 /** Names that were valid before: the same few come with each answer. */
 const knownNames = new Map<string, string>();
 const MAX_KNOWN_NAMES = 1_000;
+/** Longer ones are not common, and could fill the memory. */
+const MAX_KNOWN_NAME_LENGTH = 64;
 
 /**
  * Reads the status line and headers of an answer, by RFC 9112 and 9110. Takes what they oblige a client to take, and what
@@ -130,7 +132,7 @@ function toName(written: string): string | undefined {
   if (!TOKEN.test(name)) return undefined;
   const lower = name.toLowerCase();
   if (knownNames.size >= MAX_KNOWN_NAMES) knownNames.clear();
-  knownNames.set(written, lower);
+  if (written.length <= MAX_KNOWN_NAME_LENGTH) knownNames.set(written, lower);
   return lower;
 }
 

@@ -1,5 +1,6 @@
 import { type AnswerHead, BROKEN_RULES, type BrokenRule, parseHead } from './answer-head';
 import { ChunkedDecoder } from './chunked';
+import { EgressError } from './errors';
 
 const LF = 10;
 const CR = 13;
@@ -62,7 +63,7 @@ export class AnswerReader {
   /**
    * @param connection `close` closes it at once; `isWriting` tells whether a part of the request is yet to be written
    */
-  constructor(private readonly connection: { close(): void; isWriting(): boolean }) {}
+  constructor(private readonly connection: { close(why?: Error): void; isWriting(): boolean }) {}
 
   /** A request is about to be written: what comes from now on is its answer. */
   expect(taker: AnswerTaker): void {
@@ -75,9 +76,11 @@ export class AnswerReader {
   }
 
   /** Closes the connection; what still comes is not read. */
-  kill(): void {
+  kill(why?: Error): void {
     this.#state = 'dead';
-    this.connection.close();
+    this.#taker = undefined;
+    this.#held = undefined;
+    this.connection.close(why);
   }
 
   /** What the other side sent. @returns what undici is to read instead, if anything */
@@ -89,7 +92,8 @@ export class AnswerReader {
         return this.#takeBody(bytes);
       case 'idle':
         // Empty lines may be dropped; an answer that nobody asked for ends the connection (RFC 9112 9.2).
-        if (skipLineEnds(bytes) < bytes.length) this.kill();
+        if (skipLineEnds(bytes) < bytes.length)
+          this.kill(this.answered === 0 ? new EgressError('invalid_response') : undefined);
         return undefined;
       case 'dead':
         return undefined;

@@ -235,6 +235,7 @@ export class Exchange implements Dispatcher.DispatchHandler, PeerAware, AnswerTa
   #settle(): boolean {
     if (this.settled) return false;
     this.settled = true;
+    if (this.#peer?.exchange === this) this.#peer.exchange = null;
     clearTimeout(this.#timer);
     return true;
   }

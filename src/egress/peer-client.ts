@@ -24,6 +24,8 @@ export interface Peer {
   waitedMs: number;
   /** Reads the answers of its connection; null while it is not connected. */
   answers: AnswerReader | null;
+  /** The request at hand, until it has ended: what it holds is kept no longer. */
+  exchange: PeerAware | null;
   /** Whether the request at hand is still wanted: for one that was given up, no connection is made. */
   isWanted: () => boolean;
   /** Ends what there is of a connection that is being made. */
@@ -70,7 +72,8 @@ export class PeerClient extends Client {
       answersCome: () => true,
       waitedMs: 0,
       answers: null,
-      isWanted: () => true,
+      exchange: null,
+      isWanted: () => peer.exchange !== null && !peer.exchange.settled,
       giveUpConnecting: () => undefined,
     };
     const connect: buildConnector.connector = (connectOptions, callback) => {
@@ -102,7 +105,7 @@ export class PeerClient extends Client {
       if (exchange.settled) return true;
       this.#peer.tenantId = exchange.tenantId;
       this.#peer.waitedMs = 0;
-      this.#peer.isWanted = () => !exchange.settled;
+      this.#peer.exchange = exchange;
       // undici makes a new one once this one is closed.
       if (exchange.wantsFreshConnection) this.#peer.answers?.kill();
       exchange.onPeer(this.#peer);
@@ -117,7 +120,7 @@ export class PeerClient extends Client {
  */
 function readAnswers(socket: Socket): AnswerReader {
   const answers = new AnswerReader({
-    close: () => socket.destroy(new ConnectionClosed()),
+    close: (why?: Error) => socket.destroy(why ?? new ConnectionClosed()),
     isWriting: () => socket.writableLength > 0,
   });
   const read = socket.read.bind(socket) as (size?: number) => Buffer | null;
