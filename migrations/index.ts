@@ -54,8 +54,8 @@ export const migrations: Record<string, Migration> = {
   '0023_rename_lanes': renameLanes,
   '0024_rename_gate_columns': renameGateColumns,
   '0025_add_declared_signatures': addDeclaredSignatures,
-  '0029_add_error_details': addErrorDetails,
   '0026_add_body_settings': addBodySettings,
   '0027_what_belongs_to_a_url': whatBelongsToAUrl,
+  '0029_add_error_details': addErrorDetails,
   '0030_keep_what_was_written': keepWhatWasWritten,
 };
