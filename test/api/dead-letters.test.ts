@@ -42,7 +42,7 @@ test('a delivery that failed is a dead letter with its last attempt, until it is
         webhook_id: webhook,
         failed_because: 'exhausted',
         last_status_code: null,
-        last_error: { code: 'connection_reset', message: expect.stringMatching(/./) },
+        last_error: expect.objectContaining({ code: 'connection_reset', message: expect.stringMatching(/./) }),
         attempt_count: 1,
         created_at: expect.any(String),
         failed_at: expect.any(String),
