@@ -26,6 +26,8 @@ export function secretProblem(secret: string): string | undefined {
 export const MIN_SECRET_CHARACTERS = 16;
 /** A random text of 16 hex digits has 64; some are estimated a little lower. */
 export const MIN_SECRET_BITS = 58;
+/** Of what `whsec_…` holds in base64. */
+const MIN_KEY_BYTES = 16;
 /** Of a key in base64: 24 random bytes have fewer than this less often than once in 10^20. */
 const MIN_DISTINCT_BYTES = 12;
 /** What stands in documentations, which everyone knows: of Standard Webhooks and GitHub, and a common placeholder. */
@@ -51,6 +53,7 @@ function weaknessOf(secret: string): string | undefined {
   if (DOCUMENTED.includes(secret)) return 'it is the example of a documentation';
   const text = secret.startsWith(SECRET_PREFIX) ? secret.slice(SECRET_PREFIX.length) : secret;
   const key = decoded(secret);
+  if (key && key.length < MIN_KEY_BYTES) return `its key has ${key.length} bytes, and ${MIN_KEY_BYTES} are the least`;
   if (key && key.length >= MIN_DISTINCT_BYTES * 2) {
     const distinct = new Set(key).size;
     if (distinct < MIN_DISTINCT_BYTES) return `its bytes have ${distinct} different values, and 12 are the least`;

@@ -25,7 +25,8 @@ async function keyIdOf({ key }: TestApi): Promise<string> {
 
 const changing = routes
   .map((row) => [`${row.method.toUpperCase()} ${row.path}`, row] as const)
-  .filter(([, { method, scope }]) => method !== 'get' && scope !== 'publish');
+  // Publishing says itself when it came, and a sample for no webhook changes nothing and shows no secret.
+  .filter(([name, { method, scope }]) => method !== 'get' && scope !== 'publish' && name !== 'POST /webhooks/sample');
 
 test('there are routes that change something', () => {
   expect(changing.length).toBeGreaterThan(15);

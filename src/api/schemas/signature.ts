@@ -79,7 +79,7 @@ export const signature = z
     };
     const { header } = declared;
     if (header === undefined) {
-      context.addIssue({ code: 'custom', path: ['header'], message: 'is required, if no preset is named' });
+      context.addIssue({ code: 'custom', path: ['header'], message: 'must be given, if no preset is named' });
       return z.NEVER;
     }
     const complete = { ...declared, header };
