@@ -3,8 +3,8 @@ import type { Case } from '../evidence';
 import type { Done } from '../faults';
 import { match } from './match';
 
-/** Why a POST may be made again: its sender died with it in hand, or seemed to. */
-export type Why = 'process_died' | 'stopped_too_long' | 'stopped_and_cut_off';
+/** Why a POST may be made again: its sender died with it in hand, or seemed to; or its connection was closing. */
+export type Why = 'process_died' | 'stopped_too_long' | 'stopped_and_cut_off' | 'connection_closed';
 
 /** Around the moment of a death: what was sent before it may be read by the endpoint later, which waits for a processor. */
 const SLACK_MS = 1_000;
@@ -22,6 +22,7 @@ const CUT_OFF_AFTER_MS = 4_000;
  * moment and nothing else: what had not arrived, was not answered, or was not written down yet.
  */
 export function whyRepeated(c: Case, post: Arrival): Why | undefined {
+  if (wasSentAgain(c, post)) return 'connection_closed';
   const life = c.lifeOf(post.source);
   const isListed = () => !match(c, post.deliveryId).unmatchedPosts.includes(post);
   if (life?.ended && hadInHand(c, post, life.ended.at) && !isListed()) return 'process_died';
@@ -32,6 +33,19 @@ export function whyRepeated(c: Case, post: Arrival): Why | undefined {
     if (until - from >= CUT_OFF_AFTER_MS && cutOff) return 'stopped_and_cut_off';
   }
   return undefined;
+}
+
+/**
+ * Whether the endpoint closed the connection without a byte of an answer, and its sender sent the request again, at once and
+ * once: on a connection that had served before it takes that for one that was closing (decision 40).
+ */
+function wasSentAgain(c: Case, post: Arrival): boolean {
+  const { closedAt, attempt, source } = post;
+  if (closedAt === undefined || post.answered) return false;
+  const [first, again, ...more] = c
+    .arrivalsOf(post.deliveryId)
+    .filter((one) => one.attempt === attempt && one.source === source);
+  return first === post && again !== undefined && more.length === 0 && Math.abs(again.at - closedAt) <= SLACK_MS;
 }
 
 /** Whether the sender could not have recorded the outcome by then. */

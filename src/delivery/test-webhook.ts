@@ -89,6 +89,7 @@ const NEVER_QUEUED: LoadedQueue = {
   elapsedMs: 0,
   trigger: 'test',
   heldBy: 'nobody',
+  inQueue: null,
   cancelAsked: false,
   movedAway: false,
   moves: 0,

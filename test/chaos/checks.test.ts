@@ -312,6 +312,22 @@ test.each(EXPLAINED)('a number may come twice where %s', (_, why, change) => {
   expect(checkAll(evidence)).toMatchObject({ violations: [], explained: [{ why, deliveryId: 'del_1', attempt: 1 }] });
 });
 
+test.each([
+  ['at once', 1_150, 1, 0],
+  ['late', 9_000, 1, 2],
+  ['twice', 1_150, 2, 4],
+])('a number comes again after its connection was closed without an answer: %s', (_, at, times, violations) => {
+  const evidence = clean();
+  const first = evidence.arrivals[0]!;
+  delete first.answered;
+  Object.assign(first, { aimed: 'reset', closedAt: 1_140 });
+  for (let n = 1; n <= times; n++)
+    evidence.arrivals.push(post({ n, at: at + n, answered: { status: 204, at: at + n + 1 } }));
+  const found = checkAll(evidence);
+  expect(found.violations).toHaveLength(violations);
+  if (violations === 0) expect(found.explained).toMatchObject([{ why: 'connection_closed', deliveryId: 'del_1' }]);
+});
+
 test('a retry that was asked for, and a cancel after which one was asked for, explain a POST', () => {
   const out = found(({ ledger, record, arrivals }) => {
     ledger.deeds.push(deed('delivery.cancel', 'del_1', call(1_200, 202)));
