@@ -42,8 +42,12 @@ export function decide(facts: AttemptContext | undefined, { number, cause, anew 
     kept: false,
     attempt: queue.attempt,
   } as const;
-  if (recorded) return { do: 'answer', result: { ...waits, last } };
-  if (queue.attempt !== number - 1) return { do: 'answer', result: waits };
+  if (recorded || queue.attempt !== number - 1) {
+    // An operator asked for one after it: the wait that was running goes on after that one, not from now.
+    if (queue.inQueue === 'free') return { do: 'answer', result: { kind: 'requeued', last } };
+    const claimed = queue.inQueue === 'claimed' && { claimed: true as const };
+    return { do: 'answer', result: { ...waits, last, ...claimed } };
+  }
   if (queue.timed && cause === 'claimed') return { do: 'answer', result: waits };
   if (queue.movedAway) return { do: 'answer', result: { ...waits, moves: queue.moves } };
   if (queue.heldBy === 'other') return { do: 'leave' };

@@ -26,10 +26,21 @@ export type AttemptSummary = { number: number; statusCode?: number; errorCode?: 
 export type AttemptResult =
   /** Ended, by this attempt or before it. */
   | { kind: EndState; last?: AttemptSummary }
-  /** Retry after the wait; `kept` = the wait that was running goes on. `attempt` = attempts made so far. */
-  | { kind: 'retry'; waitMs: number; kept: boolean; attempt: number; last?: AttemptSummary; moves?: number }
-  /** The gate held it: the row is back in the queue and nothing was sent. */
-  | { kind: 'requeued' }
+  /**
+   * Retry after the wait; `kept` = the wait that was running goes on. `attempt` = attempts made so far. `claimed`: there is
+   * no wait, because the relay has claimed the delivery for this workflow.
+   */
+  | {
+      kind: 'retry';
+      waitMs: number;
+      kept: boolean;
+      attempt: number;
+      last?: AttemptSummary;
+      moves?: number;
+      claimed?: true;
+    }
+  /** The row is in the queue and nothing was sent: the gate held it, or an operator has asked for an attempt after this one. */
+  | { kind: 'requeued'; last?: AttemptSummary }
   /**
    * The POST goes on in this worker, which will signal `attemptDone`, or in another one. If no signal comes within
    * `waitMs`, the workflow asks for the attempt again.

@@ -126,6 +126,10 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
     if (result.kind === 'retry') {
       attemptsMade = result.attempt;
       moves = Math.max(moves, result.moves ?? 0);
+      if (result.claimed && !wanted('cancel')) {
+        cause = 'claimed';
+        continue;
+      }
       if (!result.kept || dueAtMs === undefined) dueAtMs = Date.now() + result.waitMs;
     }
     const waits = result.kind === 'retry' || (result.kind === 'requeued' && rescheduledToMs !== undefined);

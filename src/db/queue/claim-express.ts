@@ -77,6 +77,7 @@ function toDelivery(row: DeliveryRow, webhook: ClaimedWebhook | undefined, holde
       timed: false,
       ...scheduleOf(row),
       heldBy: 'nobody',
+      inQueue: null,
       cancelAsked: row.cancel_asked,
       movedAway: false,
       moves: 0,

@@ -76,6 +76,8 @@ select request.place::int, deliveries.tenant_id, deliveries.event_id, deliveries
   queued.delivery_id is not null as is_queued, queued.cancel_asked, queued.moves, queued.timed, queued.attempt, queued.step,
   queued.trigger,
   case when ${HELD_BY_OTHERS} is not true then 'nobody' when queued.express then 'express' else 'other' end as held_by,
+  case when not queued.timed and queued.posting is null
+    then case when queued.lease_until > now() then 'claimed' else 'free' end end as in_queue,
   coalesce(${MOVED_AWAY}, false) as moved_away,
   exists (select from fences where fences.delivery_id = deliveries.id) as fenced,
   ${remainingMs('queued')} as remaining_ms,

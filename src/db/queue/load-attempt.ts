@@ -29,6 +29,8 @@ export type AttemptContext = {
      * another live one.
      */
     heldBy: 'nobody' | 'express' | 'other';
+    /** Put into the queue, and claimed for a workflow or not; null where it waits, or an attempt is in flight. */
+    inQueue: 'claimed' | 'free' | null;
     /** Nothing more is to be sent. */
     cancelAsked: boolean;
     /** An operator moved its time, which has not come. */
@@ -82,6 +84,7 @@ type Row = {
   key_fields: string[] | null;
   is_queued: boolean;
   held_by: 'nobody' | 'express' | 'other';
+  in_queue: 'claimed' | 'free' | null;
   cancel_asked: boolean;
   moved_away: boolean;
   moves: number;
@@ -173,6 +176,7 @@ function toContext(row: Row): AttemptContext {
         timed: row.timed,
         ...scheduleOf(row),
         heldBy: row.held_by,
+        inQueue: row.in_queue,
         cancelAsked: row.cancel_asked,
         movedAway: row.moved_away,
         moves: row.moves,
