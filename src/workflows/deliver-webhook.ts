@@ -116,8 +116,7 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
     const anew = cause === 'manual' && (wanted('anew') || served.cancel > 0);
     if (cause === 'manual' && !wanted('cancel')) serveRetries();
     state = 'in_progress';
-    const skips = wanted('cancel');
-    const result = skips ? NOT_MADE : await attempt(attemptsMade + 1, cause, anew);
+    const result = wanted('cancel') ? NOT_MADE : await attempt(attemptsMade + 1, cause, anew);
     if ('last' in result && result.last) {
       last = result.last;
       attemptsMade = last.number;
@@ -147,16 +146,18 @@ export async function deliverWebhook(input: DeliverInput): Promise<AttemptResult
         const found = await (onlyRecorded ? remote.cancel(deliveryId, true) : remote.cancel(deliveryId));
         // A first attempt may have been made in a workflow task that did not come through.
         attemptsMade = Math.max(attemptsMade, found.attempts);
-        moves = 0;
+        moves = found.kind === 'waits' ? found.moves : 0;
         // The cancel was for what has ended before: it came late, and the delivery was started anew since.
         if (found.kind === 'waits') {
           dueAtMs = Date.now() + found.waitMs;
-          moves = found.moves;
           cause = await nextCause();
           continue;
         }
         // What the relay has claimed for this run it does not claim again for a while.
-        if (found.kind === 'queued' && skips && cause === 'claimed') continue;
+        if (found.kind === 'claimed') {
+          cause = 'claimed';
+          continue;
+        }
         kind = found.kind === 'queued' ? 'requeued' : found.kind;
       }
     } else {

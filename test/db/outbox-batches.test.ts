@@ -2,14 +2,9 @@ import type { Pool } from 'pg';
 import { FIRST_TENANT, nextBatches } from '../../src/db/publish/operational-batches';
 import { MAX_DELIVERIES_PER_BATCH, MAX_FAN_OUT } from '../../src/db/publish/publish-operational';
 import { createLog } from '../../src/log';
-import {
-  MAX_DELIVERIES_PER_SECOND,
-  type OperationalEvents,
-  startOperationalEvents,
-} from '../../src/relay/operational-events';
-import { databaseForFile } from '../support/for-tests';
+import { MAX_DELIVERIES_PER_SECOND } from '../../src/relay/operational-events';
 import { until } from '../support/until';
-import { publishOutbox, webhook } from './support';
+import { outboxForFile, publishOutbox, webhook } from './support';
 
 /** What a tenant with very many operational events may do at once; its id is before those of the others. */
 const EAGER = webhook(1);
@@ -18,22 +13,15 @@ const MODEST = [webhook(2), webhook(3)];
 const ROWS = 3_000;
 const TYPE = 'posthorn.webhook.failing';
 
-const db = databaseForFile({ poolSize: 4, planner: 'queue' });
+const { db, start } = outboxForFile();
 let pool: Pool;
-let running: OperationalEvents | undefined;
 
 beforeAll(async () => {
   pool = db.pool;
 });
 beforeEach(async () => {
-  await pool.query('truncate delivery_queue, deliveries, subscriptions, operational_outbox, events');
   await subscribe(EAGER, TYPE, MAX_FAN_OUT);
   for (const tenant of MODEST) await subscribe(tenant, TYPE, 1);
-});
-afterEach(async () => {
-  await running?.stop();
-  running = undefined;
-  await pool.query('drop trigger if exists poison on events; drop function if exists poison');
 });
 
 const subscribe = (tenant: string, pattern: string, webhooks: number) =>
@@ -50,9 +38,6 @@ const raise = (tenant: string, rows: number, type = TYPE) =>
   );
 const count = async (table: string, tenant: string) =>
   (await pool.query(`select count(*)::int as n from ${table} where tenant_id = $1`, [tenant])).rows[0].n as number;
-const start = () => {
-  running = startOperationalEvents(db, createLog('silent'), () => undefined);
-};
 
 /** Deliveries that each transaction made, oldest first. */
 const perTransaction = async (tenant: string): Promise<number[]> => {
@@ -110,11 +95,11 @@ test('who rests is passed over, and others have their rows', async () => {
 
 test('a tenant with very many rows for many webhooks is in nobody’s way', async () => {
   await raise(EAGER, ROWS);
-  start();
+  const running = start(createLog('silent'));
   await until('the first of very many', async () => (await count('events', EAGER)) > 0);
   for (const tenant of MODEST) {
     await raise(tenant, 1);
-    running!.nudge();
+    running.nudge();
     await until('the only one', async () => (await count('delivery_queue', tenant)) === 1);
   }
   expect(await count('operational_outbox', EAGER)).toBeGreaterThan(ROWS / 2);
@@ -122,9 +107,9 @@ test('a tenant with very many rows for many webhooks is in nobody’s way', asyn
 
 test('a tenant with very many rows does not fill the queue faster than it may', async () => {
   await raise(EAGER, ROWS);
-  start();
+  const running = start(createLog('silent'));
   await until('some batches', async () => (await perTransaction(EAGER)).length >= 5);
-  await running!.stop();
+  await running.stop();
   const made = await perTransaction(EAGER);
   expect(new Set(made)).toEqual(new Set([MAX_DELIVERIES_PER_BATCH]));
   const { rows } = await pool.query(

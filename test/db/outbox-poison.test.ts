@@ -4,10 +4,8 @@ import { FIRST_TENANT, nextBatches } from '../../src/db/publish/operational-batc
 import { MAX_TRIES, publishBatch, purgeSetAside } from '../../src/db/publish/operational-outbox';
 import { MAX_FAN_OUT } from '../../src/db/publish/publish-operational';
 import { createLog, type Log } from '../../src/log';
-import { type OperationalEvents, startOperationalEvents } from '../../src/relay/operational-events';
-import { databaseForFile } from '../support/for-tests';
 import { until } from '../support/until';
-import { publishOutbox, webhook } from './support';
+import { outboxForFile, publishOutbox, webhook } from './support';
 
 /** Whoever has a row that cannot be published; its id is before and after those of the others. */
 const BAD = [webhook(1), webhook(9)];
@@ -15,21 +13,14 @@ const GOOD = [webhook(2), webhook(3), webhook(8)];
 const GOOD_ROWS = 30;
 const TYPE = 'posthorn.webhook.failing';
 
-const db = databaseForFile({ poolSize: 4, planner: 'queue' });
+const { db, start: startWith } = outboxForFile();
 let pool: Pool;
-let running: OperationalEvents | undefined;
 
 beforeAll(async () => {
   pool = db.pool;
 });
 beforeEach(async () => {
-  await pool.query('truncate delivery_queue, deliveries, subscriptions, operational_outbox, events');
   for (const tenant of [...GOOD, ...BAD]) await subscribe(tenant, 'posthorn.*', tenant);
-});
-afterEach(async () => {
-  await running?.stop();
-  running = undefined;
-  await pool.query('drop trigger if exists poison on events; drop function if exists poison');
 });
 
 const subscribe = (tenant: string, pattern: string, listening: string) =>
@@ -70,7 +61,7 @@ function start(): any[] {
     get: (target, name, self) =>
       name === 'warn' || name === 'info' ? (line: unknown) => lines.push(line) : Reflect.get(target, name, self),
   }) as Log;
-  running = startOperationalEvents(db, log, () => undefined);
+  startWith(log);
   return lines;
 }
 

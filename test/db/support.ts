@@ -19,6 +19,9 @@ import {
 import type { WebhookStatus } from '../../src/domain/delivery';
 import { newUuid } from '../../src/domain/ids';
 import { PRIORITIES, PRIORITY_NAMES, type Priority } from '../../src/domain/priorities';
+import type { Log } from '../../src/log';
+import { type OperationalEvents, startOperationalEvents } from '../../src/relay/operational-events';
+import { databaseForFile } from '../support/for-tests';
 
 /** The nth webhook: ids sort as their numbers do, so that a test knows in which order a claim looks at them. */
 export const webhook = (n: number) => `00000000-0000-7000-8000-${String(n).padStart(12, '0')}`;
@@ -242,6 +245,26 @@ export async function rowsRead(pool: Pool, tables: string): Promise<number> {
 export async function gateOf(pool: Pool, webhookId: string) {
   const { rows } = await pool.query('select *, xmin::text from webhook_gates where webhook_id = $1', [webhookId]);
   return rows[0];
+}
+
+/**
+ * A database whose outbox is empty before each test of the file, and the publisher of a worker, which is stopped after each
+ * test that has started it. A trigger `poison` on events is removed.
+ */
+export function outboxForFile() {
+  const db = databaseForFile({ poolSize: 4, planner: 'queue' });
+  let running: OperationalEvents | undefined;
+  beforeEach(() => db.pool.query('truncate delivery_queue, deliveries, subscriptions, operational_outbox, events'));
+  afterEach(async () => {
+    await running?.stop();
+    running = undefined;
+    await db.pool.query('drop trigger if exists poison on events; drop function if exists poison');
+  });
+  const start = (log: Log): OperationalEvents => {
+    running = startOperationalEvents(db, log, () => undefined);
+    return running;
+  };
+  return { db, start };
 }
 
 /** One batch for every tenant that has rows in the outbox. */

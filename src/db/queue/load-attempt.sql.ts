@@ -30,6 +30,11 @@ export const remainingMs = (row: string) =>
 export const elapsedMs = (row: string) =>
   `greatest(0, extract(epoch from now() - ${row}.cycle_started_at) * 1000)::float8`;
 
+/** SQL: whether a queue row was claimed for a workflow ('claimed') or not ('free'); null where it waits or is in flight. */
+export const inQueue = (row: string) =>
+  `case when not ${row}.timed and ${row}.posting is null
+    then case when ${row}.lease_until > now() then 'claimed' else 'free' end end`;
+
 export const loadStatement = prepareStatement(
   'load-attempt',
   { deliveries: 'uuid[]', numbers: 'int[]', holders: 'int[]', causes: 'text[]', moves: 'int[]', again: 'boolean[]' },
@@ -78,8 +83,7 @@ select request.place::int, deliveries.tenant_id, deliveries.event_id, deliveries
   queued.delivery_id is not null as is_queued, queued.cancel_asked, queued.moves, queued.timed, queued.attempt, queued.step,
   queued.trigger,
   case when ${HELD_BY_OTHERS} is not true then 'nobody' when queued.express then 'express' else 'other' end as held_by,
-  case when not queued.timed and queued.posting is null
-    then case when queued.lease_until > now() then 'claimed' else 'free' end end as in_queue,
+  ${inQueue('queued')} as in_queue,
   coalesce(${MOVED_AWAY}, false) as moved_away,
   exists (select from fences where fences.delivery_id = deliveries.id) as fenced,
   ${remainingMs('queued')} as remaining_ms,
