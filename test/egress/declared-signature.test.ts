@@ -272,7 +272,7 @@ describe('a declaration', () => {
   });
 
   test.each<[string, object, string, RegExp]>([
-    ['no header', {}, 'header', /is required/],
+    ['no header', {}, 'header', /must be given, if no preset/],
     ['a header that is no token', { header: 'X Signature' }, 'header', /HTTP token/],
     ['a header of two lines', { header: 'X-S\r\nHost' }, 'header', /HTTP token/],
     ['the connection’s header', { header: 'Content-Length' }, 'header', /set by Posthorn/],
