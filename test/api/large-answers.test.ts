@@ -56,6 +56,7 @@ describe('a delivery with many attempts', () => {
        from deliveries d, unnest($2::int[], $3::uuid[]) x (n, u) where d.id = $1`,
       [id, many(ATTEMPTS - 1, (n) => n + 2), many(ATTEMPTS - 1, () => newUuid()), responseBody],
     );
+    await sql(posthorn as never, 'update deliveries set attempt_count = $2 where id = $1', [id, ATTEMPTS]);
     return failed.deliveries[0]!;
   }
 
