@@ -8,6 +8,6 @@ module.exports = {
   globalTeardown: '<rootDir>/test/support/global-teardown.ts',
   // A machine may be ten times slower than the one that this was written on.
   testTimeout: 180_000,
-  maxWorkers: 2,
+  maxWorkers: 3,
   modulePathIgnorePatterns: ['<rootDir>/dist/'],
 };

@@ -13,8 +13,8 @@ jest.setTimeout(2 * LIMIT_MS);
 
 const CAPACITY = 64;
 const RETRIES = 16;
-const SLOW_WEBHOOKS = 120;
-const EVENTS = 300;
+const SLOW_WEBHOOKS = 70;
+const EVENTS = 100;
 /** Publishes at once. */
 const TOGETHER = 20;
 
