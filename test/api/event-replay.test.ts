@@ -105,7 +105,11 @@ test('webhooks of nobody or of another tenant are refused, and nothing is sent',
   }
   expectBadField(await replay(one.event, { webhook_ids: [one.id] }), 'webhook_ids.0', /wh_/);
   expectBadField(await replay(one.event, { webhook_ids: [] }), 'webhook_ids', /./);
-  expectBadField(await replay(one.event, { webhook_ids: Array.from({ length: 101 }, () => toPublicId('webhook', newUuid())) }), 'webhook_ids', /./);
+  expectBadField(
+    await replay(one.event, { webhook_ids: Array.from({ length: 101 }, () => toPublicId('webhook', newUuid())) }),
+    'webhook_ids',
+    /100/,
+  );
   expect(await stage.posthorn.api.delivery(one.id)).toMatchObject({ status: 'delivered', attempt_count: 1 });
 });
 
