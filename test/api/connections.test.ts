@@ -212,9 +212,12 @@ describe('requests that are sent before the answers of others', () => {
       await until('the first answer', () => statuses(client.text()).length > 0);
       client.socket.destroy();
     }
-    await until('them to be gone', () => running.counts().requestsUnderWay === 0);
-    const answers = await Promise.all(Array.from({ length: 10 }, () => api.call('GET', '/webhooks')));
-    expect(answers.map(({ status }) => status)).toEqual(Array(10).fill(200));
+    // What was read of a connection before it went may be begun after that.
+    await until('all that a key may have to be served at once', async () => {
+      const answers = await Promise.all(Array.from({ length: 10 }, () => api.call('GET', '/webhooks')));
+      return answers.every(({ status }) => status === 200);
+    });
+    expect(running.counts().requestsUnderWay).toBe(0);
   });
 });
 
